@@ -1,0 +1,125 @@
+# libptq: `make` builds the library and the `ptq` command into build/.
+#
+#   make                      build/ptq, build/libptq.so, build/libptq.a
+#   make test (check)         the tests that need nothing but a compiler
+#   make test-all             everything, with the long ones
+#   make test-real            the tests on SmolLM2-135M
+#   make demo                 the main job on the bundled model
+#   make bench                times of the kernels
+#   make install PREFIX=/usr/local DESTDIR=
+#   make clean
+#
+# Another compiler: CC=clang. Another machine: CROSS_COMPILE=aarch64-linux-gnu-, with
+# RUN=qemu-aarch64 in front of the programs that the tests start. Another place: BUILD=build-x.
+
+VERSION := 0.1.0
+SOVERSION := 0
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+BINDIR ?= $(PREFIX)/bin
+BUILD ?= build
+RUN ?=
+
+ifeq ($(origin CC),default)
+CC := $(CROSS_COMPILE)gcc
+endif
+ifeq ($(origin AR),default)
+AR := $(CROSS_COMPILE)ar
+endif
+INSTALL ?= install
+
+CFLAGS ?= -O3 -g
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes
+# Equal bits: a fused multiply-add is one where the source says so, and nowhere else. The two other
+# options let the compiler use vector instructions for sqrt and rounding; they change no value.
+EXACT := -ffp-contract=off -fno-math-errno -fno-trapping-math
+ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -Iinclude $(WARNINGS) -fvisibility=hidden -fPIC -MMD -MP \
+              $(EXACT) $(CFLAGS)
+LDLIBS := -lm -lpthread
+
+LIB_SOURCES := $(sort $(wildcard lib/*.c lib/*/*.c))
+CMD_SOURCES := $(sort $(wildcard src/*.c src/*/*.c))
+TEST_SOURCES := $(sort $(wildcard test/*.c))
+LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/%.o)
+CMD_OBJECTS := $(CMD_SOURCES:%.c=$(BUILD)/%.o)
+TEST_OBJECTS := $(TEST_SOURCES:%.c=$(BUILD)/%.o)
+DEPENDENCIES := $(LIB_OBJECTS:.o=.d) $(CMD_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d)
+
+STATIC := $(BUILD)/libptq.a
+SHARED := $(BUILD)/libptq.so
+SONAME := libptq.so.$(SOVERSION)
+
+all: $(STATIC) $(SHARED) $(BUILD)/ptq
+
+$(STATIC): $(LIB_OBJECTS)
+	rm -f $@
+	$(AR) rcs $@ $(LIB_OBJECTS)
+
+$(SHARED): $(LIB_OBJECTS) lib/libptq.map
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) -Wl,--version-script=lib/libptq.map \
+	    -o $(BUILD)/$(SONAME) $(LIB_OBJECTS) $(LDLIBS)
+	ln -sf $(SONAME) $@
+
+$(BUILD)/ptq: $(CMD_OBJECTS) $(STATIC)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(CMD_OBJECTS) $(STATIC) $(LDLIBS)
+
+$(BUILD)/unit: $(TEST_OBJECTS) $(filter-out $(BUILD)/src/main.o,$(CMD_OBJECTS)) $(STATIC)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# Only the command and the tests see the library's inside.
+$(CMD_OBJECTS) $(TEST_OBJECTS): ALL_CFLAGS += -Ilib -Isrc
+$(LIB_OBJECTS): ALL_CFLAGS += -Ilib
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) $(CPPFLAGS) -c -o $@ $<
+
+test check: all $(BUILD)/unit
+	BUILD=$(BUILD) RUN="$(RUN)" CC="$(CC)" sh test/run.sh
+
+test-all: all $(BUILD)/unit
+	BUILD=$(BUILD) RUN="$(RUN)" CC="$(CC)" LONG=1 sh test/run.sh
+
+test-real: all
+	BUILD=$(BUILD) RUN="$(RUN)" sh test/real.sh
+
+demo: all
+	BUILD=$(BUILD) RUN="$(RUN)" sh examples/demo.sh
+
+bench: $(BUILD)/bench
+	$(RUN) $(BUILD)/bench
+
+$(BUILD)/bench: $(BUILD)/examples/bench.o $(STATIC)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(BUILD)/examples/bench.o: ALL_CFLAGS += -Ilib
+
+$(BUILD)/libptq.pc: pkgconfig/libptq.pc.in Makefile
+	@mkdir -p $(@D)
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	    -e 's|@VERSION@|$(VERSION)|' $< > $@
+
+install: all
+	rm -f $(BUILD)/libptq.pc
+	$(MAKE) $(BUILD)/libptq.pc
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/ptq
+	$(INSTALL) -m 755 $(BUILD)/ptq $(DESTDIR)$(BINDIR)/ptq
+	$(INSTALL) -m 644 $(STATIC) $(DESTDIR)$(LIBDIR)/libptq.a
+	$(INSTALL) -m 755 $(BUILD)/$(SONAME) $(DESTDIR)$(LIBDIR)/libptq.so.$(VERSION)
+	ln -sf libptq.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libptq.so
+	$(INSTALL) -m 644 include/ptq/*.h $(DESTDIR)$(INCLUDEDIR)/ptq/
+	$(INSTALL) -m 644 $(BUILD)/libptq.pc $(DESTDIR)$(LIBDIR)/pkgconfig/libptq.pc
+
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/ptq $(DESTDIR)$(LIBDIR)/libptq.a $(DESTDIR)$(LIBDIR)/libptq.so*
+	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/libptq.pc
+	rm -rf $(DESTDIR)$(INCLUDEDIR)/ptq
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(DEPENDENCIES)
+.PHONY: all test check test-all test-real demo bench install uninstall clean
+.DELETE_ON_ERROR:

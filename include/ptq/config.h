@@ -1,0 +1,86 @@
+/*
+ * ptq/config.h - a quantizer's configuration: a method and its parameters.
+ *
+ * Parameters are set by number and type, or by name and text; both can be enumerated and have bounds
+ * that can be asked for, so that a command line or a binding needs no table of its own.
+ * Thread safety: a config may be read, and used to quantize, by many threads while nobody sets it.
+ */
+#ifndef PTQ_CONFIG_H
+#define PTQ_CONFIG_H
+
+#include "context.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ptq_config ptq_config;
+
+/* A method is a preset of the parameters below. */
+enum {
+    PTQ_METHOD_RTN = 1, /* each group on its grid, no data */
+    PTQ_METHOD_GPTQ = 2 /* Frantar et al. 2022, arXiv 2210.17323 */
+};
+
+/* Parameters. Integers unless said otherwise; choices are integers with named values. */
+enum {
+    PTQ_BITS = 1,          /* 2, 3, 4 or 8 */
+    PTQ_GROUP = 2,         /* columns that share a scale: a multiple of 32; 0: the whole row */
+    PTQ_SYMMETRIC = 3,     /* 1: zero = 2^(bits-1); 0: a zero point per group */
+    PTQ_GRID = 4,          /* PTQ_GRID_...: how scale and zero follow from a group's weights */
+    PTQ_MSE = 5,           /* 1: search the shrinking of each group's range, error |w' - w|^2.4 */
+    PTQ_ROUNDING = 6,      /* PTQ_ROUNDING_... */
+    PTQ_ACT_ORDER = 7,     /* GPTQ: 1: columns in order of falling diag(H) */
+    PTQ_STATIC_GROUPS = 8, /* GPTQ: 1: grids from the untouched weights on the original groups */
+    PTQ_DAMPING = 9,       /* GPTQ, float: added to diag(H), as a fraction of its mean */
+    PTQ_BLOCK = 10,        /* GPTQ: columns between two updates of all later ones */
+    PTQ_SCALE_DTYPE = 11,  /* PTQ_F32, PTQ_F16 or PTQ_BF16: scales are rounded to it before codes */
+    PTQ_ACTIVATIONS = 12   /* PTQ_ACTIVATIONS_...: how ptq_linear treats the input */
+};
+
+enum {
+    PTQ_GRID_DEFAULT = 0, /* GPTQ's, with a symmetric range always (-max |w|, max |w|) */
+    PTQ_GRID_GPTQ = 1,    /* of IST-DASLab/gptq quant.py, to the letter */
+    PTQ_GRID_AWQ = 2      /* of mit-han-lab/llm-awq quantizer.py */
+};
+enum { PTQ_ROUNDING_RTN = 1, PTQ_ROUNDING_GPTQ = 2 };
+enum {
+    PTQ_ACTIVATIONS_F32 = 0,       /* weight-only */
+    PTQ_ACTIVATIONS_INT8_TOKEN = 1 /* int8, symmetric, a scale of its own for each row */
+};
+
+/* Creates a config with the preset of a method. */
+PTQ_API ptq_status ptq_config_create(ptq_context *context, int32_t method, ptq_config **config);
+PTQ_API void ptq_config_free(ptq_config *config);
+PTQ_API int32_t ptq_config_method(const ptq_config *config);
+
+/* Methods by name ("gptq"); 0 for an unknown name, NULL for an unknown value. */
+PTQ_API int32_t ptq_method_from_name(const char *name);
+PTQ_API const char *ptq_method_name(int32_t method);
+
+/* PTQ_ERROR_UNKNOWN, PTQ_ERROR_BOUNDS: the parameter keeps its value. */
+PTQ_API ptq_status ptq_config_set_int(ptq_config *config, int32_t parameter, int64_t value);
+PTQ_API ptq_status ptq_config_set_float(ptq_config *config, int32_t parameter, double value);
+PTQ_API ptq_status ptq_config_get_int(const ptq_config *config, int32_t parameter, int64_t *value);
+PTQ_API ptq_status ptq_config_get_float(const ptq_config *config, int32_t parameter, double *value);
+
+/* Sets a parameter by name from text: ("group", "64"), ("grid", "awq"), ("damp", "0.05"). */
+PTQ_API ptq_status ptq_config_parse(ptq_config *config, const char *name, const char *text);
+/* Writes the value of a parameter as ptq_config_parse would read it; returns as ptq_last_message. */
+PTQ_API int64_t ptq_config_print(const ptq_config *config, int32_t parameter, char *buffer,
+                                 int64_t capacity);
+
+/* The smallest and largest value of a parameter. Integer parameters may have gaps (bits 2, 3, 4, 8). */
+PTQ_API ptq_status ptq_config_bounds(int32_t parameter, double *lowest, double *highest);
+/* Enumeration: parameter number index, 0 where there are no more; its name and a sentence about it. */
+PTQ_API int32_t ptq_config_parameter(int32_t index);
+PTQ_API const char *ptq_config_parameter_name(int32_t parameter);
+PTQ_API const char *ptq_config_parameter_sentence(int32_t parameter);
+
+/* PTQ_ERROR_CONFLICT names the settings that contradict each other. ptq_quantize checks by itself. */
+PTQ_API ptq_status ptq_config_check(const ptq_config *config);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,104 @@
+/*
+ * ptq/context.h - where memory, threads, the instruction set and messages come from.
+ *
+ * Every other handle is created from a context, and the context must outlive all of them.
+ *
+ * Thread safety: a context may be used by many threads at once, except that the setters and
+ * ptq_context_free must not run while another thread uses the context. ptq_cancel may be called at
+ * any time, also from a signal handler.
+ *
+ * Promise of equal bits: the same inputs and settings give the same results to the last bit on every
+ * CPU, with every instruction set and any number of threads, provided that the floating-point
+ * environment is the default one (round to nearest, denormals kept). In other modes nothing is
+ * undefined, but the promise is void.
+ */
+#ifndef PTQ_CONTEXT_H
+#define PTQ_CONTEXT_H
+
+#include "status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ptq_context ptq_context;
+
+/* Returns memory of at least bytes bytes at a multiple of alignment (a power of two), or NULL. */
+typedef void *(*ptq_allocate_function)(void *user, int64_t bytes, int64_t alignment);
+/* Gives back what the allocate function returned; pointer is never NULL. */
+typedef void (*ptq_release_function)(void *user, void *pointer);
+/* Receives one line of text without a line feed. */
+typedef void (*ptq_log_function)(void *user, const char *text);
+/* Receives how much of a long operation is done, 0 to 1, and what it is working on. */
+typedef void (*ptq_progress_function)(void *user, double fraction, const char *what);
+/* One part of a parallel operation. */
+typedef void (*ptq_body_function)(void *argument, int64_t part);
+/* Calls body(argument, part) once for every part in 0 .. parts - 1, in any order, at once or not, and
+ * returns when all have returned. */
+typedef void (*ptq_parallel_function)(void *user, int64_t parts, ptq_body_function body,
+                                      void *argument);
+
+/*
+ * Creates a context with the C library's allocator, or with the caller's: every byte that the library
+ * ever allocates then comes from it, also from the library's worker threads.
+ */
+PTQ_API ptq_status ptq_context_create(ptq_context **context);
+PTQ_API ptq_status ptq_context_create_with_allocator(ptq_allocate_function allocate,
+                                                     ptq_release_function release, void *user,
+                                                     ptq_context **context);
+/* Stops the worker threads and frees the context. NULL is fine. */
+PTQ_API void ptq_context_free(ptq_context *context);
+
+/*
+ * Number of threads that an operation is split over: 1 to 1024; 0, the default, means one for every
+ * CPU that this process may use. The library starts its own threads when first needed.
+ */
+PTQ_API ptq_status ptq_context_set_threads(ptq_context *context, int32_t threads);
+PTQ_API int32_t ptq_context_threads(const ptq_context *context);
+
+/* Runs parallel work through the caller's threads instead of the library's. NULL: the library's. */
+PTQ_API ptq_status ptq_context_set_parallel_for(ptq_context *context,
+                                                ptq_parallel_function parallel_for, void *user);
+
+/* Instruction sets for which kernels exist or are planned. */
+enum {
+    PTQ_ISA_AUTO = 0, /* the best one that this CPU has */
+    PTQ_ISA_PORTABLE = 1,
+    PTQ_ISA_AVX2 = 2,
+    PTQ_ISA_AVX_VNNI = 3,
+    PTQ_ISA_AVX512_VNNI = 4,
+    PTQ_ISA_AMX_INT8 = 5,
+    PTQ_ISA_NEON = 16,
+    PTQ_ISA_NEON_DOTPROD = 17,
+    PTQ_ISA_NEON_I8MM = 18
+};
+/* PTQ_ERROR_UNSUPPORTED where this CPU or this build has no kernels for isa. Changes the speed and
+ * never the results. */
+PTQ_API ptq_status ptq_context_set_isa(ptq_context *context, int32_t isa);
+/* The instruction set in use, never PTQ_ISA_AUTO. */
+PTQ_API int32_t ptq_context_isa(const ptq_context *context);
+/* "avx2" and so on; NULL for an unknown value. */
+PTQ_API const char *ptq_isa_name(int32_t isa);
+/* 1 where this build has kernels for isa and this CPU can run them, else 0. */
+PTQ_API int32_t ptq_isa_usable(int32_t isa);
+
+/* Hooks for messages and progress; NULL switches them off. They are called by the thread that called
+ * the library, one at a time. */
+PTQ_API ptq_status ptq_context_set_log(ptq_context *context, ptq_log_function log, void *user);
+PTQ_API ptq_status ptq_context_set_progress(ptq_context *context, ptq_progress_function progress,
+                                            void *user);
+
+/* Makes long operations of this context return PTQ_ERROR_CANCELLED soon, until ptq_context_clear_cancel.
+ * Safe from any thread and from signal handlers. */
+PTQ_API void ptq_cancel(ptq_context *context);
+PTQ_API void ptq_context_clear_cancel(ptq_context *context);
+
+/* Like ptq_last_message, but the last failure of any operation on this context from any thread: for
+ * bindings whose code moves between threads. */
+PTQ_API int64_t ptq_context_last_message(const ptq_context *context, char *buffer,
+                                         int64_t capacity);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

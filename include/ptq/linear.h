@@ -1,0 +1,78 @@
+/*
+ * ptq/linear.h - a quantized matrix packed for this CPU, ready to run: y = x W^T.
+ *
+ * x is [rows][K], y is [rows][N]; ldx and ldy count elements from one row to the next.
+ *
+ * With f32 activations y is the f32 product with the dequantized weights. With int8 activations each
+ * row of x is divided by the input scale and quantized, q_x = round(x' / sx), sx = max |x'| / 127, and
+ *
+ *     y[m][n] = sx[m] * sum over groups g of sw[n][g] * (sum_k q_w q_x - zero[n][g] * sum_k q_x)
+ *
+ * with exact integer sums and one fused multiply-add per group, g ascending. A row of x that is not
+ * finite gives a row of the quiet NaN 0x7fc00000.
+ *
+ * Thread safety: a linear may be run by many threads at once, each with its own x, y and scratch.
+ * Results do not depend on the number of threads, the instruction set or the number of parts.
+ */
+#ifndef PTQ_LINEAR_H
+#define PTQ_LINEAR_H
+
+#include "qtensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ptq_linear ptq_linear;
+
+/* Alignment, in bytes, of prepared activations and scratch memory of the caller's. */
+#define PTQ_ALIGNMENT 64
+
+/* Packs q; q may be freed afterwards. */
+PTQ_API ptq_status ptq_linear_create(ptq_context *context, const ptq_qtensor *q,
+                                     ptq_linear **linear);
+PTQ_API void ptq_linear_free(ptq_linear *linear);
+PTQ_API int64_t ptq_linear_n(const ptq_linear *linear);
+PTQ_API int64_t ptq_linear_k(const ptq_linear *linear);
+/* Bytes of the packed weights, scales and zeros. */
+PTQ_API int64_t ptq_linear_bytes(const ptq_linear *linear);
+/* bias [N] is copied and added to every row of y; NULL removes it. Not while the linear runs. */
+PTQ_API ptq_status ptq_linear_set_bias(ptq_linear *linear, const float *bias);
+
+/*
+ * Bytes of prepared activations, and of scratch memory, for up to rows rows of x. The scratch size is
+ * that of ptq_linear_forward, and enough for the other forms. Negative rows give 0.
+ */
+PTQ_API int64_t ptq_linear_prepared_bytes(const ptq_linear *linear, int64_t rows);
+PTQ_API int64_t ptq_linear_scratch_bytes(const ptq_linear *linear, int64_t rows);
+
+/* y = x W^T (+ bias). dtypes f32, f16, bf16. scratch: ptq_linear_scratch_bytes at PTQ_ALIGNMENT, or
+ * NULL, and the context's allocator is used. x and y must not overlap. */
+PTQ_API ptq_status ptq_linear_forward(const ptq_linear *linear, const void *x, int32_t x_dtype,
+                                      int64_t rows, int64_t ldx, void *y, int32_t y_dtype,
+                                      int64_t ldy, void *scratch);
+
+/*
+ * The same in two steps: x prepared once for several matrices (q, k and v; gate and up). prepared has
+ * ptq_linear_prepared_bytes bytes at PTQ_ALIGNMENT; it carries its recipe (K, group, activations,
+ * input scale, column order), and a linear with another recipe answers PTQ_ERROR_CONFLICT.
+ */
+PTQ_API ptq_status ptq_linear_prepare(const ptq_linear *linear, const void *x, int32_t x_dtype,
+                                      int64_t rows, int64_t ldx, void *prepared);
+PTQ_API ptq_status ptq_linear_forward_prepared(const ptq_linear *linear, const void *prepared,
+                                               void *y, int32_t y_dtype, int64_t ldy,
+                                               void *scratch);
+/*
+ * One of parts shares of the columns of y, for engines that are already inside a parallel region:
+ * each of their threads calls this with its part, 0 <= part < parts, and no other thread is used.
+ * Each part needs scratch memory of its own, of ptq_linear_part_scratch_bytes (NULL: allocated).
+ */
+PTQ_API int64_t ptq_linear_part_scratch_bytes(const ptq_linear *linear, int64_t rows);
+PTQ_API ptq_status ptq_linear_forward_part(const ptq_linear *linear, const void *prepared, void *y,
+                                           int32_t y_dtype, int64_t ldy, void *scratch,
+                                           int64_t part, int64_t parts);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,100 @@
+/*
+ * ptq/qtensor.h - a quantized weight matrix, and the function that makes it.
+ *
+ * W is [N][K] (N = out features, K = in features), y = x W^T. Each group of columns of a row has a
+ * scale and a zero point: w = scale (code - zero), 0 <= code < 2^bits. The last group may be short.
+ * Thread safety: a qtensor may be read by many threads while nobody sets anything in it.
+ */
+#ifndef PTQ_QTENSOR_H
+#define PTQ_QTENSOR_H
+
+#include "config.h"
+#include "stats.h"
+#include "store.h"
+#include "tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ptq_qtensor ptq_qtensor;
+
+/*
+ * Quantizes count matrices that share an input, [N_i][K] of dtype f32, f16 or bf16, into q[0 .. count).
+ * stats: of that input; needed for GPTQ (with PTQ_STATS_HESSIAN), and for output errors; else NULL.
+ * own_stats: NULL, or one entry per matrix: statistics of its own for rounding, or NULL for the shared.
+ * On failure no q is made (all NULL) and the message names the matrix, or row and column.
+ * Threads, progress and cancelling come from the context of config.
+ * Sources of the algorithms: lib/method, each file names its paper.
+ */
+PTQ_API ptq_status ptq_quantize(const ptq_config *config, const ptq_tensor *const *weights,
+                                int64_t count, const ptq_stats *stats,
+                                const ptq_stats *const *own_stats, ptq_qtensor **q);
+
+/*
+ * Makes a quantized matrix from parts that the caller has: create, then set codes and scales, and
+ * what else differs from the defaults: zeros 2^(bits-1), no order, no input scale, f32 activations.
+ * group is a multiple of 32, or 0 for one group a row. All data are copied.
+ */
+PTQ_API ptq_status ptq_qtensor_create(ptq_context *context, int64_t n, int64_t k, int32_t bits,
+                                      int64_t group, ptq_qtensor **q);
+PTQ_API void ptq_qtensor_free(ptq_qtensor *q);
+/* codes [N][K], one code a byte, in the original order of the columns. */
+PTQ_API ptq_status ptq_qtensor_set_codes(ptq_qtensor *q, const uint8_t *codes);
+/* scales [N][groups], finite. */
+PTQ_API ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales);
+/* zeros [N][groups], each below 2^bits. */
+PTQ_API ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros);
+/* order [K], a permutation: group g is made of the columns order[g * group ..]. */
+PTQ_API ptq_status ptq_qtensor_set_order(ptq_qtensor *q, const int32_t *order);
+/* group_index [K], the group of each column (g_idx of GPTQ checkpoints); each group must have its
+ * full number of columns. Sets the order that follows from it. */
+PTQ_API ptq_status ptq_qtensor_set_group_index(ptq_qtensor *q, const int32_t *group_index);
+/* input_scale [K], finite and > 0: the codes are those of W * s, the input is divided by s. */
+PTQ_API ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale);
+/* One of PTQ_ACTIVATIONS_.... */
+PTQ_API ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations);
+
+PTQ_API int64_t ptq_qtensor_n(const ptq_qtensor *q);
+PTQ_API int64_t ptq_qtensor_k(const ptq_qtensor *q);
+PTQ_API int32_t ptq_qtensor_bits(const ptq_qtensor *q);
+/* The group as it was asked for (0: one a row), and the number of groups in a row. */
+PTQ_API int64_t ptq_qtensor_group(const ptq_qtensor *q);
+PTQ_API int64_t ptq_qtensor_groups(const ptq_qtensor *q);
+PTQ_API int32_t ptq_qtensor_symmetric(const ptq_qtensor *q);
+PTQ_API int32_t ptq_qtensor_activations(const ptq_qtensor *q);
+/* The parts, copied out in the shapes of the setters. The order is 0 .. K-1 where there is none, the
+ * input scale all 1. _has_ functions tell whether there is one. */
+PTQ_API ptq_status ptq_qtensor_codes(const ptq_qtensor *q, uint8_t *out);
+PTQ_API ptq_status ptq_qtensor_scales(const ptq_qtensor *q, float *out);
+PTQ_API ptq_status ptq_qtensor_zeros(const ptq_qtensor *q, uint8_t *out);
+PTQ_API int32_t ptq_qtensor_has_order(const ptq_qtensor *q);
+PTQ_API ptq_status ptq_qtensor_order(const ptq_qtensor *q, int32_t *out);
+PTQ_API ptq_status ptq_qtensor_group_index(const ptq_qtensor *q, int32_t *out);
+PTQ_API int32_t ptq_qtensor_has_input_scale(const ptq_qtensor *q);
+PTQ_API ptq_status ptq_qtensor_input_scale(const ptq_qtensor *q, float *out);
+/* out [N][K] = scale (code - zero), rounded once; divided by the input scale where there is one. */
+PTQ_API ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out);
+
+/* |W - Q|^2 / |W|^2, and |X W^T - X Q^T|^2 / |X W^T|^2 over the calibration rows (Frobenius norms);
+ * NaN where it is not known: a qtensor made from parts, or quantized without statistics. */
+PTQ_API double ptq_qtensor_weight_error(const ptq_qtensor *q);
+PTQ_API double ptq_qtensor_output_error(const ptq_qtensor *q);
+/* The damping that GPTQ ended up with: more than was asked for where the Hessian was not positive
+ * definite; 0 where there was none. */
+PTQ_API double ptq_qtensor_damping(const ptq_qtensor *q);
+
+/*
+ * Adds the parts of q to a store being written, under names that begin with prefix ("<prefix>.codes",
+ * packed; ".scales" f16 where exact, else f32; ".zeros", ".order", ".input_scale" where present) and
+ * its settings as metadata; reads them back. Nothing is lost but NaN for errors not known.
+ * q may be freed before the store is committed.
+ */
+PTQ_API ptq_status ptq_qtensor_write(const ptq_qtensor *q, ptq_store *store, const char *prefix);
+PTQ_API ptq_status ptq_qtensor_read(ptq_context *context, const ptq_store *store,
+                                    const char *prefix, ptq_qtensor **q);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

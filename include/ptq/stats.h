@@ -1,0 +1,69 @@
+/*
+ * ptq/stats.h - what calibration learns about the input of a linear layer.
+ *
+ * X is [rows][K], the inputs that the layer saw: K = in features, a row usually one token.
+ * Thread safety: updates of one handle must not overlap; different handles are independent.
+ */
+#ifndef PTQ_STATS_H
+#define PTQ_STATS_H
+
+#include "tensor.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct ptq_stats ptq_stats;
+
+/* What to collect beside the per-channel ranges, which are always there. Flags, to be added. */
+enum {
+    PTQ_STATS_RANGES = 0,
+    PTQ_STATS_HESSIAN = 1, /* sum of w_t x_t x_t^T, [K][K]: GPTQ, AWQ, every output error */
+    PTQ_STATS_SAMPLE = 2   /* up to 512 of the rows themselves, chosen by their position alone */
+};
+
+/* Creates empty statistics of K channels, 1 <= K <= 131072. */
+PTQ_API ptq_status ptq_stats_create(ptq_context *context, int64_t k, int32_t flags,
+                                    ptq_stats **stats);
+PTQ_API void ptq_stats_free(ptq_stats *stats);
+
+/*
+ * Adds rows of x, [rows][K] of dtype f32, f16 or bf16, ldx elements from one row to the next.
+ * row_weights [rows], each finite and >= 0, weights the rows in X^T X and in the mean; NULL means 1
+ * for each. Ranges and the sample take rows as they are. The result does not depend on how the rows
+ * are cut into updates: every sum is one chain over the rows in their order.
+ * PTQ_ERROR_NOT_FINITE names the first element that is not finite; then nothing was added.
+ */
+PTQ_API ptq_status ptq_stats_update(ptq_stats *stats, const void *x, int32_t dtype, int64_t rows,
+                                    int64_t ldx, const float *row_weights);
+
+/* Adds what other has seen to stats, as if its rows came later, by one addition per element. Both
+ * must have the same K and flags. */
+PTQ_API ptq_status ptq_stats_merge(ptq_stats *stats, const ptq_stats *other);
+
+PTQ_API int64_t ptq_stats_channels(const ptq_stats *stats);
+PTQ_API int32_t ptq_stats_flags(const ptq_stats *stats);
+/* Rows seen, and the sum of their weights. */
+PTQ_API int64_t ptq_stats_rows(const ptq_stats *stats);
+PTQ_API double ptq_stats_total_weight(const ptq_stats *stats);
+
+/* Per-channel figures, each copied into out[K]. With no rows seen all are 0. mean_abs is the weighted
+ * mean of |x|. */
+PTQ_API ptq_status ptq_stats_absmax(const ptq_stats *stats, float *out);
+PTQ_API ptq_status ptq_stats_min(const ptq_stats *stats, float *out);
+PTQ_API ptq_status ptq_stats_max(const ptq_stats *stats, float *out);
+PTQ_API ptq_status ptq_stats_mean_abs(const ptq_stats *stats, float *out);
+/* The symmetric matrix sum of w_t x_t x_t^T, copied into out[K * K]. */
+PTQ_API ptq_status ptq_stats_hessian(const ptq_stats *stats, float *out);
+/* Number of rows kept, and the rows, copied into out[sample_rows * K]. */
+PTQ_API int64_t ptq_stats_sample_rows(const ptq_stats *stats);
+PTQ_API ptq_status ptq_stats_sample(const ptq_stats *stats, float *out);
+
+/* Writes statistics to a safetensors file, whole or not at all; reads them back bit for bit. */
+PTQ_API ptq_status ptq_stats_save(const ptq_stats *stats, const char *path);
+PTQ_API ptq_status ptq_stats_load(ptq_context *context, const char *path, ptq_stats **stats);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,29 @@
+/* What differs between compilers, in one place. */
+#ifndef PTQI_COMPILER_H
+#define PTQI_COMPILER_H
+
+#if defined(__GNUC__) || defined(__clang__)
+#define PTQI_PRINTF(text, first) __attribute__((format(printf, text, first)))
+#define PTQI_INLINE static inline __attribute__((always_inline, unused))
+#else
+#define PTQI_PRINTF(text, first)
+#define PTQI_INLINE static inline
+#endif
+
+/* Before a loop of few, constant rounds whose arrays must become registers: GCC would unroll it too
+ * late for that by itself. */
+#if defined(__clang__)
+#define PTQI_UNROLL _Pragma("clang loop unroll(full)")
+#elif defined(__GNUC__)
+#define PTQI_UNROLL _Pragma("GCC unroll 16")
+#else
+#define PTQI_UNROLL
+#endif
+
+#if defined(__x86_64__)
+#define PTQI_X86 1
+#elif defined(__aarch64__)
+#define PTQI_ARM 1
+#endif
+
+#endif

@@ -1,0 +1,83 @@
+/*
+ * The context from inside: allocator, hooks, cancelling, failing with a message.
+ */
+#ifndef PTQI_CONTEXT_H
+#define PTQI_CONTEXT_H
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include "compiler.h"
+#include "ptq/context.h"
+
+#define PTQI_MESSAGE_SIZE 512
+
+struct ptqi_team;
+struct ptqi_kernels;
+
+struct ptq_context {
+    ptq_allocate_function allocate;
+    ptq_release_function release;
+    void *allocator_user;
+
+    int32_t threads; /* as asked for; 0: one per CPU */
+    ptq_parallel_function parallel_for;
+    void *parallel_user;
+    struct ptqi_team *team;
+
+    int32_t isa;                        /* PTQ_ISA_AUTO until chosen */
+    const struct ptqi_kernels *kernels; /* lib/kernel/select.c */
+
+    ptq_log_function log;
+    void *log_user;
+    ptq_progress_function progress;
+    void *progress_user;
+    atomic_int cancelled;
+
+    pthread_mutex_t message_lock;
+    char message[PTQI_MESSAGE_SIZE];
+};
+
+/* Stores the message for this thread and for the context (which may be NULL); returns status. */
+ptq_status ptqi_fail(ptq_context *context, ptq_status status, const char *format, ...)
+    PTQI_PRINTF(3, 4);
+/* Puts "where: " before the message of the last failure of this thread; returns status. */
+ptq_status ptqi_fail_at(ptq_context *context, ptq_status status, const char *where);
+/* The failure of an allocation of bytes bytes. */
+ptq_status ptqi_fail_memory(ptq_context *context, int64_t bytes);
+
+/*
+ * Memory for count elements of size bytes, aligned to 64; NULL (and a message) when the product
+ * overflows or there is none. Zero bytes give a valid pointer. _zero clears the memory.
+ */
+void *ptqi_alloc(ptq_context *context, int64_t count, int64_t size);
+void *ptqi_alloc_zero(ptq_context *context, int64_t count, int64_t size);
+/* NULL is fine. */
+void ptqi_free(ptq_context *context, void *pointer);
+/* Grows an array of *capacity elements to hold at least needed, keeping its first used elements. */
+ptq_status ptqi_grow(ptq_context *context, void **array, int64_t used, int64_t *capacity,
+                     int64_t needed, int64_t size);
+/* A copy of length bytes with a zero byte behind them. */
+char *ptqi_copy_text(ptq_context *context, const char *text, int64_t length);
+
+/* *product = a * b for a, b >= 0; 0 when it does not fit. */
+int ptqi_multiply(int64_t a, int64_t b, int64_t *product);
+
+void ptqi_log_line(ptq_context *context, const char *format, ...) PTQI_PRINTF(2, 3);
+void ptqi_progress(ptq_context *context, double fraction, const char *what);
+/* PTQ_ERROR_CANCELLED once ptq_cancel was called. */
+ptq_status ptqi_check_cancelled(ptq_context *context);
+
+/* Leaves the function with the status of an expression that failed. */
+#define PTQI_TRY(expression)                                                                       \
+    do {                                                                                           \
+        ptq_status ptqi_status_ = (expression);                                                    \
+        if (ptqi_status_ != PTQ_OK)                                                                \
+            return ptqi_status_;                                                                   \
+    } while (0)
+
+/* Copies text into the caller's buffer in the manner of ptq_last_message. */
+int64_t ptqi_copy_out(const char *text, char *buffer, int64_t capacity);
+
+#endif

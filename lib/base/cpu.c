@@ -1,0 +1,75 @@
+/*
+ * CPU features: CPUID with XGETBV on x86-64 (a CPU may have AVX-512 and the system not save its
+ * registers), HWCAP on AArch64.
+ */
+#include "cpu.h"
+#include <stdatomic.h>
+#include "compiler.h"
+
+#ifdef PTQI_X86
+#include <cpuid.h>
+
+static uint64_t xgetbv0(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return (uint64_t)high << 32 | low;
+}
+
+static uint32_t detect(void)
+{
+    uint32_t a, b, c, d, features = 0;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
+        return 0;
+    int fma_f16c = (c & bit_FMA) && (c & bit_F16C) && (c & bit_AVX);
+    uint64_t saved = xgetbv0();
+    int ymm = (saved & 0x06) == 0x06, zmm = (saved & 0xe6) == 0xe6;
+    int tiles = (saved & 0x60000) == 0x60000;
+    uint32_t b7, c7, d7, a71 = 0;
+    if (!__get_cpuid_count(7, 0, &a, &b7, &c7, &d7))
+        return 0;
+    if (a >= 1)
+        __get_cpuid_count(7, 1, &a71, &b, &c, &d);
+    if (!ymm || !fma_f16c || !(b7 & bit_AVX2))
+        return 0;
+    features |= PTQI_CPU_AVX2;
+    if (a71 & (1u << 4))
+        features |= PTQI_CPU_AVX_VNNI;
+    uint32_t avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    if (zmm && (b7 & avx512) == avx512 && (c7 & (1u << 11)))
+        features |= PTQI_CPU_AVX512_VNNI;
+    if (tiles && (features & PTQI_CPU_AVX512_VNNI) && (d7 & (1u << 24)) && (d7 & (1u << 25)))
+        features |= PTQI_CPU_AMX_INT8;
+    return features;
+}
+#elif defined(PTQI_ARM)
+#include <sys/auxv.h>
+#define HWCAP_ASIMDDP_BIT (1ul << 20)
+#define HWCAP2_I8MM_BIT (1ul << 13)
+
+static uint32_t detect(void)
+{
+    uint32_t features = PTQI_CPU_NEON; /* part of every ARMv8-A */
+    if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP_BIT)
+        features |= PTQI_CPU_DOTPROD;
+    if (getauxval(AT_HWCAP2) & HWCAP2_I8MM_BIT)
+        features |= PTQI_CPU_I8MM;
+    return features;
+}
+#else
+static uint32_t detect(void)
+{
+    return 0;
+}
+#endif
+
+uint32_t ptqi_cpu_features(void)
+{
+    static atomic_uint found; /* bit 31: detected; every thread would find the same */
+    uint32_t features = atomic_load_explicit(&found, memory_order_relaxed);
+    if (!features) {
+        features = detect() | 1u << 31;
+        atomic_store_explicit(&found, features, memory_order_relaxed);
+    }
+    return features & ~(1u << 31);
+}

@@ -1,0 +1,20 @@
+/* What the CPU and the operating system together can do. */
+#ifndef PTQI_CPU_H
+#define PTQI_CPU_H
+
+#include <stdint.h>
+
+enum {
+    PTQI_CPU_AVX2 = 1,        /* AVX2, FMA and F16C, with the system saving ymm registers */
+    PTQI_CPU_AVX_VNNI = 2,    /* vpdpbusd on ymm registers, VEX-encoded */
+    PTQI_CPU_AVX512_VNNI = 4, /* AVX-512 F, BW, DQ, VL, VNNI */
+    PTQI_CPU_AMX_INT8 = 8,
+    PTQI_CPU_NEON = 16,
+    PTQI_CPU_DOTPROD = 32,
+    PTQI_CPU_I8MM = 64
+};
+
+/* The features found, a set of the bits above. Detected once; the same for the whole process. */
+uint32_t ptqi_cpu_features(void);
+
+#endif

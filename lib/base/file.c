@@ -1,0 +1,178 @@
+/*
+ * Mapping and atomic writing. A reader never sees half a file: data go to "<path>.partial", reach the
+ * disk, and only then take the name.
+ */
+#include "file.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static ptq_status fail_io(ptq_context *context, const char *path, const char *what)
+{
+    int error = errno;
+    return ptqi_fail(context, PTQ_ERROR_IO, "%s: cannot %s: %s", path, what, strerror(error));
+}
+
+ptq_status ptqi_map_file(ptq_context *context, const char *path, struct ptqi_map *map)
+{
+    struct stat info;
+    map->data = NULL;
+    map->size = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_io(context, path, "open");
+    if (fstat(fd, &info) || !S_ISREG(info.st_mode)) {
+        close(fd);
+        return ptqi_fail(context, PTQ_ERROR_IO, "%s: not a regular file", path);
+    }
+    if (info.st_size == 0) {
+        close(fd);
+        map->data = (const uint8_t *)"";
+        return PTQ_OK;
+    }
+    void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (data == MAP_FAILED) {
+        ptq_status status = fail_io(context, path, "map");
+        close(fd);
+        return status;
+    }
+    close(fd);
+    map->data = data;
+    map->size = info.st_size;
+    return PTQ_OK;
+}
+
+void ptqi_unmap_file(struct ptqi_map *map)
+{
+    if (map->size > 0)
+        munmap((void *)(uintptr_t)map->data, (size_t)map->size);
+    map->data = NULL;
+    map->size = 0;
+}
+
+ptq_status ptqi_output_begin(ptq_context *context, const char *path, struct ptqi_output *output)
+{
+    int64_t length = (int64_t)strlen(path);
+    memset(output, 0, sizeof *output);
+    output->context = context;
+    output->fd = -1;
+    output->path = ptqi_copy_text(context, path, length);
+    output->partial = ptqi_alloc(context, length + 9, 1);
+    if (!output->path || !output->partial) {
+        ptqi_output_drop(output);
+        return PTQ_ERROR_MEMORY;
+    }
+    memcpy(output->partial, path, (size_t)length);
+    memcpy(output->partial + length, ".partial", 9);
+    output->fd = open(output->partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (output->fd < 0) {
+        ptq_status status = fail_io(context, path, "write");
+        ptqi_free(context, output->partial);
+        output->partial = NULL; /* not ours to remove */
+        ptqi_output_drop(output);
+        return status;
+    }
+    return PTQ_OK;
+}
+
+ptq_status ptqi_output_write(struct ptqi_output *output, const void *data, int64_t bytes)
+{
+    const char *next = data;
+    while (bytes > 0) {
+        size_t piece = bytes < (1 << 30) ? (size_t)bytes : (size_t)1 << 30;
+        ssize_t written = write(output->fd, next, piece);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return fail_io(output->context, output->path, "write");
+        next += written;
+        bytes -= written;
+    }
+    return PTQ_OK;
+}
+
+/* A rename lasts only once its directory has reached the disk; not every file system can do that. */
+static void sync_directory_of(const char *path)
+{
+    char directory[4096];
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) : 0;
+    if (length >= sizeof directory)
+        return;
+    memcpy(directory, path, length);
+    directory[length] = 0;
+    int fd = open(slash ? (length ? directory : "/") : ".", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+}
+
+ptq_status ptqi_output_commit(struct ptqi_output *output)
+{
+    ptq_status status = PTQ_OK;
+    if (fsync(output->fd) && errno != EINVAL)
+        status = fail_io(output->context, output->path, "sync");
+    if (close(output->fd) && !status)
+        status = fail_io(output->context, output->path, "write");
+    output->fd = -1;
+    if (!status && rename(output->partial, output->path))
+        status = fail_io(output->context, output->path, "rename to");
+    if (!status) {
+        sync_directory_of(output->path);
+        ptqi_free(output->context, output->partial);
+        output->partial = NULL;
+    }
+    ptqi_output_drop(output);
+    return status;
+}
+
+void ptqi_output_drop(struct ptqi_output *output)
+{
+    if (!output->context)
+        return;
+    if (output->fd >= 0)
+        close(output->fd);
+    if (output->partial)
+        unlink(output->partial);
+    ptqi_free(output->context, output->partial);
+    ptqi_free(output->context, output->path);
+    memset(output, 0, sizeof *output);
+    output->fd = -1;
+}
+
+ptq_status ptqi_write_file(ptq_context *context, const char *path, const void *data, int64_t bytes)
+{
+    struct ptqi_output output;
+    PTQI_TRY(ptqi_output_begin(context, path, &output));
+    ptq_status status = ptqi_output_write(&output, data, bytes);
+    if (!status)
+        return ptqi_output_commit(&output);
+    ptqi_output_drop(&output);
+    return status;
+}
+
+char *ptqi_join_path(ptq_context *context, const char *directory, const char *name)
+{
+    size_t a = strlen(directory), b = strlen(name);
+    char *path = ptqi_alloc(context, (int64_t)(a + b + 2), 1);
+    if (path)
+        snprintf(path, a + b + 2, "%s/%s", directory, name);
+    return path;
+}
+
+int ptqi_is_directory(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+int ptqi_file_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}

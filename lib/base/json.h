@@ -1,0 +1,82 @@
+/*
+ * JSON (RFC 8259): a strict, bounded reader into a tree, and a writer.
+ *
+ * The reader takes hostile text: depth is limited, strings must be valid UTF-8, object keys must be
+ * unique, numbers must follow the grammar, nothing may follow the value.
+ */
+#ifndef PTQI_JSON_H
+#define PTQI_JSON_H
+
+#include "context.h"
+
+enum ptqi_json_kind {
+    PTQI_JSON_NULL,
+    PTQI_JSON_BOOL,
+    PTQI_JSON_NUMBER,
+    PTQI_JSON_STRING,
+    PTQI_JSON_ARRAY,
+    PTQI_JSON_OBJECT
+};
+
+/* One value. Members and elements form a list: first, then next, in the order of the text. */
+struct ptqi_json {
+    enum ptqi_json_kind kind;
+    int32_t name_length, length; /* of name and of text, in bytes */
+    int32_t count;               /* elements or members */
+    const char *name;            /* key where this is a member, else NULL; zero-terminated */
+    const char *text;            /* string value, zero-terminated (may hold zero bytes inside) */
+    double number;               /* also 0 or 1 for a bool */
+    const struct ptqi_json *first, *next;
+};
+
+struct ptqi_json_document;
+
+/* Parses length bytes; what (a path) stands in messages. *root lives as long as the document. */
+ptq_status ptqi_json_parse(ptq_context *context, const char *text, int64_t length,
+                           const char *what, struct ptqi_json_document **document,
+                           const struct ptqi_json **root);
+void ptqi_json_free(struct ptqi_json_document *document);
+
+/* A member by name; NULL where object is NULL, no object, or has none. Linear. */
+const struct ptqi_json *ptqi_json_get(const struct ptqi_json *object, const char *name);
+/* 1 and the value where value is a number without a fraction, |value| <= 2^53. */
+int ptqi_json_integer(const struct ptqi_json *value, int64_t *out);
+/* The text of a string value, NULL for anything else. */
+const char *ptqi_json_string(const struct ptqi_json *value);
+/* A bool member, or fallback where it is missing or no bool. */
+int ptqi_json_flag(const struct ptqi_json *object, const char *name, int fallback);
+
+/*
+ * The writer appends to a growing text. name is NULL inside arrays and for the root. Errors are
+ * sticky: check once, with ptqi_json_finish.
+ */
+struct ptqi_json_writer {
+    ptq_context *context;
+    char *text;
+    int64_t length, capacity;
+    int depth;
+    int first; /* nothing written yet in the innermost array or object */
+    ptq_status status;
+};
+
+void ptqi_json_begin(struct ptqi_json_writer *w, ptq_context *context);
+void ptqi_json_open(struct ptqi_json_writer *w, const char *name, char bracket); /* '{' or '[' */
+void ptqi_json_close(struct ptqi_json_writer *w, char bracket);                  /* '}' or ']' */
+void ptqi_json_add_text(struct ptqi_json_writer *w, const char *name, const char *value);
+void ptqi_json_add_integer(struct ptqi_json_writer *w, const char *name, int64_t value);
+/* With digits significant digits (17 keeps a double exactly, 9 an f32); NaN and infinity: null. */
+void ptqi_json_add_number(struct ptqi_json_writer *w, const char *name, double value, int digits);
+void ptqi_json_add_bool(struct ptqi_json_writer *w, const char *name, int value);
+/* Copies a parsed value, as it is but for white space. */
+void ptqi_json_add_value(struct ptqi_json_writer *w, const char *name,
+                         const struct ptqi_json *value);
+/* The status; on success w->text[0 .. w->length) is the text, with a zero byte behind it. */
+ptq_status ptqi_json_finish(struct ptqi_json_writer *w);
+void ptqi_json_end(struct ptqi_json_writer *w); /* frees the text */
+
+/* value as printf("%.*g") writes it in the C locale, whatever the locale of the process is. */
+void ptqi_format_number(char *buffer, int64_t capacity, double value, int digits);
+/* The number that text[0 .. length) spells, 1 on success: grammar of JSON, locale-free. */
+int ptqi_parse_number(const char *text, int64_t length, double *value);
+
+#endif

@@ -1,0 +1,146 @@
+/*
+ * The JSON writer.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "json.h"
+
+static void append(struct ptqi_json_writer *w, const char *text, int64_t length)
+{
+    if (w->status)
+        return;
+    w->status = ptqi_grow(w->context, (void **)&w->text, w->length, &w->capacity,
+                          w->length + length + 1, 1);
+    if (w->status)
+        return;
+    memcpy(w->text + w->length, text, (size_t)length);
+    w->length += length;
+    w->text[w->length] = 0;
+}
+
+static void append_quoted(struct ptqi_json_writer *w, const char *text, int64_t length)
+{
+    append(w, "\"", 1);
+    for (int64_t i = 0; i < length; i++) {
+        unsigned char c = (unsigned char)text[i];
+        char escape[8];
+        if (c == '"' || c == '\\')
+            snprintf(escape, sizeof escape, "\\%c", c);
+        else if (c < 0x20)
+            snprintf(escape, sizeof escape, "\\u%04x", c);
+        else {
+            append(w, text + i, 1);
+            continue;
+        }
+        append(w, escape, (int64_t)strlen(escape));
+    }
+    append(w, "\"", 1);
+}
+
+static void begin_value(struct ptqi_json_writer *w, const char *name)
+{
+    if (!w->first && w->depth)
+        append(w, ", ", 2);
+    w->first = 0;
+    if (name) {
+        append_quoted(w, name, (int64_t)strlen(name));
+        append(w, ": ", 2);
+    }
+}
+
+void ptqi_json_begin(struct ptqi_json_writer *w, ptq_context *context)
+{
+    memset(w, 0, sizeof *w);
+    w->context = context;
+    w->first = 1;
+}
+
+void ptqi_json_open(struct ptqi_json_writer *w, const char *name, char bracket)
+{
+    begin_value(w, name);
+    append(w, &bracket, 1);
+    w->depth++;
+    w->first = 1;
+}
+
+void ptqi_json_close(struct ptqi_json_writer *w, char bracket)
+{
+    append(w, &bracket, 1);
+    w->depth--;
+    w->first = 0;
+}
+
+void ptqi_json_add_text(struct ptqi_json_writer *w, const char *name, const char *value)
+{
+    begin_value(w, name);
+    append_quoted(w, value, (int64_t)strlen(value));
+}
+
+void ptqi_json_add_integer(struct ptqi_json_writer *w, const char *name, int64_t value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%lld", (long long)value);
+    begin_value(w, name);
+    append(w, text, (int64_t)strlen(text));
+}
+
+void ptqi_format_number(char *buffer, int64_t capacity, double value, int digits)
+{
+    snprintf(buffer, (size_t)capacity, "%.*g", digits, value);
+    for (char *s = buffer; *s; s++)
+        if (!strchr("0123456789+-einfa", *s))
+            *s = '.'; /* the decimal point of the process's locale */
+}
+
+void ptqi_json_add_number(struct ptqi_json_writer *w, const char *name, double value, int digits)
+{
+    char text[64] = "null";
+    if (value - value == 0)
+        ptqi_format_number(text, sizeof text, value, digits);
+    begin_value(w, name);
+    append(w, text, (int64_t)strlen(text));
+}
+
+void ptqi_json_add_bool(struct ptqi_json_writer *w, const char *name, int value)
+{
+    begin_value(w, name);
+    append(w, value ? "true" : "false", value ? 4 : 5);
+}
+
+void ptqi_json_add_value(struct ptqi_json_writer *w, const char *name,
+                         const struct ptqi_json *value)
+{
+    switch (value->kind) {
+    case PTQI_JSON_NULL:
+        begin_value(w, name);
+        append(w, "null", 4);
+        break;
+    case PTQI_JSON_BOOL:
+        ptqi_json_add_bool(w, name, value->number != 0);
+        break;
+    case PTQI_JSON_NUMBER:
+        ptqi_json_add_number(w, name, value->number, 17);
+        break;
+    case PTQI_JSON_STRING:
+        begin_value(w, name);
+        append_quoted(w, value->text, value->length);
+        break;
+    default: /* depth is bounded by the reader */
+        ptqi_json_open(w, name, value->kind == PTQI_JSON_OBJECT ? '{' : '[');
+        for (const struct ptqi_json *m = value->first; m; m = m->next)
+            ptqi_json_add_value(w, m->name, m);
+        ptqi_json_close(w, value->kind == PTQI_JSON_OBJECT ? '}' : ']');
+    }
+}
+
+ptq_status ptqi_json_finish(struct ptqi_json_writer *w)
+{
+    append(w, "", 0);
+    return w->status;
+}
+
+void ptqi_json_end(struct ptqi_json_writer *w)
+{
+    ptqi_free(w->context, w->text);
+    w->text = NULL;
+}

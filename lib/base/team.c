@@ -1,0 +1,197 @@
+/*
+ * The thread team. Workers start when first needed and stay; between jobs they spin for a moment,
+ * since the next matrix product usually follows at once, and then sleep.
+ */
+#include "team.h"
+#include <sched.h>
+#include <unistd.h>
+
+#define SPINS 4000 /* some microseconds */
+
+struct ptqi_team {
+    ptq_context *context;
+    pthread_mutex_t busy; /* held while a job runs: one job at a time */
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t wake, done;
+    pthread_t *threads;
+    int64_t workers; /* threads started, the caller not counted */
+    int stop;
+
+    atomic_llong generation; /* counts jobs */
+    atomic_llong pending;    /* workers that have not finished the current job */
+    ptq_body_function body;
+    void *argument;
+    int64_t parts, members; /* members of this job, the caller included */
+};
+
+struct worker_start {
+    struct ptqi_team *team;
+    int64_t index;
+    long long generation; /* the last job that this worker is not part of */
+};
+
+static int online_cpus(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0 && CPU_COUNT(&set) > 0)
+        return CPU_COUNT(&set);
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (int)n : 1;
+}
+
+int64_t ptqi_threads(const ptq_context *context)
+{
+    int n = context->threads ? context->threads : online_cpus();
+    return n < PTQI_MAX_THREADS ? n : PTQI_MAX_THREADS;
+}
+
+int32_t ptq_context_threads(const ptq_context *context)
+{
+    return context ? (int32_t)ptqi_threads(context) : 0;
+}
+
+void ptqi_split(int64_t total, int64_t unit, int64_t part, int64_t parts, int64_t *begin,
+                int64_t *end)
+{
+    int64_t units = (total + unit - 1) / unit;
+    int64_t share = units / parts, rest = units % parts;
+    int64_t first = part * share + (part < rest ? part : rest);
+    int64_t last = first + share + (part < rest);
+    *begin = first * unit < total ? first * unit : total;
+    *end = last * unit < total ? last * unit : total;
+}
+
+static void run_share(struct ptqi_team *team, int64_t member)
+{
+    for (int64_t part = member; part < team->parts; part += team->members)
+        team->body(team->argument, part);
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker_start start = *(struct worker_start *)argument;
+    struct ptqi_team *team = start.team;
+    long long seen = start.generation;
+    ptqi_free(team->context, argument);
+    for (;;) {
+        for (int i = 0; i < SPINS; i++)
+            if (atomic_load_explicit(&team->generation, memory_order_acquire) != seen)
+                break;
+        pthread_mutex_lock(&team->lock);
+        while (atomic_load_explicit(&team->generation, memory_order_acquire) == seen && !team->stop)
+            pthread_cond_wait(&team->wake, &team->lock);
+        int stop = team->stop;
+        seen = atomic_load_explicit(&team->generation, memory_order_acquire);
+        pthread_mutex_unlock(&team->lock);
+        if (stop)
+            return NULL;
+        if (start.index < team->members)
+            run_share(team, start.index);
+        if (atomic_fetch_sub_explicit(&team->pending, 1, memory_order_acq_rel) == 1) {
+            pthread_mutex_lock(&team->lock);
+            pthread_cond_signal(&team->done);
+            pthread_mutex_unlock(&team->lock);
+        }
+    }
+}
+
+ptq_status ptqi_team_create(ptq_context *context, struct ptqi_team **out)
+{
+    struct ptqi_team *team = ptqi_alloc_zero(context, 1, (int64_t)sizeof *team);
+    *out = NULL;
+    if (!team)
+        return PTQ_ERROR_MEMORY;
+    team->context = context;
+    atomic_init(&team->generation, 0);
+    atomic_init(&team->pending, 0);
+    int failed = pthread_mutex_init(&team->busy, NULL);
+    failed |= pthread_mutex_init(&team->lock, NULL);
+    failed |= pthread_cond_init(&team->wake, NULL);
+    failed |= pthread_cond_init(&team->done, NULL);
+    if (failed) {
+        ptqi_free(context, team);
+        return ptqi_fail(context, PTQ_ERROR_MEMORY, "cannot create the locks of a thread team");
+    }
+    *out = team;
+    return PTQ_OK;
+}
+
+void ptqi_team_free(ptq_context *context, struct ptqi_team *team)
+{
+    if (!team)
+        return;
+    pthread_mutex_lock(&team->lock);
+    team->stop = 1;
+    pthread_cond_broadcast(&team->wake);
+    pthread_mutex_unlock(&team->lock);
+    for (int64_t i = 0; i < team->workers; i++)
+        pthread_join(team->threads[i], NULL);
+    pthread_mutex_destroy(&team->busy);
+    pthread_mutex_destroy(&team->lock);
+    pthread_cond_destroy(&team->wake);
+    pthread_cond_destroy(&team->done);
+    ptqi_free(context, team->threads);
+    ptqi_free(context, team);
+}
+
+/* Starts workers until there are wanted of them, or as many as memory and the system allow: fewer
+ * only make the job slower. */
+static void start_workers(struct ptqi_team *team, int64_t wanted)
+{
+    if (!team->threads)
+        team->threads = ptqi_alloc(team->context, PTQI_MAX_THREADS, (int64_t)sizeof(pthread_t));
+    while (team->threads && team->workers < wanted) {
+        struct worker_start *start = ptqi_alloc(team->context, 1, (int64_t)sizeof *start);
+        if (!start)
+            return;
+        start->team = team;
+        start->index = team->workers + 1;
+        start->generation = atomic_load(&team->generation);
+        if (pthread_create(&team->threads[team->workers], NULL, worker_main, start)) {
+            ptqi_free(team->context, start);
+            return;
+        }
+        team->workers++;
+    }
+}
+
+static void run_on_team(struct ptqi_team *team, int64_t parts, ptq_body_function body,
+                        void *argument)
+{
+    pthread_mutex_lock(&team->lock);
+    team->body = body;
+    team->argument = argument;
+    team->parts = parts;
+    team->members = team->workers + 1 < parts ? team->workers + 1 : parts;
+    atomic_store_explicit(&team->pending, team->workers, memory_order_relaxed);
+    atomic_fetch_add_explicit(&team->generation, 1, memory_order_release);
+    pthread_cond_broadcast(&team->wake);
+    pthread_mutex_unlock(&team->lock);
+
+    run_share(team, 0);
+
+    for (int i = 0; i < SPINS; i++)
+        if (atomic_load_explicit(&team->pending, memory_order_acquire) == 0)
+            return;
+    pthread_mutex_lock(&team->lock);
+    while (atomic_load_explicit(&team->pending, memory_order_acquire) != 0)
+        pthread_cond_wait(&team->done, &team->lock);
+    pthread_mutex_unlock(&team->lock);
+}
+
+void ptqi_parallel(ptq_context *context, int64_t parts, ptq_body_function body, void *argument)
+{
+    if (parts > 1 && context->parallel_for) {
+        context->parallel_for(context->parallel_user, parts, body, argument);
+        return;
+    }
+    int64_t threads = ptqi_threads(context);
+    if (parts > 1 && threads > 1 && pthread_mutex_trylock(&context->team->busy) == 0) {
+        start_workers(context->team, (threads < parts ? threads : parts) - 1);
+        run_on_team(context->team, parts, body, argument);
+        pthread_mutex_unlock(&context->team->busy);
+        return;
+    }
+    for (int64_t part = 0; part < parts; part++)
+        body(argument, part);
+}

@@ -1,0 +1,308 @@
+/*
+ * ptq_config: one table of parameters, from which setters, bounds, names and texts all follow.
+ */
+#include "config.h"
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/json.h"
+#include "ptq/tensor.h"
+
+enum kind { INT32, INT64, FLOAT };
+
+struct choice {
+    const char *name;
+    int32_t value;
+};
+
+static const struct choice flag[] = {{"off", 0}, {"on", 1}, {NULL, 0}};
+static const struct choice bits[] = {{"2", 2}, {"3", 3}, {"4", 4}, {"8", 8}, {NULL, 0}};
+static const struct choice grids[] = {{"default", PTQ_GRID_DEFAULT},
+                                      {"gptq", PTQ_GRID_GPTQ},
+                                      {"awq", PTQ_GRID_AWQ},
+                                      {NULL, 0}};
+static const struct choice roundings[] = {{"rtn", PTQ_ROUNDING_RTN},
+                                          {"gptq", PTQ_ROUNDING_GPTQ},
+                                          {NULL, 0}};
+static const struct choice scale_dtypes[] = {{"f32", PTQ_F32}, {"f16", PTQ_F16},
+                                             {"bf16", PTQ_BF16}, {NULL, 0}};
+static const struct choice activations[] = {{"f32", PTQ_ACTIVATIONS_F32},
+                                            {"int8-token", PTQ_ACTIVATIONS_INT8_TOKEN},
+                                            {NULL, 0}};
+
+struct parameter {
+    int32_t id;
+    enum kind kind;
+    const char *name, *sentence;
+    double lowest, highest;
+    int64_t step;                 /* integers are multiples of it */
+    const struct choice *choices; /* the only values allowed, or NULL */
+    size_t offset;                /* in struct ptq_config */
+};
+
+#define FIELD(name) offsetof(struct ptq_config, name)
+static const struct parameter parameters[] = {
+    {PTQ_BITS, INT32, "bits", "bits of a code", 2, 8, 1, bits, FIELD(bits)},
+    {PTQ_GROUP, INT64, "group", "columns that share a scale; 0: the whole row", 0, 131072, 32, NULL,
+     FIELD(group)},
+    {PTQ_SYMMETRIC, INT32, "sym", "zero in the middle of the codes", 0, 1, 1, flag,
+     FIELD(symmetric)},
+    {PTQ_GRID, INT32, "grid", "how scale and zero follow from a group's weights", 0, 2, 1, grids,
+     FIELD(grid)},
+    {PTQ_MSE, INT32, "mse", "search how far to shrink each group's range", 0, 1, 1, flag,
+     FIELD(mse)},
+    {PTQ_ROUNDING, INT32, "round", "how codes are chosen", 1, 2, 1, roundings, FIELD(rounding)},
+    {PTQ_ACT_ORDER, INT32, "act-order", "GPTQ: columns with large inputs first", 0, 1, 1, flag,
+     FIELD(act_order)},
+    {PTQ_STATIC_GROUPS, INT32, "static-groups", "GPTQ: grids of the untouched weights", 0, 1, 1,
+     flag, FIELD(static_groups)},
+    {PTQ_DAMPING, FLOAT, "damp", "GPTQ: part of the mean of diag(H) added to it", 0, 10, 1, NULL,
+     FIELD(damping)},
+    {PTQ_BLOCK, INT64, "block", "GPTQ: columns between two updates of all later ones", 1, 131072, 1,
+     NULL, FIELD(block)},
+    {PTQ_SCALE_DTYPE, INT32, "scale-dtype", "type to which scales are rounded", 1, 3, 1,
+     scale_dtypes, FIELD(scale_dtype)},
+    {PTQ_ACTIVATIONS, INT32, "activations", "how the input is quantized when run", 0, 1, 1,
+     activations, FIELD(activations)},
+};
+enum { COUNT = sizeof parameters / sizeof *parameters };
+
+static const struct ptq_config defaults = {
+    .bits = 4,
+    .group = 128,
+    .symmetric = 1,
+    .grid = PTQ_GRID_DEFAULT,
+    .rounding = PTQ_ROUNDING_RTN,
+    .damping = 0.01,
+    .block = 128,
+    .scale_dtype = PTQ_F32,
+    .activations = PTQ_ACTIVATIONS_F32,
+};
+
+static const struct choice methods[] = {{"rtn", PTQ_METHOD_RTN}, {"gptq", PTQ_METHOD_GPTQ},
+                                        {NULL, 0}};
+
+static const struct choice *choice_named(const struct choice *c, const char *name)
+{
+    for (; c && c->name; c++)
+        if (!strcmp(c->name, name))
+            return c;
+    return NULL;
+}
+
+static const struct choice *choice_valued(const struct choice *c, int64_t value)
+{
+    for (; c && c->name; c++)
+        if (c->value == value)
+            return c;
+    return NULL;
+}
+
+static const struct parameter *find(int32_t id)
+{
+    for (int i = 0; i < COUNT; i++)
+        if (parameters[i].id == id)
+            return &parameters[i];
+    return NULL;
+}
+
+int32_t ptq_method_from_name(const char *name)
+{
+    const struct choice *c = name ? choice_named(methods, name) : NULL;
+    return c ? c->value : 0;
+}
+
+const char *ptq_method_name(int32_t method)
+{
+    const struct choice *c = choice_valued(methods, method);
+    return c ? c->name : NULL;
+}
+
+const char *ptqi_choice_name(int32_t parameter, int64_t value)
+{
+    const struct parameter *p = find(parameter);
+    const struct choice *c = p ? choice_valued(p->choices, value) : NULL;
+    return c ? c->name : NULL;
+}
+
+int ptqi_choice_value(int32_t parameter, const char *name, int64_t *value)
+{
+    const struct parameter *p = find(parameter);
+    const struct choice *c = p && name ? choice_named(p->choices, name) : NULL;
+    if (c)
+        *value = c->value;
+    return c != NULL;
+}
+
+ptq_status ptq_config_create(ptq_context *context, int32_t method, ptq_config **config)
+{
+    if (!config)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_config_create: no place for the result");
+    *config = NULL;
+    if (!context || !ptq_method_name(method))
+        return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "there is no method %d", method);
+    struct ptq_config *c = ptqi_alloc(context, 1, (int64_t)sizeof *c);
+    if (!c)
+        return PTQ_ERROR_MEMORY;
+    *c = defaults;
+    c->context = context;
+    c->method = method;
+    if (method == PTQ_METHOD_GPTQ)
+        c->rounding = PTQ_ROUNDING_GPTQ;
+    *config = c;
+    return PTQ_OK;
+}
+
+void ptq_config_free(ptq_config *config)
+{
+    if (config)
+        ptqi_free(config->context, config);
+}
+
+int32_t ptq_config_method(const ptq_config *config)
+{
+    return config->method;
+}
+
+static ptq_status unknown(ptq_context *context, int32_t id)
+{
+    return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "there is no parameter %d", id);
+}
+
+static ptq_status set(ptq_config *config, const struct parameter *p, double value)
+{
+    char *field = (char *)config + p->offset;
+    if (!(value >= p->lowest && value <= p->highest))
+        return ptqi_fail(config->context, PTQ_ERROR_BOUNDS, "%s must be %g .. %g, not %g", p->name,
+                         p->lowest, p->highest, value);
+    if (p->kind == FLOAT) {
+        *(double *)field = value;
+        return PTQ_OK;
+    }
+    int64_t integer = (int64_t)value;
+    if ((double)integer != value || integer % p->step ||
+        (p->choices && !choice_valued(p->choices, integer)))
+        return ptqi_fail(config->context, PTQ_ERROR_BOUNDS, "%s cannot be %g%s", p->name, value,
+                         p->id == PTQ_GROUP ? ": a multiple of 32, or 0 for one a row" : "");
+    if (p->kind == INT32)
+        *(int32_t *)field = (int32_t)integer;
+    else
+        *(int64_t *)field = integer;
+    return PTQ_OK;
+}
+
+static double get(const ptq_config *config, const struct parameter *p)
+{
+    const char *field = (const char *)config + p->offset;
+    if (p->kind == FLOAT)
+        return *(const double *)field;
+    return p->kind == INT32 ? *(const int32_t *)field : (double)*(const int64_t *)field;
+}
+
+ptq_status ptq_config_set_float(ptq_config *config, int32_t parameter, double value)
+{
+    const struct parameter *p = find(parameter);
+    return p ? set(config, p, value) : unknown(config->context, parameter);
+}
+
+ptq_status ptq_config_set_int(ptq_config *config, int32_t parameter, int64_t value)
+{
+    return ptq_config_set_float(config, parameter, (double)value);
+}
+
+ptq_status ptq_config_get_float(const ptq_config *config, int32_t parameter, double *value)
+{
+    const struct parameter *p = find(parameter);
+    if (!p)
+        return unknown(config->context, parameter);
+    *value = get(config, p);
+    return PTQ_OK;
+}
+
+ptq_status ptq_config_get_int(const ptq_config *config, int32_t parameter, int64_t *value)
+{
+    const struct parameter *p = find(parameter);
+    if (!p || p->kind == FLOAT)
+        return unknown(config->context, parameter);
+    *value = (int64_t)get(config, p);
+    return PTQ_OK;
+}
+
+ptq_status ptq_config_parse(ptq_config *config, const char *name, const char *text)
+{
+    const struct parameter *p = NULL;
+    double value;
+    for (int i = 0; i < COUNT; i++)
+        if (!strcmp(parameters[i].name, name))
+            p = &parameters[i];
+    if (!p)
+        return ptqi_fail(config->context, PTQ_ERROR_UNKNOWN, "there is no parameter \"%.100s\"", name);
+    const struct choice *c = choice_named(p->choices, text);
+    if (c)
+        return set(config, p, c->value);
+    if ((p->choices && p->choices != flag) ||
+        !ptqi_parse_number(text, (int64_t)strlen(text), &value)) {
+        char list[128] = "";
+        for (c = p->choices; c && c->name; c++)
+            snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s",
+                     *list ? ", " : ": one of ", c->name);
+        return ptqi_fail(config->context, PTQ_ERROR_BOUNDS, "%s cannot be \"%.100s\"%s", name, text,
+                         list);
+    }
+    return set(config, p, value);
+}
+
+int64_t ptq_config_print(const ptq_config *config, int32_t parameter, char *buffer,
+                         int64_t capacity)
+{
+    char text[64] = "";
+    const struct parameter *p = find(parameter);
+    if (p) {
+        double value = get(config, p);
+        const struct choice *c = choice_valued(p->choices, (int64_t)value);
+        if (c)
+            snprintf(text, sizeof text, "%s", c->name);
+        else
+            ptqi_format_number(text, sizeof text, value, p->kind == FLOAT ? 9 : 17);
+    }
+    return ptqi_copy_out(text, buffer, capacity);
+}
+
+ptq_status ptq_config_bounds(int32_t parameter, double *lowest, double *highest)
+{
+    const struct parameter *p = find(parameter);
+    if (!p)
+        return unknown(NULL, parameter);
+    *lowest = p->lowest;
+    *highest = p->highest;
+    return PTQ_OK;
+}
+
+int32_t ptq_config_parameter(int32_t index)
+{
+    return index >= 0 && index < COUNT ? parameters[index].id : 0;
+}
+
+const char *ptq_config_parameter_name(int32_t parameter)
+{
+    const struct parameter *p = find(parameter);
+    return p ? p->name : NULL;
+}
+
+const char *ptq_config_parameter_sentence(int32_t parameter)
+{
+    const struct parameter *p = find(parameter);
+    return p ? p->sentence : NULL;
+}
+
+ptq_status ptq_config_check(const ptq_config *c)
+{
+    const char *problem = NULL;
+    if (c->grid == PTQ_GRID_AWQ && c->mse)
+        problem = "mse belongs to GPTQ's grids; the awq grid has none";
+    else if (c->act_order && c->rounding != PTQ_ROUNDING_GPTQ)
+        problem = "act-order is an order of GPTQ's rounding; rtn has none";
+    else if (c->static_groups && c->rounding != PTQ_ROUNDING_GPTQ)
+        problem = "static-groups is an option of GPTQ's rounding; rtn has it always";
+    return problem ? ptqi_fail(c->context, PTQ_ERROR_CONFLICT, "%s", problem) : PTQ_OK;
+}

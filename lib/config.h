@@ -1,0 +1,30 @@
+/* A quantizer's configuration from inside: plain values, read by the methods. */
+#ifndef PTQI_CONFIG_H
+#define PTQI_CONFIG_H
+
+#include "base/context.h"
+#include "ptq/config.h"
+
+struct ptq_config {
+    ptq_context *context;
+    int32_t method;
+    int32_t bits;
+    int64_t group;
+    int32_t symmetric;
+    int32_t grid; /* PTQ_GRID_... */
+    int32_t mse;
+    int32_t rounding; /* PTQ_ROUNDING_... */
+    int32_t act_order;
+    int32_t static_groups;
+    double damping;
+    int64_t block;
+    int32_t scale_dtype;
+    int32_t activations; /* PTQ_ACTIVATIONS_... */
+};
+
+/* The name of a choice ("int8-token"), NULL where parameter has no such choice. */
+const char *ptqi_choice_name(int32_t parameter, int64_t value);
+/* The value of a choice by name; 0 and no value where there is none. */
+int ptqi_choice_value(int32_t parameter, const char *name, int64_t *value);
+
+#endif

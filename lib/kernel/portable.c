@@ -1,0 +1,95 @@
+/*
+ * The kernels in plain C: the specification, and what runs where nothing better does.
+ */
+#include "kernel.h"
+
+#define NAME(function) function
+#define TARGET
+#include "vector_template.h"
+
+#define F32_MR 4
+#define F32_NR 16
+#define INT_MR 4
+#define INT_NR 16
+
+static void f32_tile(int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k,
+                     const float *b, float *c, int64_t ldc, int accumulate)
+{
+    for (int m = 0; m < rows; m++) {
+        float sum[F32_NR] = {0};
+        if (accumulate)
+            memcpy(sum, c + m * ldc, sizeof sum);
+        for (int64_t i = 0; i < k; i++) {
+            float x = a[m * a_row + i * a_k];
+            for (int n = 0; n < F32_NR; n++)
+                sum[n] = fmaf(x, b[i * F32_NR + n], sum[n]);
+        }
+        memcpy(c + m * ldc, sum, sizeof sum);
+    }
+}
+
+/* sum over k of a block of q x, added to dot[n] for each row n of the panel. */
+static void dot_block4(const uint8_t *codes, const int8_t *x, uint32_t *dot)
+{
+    for (int j = 0; j < 4; j++)
+        for (int n = 0; n < INT_NR; n++)
+            for (int i = 0; i < 4; i++) {
+                int byte = codes[(j * INT_NR + n) * 4 + i];
+                dot[n] += (uint32_t)((byte & 15) * x[4 * j + i]);
+                dot[n] += (uint32_t)((byte >> 4) * x[16 + 4 * j + i]);
+            }
+}
+
+static void dot_block8(const uint8_t *codes, const int8_t *x, uint32_t *dot)
+{
+    for (int j = 0; j < 8; j++)
+        for (int n = 0; n < INT_NR; n++)
+            for (int i = 0; i < 4; i++)
+                dot[n] += (uint32_t)((int8_t)codes[(j * INT_NR + n) * 4 + i] * x[4 * j + i]);
+}
+
+static void int_row(const struct ptqi_panel *panel, const int8_t *x, const int32_t *sums,
+                    float *out, int block_bytes,
+                    void (*dot_block)(const uint8_t *, const int8_t *, uint32_t *))
+{
+    for (int n = 0; n < INT_NR; n++)
+        out[n] = 0;
+    for (int64_t g = 0, block = 0; block < panel->blocks; g++) {
+        uint32_t dot[INT_NR];
+        for (int n = 0; n < INT_NR; n++) {
+            int32_t zero = panel->zeros ? panel->zeros[g * INT_NR + n] : panel->zero;
+            dot[n] = 0u - (uint32_t)zero * (uint32_t)sums[g];
+        }
+        int64_t end = block + panel->group_blocks;
+        for (; block < end && block < panel->blocks; block++)
+            dot_block(panel->codes + block * block_bytes, x + block * PTQI_BLOCK, dot);
+        for (int n = 0; n < INT_NR; n++)
+            out[n] = fmaf(panel->scales[g * INT_NR + n], (float)(int32_t)dot[n], out[n]);
+    }
+}
+
+static void w4a8_tile(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
+                      const int32_t *sums, int64_t ldsums, float *out)
+{
+    for (int m = 0; m < rows; m++)
+        int_row(panel, x + m * ldx, sums + m * ldsums, out + m * INT_NR, 16 * INT_NR, dot_block4);
+}
+
+static void w8a8_tile(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
+                      const int32_t *sums, int64_t ldsums, float *out)
+{
+    for (int m = 0; m < rows; m++)
+        int_row(panel, x + m * ldx, sums + m * ldsums, out + m * INT_NR, 32 * INT_NR, dot_block8);
+}
+
+const struct ptqi_kernels ptqi_kernels_portable = {
+    .isa = PTQ_ISA_PORTABLE,
+    .f32_mr = F32_MR,
+    .f32_nr = F32_NR,
+    .f32_tile = f32_tile,
+    .int_mr = INT_MR,
+    .int_nr = INT_NR,
+    .w4a8_tile = w4a8_tile,
+    .w8a8_tile = w8a8_tile,
+    VECTOR_KERNELS,
+};

@@ -1,0 +1,77 @@
+/*
+ * Which kernels a context uses: the list of implementations, best first, and the public functions
+ * about instruction sets.
+ */
+#include <string.h>
+#include "base/cpu.h"
+#include "kernel.h"
+
+static const struct {
+    uint32_t needs; /* CPU features, PTQI_CPU_... */
+    const struct ptqi_kernels *kernels;
+} implementations[] = {
+#ifdef PTQI_X86
+    {PTQI_CPU_AVX2, &ptqi_kernels_avx2},
+#endif
+    {0, &ptqi_kernels_portable},
+};
+
+static const struct {
+    int32_t isa;
+    const char *name;
+} names[] = {
+    {PTQ_ISA_AUTO, "auto"},
+    {PTQ_ISA_PORTABLE, "portable"},
+    {PTQ_ISA_AVX2, "avx2"},
+    {PTQ_ISA_AVX_VNNI, "avx-vnni"},
+    {PTQ_ISA_AVX512_VNNI, "avx512-vnni"},
+    {PTQ_ISA_AMX_INT8, "amx-int8"},
+    {PTQ_ISA_NEON, "neon"},
+    {PTQ_ISA_NEON_DOTPROD, "neon-dotprod"},
+    {PTQ_ISA_NEON_I8MM, "neon-i8mm"},
+};
+
+/* The best usable implementation, or that of one instruction set; NULL where there is none. */
+static const struct ptqi_kernels *find(int32_t isa)
+{
+    uint32_t has = ptqi_cpu_features();
+    for (size_t i = 0; i < sizeof implementations / sizeof *implementations; i++) {
+        const struct ptqi_kernels *k = implementations[i].kernels;
+        if ((isa == PTQ_ISA_AUTO || isa == k->isa) &&
+            (has & implementations[i].needs) == implementations[i].needs)
+            return k;
+    }
+    return NULL;
+}
+
+const char *ptq_isa_name(int32_t isa)
+{
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (names[i].isa == isa)
+            return names[i].name;
+    return NULL;
+}
+
+int32_t ptq_isa_usable(int32_t isa)
+{
+    return find(isa) != NULL;
+}
+
+ptq_status ptq_context_set_isa(ptq_context *context, int32_t isa)
+{
+    const char *name = ptq_isa_name(isa);
+    if (!context || !name)
+        return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "there is no instruction set %d", isa);
+    const struct ptqi_kernels *kernels = find(isa);
+    if (!kernels)
+        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
+                         "this CPU or this build has no kernels for %s", name);
+    context->kernels = kernels;
+    context->isa = kernels->isa;
+    return PTQ_OK;
+}
+
+int32_t ptq_context_isa(const ptq_context *context)
+{
+    return context ? context->isa : PTQ_ISA_PORTABLE;
+}

@@ -1,0 +1,162 @@
+/*
+ * Elementwise and row operations, written once in plain C and compiled for each instruction set: the
+ * including file defines NAME(function) and TARGET, the attribute that lets the compiler use its
+ * vector instructions. Every operation here is one of IEEE 754 or one on integers, and sums are kept
+ * in LANES partial sums that are added in a fixed tree, so that the results are the same bits however
+ * the loops are vectorized.
+ */
+#include <math.h>
+#include "base/exact.h"
+#include "kernel/code.h"
+
+#define LANES 16
+
+/* Adds the lanes pairwise: 8 apart, 4, 2, 1. */
+TARGET static inline float NAME(add_lanes)(float *lane)
+{
+    for (int width = LANES / 2; width >= 1; width /= 2)
+        for (int i = 0; i < width; i++)
+            lane[i] += lane[i + width];
+    return lane[0];
+}
+
+/* max |x|; NaN does not count, so look for it elsewhere. */
+TARGET static float NAME(absmax)(const float *x, int64_t n)
+{
+    float lane[LANES] = {0}, result = 0;
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            float a = fabsf(x[i + j]);
+            lane[j] = a > lane[j] ? a : lane[j];
+        }
+    for (; i < n; i++) {
+        float a = fabsf(x[i]);
+        lane[0] = a > lane[0] ? a : lane[0];
+    }
+    for (int j = 0; j < LANES; j++)
+        result = lane[j] > result ? lane[j] : result;
+    return result;
+}
+
+/* q = round(x / scale), ties to even, within -127 .. 127; scale > 0. */
+TARGET static void NAME(quantize)(const float *x, float scale, int8_t *q, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float v = x[i] / scale;
+        v = v < -127.0f ? -127.0f : v;
+        v = v > 127.0f ? 127.0f : v;
+        q[i] = (int8_t)(int32_t)ptqi_round_even(v);
+    }
+}
+
+TARGET static void NAME(divide)(const float *x, const float *divisor, float *out, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = x[i] / divisor[i];
+}
+
+/* The sum of x[i]^2, element i in lane i mod LANES. */
+TARGET static float NAME(sum_squares)(const float *x, int64_t n)
+{
+    float lane[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            lane[j] = fmaf(x[i + j], x[i + j], lane[j]);
+    for (int j = 0; i < n; i++, j++)
+        lane[j] = fmaf(x[i], x[i], lane[j]);
+    return NAME(add_lanes)(lane);
+}
+
+TARGET static float NAME(maximum)(const float *x, int64_t n)
+{
+    float lane[LANES], result = x[0];
+    int64_t i = 0;
+    for (int j = 0; j < LANES; j++)
+        lane[j] = x[0];
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
+    for (; i < n; i++)
+        result = x[i] > result ? x[i] : result;
+    for (int j = 0; j < LANES; j++)
+        result = lane[j] > result ? lane[j] : result;
+    return result;
+}
+
+/* The sum of exp(x[i] - shift). */
+TARGET static float NAME(sum_exp)(const float *x, float shift, int64_t n)
+{
+    float lane[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++)
+            lane[j] += ptqi_expf(x[i + j] - shift);
+    for (int j = 0; i < n; i++, j++)
+        lane[j] += ptqi_expf(x[i] - shift);
+    return NAME(add_lanes)(lane);
+}
+
+/* x = exp(x - max x) / sum of the same, n >= 1. */
+TARGET static void NAME(softmax)(float *x, int64_t n)
+{
+    float lane[LANES] = {0}, shift = NAME(maximum)(x, n);
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int j = 0; j < LANES; j++) {
+            x[i + j] = ptqi_expf(x[i + j] - shift);
+            lane[j] += x[i + j];
+        }
+    for (int j = 0; i < n; i++, j++) {
+        x[i] = ptqi_expf(x[i] - shift);
+        lane[j] += x[i];
+    }
+    float inverse = 1.0f / NAME(add_lanes)(lane);
+    for (i = 0; i < n; i++)
+        x[i] *= inverse;
+}
+
+/* out = up * gate / (1 + exp(-gate)) */
+TARGET static void NAME(silu_multiply)(const float *gate, const float *up, float *out, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = gate[i] / (1.0f + ptqi_expf(-gate[i])) * up[i];
+}
+
+/* w -= factor * u, fused. */
+TARGET static void NAME(subtract_scaled)(float *w, const float *u, float factor, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        w[i] = fmaf(-factor, u[i], w[i]);
+}
+
+/*
+ * For each candidate c, a scale and a zero point of one group: errors[c] = sum over the group's n
+ * weights of |w' - w|^2.4, w' = scale (code - zero). The lanes are the candidates.
+ * |d|^2.4 = d^2 |d|^0.4.
+ */
+TARGET static void NAME(shrink_errors)(const float *w, int64_t n, const float *scales,
+                                       const float *zeros, float top, int candidates,
+                                       float *errors)
+{
+    for (int c0 = 0; c0 < candidates; c0 += PTQI_SHRINK_UNIT) {
+        float sum[PTQI_SHRINK_UNIT] = {0};
+        for (int64_t i = 0; i < n; i++)
+            for (int j = 0; j < PTQI_SHRINK_UNIT; j++) {
+                float scale = scales[c0 + j], zero = zeros[c0 + j];
+                float q = ptqi_code(w[i], scale, zero, top);
+                float d = fabsf(scale * (q - zero) - w[i]);
+                d = d < 1e-30f ? 1e-30f : d; /* log2 wants a normal number */
+                sum[j] += d * d * ptqi_exp2f(0.4f * ptqi_log2f(d));
+            }
+        for (int j = 0; j < PTQI_SHRINK_UNIT; j++)
+            errors[c0 + j] = sum[j];
+    }
+}
+
+#define VECTOR_KERNELS                                                                             \
+    .absmax = NAME(absmax), .quantize = NAME(quantize), .divide = NAME(divide),                    \
+    .sum_squares = NAME(sum_squares), .softmax = NAME(softmax), .sum_exp = NAME(sum_exp),          \
+    .silu_multiply = NAME(silu_multiply), .subtract_scaled = NAME(subtract_scaled),                \
+    .shrink_errors = NAME(shrink_errors)

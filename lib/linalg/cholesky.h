@@ -1,0 +1,14 @@
+/* The factor of a Hessian that GPTQ works with. */
+#ifndef PTQI_CHOLESKY_H
+#define PTQI_CHOLESKY_H
+
+#include "base/context.h"
+
+/*
+ * h [n][n], its upper triangle a symmetric positive definite matrix H, becomes the upper triangular U
+ * with H^-1 = U^T U; what stands below the diagonal is set to 0. PTQ_ERROR_NUMERIC where H is not
+ * positive definite in f32; then h is undefined.
+ */
+ptq_status ptqi_inverse_factor(ptq_context *context, int64_t n, float *h);
+
+#endif

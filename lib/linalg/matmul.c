@@ -1,0 +1,181 @@
+/*
+ * Blocked f32 matrix product, after Goto and van de Geijn ("Anatomy of High-Performance Matrix
+ * Multiplication", 2008): a KC x NC piece of B is packed into panels of nr columns, an MC x KC piece
+ * of A into slivers of mr rows, and the kernel's tile runs over the two. Cutting K into pieces does
+ * not change a bit: the chain of an element goes on from what the last piece left in C.
+ */
+#include "matmul.h"
+#include <stdatomic.h>
+#include <math.h>
+#include <string.h>
+#include "base/team.h"
+#include "kernel/kernel.h"
+
+/* A panel of B (KC x nr floats, 16 KiB) stays in the first-level cache, a piece of A (MC x KC, 96
+ * KiB) and the panels of B (KC x NC, 512 KiB) in the second. */
+#define KC 256
+#define NC 512
+#define MC 96
+
+struct job {
+    ptq_context *context;
+    const struct ptqi_kernels *kernels;
+    int64_t m, n, k;
+    struct ptqi_matrix a, b;
+    float *c;
+    int64_t ldc;
+    int flags, split_columns;
+    int64_t parts;
+    atomic_int failed;
+};
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* out [panels][k][nr] = B[k0 .. k0 + k)[n0 .. n0 + n), filled up with zeros to whole panels. */
+static void pack_b(const struct job *j, int64_t k0, int64_t k, int64_t n0, int64_t n, float *out)
+{
+    const int nr = j->kernels->f32_nr;
+    for (int64_t p = 0; p < n; p += nr, out += k * nr) {
+        int width = (int)min64(nr, n - p);
+        const float *from = j->b.data + k0 * j->b.row + (n0 + p) * j->b.column;
+        if (width < nr)
+            memset(out, 0, (size_t)(k * nr) * sizeof *out);
+        if (j->b.column == 1)
+            for (int64_t i = 0; i < k; i++)
+                memcpy(out + i * nr, from + i * j->b.row, (size_t)width * sizeof *out);
+        else
+            for (int c = 0; c < width; c++)
+                for (int64_t i = 0; i < k; i++)
+                    out[i * nr + c] = from[i * j->b.row + c * j->b.column];
+    }
+}
+
+/* out [slivers][k][mr] = A[m0 .. m0 + m)[k0 .. k0 + k), with its sign turned for PTQI_SUBTRACT. */
+static void pack_a(const struct job *j, int64_t m0, int64_t m, int64_t k0, int64_t k, float *out)
+{
+    const int mr = j->kernels->f32_mr;
+    const float sign = j->flags & PTQI_SUBTRACT ? -1.0f : 1.0f;
+    for (int64_t s = 0; s < m; s += mr, out += k * mr) {
+        int height = (int)min64(mr, m - s);
+        const float *from = j->a.data + (m0 + s) * j->a.row + k0 * j->a.column;
+        for (int r = 0; r < height; r++)
+            for (int64_t i = 0; i < k; i++)
+                out[i * mr + r] = sign * from[r * j->a.row + i * j->a.column];
+    }
+}
+
+/* The packed pieces multiplied: C[m0 ..][n0 ..] of size m x n. */
+static void multiply_packed(const struct job *j, int64_t m0, int64_t m, int64_t n0, int64_t n,
+                            int64_t k, const float *a, const float *b, int accumulate)
+{
+    const int mr = j->kernels->f32_mr, nr = j->kernels->f32_nr;
+    for (int64_t p = 0; p < n; p += nr)
+        for (int64_t s = 0; s < m; s += mr) {
+            int height = (int)min64(mr, m - s), width = (int)min64(nr, n - p);
+            float *c = j->c + (m0 + s) * j->ldc + n0 + p, edge[PTQI_MAX_MR * PTQI_MAX_NR];
+            if ((j->flags & PTQI_UPPER) && m0 + s > n0 + p + width - 1)
+                continue;
+            if (width == nr) {
+                j->kernels->f32_tile(height, k, a + s * k, 1, mr, b + p * k, c, j->ldc, accumulate);
+                continue;
+            }
+            memset(edge, 0, sizeof edge);
+            for (int r = 0; accumulate && r < height; r++)
+                memcpy(edge + r * nr, c + r * j->ldc, (size_t)width * sizeof *c);
+            j->kernels->f32_tile(height, k, a + s * k, 1, mr, b + p * k, edge, nr, accumulate);
+            for (int r = 0; r < height; r++)
+                memcpy(c + r * j->ldc, edge + r * nr, (size_t)width * sizeof *c);
+        }
+}
+
+/* The block of C with rows m0 .. m1 and columns n0 .. n1. */
+static void multiply_range(struct job *j, int64_t m0, int64_t m1, int64_t n0, int64_t n1)
+{
+    const int mr = j->kernels->f32_mr, nr = j->kernels->f32_nr;
+    const int64_t mc = (MC + mr - 1) / mr * mr, nc = (NC + nr - 1) / nr * nr;
+    int64_t kc = min64(KC, j->k);
+    int64_t a_rows = min64(mc, (m1 - m0 + mr - 1) / mr * mr);
+    int64_t b_columns = min64(nc, (n1 - n0 + nr - 1) / nr * nr);
+    float *a = ptqi_alloc_zero(j->context, kc * a_rows, (int64_t)sizeof *a);
+    float *b = ptqi_alloc(j->context, kc * b_columns, (int64_t)sizeof *b);
+    if (!a || !b)
+        atomic_store(&j->failed, 1);
+    for (int64_t k0 = 0; a && b && k0 < j->k; k0 += KC) {
+        int64_t k = min64(KC, j->k - k0);
+        int accumulate = k0 > 0 || (j->flags & PTQI_ACCUMULATE);
+        for (int64_t n = n0; n < n1; n += nc) {
+            int64_t width = min64(nc, n1 - n);
+            if ((j->flags & PTQI_UPPER) && m0 > n + width - 1)
+                continue;
+            pack_b(j, k0, k, n, width, b);
+            for (int64_t m = m0; m < m1; m += mc) {
+                int64_t height = min64(mc, m1 - m);
+                if ((j->flags & PTQI_UPPER) && m > n + width - 1)
+                    continue;
+                pack_a(j, m, height, k0, k, a);
+                multiply_packed(j, m, height, n, width, k, a, b, accumulate);
+            }
+        }
+    }
+    ptqi_free(j->context, a);
+    ptqi_free(j->context, b);
+}
+
+/* First row of a part: rows of an upper triangle get shorter, so equal work means unequal shares. */
+static int64_t first_row(const struct job *j, int64_t part)
+{
+    int64_t begin, end, mr = j->kernels->f32_mr;
+    if (part >= j->parts)
+        return j->m;
+    if (!(j->flags & PTQI_UPPER) || j->m != j->n) {
+        ptqi_split(j->m, mr, part, j->parts, &begin, &end);
+        return begin;
+    }
+    double share = 1.0 - sqrt(1.0 - (double)part / (double)j->parts);
+    return (int64_t)(share * (double)j->m) / mr * mr;
+}
+
+static void run_part(void *argument, int64_t part)
+{
+    struct job *j = argument;
+    int64_t m0 = 0, m1 = j->m, n0 = 0, n1 = j->n;
+    if (j->split_columns) {
+        ptqi_split(j->n, j->kernels->f32_nr, part, j->parts, &n0, &n1);
+    } else {
+        m0 = first_row(j, part);
+        m1 = first_row(j, part + 1);
+    }
+    if (m0 < m1 && n0 < n1)
+        multiply_range(j, m0, m1, n0, n1);
+}
+
+ptq_status ptqi_matmul(ptq_context *context, int64_t m, int64_t n, int64_t k, struct ptqi_matrix a,
+                       struct ptqi_matrix b, float *c, int64_t ldc, int flags)
+{
+    struct job j = {.context = context, .kernels = context->kernels, .m = m, .n = n, .k = k,
+                    .a = a, .b = b, .c = c, .ldc = ldc, .flags = flags, .parts = 1};
+    atomic_init(&j.failed, 0);
+    if (k == 0 && !(flags & PTQI_ACCUMULATE))
+        for (int64_t i = 0; i < m; i++)
+            memset(c + i * ldc, 0, (size_t)n * sizeof *c);
+    if (m == 0 || n == 0 || k == 0)
+        return PTQ_OK;
+    /* Below some hundred thousand operations waking the team costs more than it saves. */
+    if (!(flags & PTQI_SERIAL) && (double)m * (double)n * (double)k > 2e5)
+        j.parts = ptqi_threads(context);
+    j.split_columns = n > m && !(flags & PTQI_UPPER);
+    ptqi_parallel(context, j.parts, run_part, &j);
+    if (atomic_load(&j.failed))
+        return ptqi_fail(context, PTQ_ERROR_MEMORY, "out of memory in a matrix product");
+    return PTQ_OK;
+}
+
+ptq_status ptqi_matmul_linear(ptq_context *context, int64_t rows, int64_t n, int64_t k,
+                              const float *x, const float *w, float *y)
+{
+    struct ptqi_matrix a = {x, k, 1}, b = {w, 1, k};
+    return ptqi_matmul(context, rows, n, k, a, b, y, n, 0);
+}

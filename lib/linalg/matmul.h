@@ -1,0 +1,32 @@
+/*
+ * f32 matrix products with one defined result: each element is one chain of fused multiply-adds with
+ * k ascending, starting from what C holds or from +0, on every CPU and for any number of threads.
+ */
+#ifndef PTQI_MATMUL_H
+#define PTQI_MATMUL_H
+
+#include "base/context.h"
+
+/* A matrix in memory: element (i, j) at data[i * row + j * column]. */
+struct ptqi_matrix {
+    const float *data;
+    int64_t row, column;
+};
+
+enum {
+    PTQI_ACCUMULATE = 1, /* add to C instead of replacing it */
+    PTQI_SUBTRACT = 2,   /* the product enters with a minus sign: -a b, exact */
+    PTQI_UPPER = 4,      /* only the elements with m <= n are wanted; others may be anything */
+    PTQI_SERIAL = 8      /* on the calling thread alone: for use inside parallel work */
+};
+
+/* C[m][n] (ldc from row to row) = A[m][k] B[k][n], or as flags say. Fails only for lack of memory;
+ * then C is undefined. */
+ptq_status ptqi_matmul(ptq_context *context, int64_t m, int64_t n, int64_t k, struct ptqi_matrix a,
+                       struct ptqi_matrix b, float *c, int64_t ldc, int flags);
+
+/* y[rows][n] = x[rows][k] w[n][k]^T, everything dense: a linear layer. */
+ptq_status ptqi_matmul_linear(ptq_context *context, int64_t rows, int64_t n, int64_t k,
+                              const float *x, const float *w, float *y);
+
+#endif

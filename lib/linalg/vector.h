@@ -1,0 +1,21 @@
+/*
+ * Row operations by the context's kernels, for the forward pass of a model. What each computes, and
+ * in which order, stands in kernel/vector_template.h.
+ */
+#ifndef PTQI_VECTOR_H
+#define PTQI_VECTOR_H
+
+#include "base/context.h"
+
+/* x = softmax(x), n >= 1. */
+void ptqi_softmax(const ptq_context *context, float *x, int64_t n);
+/* log(sum exp(x)), n >= 1. */
+double ptqi_log_sum_exp(const ptq_context *context, const float *x, int64_t n);
+/* out = x / sqrt(mean x^2 + epsilon) * weight */
+void ptqi_rms_norm(const ptq_context *context, const float *x, const float *weight, float epsilon,
+                   float *out, int64_t n);
+/* out = gate / (1 + exp(-gate)) * up */
+void ptqi_silu_multiply(const ptq_context *context, const float *gate, const float *up, float *out,
+                        int64_t n);
+
+#endif

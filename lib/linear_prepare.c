@@ -1,0 +1,143 @@
+/*
+ * Activations made ready: divided by the input scale, put in the order of the columns, quantized to
+ * int8 with their group sums; or, for weight-only linears, just as f32.
+ */
+#include <string.h>
+#include "base/half.h"
+#include "base/team.h"
+#include "linear.h"
+#include "tensor.h"
+
+static int64_t align(int64_t bytes)
+{
+    return (bytes + PTQ_ALIGNMENT - 1) / PTQ_ALIGNMENT * PTQ_ALIGNMENT;
+}
+
+struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *l, int64_t rows)
+{
+    struct ptqi_prepared p = {.magic = PTQI_PREPARED_MAGIC, .recipe = l->recipe, .rows = rows};
+    int integer = l->activations != PTQ_ACTIVATIONS_F32;
+    int64_t per_row = 16 + (integer ? l->groups * 4 + ptqi_padded_k(l) : l->k * 4);
+    if (rows < 0 || rows > (INT64_MAX / 4) / per_row)
+        return p;
+    int64_t threads = ptqi_threads(l->context);
+    p.scales = align((int64_t)sizeof p);
+    p.sums = p.scales + align(rows * 4);
+    p.x = p.sums + (integer ? align(rows * l->groups * 4) : 0);
+    p.scratch = p.x + align(rows * (integer ? ptqi_padded_k(l) : l->k * 4));
+    p.bytes = p.scratch + (rows < threads ? rows : threads) * 2 * align(l->k * 4);
+    return p;
+}
+
+int64_t ptq_linear_prepared_bytes(const ptq_linear *linear, int64_t rows)
+{
+    return ptqi_prepared_layout(linear, rows).bytes;
+}
+
+struct job {
+    const struct ptq_linear *l;
+    const char *x;
+    int32_t dtype;
+    int64_t rows, ldx, parts;
+    char *prepared;
+    struct ptqi_prepared layout;
+};
+
+static int is_finite_row(const float *x, int64_t k)
+{
+    uint32_t worst = 0;
+    for (int64_t i = 0; i < k; i++) {
+        uint32_t magnitude = ptqi_bits(x[i]) & 0x7fffffff;
+        worst = magnitude > worst ? magnitude : worst;
+    }
+    return worst < 0x7f800000;
+}
+
+/* One row as f32, divided by the input scale. */
+static void load_row(const struct job *j, int64_t row, float *out)
+{
+    const struct ptq_linear *l = j->l;
+    const char *from = j->x + row * j->ldx * ptq_dtype_size(j->dtype);
+    ptqi_to_f32(out, from, j->dtype, l->k);
+    if (l->input_scale)
+        l->kernels->divide(out, l->input_scale, out, l->k);
+}
+
+static void quantize_row(const struct job *j, int64_t row, float *x, float *ordered)
+{
+    const struct ptq_linear *l = j->l;
+    const int64_t padded = ptqi_padded_k(l);
+    float *scale = (float *)(j->prepared + j->layout.scales) + row;
+    int32_t *sums = (int32_t *)(j->prepared + j->layout.sums) + row * l->groups;
+    int8_t *q = (int8_t *)(j->prepared + j->layout.x) + row * padded;
+    memset(q, 0, (size_t)padded);
+    memset(sums, 0, (size_t)l->groups * sizeof *sums);
+    load_row(j, row, x);
+    if (!is_finite_row(x, l->k)) {
+        *scale = ptqi_from_bits(0x7fc00000);
+        return;
+    }
+    for (int64_t i = 0; l->order && i < l->k; i++)
+        ordered[i] = x[l->order[i]];
+    *scale = l->kernels->absmax(x, l->k) / 127.0f;
+    if (*scale == 0.0f)
+        return;
+    l->kernels->quantize(l->order ? ordered : x, *scale, q, l->k);
+    for (int64_t g = 0; g < l->groups; g++) {
+        int64_t first = g * l->group_size, end = first + l->group_size;
+        int32_t sum = 0;
+        for (int64_t i = first; i < end && i < l->k; i++)
+            sum += q[i];
+        sums[g] = sum;
+    }
+}
+
+static void keep_row(const struct job *j, int64_t row)
+{
+    float *scale = (float *)(j->prepared + j->layout.scales) + row;
+    float *x = (float *)(j->prepared + j->layout.x) + row * j->l->k;
+    load_row(j, row, x);
+    *scale = 1.0f;
+    if (!is_finite_row(x, j->l->k)) {
+        memset(x, 0, (size_t)j->l->k * sizeof *x);
+        *scale = ptqi_from_bits(0x7fc00000);
+    }
+}
+
+static void prepare_rows(void *argument, int64_t part)
+{
+    struct job *j = argument;
+    const int64_t row_bytes = align(j->l->k * 4);
+    char *scratch = j->prepared + j->layout.scratch + part * 2 * row_bytes;
+    int64_t begin, end;
+    ptqi_split(j->rows, 1, part, j->parts, &begin, &end);
+    for (int64_t row = begin; row < end; row++) {
+        if (j->l->activations == PTQ_ACTIVATIONS_F32)
+            keep_row(j, row);
+        else
+            quantize_row(j, row, (float *)scratch, (float *)(scratch + row_bytes));
+    }
+}
+
+ptq_status ptq_linear_prepare(const ptq_linear *l, const void *x, int32_t x_dtype, int64_t rows,
+                              int64_t ldx, void *prepared)
+{
+    if (!l || rows < 0 || (rows > 0 && !x) || ldx < l->k || !prepared ||
+        (uintptr_t)prepared % PTQ_ALIGNMENT)
+        return ptqi_fail(l ? l->context : NULL, PTQ_ERROR_ARGUMENT,
+                         "ptq_linear_prepare: no x, rows shorter than K, or prepared not aligned");
+    if (!ptqi_is_float(x_dtype))
+        return ptqi_fail(l->context, PTQ_ERROR_DTYPE, "x must be f32, f16 or bf16");
+    struct job job = {.l = l, .x = x, .dtype = x_dtype, .rows = rows, .ldx = ldx,
+                      .prepared = prepared, .layout = ptqi_prepared_layout(l, rows)};
+    if (!job.layout.bytes)
+        return ptqi_fail(l->context, PTQ_ERROR_SHAPE, "%lld rows are too many", (long long)rows);
+    memcpy(prepared, &job.layout, sizeof job.layout);
+    int64_t threads = ptqi_threads(l->context);
+    job.parts = rows < threads ? rows : threads;
+    if (rows * l->k < 65536 && job.parts > 1)
+        job.parts = 1; /* waking the team would cost more */
+    if (rows)
+        ptqi_parallel(l->context, job.parts, prepare_rows, &job);
+    return PTQ_OK;
+}

@@ -1,0 +1,249 @@
+/*
+ * GPTQ: Frantar, Ashkboos, Hoefler, Alistarh, "GPTQ: Accurate Post-Training Quantization for
+ * Generative Pre-trained Transformers", arXiv 2210.17323; the reference code is IST-DASLab/gptq gptq.py.
+ *
+ * The columns of W are rounded one after the other, and after each one the columns still to come take
+ * up its error so that the output X W^T changes least. With H = X^T X (damped) and H^-1 = U^T U, U
+ * upper triangular, for column i:
+ *
+ *     q_i = round(w_i) on the grid of its group,   e = (w_i - q_i) / U_ii,
+ *     w_j -= e U_ij   for all j > i.
+ *
+ * Columns go in blocks: within a block at once, for all later columns when the block is done, as one
+ * matrix product. The grid of a group is taken, when its first column comes, from W as it stands since
+ * the last block border, as the reference does. Rows do not depend on each other.
+ *
+ * Dead columns (H_jj = 0, never any input in calibration) do not widen their group's grid and are
+ * rounded to nearest on it; the reference stores them as zero.
+ */
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+#include "base/team.h"
+#include "grid.h"
+#include "kernel/code.h"
+#include "kernel/kernel.h"
+#include "linalg/cholesky.h"
+#include "linalg/matmul.h"
+#include "method.h"
+
+struct job {
+    const struct ptq_config *config;
+    const struct ptqi_kernels *kernels;
+    const float *w; /* [n][k], original order */
+    const float *u; /* [k][k], quantization order */
+    const uint8_t *dead;
+    const int32_t *order;
+    struct ptq_qtensor *q;
+    int64_t parts;
+    int64_t block;
+    atomic_int failed;
+};
+
+/* Rows of one thread. All but codes in quantization order. */
+struct rows {
+    int64_t first, count;
+    float *w;      /* [count][k], what is left to round, dead columns 0 */
+    float *errors; /* [count][block], e of the current block */
+    float *copy;   /* [block], a row of the current block with its errors compensated */
+    float *weights; /* [k], scratch for one group's weights */
+};
+
+static int64_t column(const struct job *j, int64_t position)
+{
+    return j->order ? j->order[position] : position;
+}
+
+/* A group whose columns are all dead takes its grid from the weights themselves. */
+static struct ptqi_grid grid_of(const struct job *j, const struct rows *r, int64_t row,
+                                int64_t first, int64_t count, const float *live)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (!j->dead[column(j, first + i)])
+            return ptqi_find_grid(j->config, live, count);
+    for (int64_t i = 0; i < count; i++)
+        r->weights[i] = j->w[(r->first + row) * j->q->k + column(j, first + i)];
+    return ptqi_find_grid(j->config, r->weights, count);
+}
+
+static int64_t group_length(const struct ptq_qtensor *q, int64_t g)
+{
+    int64_t first = g * q->group_size;
+    return first + q->group_size > q->k ? q->k - first : q->group_size;
+}
+
+/* Static groups: grids of the untouched weights on the original groups, before anything is rounded. */
+static void take_static_grids(const struct job *j, const struct rows *r)
+{
+    struct ptq_qtensor *q = j->q;
+    for (int64_t row = 0; row < r->count; row++)
+        for (int64_t g = 0; g < q->groups; g++) {
+            const float *w = j->w + (r->first + row) * q->k + g * q->group_size;
+            int64_t count = group_length(q, g), live = 0;
+            for (int64_t i = 0; i < count; i++) {
+                int dead = j->dead[g * q->group_size + i];
+                r->weights[i] = dead ? 0.0f : w[i];
+                live += !dead;
+            }
+            struct ptqi_grid grid = ptqi_find_grid(j->config, live ? r->weights : w, count);
+            ptqi_set_grid(q, r->first + row, g, grid.scale, grid.zero);
+        }
+}
+
+/* Rounds columns b0 .. b1 of one row and leaves their errors. */
+static void round_block(const struct job *j, const struct rows *r, int64_t row, int64_t b0,
+                        int64_t b1)
+{
+    struct ptq_qtensor *q = j->q;
+    const int64_t k = q->k, n = r->first + row;
+    const float top = (float)((1 << q->bits) - 1);
+    float *w = r->copy, *errors = r->errors + row * j->block;
+    memcpy(w, r->w + row * k + b0, (size_t)(b1 - b0) * sizeof *w);
+    for (int64_t i = b0; i < b1; i++) {
+        int64_t original = column(j, i), g = i / q->group_size;
+        if (j->config->static_groups) {
+            g = original / q->group_size;
+        } else if (i % q->group_size == 0) {
+            struct ptqi_grid grid = grid_of(j, r, row, i, group_length(q, g), r->w + row * k + i);
+            ptqi_set_grid(q, n, g, grid.scale, grid.zero);
+        }
+        float scale = q->scales[n * q->groups + g], zero = (float)ptqi_qtensor_zero(q, n, g);
+        int dead = j->dead[original];
+        float code = ptqi_code(dead ? j->w[n * k + original] : w[i - b0], scale, zero, top);
+        float error = dead ? 0.0f : (w[i - b0] - scale * (code - zero)) / j->u[i * k + i];
+        q->codes[n * k + original] = (uint8_t)code;
+        errors[i - b0] = error;
+        j->kernels->subtract_scaled(w + (i - b0) + 1, j->u + i * k + i + 1, error, b1 - i - 1);
+    }
+}
+
+static ptq_status round_rows(struct job *j, struct rows *r)
+{
+    ptq_context *context = j->config->context;
+    const int64_t k = j->q->k;
+    for (int64_t row = 0; row < r->count; row++)
+        for (int64_t i = 0; i < k; i++) {
+            int64_t original = column(j, i);
+            float w = j->w[(r->first + row) * k + original];
+            r->w[row * k + i] = j->dead[original] ? 0.0f : w;
+        }
+    if (j->config->static_groups)
+        take_static_grids(j, r);
+    for (int64_t b0 = 0; b0 < k; b0 += j->block) {
+        int64_t b1 = b0 + j->block < k ? b0 + j->block : k;
+        PTQI_TRY(ptqi_check_cancelled(context));
+        for (int64_t row = 0; row < r->count; row++)
+            round_block(j, r, row, b0, b1);
+        struct ptqi_matrix e = {r->errors, j->block, 1}, u = {j->u + b0 * k + b1, k, 1};
+        PTQI_TRY(ptqi_matmul(context, r->count, k - b1, b1 - b0, e, u, r->w + b1, k,
+                             PTQI_ACCUMULATE | PTQI_SUBTRACT | PTQI_SERIAL));
+    }
+    return PTQ_OK;
+}
+
+static void round_part(void *argument, int64_t part)
+{
+    struct job *j = argument;
+    ptq_context *context = j->config->context;
+    const int64_t k = j->q->k;
+    struct rows r;
+    int64_t end;
+    ptqi_split(j->q->n, 1, part, j->parts, &r.first, &end);
+    r.count = end - r.first;
+    r.w = ptqi_alloc(context, r.count * k, (int64_t)sizeof *r.w);
+    r.errors = ptqi_alloc(context, r.count * j->block, (int64_t)sizeof *r.errors);
+    r.copy = ptqi_alloc(context, j->block, (int64_t)sizeof *r.copy);
+    r.weights = ptqi_alloc(context, k, (int64_t)sizeof *r.weights);
+    ptq_status status = PTQ_ERROR_MEMORY;
+    if (r.w && r.errors && r.copy && r.weights)
+        status = round_rows(j, &r);
+    if (status)
+        atomic_store(&j->failed, status);
+    ptqi_free(context, r.w);
+    ptqi_free(context, r.errors);
+    ptqi_free(context, r.copy);
+    ptqi_free(context, r.weights);
+}
+
+ptq_status ptqi_round_gptq(const struct ptq_config *config, const float *w,
+                           const struct ptqi_curvature *curvature, const int32_t *order,
+                           struct ptq_qtensor *q)
+{
+    struct job j = {.config = config, .kernels = config->context->kernels, .w = w,
+                    .u = curvature->factor, .dead = curvature->dead, .order = order, .q = q,
+                    .parts = ptqi_threads(config->context)};
+    j.block = config->block < q->k ? config->block : q->k;
+    j.parts = j.parts < q->n ? j.parts : q->n;
+    atomic_init(&j.failed, 0);
+    ptqi_parallel(config->context, j.parts, round_part, &j);
+    q->damping = curvature->damping;
+    ptq_status status = atomic_load(&j.failed);
+    if (status)
+        return ptqi_fail(config->context, status, "GPTQ: %s", ptq_status_sentence(status));
+    return PTQ_OK;
+}
+
+ptq_status ptqi_gptq_order(ptq_context *context, const struct ptqi_curvature *curvature,
+                           int32_t *order)
+{
+    const int64_t k = curvature->k;
+    int32_t *other = ptqi_alloc(context, k, (int64_t)sizeof *other), *from = order, *to = other;
+    if (!other)
+        return PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; i < k; i++)
+        order[i] = (int32_t)i;
+    for (int64_t width = 1; width < k; width *= 2) { /* merge sort: stable, no recursion */
+        for (int64_t begin = 0; begin < k; begin += 2 * width) {
+            int64_t middle = begin + width < k ? begin + width : k;
+            int64_t end = begin + 2 * width < k ? begin + 2 * width : k, a = begin, b = middle;
+            for (int64_t i = begin; i < end; i++) {
+                int left = a < middle &&
+                           (b == end || curvature->hessian[from[a] * k + from[a]] >=
+                                            curvature->hessian[from[b] * k + from[b]]);
+                to[i] = left ? from[a++] : from[b++];
+            }
+        }
+        int32_t *swap = from;
+        from = to;
+        to = swap;
+    }
+    if (from != order)
+        memcpy(order, from, (size_t)k * sizeof *order);
+    ptqi_free(context, other);
+    return PTQ_OK;
+}
+
+/* factor = H in quantization order, dead columns 1 on the diagonal, damped. */
+static void permute_and_damp(struct ptqi_curvature *c, const int32_t *order, double damping)
+{
+    double mean = 0;
+    for (int64_t i = 0; i < c->k; i++) {
+        int64_t row = order ? order[i] : i;
+        for (int64_t j = 0; j < c->k; j++)
+            c->factor[i * c->k + j] = c->hessian[row * c->k + (order ? order[j] : j)];
+        if (c->dead[row])
+            c->factor[i * c->k + i] = 1.0f;
+        mean += (double)c->factor[i * c->k + i] / (double)c->k;
+    }
+    for (int64_t i = 0; i < c->k; i++)
+        c->factor[i * c->k + i] += (float)(damping * mean);
+}
+
+ptq_status ptqi_gptq_factor(const struct ptq_config *config, struct ptqi_curvature *c,
+                            const int32_t *order)
+{
+    ptq_context *context = config->context;
+    double damping = config->damping;
+    for (;;) {
+        permute_and_damp(c, order, damping);
+        ptq_status status = ptqi_inverse_factor(context, c->k, c->factor);
+        c->damping = damping;
+        if (status != PTQ_ERROR_NUMERIC)
+            return status;
+        if (damping >= 1.0)
+            return ptqi_fail(context, PTQ_ERROR_NUMERIC,
+                             "the Hessian is not positive definite, even with damping %g", damping);
+        damping = damping < 0.005 ? damping + 0.005 : damping * 2.0;
+        ptqi_log_line(context, "the Hessian is not positive definite; damping raised to %g", damping);
+    }
+}

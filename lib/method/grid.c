@@ -1,0 +1,119 @@
+/*
+ * Scale and zero point from a group's weights.
+ *
+ * GPTQ's grid (Frantar et al., IST-DASLab/gptq quant.py): lo = min(min w, 0), hi = max(max w, 0);
+ * symmetric: hi = max(|lo|, hi) and lo = -hi; scale = (hi - lo) / (2^b - 1), zero = round(-lo / scale),
+ * or 2^(b-1) where symmetric. A quirk of the original, kept for PTQ_GRID_GPTQ only: a symmetric group
+ * without negative weights keeps lo = 0, so that its scale is half of what its zero point needs.
+ *
+ * AWQ's grid (Lin et al., mit-han-lab/llm-awq quantizer.py): the range need not contain 0; scale =
+ * max(max - min, 1e-5) / (2^b - 1), zero = clamp(-round(min / scale)); symmetric: max |w| / (2^(b-1) - 1).
+ *
+ * mse: the best of 80 ranges, each shrunk by another percent, by sum |w' - w|^2.4 (quant.py).
+ */
+#include "grid.h"
+#include <float.h>
+#include <math.h>
+#include "base/half.h"
+#include "kernel/code.h"
+#include "kernel/kernel.h"
+
+#define CANDIDATES 80 /* a multiple of PTQI_SHRINK_UNIT */
+
+struct range {
+    float low, high;
+};
+
+/* A scale as it will be stored: never zero and never infinite. */
+static float storable(float scale, int32_t dtype)
+{
+    static const float smallest[] = {[PTQ_F32] = FLT_MIN, [PTQ_F16] = 0x1p-24f, [PTQ_BF16] = FLT_MIN};
+    static const float largest[] = {[PTQ_F32] = FLT_MAX, [PTQ_F16] = 65504.0f,
+                                    [PTQ_BF16] = 0x1.fep127f};
+    float rounded = ptqi_round_to(scale, dtype);
+    rounded = rounded < smallest[dtype] ? smallest[dtype] : rounded;
+    return rounded > largest[dtype] ? largest[dtype] : rounded;
+}
+
+static struct range range_of(const float *w, int64_t count)
+{
+    struct range r = {w[0], w[0]};
+    for (int64_t i = 1; i < count; i++) {
+        r.low = w[i] < r.low ? w[i] : r.low;
+        r.high = w[i] > r.high ? w[i] : r.high;
+    }
+    return r;
+}
+
+static struct ptqi_grid awq_grid(const struct ptq_config *c, struct range r)
+{
+    struct ptqi_grid grid;
+    const float top = (float)((1 << c->bits) - 1), middle = (float)(1 << (c->bits - 1));
+    if (c->symmetric) {
+        float most = fabsf(r.low) > fabsf(r.high) ? fabsf(r.low) : fabsf(r.high);
+        most = most < 1e-5f ? 1e-5f : most;
+        grid.scale = storable(most / (middle - 1.0f), c->scale_dtype);
+        grid.zero = middle;
+        return grid;
+    }
+    float width = r.high - r.low;
+    width = width < 1e-5f ? 1e-5f : width;
+    grid.scale = storable(width / top, c->scale_dtype);
+    grid.zero = ptqi_code(-r.low, grid.scale, 0.0f, top);
+    return grid;
+}
+
+/* GPTQ's range of a group, before any shrinking. */
+static struct range gptq_range(const struct ptq_config *c, struct range r)
+{
+    r.low = r.low < 0.0f ? r.low : 0.0f;
+    r.high = r.high > 0.0f ? r.high : 0.0f;
+    if (c->symmetric) {
+        r.high = -r.low > r.high ? -r.low : r.high;
+        if (r.low < 0.0f || c->grid == PTQ_GRID_DEFAULT)
+            r.low = -r.high;
+    }
+    if (r.low == 0.0f && r.high == 0.0f) {
+        r.low = -1.0f;
+        r.high = 1.0f;
+    }
+    return r;
+}
+
+static struct ptqi_grid gptq_grid(const struct ptq_config *c, struct range r, float shrink)
+{
+    struct ptqi_grid grid;
+    const float top = (float)((1 << c->bits) - 1);
+    float low = shrink * r.low, high = shrink * r.high;
+    grid.scale = storable((high - low) / top, c->scale_dtype);
+    grid.zero = c->symmetric ? (float)(1 << (c->bits - 1)) : ptqi_code(-low, grid.scale, 0.0f, top);
+    return grid;
+}
+
+/* Shrinks by 1 - i/100 and keeps the first of the smallest errors. */
+static struct ptqi_grid search(const struct ptq_config *c, struct range r, const float *w,
+                               int64_t count)
+{
+    float scales[CANDIDATES], zeros[CANDIDATES], errors[CANDIDATES];
+    int best = 0;
+    for (int i = 0; i < CANDIDATES; i++) {
+        struct ptqi_grid grid = gptq_grid(c, r, (float)(1.0 - i / 100.0));
+        scales[i] = grid.scale;
+        zeros[i] = grid.zero;
+    }
+    c->context->kernels->shrink_errors(w, count, scales, zeros, (float)((1 << c->bits) - 1),
+                                       CANDIDATES, errors);
+    for (int i = 1; i < CANDIDATES; i++)
+        if (errors[i] < errors[best])
+            best = i;
+    return (struct ptqi_grid){scales[best], zeros[best]};
+}
+
+struct ptqi_grid ptqi_find_grid(const struct ptq_config *config, const float *w, int64_t count)
+{
+    struct range r = range_of(w, count);
+    if (config->grid == PTQ_GRID_AWQ)
+        return awq_grid(config, r);
+    r = gptq_range(config, r);
+    return config->mse ? search(config, r, w, count) : gptq_grid(config, r, 1.0f);
+}

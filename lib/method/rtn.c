@@ -1,0 +1,41 @@
+/*
+ * RTN, round to nearest: each group on its own grid, no data. The baseline of every table.
+ */
+#include "base/team.h"
+#include "grid.h"
+#include "kernel/code.h"
+#include "method.h"
+
+struct job {
+    const struct ptq_config *config;
+    const float *w;
+    struct ptq_qtensor *q;
+    int64_t parts;
+};
+
+static void round_rows(void *argument, int64_t part)
+{
+    struct job *j = argument;
+    struct ptq_qtensor *q = j->q;
+    const float top = (float)((1 << q->bits) - 1);
+    int64_t begin, end;
+    ptqi_split(q->n, 1, part, j->parts, &begin, &end);
+    for (int64_t n = begin; n < end; n++)
+        for (int64_t g = 0; g < q->groups; g++) {
+            int64_t first = g * q->group_size, count = q->group_size;
+            count = first + count > q->k ? q->k - first : count;
+            const float *w = j->w + n * q->k + first;
+            struct ptqi_grid grid = ptqi_find_grid(j->config, w, count);
+            ptqi_set_grid(q, n, g, grid.scale, grid.zero);
+            for (int64_t i = 0; i < count; i++)
+                q->codes[n * q->k + first + i] =
+                    (uint8_t)ptqi_code(w[i], grid.scale, grid.zero, top);
+        }
+}
+
+ptq_status ptqi_round_rtn(const struct ptq_config *config, const float *w, struct ptq_qtensor *q)
+{
+    struct job job = {config, w, q, ptqi_threads(config->context)};
+    ptqi_parallel(config->context, job.parts, round_rows, &job);
+    return PTQ_OK;
+}

@@ -1,0 +1,297 @@
+/*
+ * ptq_qtensor: a quantized matrix made from its parts, and read back.
+ */
+#include "qtensor.h"
+#include <math.h>
+#include <string.h>
+#include "config.h"
+
+static const double not_known = NAN;
+
+ptq_status ptq_qtensor_create(ptq_context *context, int64_t n, int64_t k, int32_t bits,
+                              int64_t group, ptq_qtensor **q)
+{
+    int64_t elements;
+    if (!q)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_qtensor_create: no place for the result");
+    *q = NULL;
+    if (!context || n < 1 || k < 1 || k > 131072 || !ptqi_multiply(n, k, &elements))
+        return ptqi_fail(context, PTQ_ERROR_SHAPE, "a quantized matrix of %lld x %lld cannot be",
+                         (long long)n, (long long)k);
+    if (!ptqi_choice_name(PTQ_BITS, bits))
+        return ptqi_fail(context, PTQ_ERROR_BOUNDS, "bits must be 2, 3, 4 or 8, not %d", bits);
+    if (group < 0 || group % 32)
+        return ptqi_fail(context, PTQ_ERROR_BOUNDS,
+                         "group must be a multiple of 32, or 0 for one a row, not %lld",
+                         (long long)group);
+    struct ptq_qtensor *new = ptqi_alloc_zero(context, 1, (int64_t)sizeof *new);
+    if (!new)
+        return PTQ_ERROR_MEMORY;
+    new->context = context;
+    new->n = n;
+    new->k = k;
+    new->bits = bits;
+    new->group = group;
+    new->group_size = group && group < k ? group : k;
+    new->groups = (k + new->group_size - 1) / new->group_size;
+    new->activations = PTQ_ACTIVATIONS_F32;
+    new->weight_error = new->output_error = not_known;
+    *q = new;
+    return PTQ_OK;
+}
+
+void ptq_qtensor_free(ptq_qtensor *q)
+{
+    if (!q)
+        return;
+    ptqi_free(q->context, q->codes);
+    ptqi_free(q->context, q->scales);
+    ptqi_free(q->context, q->zeros);
+    ptqi_free(q->context, q->order);
+    ptqi_free(q->context, q->input_scale);
+    ptqi_free(q->context, q);
+}
+
+ptq_status ptqi_qtensor_check(const struct ptq_qtensor *q)
+{
+    if (!q->codes || !q->scales)
+        return ptqi_fail(q->context, PTQ_ERROR_MISSING, "the qtensor has no %s yet",
+                         q->codes ? "scales" : "codes");
+    return PTQ_OK;
+}
+
+/* Replaces *field by a copy of count elements. */
+static ptq_status replace(ptq_qtensor *q, void **field, const void *from, int64_t count,
+                          int64_t size)
+{
+    if (!from)
+        return ptqi_fail(q->context, PTQ_ERROR_ARGUMENT, "a qtensor cannot be set from NULL");
+    void *copy = ptqi_alloc(q->context, count, size);
+    if (!copy)
+        return PTQ_ERROR_MEMORY;
+    memcpy(copy, from, (size_t)(count * size));
+    ptqi_free(q->context, *field);
+    *field = copy;
+    return PTQ_OK;
+}
+
+static ptq_status check_below(const ptq_qtensor *q, const char *what, const uint8_t *values,
+                              int64_t columns)
+{
+    int32_t limit = 1 << q->bits;
+    for (int64_t i = 0; values && i < q->n * columns; i++)
+        if (values[i] >= limit)
+            return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "%s[%lld][%lld] is %d, above %d bits",
+                             what, (long long)(i / columns), (long long)(i % columns), values[i],
+                             q->bits);
+    return PTQ_OK;
+}
+
+ptq_status ptq_qtensor_set_codes(ptq_qtensor *q, const uint8_t *codes)
+{
+    PTQI_TRY(check_below(q, "codes", codes, q->k));
+    return replace(q, (void **)&q->codes, codes, q->n * q->k, 1);
+}
+
+ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros)
+{
+    PTQI_TRY(check_below(q, "zeros", zeros, q->groups));
+    return replace(q, (void **)&q->zeros, zeros, q->n * q->groups, 1);
+}
+
+ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales)
+{
+    for (int64_t i = 0; scales && i < q->n * q->groups; i++)
+        if (scales[i] - scales[i] != 0)
+            return ptqi_fail(q->context, PTQ_ERROR_NOT_FINITE, "scales[%lld][%lld] is not finite",
+                             (long long)(i / q->groups), (long long)(i % q->groups));
+    return replace(q, (void **)&q->scales, scales, q->n * q->groups, 4);
+}
+
+ptq_status ptq_qtensor_set_order(ptq_qtensor *q, const int32_t *order)
+{
+    uint8_t *seen = ptqi_alloc_zero(q->context, q->k, 1);
+    ptq_status status = seen ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; order && i < q->k && !status; i++) {
+        if (order[i] < 0 || order[i] >= q->k || seen[order[i]])
+            status = ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "order[%lld] makes it no permutation",
+                               (long long)i);
+        else
+            seen[order[i]] = 1;
+    }
+    ptqi_free(q->context, seen);
+    return status ? status : replace(q, (void **)&q->order, order, q->k, 4);
+}
+
+ptq_status ptq_qtensor_set_group_index(ptq_qtensor *q, const int32_t *group_index)
+{
+    int64_t *next = ptqi_alloc(q->context, q->groups, (int64_t)sizeof *next);
+    int32_t *order = ptqi_alloc(q->context, q->k, (int64_t)sizeof *order);
+    ptq_status status = next && order && group_index ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t g = 0; g < q->groups && !status; g++)
+        next[g] = g * q->group_size;
+    for (int64_t c = 0; c < q->k && !status; c++) {
+        int64_t g = group_index[c];
+        int64_t end = g == q->groups - 1 ? q->k : (g + 1) * q->group_size;
+        if (g < 0 || g >= q->groups || next[g] >= end)
+            status = ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
+                               "group_index[%lld]: no group %lld, or more columns than it has",
+                               (long long)c, (long long)g);
+        else
+            order[next[g]++] = (int32_t)c;
+    }
+    if (!status)
+        status = ptq_qtensor_set_order(q, order);
+    ptqi_free(q->context, next);
+    ptqi_free(q->context, order);
+    return status;
+}
+
+ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale)
+{
+    for (int64_t i = 0; input_scale && i < q->k; i++)
+        if (!(input_scale[i] > 0) || input_scale[i] - input_scale[i] != 0)
+            return ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
+                             "input_scale[%lld] is not positive and finite", (long long)i);
+    return replace(q, (void **)&q->input_scale, input_scale, q->k, 4);
+}
+
+ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations)
+{
+    if (!ptqi_choice_name(PTQ_ACTIVATIONS, activations))
+        return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "there is no kind of activations %d",
+                         activations);
+    q->activations = activations;
+    return PTQ_OK;
+}
+
+int64_t ptq_qtensor_n(const ptq_qtensor *q)
+{
+    return q->n;
+}
+
+int64_t ptq_qtensor_k(const ptq_qtensor *q)
+{
+    return q->k;
+}
+
+int32_t ptq_qtensor_bits(const ptq_qtensor *q)
+{
+    return q->bits;
+}
+
+int64_t ptq_qtensor_group(const ptq_qtensor *q)
+{
+    return q->group;
+}
+
+int64_t ptq_qtensor_groups(const ptq_qtensor *q)
+{
+    return q->groups;
+}
+
+int32_t ptq_qtensor_symmetric(const ptq_qtensor *q)
+{
+    return q->zeros == NULL;
+}
+
+int32_t ptq_qtensor_activations(const ptq_qtensor *q)
+{
+    return q->activations;
+}
+
+double ptq_qtensor_weight_error(const ptq_qtensor *q)
+{
+    return q->weight_error;
+}
+
+double ptq_qtensor_output_error(const ptq_qtensor *q)
+{
+    return q->output_error;
+}
+
+double ptq_qtensor_damping(const ptq_qtensor *q)
+{
+    return q->damping;
+}
+
+int32_t ptq_qtensor_has_order(const ptq_qtensor *q)
+{
+    return q->order != NULL;
+}
+
+int32_t ptq_qtensor_has_input_scale(const ptq_qtensor *q)
+{
+    return q->input_scale != NULL;
+}
+
+ptq_status ptq_qtensor_codes(const ptq_qtensor *q, uint8_t *out)
+{
+    PTQI_TRY(ptqi_qtensor_check(q));
+    memcpy(out, q->codes, (size_t)(q->n * q->k));
+    return PTQ_OK;
+}
+
+ptq_status ptq_qtensor_scales(const ptq_qtensor *q, float *out)
+{
+    PTQI_TRY(ptqi_qtensor_check(q));
+    memcpy(out, q->scales, (size_t)(q->n * q->groups) * 4);
+    return PTQ_OK;
+}
+
+ptq_status ptq_qtensor_zeros(const ptq_qtensor *q, uint8_t *out)
+{
+    for (int64_t n = 0; n < q->n; n++)
+        for (int64_t g = 0; g < q->groups; g++)
+            out[n * q->groups + g] = (uint8_t)ptqi_qtensor_zero(q, n, g);
+    return PTQ_OK;
+}
+
+ptq_status ptq_qtensor_order(const ptq_qtensor *q, int32_t *out)
+{
+    for (int64_t i = 0; i < q->k; i++)
+        out[i] = q->order ? q->order[i] : (int32_t)i;
+    return PTQ_OK;
+}
+
+ptq_status ptq_qtensor_group_index(const ptq_qtensor *q, int32_t *out)
+{
+    for (int64_t i = 0; i < q->k; i++)
+        out[q->order ? q->order[i] : i] = (int32_t)(i / q->group_size);
+    return PTQ_OK;
+}
+
+ptq_status ptq_qtensor_input_scale(const ptq_qtensor *q, float *out)
+{
+    for (int64_t i = 0; i < q->k; i++)
+        out[i] = q->input_scale ? q->input_scale[i] : 1.0f;
+    return PTQ_OK;
+}
+
+void ptqi_qtensor_dequantize_rows(const struct ptq_qtensor *q, const int32_t *group_of,
+                                  int64_t first, int64_t count, float *out)
+{
+    for (int64_t n = first; n < first + count; n++, out += q->k) {
+        const uint8_t *codes = q->codes + n * q->k;
+        const float *scales = q->scales + n * q->groups;
+        for (int64_t c = 0; c < q->k; c++) {
+            int32_t g = group_of[c];
+            out[c] = scales[g] * (float)(codes[c] - ptqi_qtensor_zero(q, n, g));
+        }
+    }
+}
+
+ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out)
+{
+    PTQI_TRY(ptqi_qtensor_check(q));
+    int32_t *group_of = ptqi_alloc(q->context, q->k, (int64_t)sizeof *group_of);
+    if (!group_of)
+        return PTQ_ERROR_MEMORY;
+    ptq_qtensor_group_index(q, group_of);
+    ptqi_qtensor_dequantize_rows(q, group_of, 0, q->n, out);
+    for (int64_t n = 0; q->input_scale && n < q->n; n++)
+        for (int64_t c = 0; c < q->k; c++)
+            out[n * q->k + c] /= q->input_scale[c];
+    ptqi_free(q->context, group_of);
+    return PTQ_OK;
+}

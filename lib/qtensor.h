@@ -1,0 +1,36 @@
+/* A quantized matrix from inside. */
+#ifndef PTQI_QTENSOR_H
+#define PTQI_QTENSOR_H
+
+#include "base/context.h"
+#include "ptq/qtensor.h"
+
+struct ptq_qtensor {
+    ptq_context *context;
+    int64_t n, k;
+    int32_t bits;
+    int64_t group;      /* as asked for: 0 means one a row */
+    int64_t group_size; /* columns of a full group, 1 .. k */
+    int64_t groups;
+    uint8_t *codes;     /* [n][k], original order; NULL until set */
+    float *scales;      /* [n][groups]; NULL until set */
+    uint8_t *zeros;     /* [n][groups]; NULL: 2^(bits-1) everywhere */
+    int32_t *order;     /* [k]; NULL: 0 .. k-1 */
+    float *input_scale; /* [k]; NULL: 1 */
+    int32_t activations;
+    double weight_error, output_error, damping;
+};
+
+/* The zero point of row n, group g. */
+static inline int32_t ptqi_qtensor_zero(const struct ptq_qtensor *q, int64_t n, int64_t g)
+{
+    return q->zeros ? q->zeros[n * q->groups + g] : 1 << (q->bits - 1);
+}
+
+/* PTQ_ERROR_MISSING unless codes and scales are there. */
+ptq_status ptqi_qtensor_check(const struct ptq_qtensor *q);
+/* out [count][k] = rows first .. first + count, dequantized, group_of [k] the group of each column. */
+void ptqi_qtensor_dequantize_rows(const struct ptq_qtensor *q, const int32_t *group_of,
+                                  int64_t first, int64_t count, float *out);
+
+#endif

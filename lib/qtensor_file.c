@@ -1,0 +1,263 @@
+/*
+ * A quantized matrix in a store: the library's own format, in which nothing is lost.
+ *
+ *     <prefix>.codes        u8 [n][ceil(k * bits / 8)], each row a stream of bits, lowest first
+ *     <prefix>.scales       f16 [n][groups] where that is exact for every scale, else f32
+ *     <prefix>.zeros        u8 [n][groups], absent where symmetric
+ *     <prefix>.order        i32 [k], absent where it is 0 .. k-1
+ *     <prefix>.input_scale  f32 [k], absent where it is 1
+ *
+ * and the metadata key <prefix>: JSON with version, bits, k, group, activations and the errors.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/half.h"
+#include "base/json.h"
+#include "config.h"
+#include "qtensor.h"
+#include "store/store.h"
+
+#define VERSION 1
+
+/* bits of each of k codes, one behind the other. */
+static void pack_row(const uint8_t *codes, int64_t k, int bits, uint8_t *out)
+{
+    uint32_t buffer = 0;
+    int filled = 0;
+    for (int64_t i = 0; i < k; i++) {
+        buffer |= (uint32_t)codes[i] << filled;
+        for (filled += bits; filled >= 8; filled -= 8, buffer >>= 8)
+            *out++ = (uint8_t)buffer;
+    }
+    if (filled)
+        *out = (uint8_t)buffer;
+}
+
+static void unpack_row(const uint8_t *in, int64_t k, int bits, uint8_t *codes)
+{
+    uint32_t buffer = 0;
+    int filled = 0;
+    for (int64_t i = 0; i < k; i++) {
+        if (filled < bits) {
+            buffer |= (uint32_t)*in++ << filled;
+            filled += 8;
+        }
+        codes[i] = (uint8_t)(buffer & ((1u << bits) - 1));
+        buffer >>= bits;
+        filled -= bits;
+    }
+}
+
+static int64_t row_bytes(const ptq_qtensor *q)
+{
+    return (q->k * q->bits + 7) / 8;
+}
+
+struct name {
+    char text[512];
+};
+
+/* "<prefix>.<part>"; a prefix that is too long is cut, and then not found. */
+static struct name part_name(const char *prefix, const char *part)
+{
+    struct name name;
+    snprintf(name.text, sizeof name.text, "%.480s.%s", prefix, part);
+    return name;
+}
+
+static ptq_status write_codes(const ptq_qtensor *q, ptq_store *store, const char *prefix)
+{
+    int64_t shape[2] = {q->n, row_bytes(q)};
+    uint8_t *packed = ptqi_alloc(q->context, shape[0], shape[1]);
+    if (!packed)
+        return PTQ_ERROR_MEMORY;
+    for (int64_t n = 0; n < q->n; n++)
+        pack_row(q->codes + n * q->k, q->k, q->bits, packed + n * shape[1]);
+    ptq_status status =
+        ptqi_store_put(store, part_name(prefix, "codes").text, PTQ_U8, 2, shape, packed);
+    ptqi_free(q->context, packed);
+    return status;
+}
+
+static ptq_status write_scales(const ptq_qtensor *q, ptq_store *store, const char *prefix)
+{
+    int64_t shape[2] = {q->n, q->groups}, count = q->n * q->groups, exact = 0;
+    while (exact < count && ptqi_round_to(q->scales[exact], PTQ_F16) == q->scales[exact])
+        exact++;
+    struct name name = part_name(prefix, "scales");
+    if (exact < count)
+        return ptqi_store_put(store, name.text, PTQ_F32, 2, shape, q->scales);
+    uint16_t *half = ptqi_alloc(q->context, count, 2);
+    if (!half)
+        return PTQ_ERROR_MEMORY;
+    ptqi_from_f32(half, PTQ_F16, q->scales, count);
+    ptq_status status = ptqi_store_put(store, name.text, PTQ_F16, 2, shape, half);
+    ptqi_free(q->context, half);
+    return status;
+}
+
+static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const char *prefix)
+{
+    struct ptqi_json_writer w;
+    ptqi_json_begin(&w, q->context);
+    ptqi_json_open(&w, NULL, '{');
+    ptqi_json_add_integer(&w, "version", VERSION);
+    ptqi_json_add_integer(&w, "bits", q->bits);
+    ptqi_json_add_integer(&w, "k", q->k);
+    ptqi_json_add_integer(&w, "group", q->group);
+    ptqi_json_add_text(&w, "activations", ptqi_choice_name(PTQ_ACTIVATIONS, q->activations));
+    ptqi_json_add_number(&w, "weight_error", q->weight_error, 17);
+    ptqi_json_add_number(&w, "output_error", q->output_error, 17);
+    ptqi_json_add_number(&w, "damping", q->damping, 17);
+    ptqi_json_close(&w, '}');
+    ptq_status status = ptqi_json_finish(&w);
+    if (!status)
+        status = ptq_store_set_metadata(store, prefix, w.text);
+    ptqi_json_end(&w);
+    return status;
+}
+
+ptq_status ptq_qtensor_write(const ptq_qtensor *q, ptq_store *store, const char *prefix)
+{
+    int64_t shape[2] = {q->n, q->groups};
+    if (!store || !prefix)
+        return ptqi_fail(q->context, PTQ_ERROR_ARGUMENT, "ptq_qtensor_write: no store or prefix");
+    PTQI_TRY(ptqi_qtensor_check(q));
+    PTQI_TRY(write_codes(q, store, prefix));
+    PTQI_TRY(write_scales(q, store, prefix));
+    if (q->order)
+        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "order").text, PTQ_I32, 1, &q->k, q->order));
+    if (q->input_scale)
+        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "input_scale").text, PTQ_F32, 1, &q->k,
+                                q->input_scale));
+    if (q->zeros)
+        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "zeros").text, PTQ_U8, 2, shape, q->zeros));
+    return write_settings(q, store, prefix);
+}
+
+static ptq_status bad(ptq_context *context, const char *prefix, const char *problem)
+{
+    return ptqi_fail(context, PTQ_ERROR_FORMAT, "%.300s: %s", prefix, problem);
+}
+
+static double number(const struct ptqi_json *root, const char *name)
+{
+    const struct ptqi_json *value = ptqi_json_get(root, name);
+    return value && value->kind == PTQI_JSON_NUMBER ? value->number : (double)NAN;
+}
+
+/* Creates the qtensor that the settings describe, n rows of it, without its parts. */
+static ptq_status read_settings(ptq_context *context, const char *prefix, const char *settings,
+                                int64_t n, ptq_qtensor **q)
+{
+    struct ptqi_json_document *document;
+    const struct ptqi_json *root;
+    int64_t version, bits, k, group, activations;
+    PTQI_TRY(ptqi_json_parse(context, settings, (int64_t)strlen(settings), prefix, &document, &root));
+    ptq_status status = PTQ_OK;
+    if (!ptqi_json_integer(ptqi_json_get(root, "version"), &version) || version != VERSION)
+        status = bad(context, prefix, "written by another version of this library");
+    else if (!ptqi_json_integer(ptqi_json_get(root, "bits"), &bits) || bits < 2 || bits > 8 ||
+             !ptqi_json_integer(ptqi_json_get(root, "k"), &k) ||
+             !ptqi_json_integer(ptqi_json_get(root, "group"), &group) ||
+             !ptqi_choice_value(PTQ_ACTIVATIONS, ptqi_json_string(ptqi_json_get(root, "activations")),
+                                &activations))
+        status = bad(context, prefix, "its settings are damaged");
+    if (!status)
+        status = ptq_qtensor_create(context, n, k, (int32_t)bits, group, q);
+    if (!status) {
+        double damping = number(root, "damping");
+        (*q)->activations = (int32_t)activations;
+        (*q)->weight_error = number(root, "weight_error");
+        (*q)->output_error = number(root, "output_error");
+        (*q)->damping = damping == damping ? damping : 0;
+    }
+    ptqi_json_free(document);
+    return status;
+}
+
+static ptq_status read_codes(const ptq_store *store, const char *prefix, ptq_qtensor *q)
+{
+    int64_t shape[2] = {q->n, row_bytes(q)};
+    const void *packed;
+    PTQI_TRY(ptqi_store_view(store, part_name(prefix, "codes").text, PTQ_U8, 2, shape, &packed));
+    q->codes = ptqi_alloc(q->context, q->n, q->k);
+    if (!q->codes)
+        return PTQ_ERROR_MEMORY;
+    for (int64_t n = 0; n < q->n; n++)
+        unpack_row((const uint8_t *)packed + n * shape[1], q->k, q->bits, q->codes + n * q->k);
+    return PTQ_OK;
+}
+
+static ptq_status read_scales(const ptq_store *store, const char *prefix, ptq_qtensor *q)
+{
+    ptq_tensor *tensor;
+    struct name name = part_name(prefix, "scales");
+    PTQI_TRY(ptq_store_tensor(store, name.text, &tensor));
+    int fits = ptq_tensor_rank(tensor) == 2 && ptq_tensor_size(tensor, 0) == q->n &&
+               ptq_tensor_size(tensor, 1) == q->groups;
+    ptq_status status = fits ? PTQ_OK : bad(q->context, name.text, "has another shape");
+    float *scales = ptqi_alloc(q->context, q->n * q->groups, 4);
+    if (!scales)
+        status = PTQ_ERROR_MEMORY;
+    if (!status)
+        status = ptq_tensor_to_f32(tensor, scales);
+    if (!status)
+        status = ptq_qtensor_set_scales(q, scales);
+    ptqi_free(q->context, scales);
+    ptq_tensor_free(tensor);
+    return status;
+}
+
+/* Reads an optional part and hands it to its setter, which checks the values. */
+#define READ_OPTIONAL(part, dtype, type, rank, shape, count, setter)                               \
+    do {                                                                                           \
+        struct name name_ = part_name(prefix, part);                                               \
+        if (ptq_store_has(store, name_.text)) {                                                    \
+            type *values_ = ptqi_alloc(q->context, count, (int64_t)sizeof *values_);               \
+            ptq_status status_ = values_ ? PTQ_OK : PTQ_ERROR_MEMORY;                              \
+            if (!status_)                                                                          \
+                status_ = ptqi_store_get(store, name_.text, dtype, rank, shape, values_);          \
+            if (!status_)                                                                          \
+                status_ = setter(q, values_);                                                      \
+            ptqi_free(q->context, values_);                                                        \
+            if (status_)                                                                           \
+                return status_;                                                                    \
+        }                                                                                          \
+    } while (0)
+
+static ptq_status read_parts(const ptq_store *store, const char *prefix, ptq_qtensor *q)
+{
+    int64_t shape[2] = {q->n, q->groups}, k = q->k;
+    PTQI_TRY(read_codes(store, prefix, q));
+    PTQI_TRY(read_scales(store, prefix, q));
+    READ_OPTIONAL("zeros", PTQ_U8, uint8_t, 2, shape, q->n * q->groups, ptq_qtensor_set_zeros);
+    READ_OPTIONAL("order", PTQ_I32, int32_t, 1, &k, k, ptq_qtensor_set_order);
+    READ_OPTIONAL("input_scale", PTQ_F32, float, 1, &k, k, ptq_qtensor_set_input_scale);
+    return PTQ_OK;
+}
+
+ptq_status ptq_qtensor_read(ptq_context *context, const ptq_store *store, const char *prefix,
+                            ptq_qtensor **q)
+{
+    ptq_tensor *codes;
+    if (!context || !store || !prefix || !q)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_qtensor_read: an argument is NULL");
+    *q = NULL;
+    const char *settings = ptq_store_metadata(store, prefix);
+    if (!settings)
+        return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "%.300s: no quantized matrix of that name",
+                         prefix);
+    PTQI_TRY(ptq_store_tensor(store, part_name(prefix, "codes").text, &codes));
+    int64_t n = ptq_tensor_size(codes, 0);
+    ptq_tensor_free(codes);
+    ptq_status status = read_settings(context, prefix, settings, n, q);
+    if (!status)
+        status = read_parts(store, prefix, *q);
+    if (status) {
+        ptq_qtensor_free(*q);
+        *q = NULL;
+    }
+    return status;
+}

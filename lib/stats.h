@@ -1,0 +1,26 @@
+/* Calibration statistics from inside. */
+#ifndef PTQI_STATS_H
+#define PTQI_STATS_H
+
+#include "base/context.h"
+#include "ptq/stats.h"
+
+#define PTQI_SAMPLE_ROWS 512
+
+struct ptq_stats {
+    ptq_context *context;
+    int64_t k;
+    int32_t flags;
+    int64_t rows;
+    double total_weight;
+    float *minimum, *maximum; /* [k] */
+    double *sum_abs;          /* [k], weighted */
+    float *hessian;           /* [k][k], the upper triangle; NULL without PTQ_STATS_HESSIAN */
+
+    /* The rows whose position is a multiple of stride, a power of two that doubles whenever there
+     * would be more than PTQI_SAMPLE_ROWS of them. */
+    float *sample;
+    int64_t stride, sampled;
+};
+
+#endif

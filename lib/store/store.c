@@ -1,0 +1,404 @@
+/*
+ * ptq_store: checkpoints of one file or of many, found by a path, read by name.
+ */
+#include "store.h"
+#include <stdio.h>
+#include <string.h>
+#include "tensor.h"
+
+static ptq_status new_store(ptq_context *context, const char *path, ptq_store **store)
+{
+    if (!store)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "a store: no place for the result");
+    *store = NULL;
+    if (!context || !path)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "a store: no context or no path");
+    struct ptq_store *s = ptqi_alloc_zero(context, 1, (int64_t)sizeof *s);
+    if (!s)
+        return PTQ_ERROR_MEMORY;
+    s->context = context;
+    s->path = ptqi_copy_text(context, path, (int64_t)strlen(path));
+    if (!s->path) {
+        ptq_store_free(s);
+        return PTQ_ERROR_MEMORY;
+    }
+    *store = s;
+    return PTQ_OK;
+}
+
+void ptq_store_free(ptq_store *s)
+{
+    if (!s)
+        return;
+    for (int64_t i = 0; i < s->count; i++) {
+        ptqi_free(s->context, s->entries[i].name);
+        ptqi_free(s->context, s->entries[i].owned);
+    }
+    for (int64_t i = 0; i < s->metadata_count; i++) {
+        ptqi_free(s->context, s->metadata[i].key);
+        ptqi_free(s->context, s->metadata[i].value);
+    }
+    for (int64_t i = 0; i < s->map_count; i++)
+        ptqi_unmap_file(&s->maps[i]);
+    ptqi_free(s->context, s->entries);
+    ptqi_free(s->context, s->table);
+    ptqi_free(s->context, s->metadata);
+    ptqi_free(s->context, s->maps);
+    ptqi_free(s->context, s->path);
+    ptqi_free(s->context, s);
+}
+
+static uint64_t hash(const char *name)
+{
+    uint64_t h = 14695981039346656037u;
+    for (; *name; name++)
+        h = (h ^ (unsigned char)*name) * 1099511628211u;
+    return h;
+}
+
+/* The slot of a name in the table: its entry's, or the empty one where it would go. */
+static int64_t *slot(const ptq_store *s, const char *name)
+{
+    uint64_t i = hash(name);
+    for (;; i++) {
+        int64_t *at = &s->table[i & (uint64_t)(s->table_size - 1)];
+        if (!*at || !strcmp(s->entries[*at - 1].name, name))
+            return at;
+    }
+}
+
+static ptq_status grow_table(ptq_store *s)
+{
+    int64_t size = s->table_size ? s->table_size * 2 : 64;
+    int64_t *table = ptqi_alloc_zero(s->context, size, (int64_t)sizeof *table);
+    if (!table)
+        return PTQ_ERROR_MEMORY;
+    ptqi_free(s->context, s->table);
+    s->table = table;
+    s->table_size = size;
+    for (int64_t i = 0; i < s->count; i++)
+        *slot(s, s->entries[i].name) = i + 1;
+    return PTQ_OK;
+}
+
+ptq_status ptqi_store_new_entry(ptq_store *s, const char *name, struct ptqi_entry **entry)
+{
+    if (2 * (s->count + 1) > s->table_size)
+        PTQI_TRY(grow_table(s));
+    if (*slot(s, name))
+        return ptqi_fail(s->context, PTQ_ERROR_FORMAT, "%s: two tensors have the name \"%.200s\"",
+                         s->path, name);
+    PTQI_TRY(ptqi_grow(s->context, (void **)&s->entries, s->count, &s->capacity, s->count + 1,
+                       (int64_t)sizeof *s->entries));
+    struct ptqi_entry *e = &s->entries[s->count];
+    memset(e, 0, sizeof *e);
+    e->name = ptqi_copy_text(s->context, name, (int64_t)strlen(name));
+    if (!e->name)
+        return PTQ_ERROR_MEMORY;
+    *slot(s, name) = ++s->count;
+    *entry = e;
+    return PTQ_OK;
+}
+
+ptq_status ptqi_store_set_pair(ptq_store *s, const char *key, const char *value, int replace)
+{
+    struct ptqi_pair *pair = NULL;
+    for (int64_t i = 0; i < s->metadata_count; i++)
+        if (!strcmp(s->metadata[i].key, key))
+            pair = &s->metadata[i];
+    if (pair && !replace)
+        return PTQ_OK;
+    char *copy = ptqi_copy_text(s->context, value, (int64_t)strlen(value));
+    if (!copy)
+        return PTQ_ERROR_MEMORY;
+    if (pair) {
+        ptqi_free(s->context, pair->value);
+        pair->value = copy;
+        return PTQ_OK;
+    }
+    char *name = ptqi_copy_text(s->context, key, (int64_t)strlen(key));
+    ptq_status status = name ? ptqi_grow(s->context, (void **)&s->metadata, s->metadata_count,
+                                         &s->metadata_capacity, s->metadata_count + 1,
+                                         (int64_t)sizeof *s->metadata)
+                             : PTQ_ERROR_MEMORY;
+    if (status) {
+        ptqi_free(s->context, name);
+        ptqi_free(s->context, copy);
+        return status;
+    }
+    s->metadata[s->metadata_count].key = name;
+    s->metadata[s->metadata_count++].value = copy;
+    return PTQ_OK;
+}
+
+/* A shard's file name may not lead out of the directory of its index. */
+static int is_plain_name(const char *name)
+{
+    return *name && !strchr(name, '/') && strcmp(name, "..") && strcmp(name, ".");
+}
+
+/* Opens a shard unless it is among the files that were opened already. */
+static ptq_status read_shard(ptq_store *s, const char *directory, const char *file,
+                             const char ***opened, int64_t *capacity)
+{
+    int64_t count = s->map_count;
+    for (int64_t i = 0; i < count; i++)
+        if (!strcmp((*opened)[i], file))
+            return PTQ_OK;
+    PTQI_TRY(ptqi_grow(s->context, (void **)opened, count, capacity, count + 1,
+                       (int64_t)sizeof **opened));
+    (*opened)[count] = file;
+    char *path = ptqi_join_path(s->context, directory, file);
+    ptq_status status = path ? ptqi_safetensors_read(s, path) : PTQ_ERROR_MEMORY;
+    ptqi_free(s->context, path);
+    return status;
+}
+
+/* Every file that the weight map names, once; then every name of the map must be there. */
+static ptq_status read_shards(ptq_store *s, const char *directory, const struct ptqi_json *map)
+{
+    const char **opened = NULL;
+    int64_t capacity = 0;
+    ptq_status status = PTQ_OK;
+    for (const struct ptqi_json *m = map->first; m && !status; m = m->next) {
+        const char *file = ptqi_json_string(m);
+        if (file && is_plain_name(file))
+            status = read_shard(s, directory, file, &opened, &capacity);
+        else
+            status = ptqi_fail(s->context, PTQ_ERROR_FORMAT,
+                               "%s: the file of \"%.200s\" is no plain file name", s->path, m->name);
+    }
+    ptqi_free(s->context, opened);
+    if (status)
+        return status;
+    for (const struct ptqi_json *m = map->first; m; m = m->next)
+        if (!ptq_store_has(s, m->name))
+            return ptqi_fail(s->context, PTQ_ERROR_FORMAT,
+                             "%s: \"%.200s\" is in the index and in no shard", s->path, m->name);
+    return PTQ_OK;
+}
+
+static ptq_status read_index(ptq_store *s, const char *directory, const char *index)
+{
+    struct ptqi_map file;
+    struct ptqi_json_document *document = NULL;
+    const struct ptqi_json *root;
+    PTQI_TRY(ptqi_map_file(s->context, index, &file));
+    ptq_status status = ptqi_json_parse(s->context, (const char *)file.data, file.size, index,
+                                        &document, &root);
+    if (!status) {
+        const struct ptqi_json *map = ptqi_json_get(root, "weight_map");
+        if (!map || map->kind != PTQI_JSON_OBJECT)
+            status = ptqi_fail(s->context, PTQ_ERROR_FORMAT, "%s: no \"weight_map\"", index);
+        else
+            status = read_shards(s, directory, map);
+    }
+    ptqi_json_free(document);
+    ptqi_unmap_file(&file);
+    return status;
+}
+
+static ptq_status read_directory(ptq_store *s, const char *directory)
+{
+    char *index = ptqi_join_path(s->context, directory, "model.safetensors.index.json");
+    char *single = ptqi_join_path(s->context, directory, "model.safetensors");
+    ptq_status status = PTQ_ERROR_MEMORY;
+    if (index && single)
+        status = ptqi_file_exists(index) ? read_index(s, directory, index)
+                                         : ptqi_safetensors_read(s, single);
+    ptqi_free(s->context, index);
+    ptqi_free(s->context, single);
+    return status;
+}
+
+static ptq_status read_path(ptq_store *s, const char *path)
+{
+    static const char ending[] = ".index.json";
+    size_t length = strlen(path), tail = sizeof ending - 1;
+    if (ptqi_is_directory(path))
+        return read_directory(s, path);
+    if (length <= tail || strcmp(path + length - tail, ending))
+        return ptqi_safetensors_read(s, path);
+    char *directory = ptqi_copy_text(s->context, path, (int64_t)length);
+    if (!directory)
+        return PTQ_ERROR_MEMORY;
+    char *slash = strrchr(directory, '/');
+    strcpy(slash ? slash : directory, slash ? "" : ".");
+    ptq_status status = read_index(s, directory, path);
+    ptqi_free(s->context, directory);
+    return status;
+}
+
+ptq_status ptq_store_open(ptq_context *context, const char *path, ptq_store **store)
+{
+    PTQI_TRY(new_store(context, path, store));
+    ptq_status status = read_path(*store, path);
+    if (status) {
+        ptq_store_free(*store);
+        *store = NULL;
+    }
+    return status;
+}
+
+int64_t ptq_store_count(const ptq_store *store)
+{
+    return store->count;
+}
+
+const char *ptq_store_name(const ptq_store *store, int64_t index)
+{
+    return index >= 0 && index < store->count ? store->entries[index].name : NULL;
+}
+
+const char *ptq_store_dtype(const ptq_store *store, int64_t index)
+{
+    return index >= 0 && index < store->count ? store->entries[index].dtype_name : NULL;
+}
+
+int64_t ptq_store_bytes(const ptq_store *store, int64_t index)
+{
+    return index >= 0 && index < store->count ? store->entries[index].bytes : 0;
+}
+
+static const struct ptqi_entry *find(const ptq_store *store, const char *name)
+{
+    int64_t i = store->table_size ? *slot(store, name) : 0;
+    return i ? &store->entries[i - 1] : NULL;
+}
+
+int32_t ptq_store_has(const ptq_store *store, const char *name)
+{
+    return find(store, name) != NULL;
+}
+
+ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor **tensor)
+{
+    const struct ptqi_entry *e = find(store, name);
+    *tensor = NULL;
+    if (!e)
+        return ptqi_fail(store->context, PTQ_ERROR_UNKNOWN, "%s: there is no tensor \"%.200s\"",
+                         store->path, name);
+    if (!e->dtype)
+        return ptqi_fail(store->context, PTQ_ERROR_DTYPE, "%s: %.200s: dtype %s is not supported",
+                         store->path, name, e->dtype_name);
+    ptq_status status;
+    if ((uintptr_t)e->data % (uintptr_t)ptq_dtype_size(e->dtype) == 0) {
+        void *data = (void *)(uintptr_t)e->data;
+        status = ptq_tensor_borrow(store->context, e->dtype, e->rank, e->shape, data, tensor);
+    } else {
+        status = ptq_tensor_create(store->context, e->dtype, e->rank, e->shape, tensor);
+        if (!status)
+            memcpy(ptq_tensor_data(*tensor), e->data, (size_t)e->bytes);
+    }
+    if (!status)
+        status = ptq_tensor_set_name(*tensor, name);
+    if (status) {
+        ptq_tensor_free(*tensor);
+        *tensor = NULL;
+    }
+    return status;
+}
+
+const char *ptq_store_metadata(const ptq_store *store, const char *key)
+{
+    for (int64_t i = 0; i < store->metadata_count; i++)
+        if (!strcmp(store->metadata[i].key, key))
+            return store->metadata[i].value;
+    return NULL;
+}
+
+ptq_status ptq_store_create(ptq_context *context, const char *path, ptq_store **store)
+{
+    PTQI_TRY(new_store(context, path, store));
+    (*store)->writing = 1;
+    return PTQ_OK;
+}
+
+/* An entry of a store being written. */
+static ptq_status add(ptq_store *s, const char *name, int32_t dtype, int32_t rank,
+                      const int64_t *shape, struct ptqi_entry **out)
+{
+    static const char *const names[] = {
+        [PTQ_F32] = "F32", [PTQ_F16] = "F16", [PTQ_BF16] = "BF16",
+        [PTQ_I8] = "I8",   [PTQ_U8] = "U8",   [PTQ_I32] = "I32",
+    };
+    if (!s || !s->writing || !name)
+        return ptqi_fail(s ? s->context : NULL, PTQ_ERROR_ARGUMENT,
+                         "a tensor can be added only to a store that is being written");
+    int64_t bytes = ptq_dtype_size(dtype);
+    for (int32_t i = 0; i < rank; i++)
+        if (!ptqi_multiply(bytes, shape[i], &bytes))
+            return ptqi_fail(s->context, PTQ_ERROR_SHAPE, "%s is too large", name);
+    PTQI_TRY(ptqi_store_new_entry(s, name, out));
+    strcpy((*out)->dtype_name, names[dtype]);
+    (*out)->dtype = dtype;
+    (*out)->rank = rank;
+    (*out)->bytes = bytes;
+    memcpy((*out)->shape, shape, (size_t)rank * sizeof *shape);
+    return PTQ_OK;
+}
+
+ptq_status ptq_store_add(ptq_store *store, const char *name, const ptq_tensor *tensor)
+{
+    struct ptqi_entry *e;
+    if (!tensor)
+        return ptqi_fail(store ? store->context : NULL, PTQ_ERROR_ARGUMENT, "no tensor to add");
+    PTQI_TRY(add(store, name, tensor->dtype, tensor->rank, tensor->shape, &e));
+    e->data = tensor->data;
+    return PTQ_OK;
+}
+
+ptq_status ptqi_store_put(ptq_store *store, const char *name, int32_t dtype, int32_t rank,
+                          const int64_t *shape, const void *data)
+{
+    struct ptqi_entry *e;
+    PTQI_TRY(add(store, name, dtype, rank, shape, &e));
+    e->data = e->owned = ptqi_alloc(store->context, e->bytes, 1);
+    if (!e->owned)
+        return PTQ_ERROR_MEMORY;
+    if (e->bytes)
+        memcpy(e->owned, data, (size_t)e->bytes);
+    return PTQ_OK;
+}
+
+ptq_status ptqi_store_view(const ptq_store *store, const char *name, int32_t dtype, int32_t rank,
+                           const int64_t *shape, const void **data)
+{
+    const struct ptqi_entry *e = find(store, name);
+    if (!e)
+        return ptqi_fail(store->context, PTQ_ERROR_MISSING, "%s: there is no tensor \"%.200s\"",
+                         store->path, name);
+    int same = e->dtype == dtype && e->rank == rank;
+    for (int32_t i = 0; same && i < rank; i++)
+        same = e->shape[i] == shape[i];
+    if (!same)
+        return ptqi_fail(store->context, PTQ_ERROR_SHAPE, "%s: %.200s has another dtype or shape",
+                         store->path, name);
+    *data = e->data;
+    return PTQ_OK;
+}
+
+ptq_status ptqi_store_get(const ptq_store *store, const char *name, int32_t dtype, int32_t rank,
+                          const int64_t *shape, void *out)
+{
+    const void *data = NULL;
+    PTQI_TRY(ptqi_store_view(store, name, dtype, rank, shape, &data));
+    memcpy(out, data, (size_t)find(store, name)->bytes);
+    return PTQ_OK;
+}
+
+ptq_status ptq_store_set_metadata(ptq_store *store, const char *key, const char *value)
+{
+    if (!store || !store->writing || !key || !value)
+        return ptqi_fail(store ? store->context : NULL, PTQ_ERROR_ARGUMENT,
+                         "metadata can be set only in a store that is being written");
+    return ptqi_store_set_pair(store, key, value, 1);
+}
+
+ptq_status ptq_store_commit(ptq_store *store)
+{
+    if (!store || !store->writing)
+        return ptqi_fail(store ? store->context : NULL, PTQ_ERROR_ARGUMENT,
+                         "only a store that is being written can be committed");
+    return ptqi_safetensors_write(store);
+}

@@ -1,0 +1,63 @@
+/* An open checkpoint from inside. */
+#ifndef PTQI_STORE_H
+#define PTQI_STORE_H
+
+#include "base/context.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "ptq/store.h"
+
+/* One tensor: where it stands in a mapped file, or, in a store being written, what to write. */
+struct ptqi_entry {
+    char *name;
+    char dtype_name[12]; /* "BF16" */
+    int32_t dtype;       /* 0 where ptq_tensor has no such type */
+    int32_t rank;
+    int64_t shape[PTQ_MAX_RANK];
+    const void *data;
+    int64_t bytes;
+    void *owned; /* data that the store frees */
+};
+
+struct ptqi_pair {
+    char *key, *value;
+};
+
+struct ptq_store {
+    ptq_context *context;
+    char *path;
+
+    struct ptqi_entry *entries;
+    int64_t count, capacity;
+    int64_t *table; /* open addressing by name: entry + 1, 0 for empty; table_size a power of two */
+    int64_t table_size;
+
+    struct ptqi_pair *metadata;
+    int64_t metadata_count, metadata_capacity;
+
+    struct ptqi_map *maps; /* files open for reading */
+    int64_t map_count, map_capacity;
+
+    int writing;
+};
+
+/* Appends an empty entry with a copy of name; refuses a second one of that name. */
+ptq_status ptqi_store_new_entry(ptq_store *store, const char *name, struct ptqi_entry **entry);
+/* Sets a metadata key, which must be new where replace is 0 (a later shard's is then ignored). */
+ptq_status ptqi_store_set_pair(ptq_store *store, const char *key, const char *value, int replace);
+
+/* safetensors.c: maps a file and adds its tensors; writes all entries to a file. */
+ptq_status ptqi_safetensors_read(ptq_store *store, const char *path);
+ptq_status ptqi_safetensors_write(ptq_store *store);
+
+/* Adds a copy of data, so that it need not outlive the call. */
+ptq_status ptqi_store_put(ptq_store *store, const char *name, int32_t dtype, int32_t rank,
+                          const int64_t *shape, const void *data);
+/* Where the data of a tensor are that must have this dtype and shape; they may not be aligned. */
+ptq_status ptqi_store_view(const ptq_store *store, const char *name, int32_t dtype, int32_t rank,
+                           const int64_t *shape, const void **data);
+/* Copies them. */
+ptq_status ptqi_store_get(const ptq_store *store, const char *name, int32_t dtype, int32_t rank,
+                          const int64_t *shape, void *out);
+
+#endif

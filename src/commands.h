@@ -1,0 +1,10 @@
+/* The subcommands: arguments behind the subcommand's name in, exit status out. */
+#ifndef COMMANDS_H
+#define COMMANDS_H
+
+int command_quantize(int argc, char **argv);
+int command_eval(int argc, char **argv);
+int command_inspect(int argc, char **argv);
+int command_layer(int argc, char **argv);
+
+#endif

@@ -1,0 +1,196 @@
+/*
+ * Command-line options.
+ */
+#include "options.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int usage_error(const struct options *o, const char *format, ...)
+{
+    va_list arguments;
+    fprintf(stderr, "ptq %s: ", o->command);
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, " (ptq %s --help lists all options)\n", o->command);
+    return EXIT_USAGE;
+}
+
+int report_failure(ptq_status status)
+{
+    char message[1024];
+    ptq_last_message(message, (int64_t)sizeof message);
+    for (char *s = message; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            *s = '?'; /* names come from files */
+    fprintf(stderr, "ptq: %s\n", *message ? message : ptq_status_sentence(status));
+    return EXIT_FAILED;
+}
+
+static int place(const struct options *o, const char *name, size_t length)
+{
+    for (int i = 0; o->table[i].name; i++)
+        if (strlen(o->table[i].name) == length && !memcmp(o->table[i].name, name, length))
+            return i;
+    return -1;
+}
+
+static void print_help(const struct option *table, const char *usage)
+{
+    printf("%s\nOptions:\n", usage);
+    for (int i = 0; table[i].name; i++) {
+        char left[64];
+        const char *dash = strlen(table[i].name) == 1 ? "-" : "--";
+        snprintf(left, sizeof left, "%s%s%s%s", dash, table[i].name, table[i].value ? " " : "",
+                 table[i].value ? table[i].value : "");
+        printf("  %-22s %s\n", left, table[i].help);
+    }
+}
+
+/* One option at argv[i]; *i moves on to its value where that is an argument of its own. */
+static int parse_option(struct options *o, int argc, char **argv, int *i)
+{
+    const char *text = argv[*i] + (argv[*i][1] == '-' ? 2 : 1);
+    const char *equals = strchr(text, '=');
+    int at = place(o, text, equals ? (size_t)(equals - text) : strlen(text));
+    if (at < 0)
+        return usage_error(o, "there is no option %s", argv[*i]);
+    if (o->values[at])
+        return usage_error(o, "%s is given twice", argv[*i]);
+    if (!o->table[at].value) {
+        if (equals)
+            return usage_error(o, "--%s takes no value", o->table[at].name);
+        o->values[at] = "";
+    } else if (equals) {
+        o->values[at] = equals + 1;
+    } else if (*i + 1 < argc) {
+        o->values[at] = argv[++*i];
+    } else {
+        return usage_error(o, "--%s needs a value: %s", o->table[at].name, o->table[at].value);
+    }
+    return 0;
+}
+
+int options_parse(struct options *o, const char *command, const char *usage,
+                  const struct option *table, int argc, char **argv)
+{
+    memset(o, 0, sizeof *o);
+    o->command = command;
+    o->table = table;
+    for (int i = 0; i < argc; i++) {
+        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+            print_help(table, usage);
+            return -1;
+        }
+        if (argv[i][0] == '-' && argv[i][1]) {
+            int failed = parse_option(o, argc, argv, &i);
+            if (failed)
+                return failed;
+        } else if (o->positional_count < MAX_POSITIONAL) {
+            o->positional[o->positional_count++] = argv[i];
+        } else {
+            return usage_error(o, "too many arguments: %s", argv[i]);
+        }
+    }
+    return 0;
+}
+
+const char *option_text(const struct options *o, const char *name)
+{
+    int at = place(o, name, strlen(name));
+    return at < 0 ? NULL : o->values[at];
+}
+
+int option_given(const struct options *o, const char *name)
+{
+    return option_text(o, name) != NULL;
+}
+
+int option_integer(const struct options *o, const char *name, int64_t lowest, int64_t highest,
+                   int64_t *value)
+{
+    const char *text = option_text(o, name);
+    char *end;
+    if (!text)
+        return 0;
+    long long number = strtoll(text, &end, 10);
+    if (end == text || *end || number < lowest || number > highest)
+        return usage_error(o, "--%s must be an integer from %lld to %lld, not \"%s\"", name,
+                           (long long)lowest, (long long)highest, text);
+    *value = number;
+    return 0;
+}
+
+int options_context(const struct options *o, ptq_context **context)
+{
+    int64_t threads = 0;
+    int32_t isa = PTQ_ISA_AUTO;
+    const char *name = option_text(o, "isa");
+    int failed = option_integer(o, "threads", 1, 1024, &threads);
+    if (failed)
+        return failed;
+    for (isa = name ? 0 : -1; isa >= 0 && isa < 64; isa++)
+        if (ptq_isa_name(isa) && !strcmp(ptq_isa_name(isa), name))
+            break;
+    if (isa == 64)
+        return usage_error(o, "there is no instruction set \"%s\"", name);
+    ptq_status status = ptq_context_create(context);
+    if (!status)
+        status = ptq_context_set_threads(*context, (int32_t)threads);
+    if (!status && name)
+        status = ptq_context_set_isa(*context, isa);
+    if (!status)
+        return 0;
+    ptq_context_free(*context);
+    *context = NULL;
+    return report_failure(status);
+}
+
+/* Settings whose option is a flag, and what the flag sets. */
+static const struct {
+    const char *option, *parameter, *value;
+} flags[] = {
+    {"sym", "sym", "on"},
+    {"asym", "sym", "off"},
+    {"mse", "mse", "on"},
+    {"act-order", "act-order", "on"},
+    {"static-groups", "static-groups", "on"},
+};
+static const char *const valued[] = {"bits", "group", "grid", "round", "damp", "block", "activations"};
+
+static ptq_status apply_settings(const struct options *o, ptq_config *config)
+{
+    ptq_status status = PTQ_OK;
+    for (size_t i = 0; i < sizeof flags / sizeof *flags && !status; i++)
+        if (option_given(o, flags[i].option))
+            status = ptq_config_parse(config, flags[i].parameter, flags[i].value);
+    for (size_t i = 0; i < sizeof valued / sizeof *valued && !status; i++)
+        if (option_given(o, valued[i]))
+            status = ptq_config_parse(config, valued[i], option_text(o, valued[i]));
+    return status ? status : ptq_config_check(config);
+}
+
+int options_config(const struct options *o, ptq_context *context, ptq_config **config)
+{
+    const char *name = option_text(o, "method");
+    int32_t method = ptq_method_from_name(name);
+    char message[512];
+    if (!name)
+        return usage_error(o, "--method is missing: rtn or gptq");
+    if (!method)
+        return usage_error(o, "there is no method \"%s\": rtn or gptq", name);
+    if (option_given(o, "sym") && option_given(o, "asym"))
+        return usage_error(o, "--sym and --asym contradict each other");
+    ptq_status status = ptq_config_create(context, method, config);
+    if (status)
+        return report_failure(status);
+    status = apply_settings(o, *config);
+    if (!status)
+        return 0;
+    ptq_config_free(*config);
+    *config = NULL;
+    ptq_last_message(message, (int64_t)sizeof message);
+    return usage_error(o, "%s", message);
+}

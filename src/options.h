@@ -1,0 +1,68 @@
+/*
+ * Command-line options: a table per subcommand, "--name value" or "--name=value", flags, positional
+ * arguments. A mistake is reported in one line on stderr and is exit status 2.
+ */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include "ptq/ptq.h"
+
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+struct option {
+    const char *name;  /* without the dashes */
+    const char *value; /* "N", "FILE", ...: what the help calls its value; NULL for a flag */
+    const char *help;
+};
+
+enum { MAX_OPTIONS = 64, MAX_POSITIONAL = 4 };
+
+struct options {
+    const char *command; /* "quantize" */
+    const struct option *table;
+    const char *values[MAX_OPTIONS]; /* by place in the table; "" for a flag that was given */
+    const char *positional[MAX_POSITIONAL];
+    int positional_count;
+};
+
+/* The options that every subcommand has, and those that set up a quantizer; for use in tables. */
+#define COMMON_OPTIONS                                                                             \
+    {"threads", "N", "threads to use; default: all CPUs. Results do not depend on it"},            \
+        {"isa", "NAME", "instruction set, such as portable or avx2. Results do not depend on it"}, \
+        {"json", NULL, "print one JSON object for machines"},                                      \
+        {"help", NULL, "print this text"}, {NULL, NULL, NULL}
+#define SETTINGS_OPTIONS                                                                           \
+    {"method", "NAME", "rtn or gptq"}, {"bits", "N", "2, 3, 4 or 8; default 4"},                   \
+        {"group", "N", "columns that share a scale, a multiple of 32; 0: a row; default 128"},     \
+        {"sym", NULL, "zero in the middle of the codes (default)"},                                \
+        {"asym", NULL, "a zero point for each group"},                                             \
+        {"grid", "NAME", "default, gptq or awq: how scales follow from weights"},                  \
+        {"mse", NULL, "search how far to shrink each group's range"},                              \
+        {"round", "NAME", "rtn or gptq: how codes are chosen, whatever the method"},               \
+        {"act-order", NULL, "GPTQ: columns with large inputs first"},                              \
+        {"static-groups", NULL, "GPTQ: grids of the untouched weights"},                           \
+        {"damp", "F", "GPTQ: part of the mean of diag(H) added to it; default 0.01"},              \
+        {"block", "N", "GPTQ: columns between updates; default 128"},                              \
+        {"activations", "NAME", "f32 or int8-token: what the result runs with"}
+
+/* Returns 0, or the exit status with which to leave: EXIT_USAGE after a message, and -1 after --help,
+ * which prints usage, the lines before the list of options. */
+int options_parse(struct options *o, const char *command, const char *usage,
+                  const struct option *table, int argc, char **argv);
+/* The value of an option, NULL where it was not given. */
+const char *option_text(const struct options *o, const char *name);
+int option_given(const struct options *o, const char *name);
+/* Sets *value from an integer option that was given, within lowest .. highest; 0 or EXIT_USAGE. */
+int option_integer(const struct options *o, const char *name, int64_t lowest, int64_t highest,
+                   int64_t *value);
+/* "ptq quantize: <message>" on stderr; returns EXIT_USAGE. */
+int usage_error(const struct options *o, const char *format, ...);
+
+/* A context with the common options applied. 0 or an exit status. */
+int options_context(const struct options *o, ptq_context **context);
+/* A config from the quantizer settings, of which --method must be given. */
+int options_config(const struct options *o, ptq_context *context, ptq_config **config);
+/* Prints "ptq: <last message>" on stderr; returns EXIT_FAILED. */
+int report_failure(ptq_status status);
+
+#endif
