@@ -1,0 +1,116 @@
+/*
+ * ptq eval: how well a model predicts a text, by the arithmetic that it is meant to run with.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "base/context.h"
+#include "commands.h"
+#include "eval/perplexity.h"
+#include "options.h"
+#include "report/json_report.h"
+
+static const char usage[] =
+    "usage: ptq eval MODEL --text FILE [options]\n"
+    "\n"
+    "Perplexity of a Hugging Face model directory, or of what ptq quantize wrote: the text is\n"
+    "tokenized once and cut into windows; exp of the mean negative log-likelihood.\n";
+
+static const struct option table[] = {
+    {"text", "FILE", "the text, UTF-8"},
+    {"window", "N", "tokens of a window; default 2048, or what the model can"},
+    {"max-windows", "N", "only the first N windows"},
+    {"activations", "NAME", "f32 or int8-token: what the quantized matrices run with; default: as\n"
+                            "                         the model says"},
+    COMMON_OPTIONS,
+};
+
+struct eval {
+    const struct options *o;
+    ptq_context *context;
+    struct model *model;
+    struct windows windows;
+    int64_t window, max_windows;
+    int32_t activations; /* -1: as the model says */
+};
+
+static ptq_status print(const struct eval *e, const struct perplexity *p, double seconds)
+{
+    struct ptqi_json_writer w;
+    double speed = seconds > 0 ? (double)p->tokens / seconds : 0;
+    if (!option_given(e->o, "json")) {
+        printf("perplexity %.4f  (%lld windows of %lld tokens, %lld quantized matrices, %.1f s, "
+               "%.0f tokens/s)\n",
+               p->perplexity, (long long)p->windows, (long long)e->windows.length,
+               (long long)p->quantized, seconds, speed);
+        return PTQ_OK;
+    }
+    ptqi_json_begin(&w, e->context);
+    ptqi_json_open(&w, NULL, '{');
+    ptqi_json_add_number(&w, "perplexity", p->perplexity, 9);
+    ptqi_json_add_integer(&w, "tokens", p->tokens);
+    ptqi_json_add_integer(&w, "text_tokens", e->windows.tokens);
+    ptqi_json_add_integer(&w, "windows", p->windows);
+    ptqi_json_add_integer(&w, "window", e->windows.length);
+    ptqi_json_add_integer(&w, "quantized_matrices", p->quantized);
+    ptqi_json_add_number(&w, "seconds", seconds, 6);
+    ptqi_json_add_number(&w, "tokens_per_second", speed, 6);
+    ptqi_json_add_integer(&w, "peak_rss_bytes", report_peak_memory());
+    ptqi_json_close(&w, '}');
+    return report_print(&w);
+}
+
+static ptq_status run(struct eval *e)
+{
+    struct progress progress;
+    struct perplexity result;
+    PTQI_TRY(model_open(e->context, e->o->positional[0], &e->model));
+    int64_t longest = e->model->config.max_positions;
+    if (!e->window)
+        e->window = longest < 2048 ? longest : 2048;
+    if (e->window > longest)
+        return ptqi_fail(e->context, PTQ_ERROR_BOUNDS,
+                         "%s: a window of %lld is longer than max_position_embeddings %lld",
+                         e->model->path, (long long)e->window, (long long)longest);
+    if (e->activations >= 0 && !e->model->config.quantized)
+        return ptqi_fail(e->context, PTQ_ERROR_CONFLICT,
+                         "%s: not quantized, so --activations has nothing to act on",
+                         e->model->path);
+    PTQI_TRY(windows_load(e->context, e->o->positional[0], option_text(e->o, "text"), e->window,
+                          e->max_windows, &e->windows));
+    double start = report_clock();
+    progress_begin(&progress, 0);
+    ptq_status status =
+        perplexity_measure(e->model, &e->windows, e->activations, &progress, &result);
+    progress_end(&progress);
+    return status ? status : print(e, &result, report_clock() - start);
+}
+
+int command_eval(int argc, char **argv)
+{
+    struct options o;
+    struct eval e = {.o = &o, .activations = -1};
+    int left = options_parse(&o, "eval", usage, table, argc, argv);
+    if (left)
+        return left;
+    const char *activations = option_text(&o, "activations");
+    if (o.positional_count != 1 || !option_given(&o, "text"))
+        return usage_error(&o, "needs a model directory and --text");
+    if (activations && strcmp(activations, "f32") && strcmp(activations, "int8-token"))
+        return usage_error(&o, "--activations must be f32 or int8-token, not \"%s\"", activations);
+    if (activations)
+        e.activations =
+            strcmp(activations, "f32") ? PTQ_ACTIVATIONS_INT8_TOKEN : PTQ_ACTIVATIONS_F32;
+    left = option_integer(&o, "window", 2, 1 << 20, &e.window);
+    if (!left)
+        left = option_integer(&o, "max-windows", 1, 1 << 30, &e.max_windows);
+    if (!left)
+        left = options_context(&o, &e.context);
+    if (!left) {
+        ptq_status status = run(&e);
+        left = status ? report_failure(status) : 0;
+    }
+    windows_free(&e.windows);
+    model_free(e.model);
+    ptq_context_free(e.context);
+    return left;
+}

@@ -1,0 +1,80 @@
+/*
+ * Causal attention, one head after the other: for a strip of rows of q, scores against all keys up to
+ * the strip's end, softmax over the keys that each row may see, and the weighted sum of the values.
+ * Heads are shared out among threads.
+ */
+#include <math.h>
+#include <stdatomic.h>
+#include "base/context.h"
+#include "base/team.h"
+#include "linalg/matmul.h"
+#include "linalg/vector.h"
+#include "model/model.h"
+
+#define STRIP 64 /* rows of q at a time: the scores stay in the second-level cache */
+
+struct job {
+    ptq_context *context;
+    const struct model_config *c;
+    const float *q, *k, *v;
+    float *out;
+    int64_t rows, parts;
+    atomic_int failed;
+};
+
+/* scores [t1 - t0][t1] of rows t0 .. t1 of one head, as probabilities; keys in the future are 0. */
+static ptq_status probabilities(const struct job *j, const float *q, const float *k, int64_t t0,
+                                int64_t t1, float *scores)
+{
+    const int64_t d = j->c->head_dim, width = j->c->heads * d, kv = j->c->kv_heads * d;
+    const float scale = 1.0f / sqrtf((float)d);
+    struct ptqi_matrix queries = {q + t0 * width, width, 1}, keys = {k, 1, kv};
+    PTQI_TRY(ptqi_matmul(j->context, t1 - t0, t1, d, queries, keys, scores, t1, PTQI_SERIAL));
+    for (int64_t t = t0; t < t1; t++) {
+        float *row = scores + (t - t0) * t1;
+        for (int64_t s = 0; s <= t; s++)
+            row[s] *= scale;
+        ptqi_softmax(j->context, row, t + 1);
+        for (int64_t s = t + 1; s < t1; s++)
+            row[s] = 0.0f;
+    }
+    return PTQ_OK;
+}
+
+static ptq_status run_head(const struct job *j, int64_t head, float *scores)
+{
+    const int64_t d = j->c->head_dim, width = j->c->heads * d, kv = j->c->kv_heads * d;
+    const int64_t kv_head = head / (j->c->heads / j->c->kv_heads);
+    const float *q = j->q + head * d, *k = j->k + kv_head * d, *v = j->v + kv_head * d;
+    for (int64_t t0 = 0; t0 < j->rows; t0 += STRIP) {
+        int64_t t1 = t0 + STRIP < j->rows ? t0 + STRIP : j->rows;
+        PTQI_TRY(probabilities(j, q, k, t0, t1, scores));
+        struct ptqi_matrix weights = {scores, t1, 1}, values = {v, kv, 1};
+        PTQI_TRY(ptqi_matmul(j->context, t1 - t0, d, t1, weights, values,
+                             j->out + t0 * width + head * d, width, PTQI_SERIAL));
+    }
+    return PTQ_OK;
+}
+
+static void run_part(void *argument, int64_t part)
+{
+    struct job *j = argument;
+    float *scores = ptqi_alloc(j->context, STRIP * j->rows, (int64_t)sizeof *scores);
+    ptq_status status = scores ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t head = part; head < j->c->heads && !status; head += j->parts)
+        status = run_head(j, head, scores);
+    if (status)
+        atomic_store(&j->failed, status);
+    ptqi_free(j->context, scores);
+}
+
+ptq_status attention(ptq_context *context, const struct model_config *c, const float *q,
+                     const float *k, const float *v, int64_t rows, float *out)
+{
+    struct job j = {.context = context, .c = c, .q = q, .k = k, .v = v, .out = out, .rows = rows,
+                    .parts = ptqi_threads(context)};
+    atomic_init(&j.failed, 0);
+    ptqi_parallel(context, j.parts, run_part, &j);
+    ptq_status status = atomic_load(&j.failed);
+    return status ? ptqi_fail(context, status, "attention: %s", ptq_status_sentence(status)) : PTQ_OK;
+}

@@ -1,0 +1,297 @@
+/*
+ * Opening a checkpoint, loading its blocks, embedding and head.
+ */
+#include "model/model.h"
+#include <stdio.h>
+#include <string.h>
+#include "base/context.h"
+#include "base/exact.h"
+#include "base/file.h"
+#include "base/half.h"
+#include "linalg/matmul.h"
+#include "linalg/vector.h"
+
+/* The matrices of a block, in the order in which they are quantized. */
+static const struct {
+    const char *name;
+    enum site site;
+} layout[] = {
+    {"self_attn.k_proj", SITE_ATTENTION}, {"self_attn.v_proj", SITE_ATTENTION},
+    {"self_attn.q_proj", SITE_ATTENTION}, {"self_attn.o_proj", SITE_OUTPUT},
+    {"mlp.up_proj", SITE_MLP},            {"mlp.gate_proj", SITE_MLP},
+    {"mlp.down_proj", SITE_DOWN},
+};
+enum { MATRICES = sizeof layout / sizeof *layout };
+
+int model_describe_matrix(const struct model *model, int64_t block, int number,
+                          struct matrix *matrix)
+{
+    const struct model_config *c = &model->config;
+    const int64_t heads = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+    const int64_t n[] = {kv, kv, heads, c->hidden, c->intermediate, c->intermediate, c->hidden};
+    const int64_t k[] = {c->hidden, c->hidden, c->hidden,      heads,
+                         c->hidden, c->hidden, c->intermediate};
+    if (number < 0 || number >= MATRICES)
+        return 0;
+    memset(matrix, 0, sizeof *matrix);
+    snprintf(matrix->name, sizeof matrix->name, "model.layers.%lld.%s", (long long)block,
+             layout[number].name);
+    matrix->site = layout[number].site;
+    matrix->n = n[number];
+    matrix->k = k[number];
+    return 1;
+}
+
+/* A tensor by name that must have this shape (columns 0: a vector) and hold floats. */
+static ptq_status find_tensor(const struct model *m, const char *name, int64_t rows,
+                              int64_t columns, ptq_tensor **tensor)
+{
+    PTQI_TRY(ptq_store_tensor(m->store, name, tensor));
+    int32_t rank = columns ? 2 : 1, dtype = ptq_tensor_dtype(*tensor);
+    ptq_status status = PTQ_OK;
+    if (ptq_tensor_rank(*tensor) != rank || ptq_tensor_size(*tensor, 0) != rows ||
+        (columns && ptq_tensor_size(*tensor, 1) != columns))
+        status = ptqi_fail(m->context, PTQ_ERROR_SHAPE,
+                           "%s: %s: its shape should be [%lld%s%.0lld] by config.json", m->path,
+                           name, (long long)rows, columns ? ", " : "", (long long)columns);
+    else if (dtype != PTQ_F32 && dtype != PTQ_F16 && dtype != PTQ_BF16)
+        status = ptqi_fail(m->context, PTQ_ERROR_DTYPE, "%s: %s: not f32, f16 or bf16", m->path, name);
+    if (status) {
+        ptq_tensor_free(*tensor);
+        *tensor = NULL;
+    }
+    return status;
+}
+
+/* Its values as f32; they must be finite. */
+static ptq_status load_floats(const struct model *m, const char *name, int64_t rows,
+                              int64_t columns, float **out)
+{
+    ptq_tensor *tensor;
+    PTQI_TRY(find_tensor(m, name, rows, columns, &tensor));
+    int64_t count = ptq_tensor_elements(tensor), width = columns ? columns : rows;
+    *out = ptqi_alloc(m->context, count, (int64_t)sizeof **out);
+    ptq_status status = *out ? ptq_tensor_to_f32(tensor, *out) : PTQ_ERROR_MEMORY;
+    ptq_tensor_free(tensor);
+    for (int64_t i = 0; i < count && !status; i++)
+        if ((*out)[i] - (*out)[i] != 0)
+            status = ptqi_fail(m->context, PTQ_ERROR_NOT_FINITE, "%s: %s[%lld][%lld] is %s", m->path,
+                               name, (long long)(i / width), (long long)(i % width),
+                               (*out)[i] != (*out)[i] ? "NaN" : "infinite");
+    if (status) {
+        ptqi_free(m->context, *out);
+        *out = NULL;
+    }
+    return status;
+}
+
+static ptq_status load_model(struct model *m)
+{
+    const struct model_config *c = &m->config;
+    const char *head = "lm_head.weight";
+    PTQI_TRY(ptq_store_open(m->context, m->path, &m->store));
+    PTQI_TRY(find_tensor(m, "model.embed_tokens.weight", c->vocabulary, c->hidden, &m->embedding));
+    if (c->tied)
+        m->head = m->embedding;
+    else
+        PTQI_TRY(find_tensor(m, head, c->vocabulary, c->hidden, &m->head));
+    return load_floats(m, "model.norm.weight", c->hidden, 0, &m->final_norm);
+}
+
+ptq_status model_open(ptq_context *context, const char *directory, struct model **model)
+{
+    *model = NULL;
+    if (!ptqi_is_directory(directory))
+        return ptqi_fail(context, PTQ_ERROR_IO,
+                         "%s: no such directory (a Hugging Face model directory is needed)", directory);
+    struct model *m = ptqi_alloc_zero(context, 1, (int64_t)sizeof *m);
+    if (!m)
+        return PTQ_ERROR_MEMORY;
+    m->context = context;
+    m->path = ptqi_copy_text(context, directory, (int64_t)strlen(directory));
+    ptq_status status = m->path ? model_read_config(context, directory, &m->config)
+                                : PTQ_ERROR_MEMORY;
+    if (!status)
+        status = load_model(m);
+    if (status) {
+        model_free(m);
+        return status;
+    }
+    *model = m;
+    return PTQ_OK;
+}
+
+void model_free(struct model *m)
+{
+    if (!m)
+        return;
+    if (m->head != m->embedding)
+        ptq_tensor_free(m->head);
+    ptq_tensor_free(m->embedding);
+    ptqi_free(m->context, m->final_norm);
+    ptqi_free(m->context, m->head_f32);
+    ptqi_free(m->context, m->rope_cos);
+    ptqi_free(m->context, m->rope_sin);
+    ptq_store_free(m->store);
+    ptqi_free(m->context, m->path);
+    ptqi_free(m->context, m);
+}
+
+/* A quantized matrix, read and packed. */
+static ptq_status load_quantized(const struct model *m, int32_t activations, struct matrix *matrix)
+{
+    ptq_qtensor *q;
+    PTQI_TRY(ptq_qtensor_read(m->context, m->store, matrix->name, &q));
+    ptq_status status = PTQ_OK;
+    if (ptq_qtensor_n(q) != matrix->n || ptq_qtensor_k(q) != matrix->k)
+        status = ptqi_fail(m->context, PTQ_ERROR_SHAPE,
+                           "%s: %s: its shape should be [%lld, %lld] by config.json", m->path,
+                           matrix->name, (long long)matrix->n, (long long)matrix->k);
+    if (!status && activations >= 0)
+        status = ptq_qtensor_set_activations(q, activations);
+    if (!status)
+        status = ptq_linear_create(m->context, q, &matrix->linear);
+    if (!status && matrix->bias)
+        status = ptq_linear_set_bias(matrix->linear, matrix->bias);
+    ptq_qtensor_free(q);
+    return status;
+}
+
+static ptq_status load_matrix(const struct model *m, int32_t activations, struct matrix *matrix,
+                              int *quantized)
+{
+    char name[MAX_LAYER_NAME + 16];
+    snprintf(name, sizeof name, "%s.bias", matrix->name);
+    if (ptq_store_has(m->store, name))
+        PTQI_TRY(load_floats(m, name, matrix->n, 0, &matrix->bias));
+    if (ptq_store_metadata(m->store, matrix->name)) {
+        ++*quantized;
+        return load_quantized(m, activations, matrix);
+    }
+    snprintf(name, sizeof name, "%s.weight", matrix->name);
+    return load_floats(m, name, matrix->n, matrix->k, &matrix->weight);
+}
+
+static ptq_status load_block(struct model *m, int32_t activations, struct block *b, int *quantized)
+{
+    char name[MAX_LAYER_NAME];
+    *quantized = 0;
+    while (model_describe_matrix(m, b->index, b->count, &b->matrices[b->count])) {
+        struct matrix *matrix = &b->matrices[b->count++];
+        PTQI_TRY(load_matrix(m, activations, matrix, quantized));
+    }
+    snprintf(name, sizeof name, "model.layers.%lld.input_layernorm.weight", (long long)b->index);
+    PTQI_TRY(load_floats(m, name, m->config.hidden, 0, &b->attention_norm));
+    snprintf(name, sizeof name, "model.layers.%lld.post_attention_layernorm.weight",
+             (long long)b->index);
+    return load_floats(m, name, m->config.hidden, 0, &b->mlp_norm);
+}
+
+ptq_status model_load_block(struct model *m, int64_t index, int32_t activations,
+                            struct block **block, int *quantized)
+{
+    struct block *b = ptqi_alloc_zero(m->context, 1, (int64_t)sizeof *b);
+    *block = NULL;
+    if (!b)
+        return PTQ_ERROR_MEMORY;
+    b->context = m->context;
+    b->index = index;
+    ptq_status status = load_block(m, activations, b, quantized);
+    if (status) {
+        block_free(b);
+        return status;
+    }
+    *block = b;
+    return PTQ_OK;
+}
+
+void block_free(struct block *b)
+{
+    if (!b)
+        return;
+    for (int i = 0; i < b->count; i++) {
+        ptqi_free(b->context, b->matrices[i].weight);
+        ptqi_free(b->context, b->matrices[i].bias);
+        ptq_linear_free(b->matrices[i].linear);
+    }
+    ptqi_free(b->context, b->attention_norm);
+    ptqi_free(b->context, b->mlp_norm);
+    ptqi_free(b->context, b);
+}
+
+ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t count, float *x)
+{
+    const int64_t hidden = m->config.hidden;
+    const int32_t dtype = ptq_tensor_dtype(m->embedding);
+    const char *rows = ptq_tensor_data(m->embedding);
+    for (int64_t i = 0; i < count; i++) {
+        if (ids[i] < 0 || ids[i] >= m->config.vocabulary)
+            return ptqi_fail(m->context, PTQ_ERROR_BOUNDS,
+                             "%s: the tokenizer gives id %d, beyond vocab_size %lld", m->path, ids[i],
+                             (long long)m->config.vocabulary);
+        ptqi_to_f32(x + i * hidden, rows + ids[i] * hidden * ptq_dtype_size(dtype), dtype, hidden);
+    }
+    return PTQ_OK;
+}
+
+ptq_status model_logits(struct model *m, const float *x, int64_t rows, float *logits)
+{
+    const struct model_config *c = &m->config;
+    if (!m->head_f32) {
+        m->head_f32 = ptqi_alloc(m->context, ptq_tensor_elements(m->head), 4);
+        if (!m->head_f32)
+            return PTQ_ERROR_MEMORY;
+        PTQI_TRY(ptq_tensor_to_f32(m->head, m->head_f32));
+    }
+    float *normed = ptqi_alloc(m->context, rows * c->hidden, (int64_t)sizeof *normed);
+    if (!normed)
+        return PTQ_ERROR_MEMORY;
+    for (int64_t t = 0; t < rows; t++)
+        ptqi_rms_norm(m->context, x + t * c->hidden, m->final_norm, c->norm_epsilon,
+                      normed + t * c->hidden, c->hidden);
+    ptq_status status = ptqi_matmul_linear(m->context, rows, c->vocabulary, c->hidden, normed,
+                                           m->head_f32, logits);
+    ptqi_free(m->context, normed);
+    return status;
+}
+
+ptq_status workspace_create(const struct model *m, int64_t rows, struct workspace **out)
+{
+    const struct model_config *c = &m->config;
+    struct workspace *w = ptqi_alloc_zero(m->context, 1, (int64_t)sizeof *w);
+    *out = w;
+    if (!w)
+        return PTQ_ERROR_MEMORY;
+    w->context = m->context;
+    w->rows = rows;
+    struct {
+        float **buffer;
+        int64_t width;
+    } wanted[] = {
+        {&w->normed, c->hidden},           {&w->q, c->heads * c->head_dim},
+        {&w->k, c->kv_heads * c->head_dim}, {&w->v, c->kv_heads * c->head_dim},
+        {&w->gate, c->intermediate},       {&w->up, c->intermediate},
+        {&w->out, c->hidden},
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        int64_t count;
+        if (!ptqi_multiply(rows, wanted[i].width, &count) ||
+            !(*wanted[i].buffer = ptqi_alloc(m->context, count, (int64_t)sizeof(float)))) {
+            workspace_free(w);
+            *out = NULL;
+            return PTQ_ERROR_MEMORY;
+        }
+    }
+    return PTQ_OK;
+}
+
+void workspace_free(struct workspace *w)
+{
+    if (!w)
+        return;
+    float *buffers[] = {w->normed, w->q, w->k, w->v, w->gate, w->up, w->out};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        ptqi_free(w->context, buffers[i]);
+    ptqi_free(w->context, w->prepared);
+    ptqi_free(w->context, w);
+}

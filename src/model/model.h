@@ -1,0 +1,118 @@
+/*
+ * A transformer checkpoint, run one block at a time: what calibration and evaluation share.
+ *
+ * A block is four sites, each a place where one input feeds one or more matrices:
+ *
+ *     attention input -> q, k, v;   attention output -> o;   mlp input -> gate, up;   mlp inner -> down
+ *
+ * and the functions below compute the input of each site from what the matrices of the site before
+ * made of theirs. So a caller can look at an input, replace the matrices that take it, and go on.
+ * x, the residual stream, and all inputs are f32 [rows][...], one window of tokens at a time.
+ */
+#ifndef MODEL_H
+#define MODEL_H
+
+#include "ptq/ptq.h"
+
+enum site { SITE_ATTENTION, SITE_OUTPUT, SITE_MLP, SITE_DOWN, SITES };
+enum { MAX_SITE_MATRICES = 3, MAX_MATRICES = 8, MAX_LAYER_NAME = 160 };
+
+struct model_config {
+    int64_t hidden, intermediate, layers, heads, kv_heads, head_dim, vocabulary, max_positions;
+    float norm_epsilon;
+    double rope_theta;
+    int tied;      /* the head is the embedding */
+    int quantized; /* config.json has a quantization_config of this library */
+};
+
+/* One linear layer: in full precision, or quantized and packed. */
+struct matrix {
+    char name[MAX_LAYER_NAME]; /* "model.layers.3.self_attn.q_proj" */
+    enum site site;
+    int64_t n, k;
+    float *weight; /* [n][k], or NULL */
+    float *bias;   /* [n], or NULL */
+    ptq_linear *linear; /* or NULL */
+};
+
+struct block {
+    ptq_context *context;
+    int64_t index;
+    struct matrix matrices[MAX_MATRICES]; /* in the order of their sites */
+    int count;
+    float *attention_norm, *mlp_norm; /* [hidden] */
+};
+
+struct model {
+    ptq_context *context;
+    char *path;
+    struct model_config config;
+    ptq_store *store;
+    ptq_tensor *embedding, *head; /* head == embedding where tied */
+    float *final_norm;            /* [hidden] */
+    float *head_f32;              /* [vocabulary][hidden], once it was needed */
+    float *rope_cos, *rope_sin;   /* [rope_rows][head_dim / 2] */
+    int64_t rope_rows;
+};
+
+/* Working memory for one window. */
+struct workspace {
+    ptq_context *context;
+    int64_t rows;
+    float *normed;          /* [rows][hidden] */
+    float *q, *k, *v;       /* [rows][heads or kv_heads * head_dim] */
+    float *gate, *up;       /* [rows][intermediate] */
+    float *out;             /* [rows][hidden] */
+    void *prepared;         /* activations of a quantized site; grows */
+    int64_t prepared_bytes;
+};
+
+/* config.c: reads config.json of a directory. */
+ptq_status model_read_config(ptq_context *context, const char *directory,
+                             struct model_config *config);
+
+/* model.c */
+ptq_status model_open(ptq_context *context, const char *directory, struct model **model);
+void model_free(struct model *model);
+/* Loads a block; activations (PTQ_ACTIVATIONS_..., or -1 for what the checkpoint says) applies to
+ * its quantized matrices. *quantized counts them. */
+ptq_status model_load_block(struct model *model, int64_t index, int32_t activations,
+                            struct block **block, int *quantized);
+void block_free(struct block *block);
+/* The name of a matrix of the architecture as a tensor, without ".weight"; its site and shape. */
+int model_describe_matrix(const struct model *model, int64_t block, int number,
+                          struct matrix *matrix);
+ptq_status model_embed(const struct model *model, const int32_t *ids, int64_t count, float *x);
+/* logits [rows][vocabulary] */
+ptq_status model_logits(struct model *model, const float *x, int64_t rows, float *logits);
+
+ptq_status workspace_create(const struct model *model, int64_t rows, struct workspace **w);
+void workspace_free(struct workspace *w);
+
+/* llama.c: the inputs of the four sites, and what their matrices make of them. */
+ptq_status block_attention_input(const struct model *m, const struct block *b, const float *x,
+                                 int64_t rows, float *input);
+/* input of SITE_ATTENTION -> input of SITE_OUTPUT, [rows][heads * head_dim] */
+ptq_status block_attention(struct model *m, const struct block *b, struct workspace *w,
+                           const float *input, int64_t rows, float *output);
+/* x += o(input) */
+ptq_status block_attention_output(const struct block *b, struct workspace *w, const float *input,
+                                  int64_t rows, float *x);
+ptq_status block_mlp_input(const struct model *m, const struct block *b, const float *x,
+                           int64_t rows, float *input);
+/* input of SITE_MLP -> input of SITE_DOWN, [rows][intermediate] */
+ptq_status block_mlp(const struct block *b, struct workspace *w, const float *input, int64_t rows,
+                     float *output);
+/* x += down(input) */
+ptq_status block_mlp_output(const struct block *b, struct workspace *w, const float *input,
+                            int64_t rows, float *x);
+/* All of it: x through the block. */
+ptq_status block_forward(struct model *m, const struct block *b, struct workspace *w, float *x,
+                         int64_t rows);
+
+/* attention.c: causal softmax attention with grouped heads; q [rows][heads * d], k and v
+ * [rows][kv_heads * d], rotary embedding not applied. out like q. */
+ptq_status attention(ptq_context *context, const struct model_config *c, const float *q,
+                     const float *k, const float *v, int64_t rows, float *out);
+
+#endif

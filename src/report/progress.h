@@ -1,0 +1,22 @@
+/*
+ * Progress of long work on stderr: one line that renews itself on a terminal, a plain line every some
+ * seconds in a log. The time left is reckoned from the time that the done part took.
+ */
+#ifndef PROGRESS_H
+#define PROGRESS_H
+
+#include "ptq/context.h"
+
+struct progress {
+    double start, shown; /* clock times */
+    double done_before;  /* fraction that was there at the start (a resumed run) */
+    int terminal, quiet, line_open;
+};
+
+void progress_begin(struct progress *p, int quiet);
+/* fraction 0 .. 1 of the whole, and what is being done. */
+void progress_show(struct progress *p, double fraction, const char *format, ...);
+/* Clears the line of a terminal. */
+void progress_end(struct progress *p);
+
+#endif

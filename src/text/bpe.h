@@ -1,0 +1,49 @@
+/*
+ * Byte pair encoding of one piece of text: of all neighbours that may be merged, those that stand
+ * first in the list of merges are merged first, the leftmost where there are several, until none
+ * may.
+ */
+#ifndef TEXT_BPE_H
+#define TEXT_BPE_H
+
+#include "vocabulary.h"
+
+struct bpe {
+    ptq_context *context;
+    const struct vocabulary *vocabulary;
+    struct map merges;     /* a pair of ids -> place in the list, id of the result */
+    int32_t byte_ids[256]; /* -1 where the vocabulary lacks a byte */
+    int32_t unknown_id;    /* what such a byte becomes, -1: nothing */
+    int fuse_unknown;      /* several such bytes in a row become one */
+    int ignore_merges;     /* a piece that is a token stays whole, whatever the merges say */
+};
+
+/* Memory that lasts from piece to piece. Starts all zero. */
+struct bpe_work {
+    struct symbol *symbols;
+    struct candidate *heap;
+    char *spelling;
+    int64_t symbol_capacity, heap_count, heap_capacity, spelling_capacity;
+};
+
+struct id_list {
+    int32_t *ids;
+    int64_t count, capacity;
+};
+
+/*
+ * From the value of "model". The vocabulary must outlive b, which may be freed also where loading
+ * failed. Messages do not name the file.
+ */
+ptq_status bpe_load(ptq_context *context, const struct ptqi_json *model,
+                    const struct vocabulary *vocabulary, struct bpe *b);
+void bpe_free(struct bpe *b);
+
+/* Appends the ids of a piece, of any bytes. */
+ptq_status bpe_encode(const struct bpe *b, struct bpe_work *work, const char *piece, int64_t length,
+                      struct id_list *out);
+void bpe_work_free(ptq_context *context, struct bpe_work *work);
+
+ptq_status id_list_append(ptq_context *context, struct id_list *list, int32_t id);
+
+#endif

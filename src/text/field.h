@@ -1,0 +1,24 @@
+/*
+ * Small helpers for reading tokenizer.json.
+ */
+#ifndef TEXT_FIELD_H
+#define TEXT_FIELD_H
+
+#include "base/json.h"
+
+#define FIELD_QUOTE_SIZE 128
+
+/*
+ * A bool member. fallback is its value where it is missing or null; with a negative one it must be
+ * there. Anything else is an error.
+ */
+ptq_status field_flag(ptq_context *context, const struct ptqi_json *object, const char *name,
+                      int fallback, int *flag);
+/* A string for an error message: one line, not too long. Returns buffer. */
+const char *field_quote(const struct ptqi_json *value, char buffer[FIELD_QUOTE_SIZE]);
+/* 1 where value is missing or null. */
+int field_absent(const struct ptqi_json *value);
+/* 1 where value is the string text. */
+int field_is(const struct ptqi_json *value, const char *text);
+
+#endif

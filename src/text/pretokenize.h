@@ -1,0 +1,25 @@
+/*
+ * The pre-tokenizer of a tokenizer.json: a chain of cuts, each of which cuts the pieces of the one
+ * before. The last is always ByteLevel.
+ */
+#ifndef TEXT_PRETOKENIZE_H
+#define TEXT_PRETOKENIZE_H
+
+#include "base/json.h"
+#include "split.h"
+
+#define PRETOKENIZE_STEPS 16
+
+struct pretokenizer {
+    struct {
+        split_function *piece_end;
+        int add_space; /* a piece that does not start with a space gets one before it is cut */
+    } steps[PRETOKENIZE_STEPS];
+    int count;
+};
+
+/* From the value of "pre_tokenizer". Messages do not name the file. */
+ptq_status pretokenizer_load(ptq_context *context, const struct ptqi_json *json,
+                             struct pretokenizer *out);
+
+#endif

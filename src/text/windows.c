@@ -1,0 +1,58 @@
+#include "text/windows.h"
+#include <string.h>
+#include "base/context.h"
+#include "base/file.h"
+#include "text/tokenizer.h"
+
+static ptq_status tokenize(ptq_context *context, const char *model, const char *text,
+                           struct windows *w)
+{
+    struct tokenizer *tokenizer = NULL;
+    struct ptqi_map file;
+    char *path = ptqi_join_path(context, model, "tokenizer.json");
+    ptq_status status = path ? tokenizer_load(context, path, &tokenizer) : PTQ_ERROR_MEMORY;
+    if (!status)
+        status = ptqi_map_file(context, text, &file);
+    if (!status) {
+        status = tokenizer_encode(tokenizer, (const char *)file.data, file.size, &w->ids, &w->tokens);
+        ptqi_unmap_file(&file);
+    }
+    tokenizer_free(tokenizer);
+    ptqi_free(context, path);
+    return status;
+}
+
+ptq_status windows_load(ptq_context *context, const char *model, const char *text, int64_t length,
+                        int64_t limit, struct windows *w)
+{
+    memset(w, 0, sizeof *w);
+    w->context = context;
+    w->length = length;
+    PTQI_TRY(tokenize(context, model, text, w));
+    w->available = w->tokens / length;
+    w->count = limit && limit < w->available ? limit : w->available;
+    if (w->count)
+        return PTQ_OK;
+    ptq_status status = ptqi_fail(context, PTQ_ERROR_SHAPE,
+                                  "%s: %lld tokens, too few for one window of %lld", text,
+                                  (long long)w->tokens, (long long)length);
+    windows_free(w);
+    return status;
+}
+
+const int32_t *windows_first(const struct windows *w, int64_t i)
+{
+    return w->ids + i * w->length;
+}
+
+const int32_t *windows_spread(const struct windows *w, int64_t i)
+{
+    return w->ids + i * w->available / w->count * w->length;
+}
+
+void windows_free(struct windows *w)
+{
+    if (w->context)
+        ptqi_free(w->context, w->ids);
+    memset(w, 0, sizeof *w);
+}

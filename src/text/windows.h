@@ -1,0 +1,28 @@
+/*
+ * A text as windows of token ids: tokenized once as a whole, cut without overlap, the remainder
+ * shorter than a window dropped.
+ */
+#ifndef WINDOWS_H
+#define WINDOWS_H
+
+#include "ptq/context.h"
+
+struct windows {
+    ptq_context *context;
+    int32_t *ids;
+    int64_t tokens;    /* of the whole text */
+    int64_t length;    /* of a window */
+    int64_t available; /* whole windows in the text */
+    int64_t count;     /* windows chosen */
+};
+
+/* Tokenizes the file with the tokenizer.json of a model directory;
+ * count becomes limit, or what there is (limit 0: all). */
+ptq_status windows_load(ptq_context *context, const char *model, const char *text, int64_t length,
+                        int64_t limit, struct windows *windows);
+/* The ids of window i of count: the first ones, or evenly spread, window floor(i available / count). */
+const int32_t *windows_first(const struct windows *windows, int64_t i);
+const int32_t *windows_spread(const struct windows *windows, int64_t i);
+void windows_free(struct windows *windows);
+
+#endif
