@@ -32,7 +32,7 @@ static ptq_status run_blocks(struct run *r, int64_t first, int64_t count)
     for (int64_t l = 0; l < layers; l++) {
         struct block *block;
         int quantized;
-        PTQI_TRY(model_load_block(r->model, l, r->activations, &block, &quantized));
+        PTQI_TRY(model_load_block(r->model, NULL, l, r->activations, &block, &quantized));
         r->quantized += quantized;
         ptq_status status = PTQ_OK;
         for (int64_t i = 0; i < count && !status; i++) {

@@ -16,9 +16,12 @@ static const struct {
     const char *name;
     enum site site;
 } layout[] = {
-    {"self_attn.k_proj", SITE_ATTENTION}, {"self_attn.v_proj", SITE_ATTENTION},
-    {"self_attn.q_proj", SITE_ATTENTION}, {"self_attn.o_proj", SITE_OUTPUT},
-    {"mlp.up_proj", SITE_MLP},            {"mlp.gate_proj", SITE_MLP},
+    {"self_attn.k_proj", SITE_ATTENTION},
+    {"self_attn.v_proj", SITE_ATTENTION},
+    {"self_attn.q_proj", SITE_ATTENTION},
+    {"self_attn.o_proj", SITE_OUTPUT},
+    {"mlp.up_proj", SITE_MLP},
+    {"mlp.gate_proj", SITE_MLP},
     {"mlp.down_proj", SITE_DOWN},
 };
 enum { MATRICES = sizeof layout / sizeof *layout };
@@ -43,10 +46,10 @@ int model_describe_matrix(const struct model *model, int64_t block, int number,
 }
 
 /* A tensor by name that must have this shape (columns 0: a vector) and hold floats. */
-static ptq_status find_tensor(const struct model *m, const char *name, int64_t rows,
-                              int64_t columns, ptq_tensor **tensor)
+static ptq_status find_tensor(const struct model *m, const ptq_store *store, const char *name,
+                              int64_t rows, int64_t columns, ptq_tensor **tensor)
 {
-    PTQI_TRY(ptq_store_tensor(m->store, name, tensor));
+    PTQI_TRY(ptq_store_tensor(store, name, tensor));
     int32_t rank = columns ? 2 : 1, dtype = ptq_tensor_dtype(*tensor);
     ptq_status status = PTQ_OK;
     if (ptq_tensor_rank(*tensor) != rank || ptq_tensor_size(*tensor, 0) != rows ||
@@ -55,7 +58,8 @@ static ptq_status find_tensor(const struct model *m, const char *name, int64_t r
                            "%s: %s: its shape should be [%lld%s%.0lld] by config.json", m->path,
                            name, (long long)rows, columns ? ", " : "", (long long)columns);
     else if (dtype != PTQ_F32 && dtype != PTQ_F16 && dtype != PTQ_BF16)
-        status = ptqi_fail(m->context, PTQ_ERROR_DTYPE, "%s: %s: not f32, f16 or bf16", m->path, name);
+        status =
+            ptqi_fail(m->context, PTQ_ERROR_DTYPE, "%s: %s: not f32, f16 or bf16", m->path, name);
     if (status) {
         ptq_tensor_free(*tensor);
         *tensor = NULL;
@@ -64,19 +68,19 @@ static ptq_status find_tensor(const struct model *m, const char *name, int64_t r
 }
 
 /* Its values as f32; they must be finite. */
-static ptq_status load_floats(const struct model *m, const char *name, int64_t rows,
-                              int64_t columns, float **out)
+static ptq_status load_floats(const struct model *m, const ptq_store *store, const char *name,
+                              int64_t rows, int64_t columns, float **out)
 {
     ptq_tensor *tensor;
-    PTQI_TRY(find_tensor(m, name, rows, columns, &tensor));
+    PTQI_TRY(find_tensor(m, store, name, rows, columns, &tensor));
     int64_t count = ptq_tensor_elements(tensor), width = columns ? columns : rows;
     *out = ptqi_alloc(m->context, count, (int64_t)sizeof **out);
     ptq_status status = *out ? ptq_tensor_to_f32(tensor, *out) : PTQ_ERROR_MEMORY;
     ptq_tensor_free(tensor);
     for (int64_t i = 0; i < count && !status; i++)
         if ((*out)[i] - (*out)[i] != 0)
-            status = ptqi_fail(m->context, PTQ_ERROR_NOT_FINITE, "%s: %s[%lld][%lld] is %s", m->path,
-                               name, (long long)(i / width), (long long)(i % width),
+            status = ptqi_fail(m->context, PTQ_ERROR_NOT_FINITE, "%s: %s[%lld][%lld] is %s",
+                               m->path, name, (long long)(i / width), (long long)(i % width),
                                (*out)[i] != (*out)[i] ? "NaN" : "infinite");
     if (status) {
         ptqi_free(m->context, *out);
@@ -90,12 +94,13 @@ static ptq_status load_model(struct model *m)
     const struct model_config *c = &m->config;
     const char *head = "lm_head.weight";
     PTQI_TRY(ptq_store_open(m->context, m->path, &m->store));
-    PTQI_TRY(find_tensor(m, "model.embed_tokens.weight", c->vocabulary, c->hidden, &m->embedding));
+    PTQI_TRY(find_tensor(m, m->store, "model.embed_tokens.weight", c->vocabulary, c->hidden,
+                         &m->embedding));
     if (c->tied)
         m->head = m->embedding;
     else
-        PTQI_TRY(find_tensor(m, head, c->vocabulary, c->hidden, &m->head));
-    return load_floats(m, "model.norm.weight", c->hidden, 0, &m->final_norm);
+        PTQI_TRY(find_tensor(m, m->store, head, c->vocabulary, c->hidden, &m->head));
+    return load_floats(m, m->store, "model.norm.weight", c->hidden, 0, &m->final_norm);
 }
 
 ptq_status model_open(ptq_context *context, const char *directory, struct model **model)
@@ -103,14 +108,15 @@ ptq_status model_open(ptq_context *context, const char *directory, struct model 
     *model = NULL;
     if (!ptqi_is_directory(directory))
         return ptqi_fail(context, PTQ_ERROR_IO,
-                         "%s: no such directory (a Hugging Face model directory is needed)", directory);
+                         "%s: no such directory (a Hugging Face model directory is needed)",
+                         directory);
     struct model *m = ptqi_alloc_zero(context, 1, (int64_t)sizeof *m);
     if (!m)
         return PTQ_ERROR_MEMORY;
     m->context = context;
     m->path = ptqi_copy_text(context, directory, (int64_t)strlen(directory));
-    ptq_status status = m->path ? model_read_config(context, directory, &m->config)
-                                : PTQ_ERROR_MEMORY;
+    ptq_status status =
+        m->path ? model_read_config(context, directory, &m->config) : PTQ_ERROR_MEMORY;
     if (!status)
         status = load_model(m);
     if (status) {
@@ -138,10 +144,11 @@ void model_free(struct model *m)
 }
 
 /* A quantized matrix, read and packed. */
-static ptq_status load_quantized(const struct model *m, int32_t activations, struct matrix *matrix)
+static ptq_status load_quantized(const struct model *m, const ptq_store *store, int32_t activations,
+                                 struct matrix *matrix)
 {
     ptq_qtensor *q;
-    PTQI_TRY(ptq_qtensor_read(m->context, m->store, matrix->name, &q));
+    PTQI_TRY(ptq_qtensor_read(m->context, store, matrix->name, &q));
     ptq_status status = PTQ_OK;
     if (ptq_qtensor_n(q) != matrix->n || ptq_qtensor_k(q) != matrix->k)
         status = ptqi_fail(m->context, PTQ_ERROR_SHAPE,
@@ -157,38 +164,39 @@ static ptq_status load_quantized(const struct model *m, int32_t activations, str
     return status;
 }
 
-static ptq_status load_matrix(const struct model *m, int32_t activations, struct matrix *matrix,
-                              int *quantized)
+static ptq_status load_matrix(const struct model *m, const ptq_store *store, int32_t activations,
+                              struct matrix *matrix, int *quantized)
 {
     char name[MAX_LAYER_NAME + 16];
     snprintf(name, sizeof name, "%s.bias", matrix->name);
-    if (ptq_store_has(m->store, name))
-        PTQI_TRY(load_floats(m, name, matrix->n, 0, &matrix->bias));
-    if (ptq_store_metadata(m->store, matrix->name)) {
+    if (ptq_store_has(store, name))
+        PTQI_TRY(load_floats(m, store, name, matrix->n, 0, &matrix->bias));
+    if (ptq_store_metadata(store, matrix->name)) {
         ++*quantized;
-        return load_quantized(m, activations, matrix);
+        return load_quantized(m, store, activations, matrix);
     }
     snprintf(name, sizeof name, "%s.weight", matrix->name);
-    return load_floats(m, name, matrix->n, matrix->k, &matrix->weight);
+    return load_floats(m, store, name, matrix->n, matrix->k, &matrix->weight);
 }
 
-static ptq_status load_block(struct model *m, int32_t activations, struct block *b, int *quantized)
+static ptq_status load_block(const struct model *m, const ptq_store *store, int32_t activations,
+                             struct block *b, int *quantized)
 {
     char name[MAX_LAYER_NAME];
     *quantized = 0;
     while (model_describe_matrix(m, b->index, b->count, &b->matrices[b->count])) {
         struct matrix *matrix = &b->matrices[b->count++];
-        PTQI_TRY(load_matrix(m, activations, matrix, quantized));
+        PTQI_TRY(load_matrix(m, store, activations, matrix, quantized));
     }
     snprintf(name, sizeof name, "model.layers.%lld.input_layernorm.weight", (long long)b->index);
-    PTQI_TRY(load_floats(m, name, m->config.hidden, 0, &b->attention_norm));
+    PTQI_TRY(load_floats(m, store, name, m->config.hidden, 0, &b->attention_norm));
     snprintf(name, sizeof name, "model.layers.%lld.post_attention_layernorm.weight",
              (long long)b->index);
-    return load_floats(m, name, m->config.hidden, 0, &b->mlp_norm);
+    return load_floats(m, store, name, m->config.hidden, 0, &b->mlp_norm);
 }
 
-ptq_status model_load_block(struct model *m, int64_t index, int32_t activations,
-                            struct block **block, int *quantized)
+ptq_status model_load_block(const struct model *m, const ptq_store *store, int64_t index,
+                            int32_t activations, struct block **block, int *quantized)
 {
     struct block *b = ptqi_alloc_zero(m->context, 1, (int64_t)sizeof *b);
     *block = NULL;
@@ -196,7 +204,7 @@ ptq_status model_load_block(struct model *m, int64_t index, int32_t activations,
         return PTQ_ERROR_MEMORY;
     b->context = m->context;
     b->index = index;
-    ptq_status status = load_block(m, activations, b, quantized);
+    ptq_status status = load_block(m, store ? store : m->store, activations, b, quantized);
     if (status) {
         block_free(b);
         return status;
@@ -227,8 +235,8 @@ ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t count,
     for (int64_t i = 0; i < count; i++) {
         if (ids[i] < 0 || ids[i] >= m->config.vocabulary)
             return ptqi_fail(m->context, PTQ_ERROR_BOUNDS,
-                             "%s: the tokenizer gives id %d, beyond vocab_size %lld", m->path, ids[i],
-                             (long long)m->config.vocabulary);
+                             "%s: the tokenizer gives id %d, beyond vocab_size %lld", m->path,
+                             ids[i], (long long)m->config.vocabulary);
         ptqi_to_f32(x + i * hidden, rows + ids[i] * hidden * ptq_dtype_size(dtype), dtype, hidden);
     }
     return PTQ_OK;
@@ -249,8 +257,8 @@ ptq_status model_logits(struct model *m, const float *x, int64_t rows, float *lo
     for (int64_t t = 0; t < rows; t++)
         ptqi_rms_norm(m->context, x + t * c->hidden, m->final_norm, c->norm_epsilon,
                       normed + t * c->hidden, c->hidden);
-    ptq_status status = ptqi_matmul_linear(m->context, rows, c->vocabulary, c->hidden, normed,
-                                           m->head_f32, logits);
+    ptq_status status =
+        ptqi_matmul_linear(m->context, rows, c->vocabulary, c->hidden, normed, m->head_f32, logits);
     ptqi_free(m->context, normed);
     return status;
 }
@@ -268,9 +276,12 @@ ptq_status workspace_create(const struct model *m, int64_t rows, struct workspac
         float **buffer;
         int64_t width;
     } wanted[] = {
-        {&w->normed, c->hidden},           {&w->q, c->heads * c->head_dim},
-        {&w->k, c->kv_heads * c->head_dim}, {&w->v, c->kv_heads * c->head_dim},
-        {&w->gate, c->intermediate},       {&w->up, c->intermediate},
+        {&w->normed, c->hidden},
+        {&w->q, c->heads * c->head_dim},
+        {&w->k, c->kv_heads * c->head_dim},
+        {&w->v, c->kv_heads * c->head_dim},
+        {&w->gate, c->intermediate},
+        {&w->up, c->intermediate},
         {&w->out, c->hidden},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {

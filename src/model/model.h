@@ -74,10 +74,10 @@ ptq_status model_read_config(ptq_context *context, const char *directory,
 /* model.c */
 ptq_status model_open(ptq_context *context, const char *directory, struct model **model);
 void model_free(struct model *model);
-/* Loads a block; activations (PTQ_ACTIVATIONS_..., or -1 for what the checkpoint says) applies to
- * its quantized matrices. *quantized counts them. */
-ptq_status model_load_block(struct model *model, int64_t index, int32_t activations,
-                            struct block **block, int *quantized);
+/* Loads a block from store (NULL: the model's own); activations (PTQ_ACTIVATIONS_..., or -1 for what
+ * the checkpoint says) applies to its quantized matrices. *quantized counts them. */
+ptq_status model_load_block(const struct model *model, const ptq_store *store, int64_t index,
+                            int32_t activations, struct block **block, int *quantized);
 void block_free(struct block *block);
 /* The name of a matrix of the architecture as a tensor, without ".weight"; its site and shape. */
 int model_describe_matrix(const struct model *model, int64_t block, int number,

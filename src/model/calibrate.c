@@ -1,0 +1,202 @@
+#include "model/calibrate.h"
+#include <string.h>
+#include "base/context.h"
+
+#define MERGE_WINDOWS 8                   /* windows that share statistics before they are merged */
+#define INNER_BYTES ((int64_t)1 << 30)    /* keep the inputs of SITE_DOWN up to this size */
+
+ptq_status calibration_create(struct model *model, const struct windows *windows,
+                              const ptq_config *config, struct progress *progress,
+                              struct calibration **out)
+{
+    const struct model_config *mc = &model->config;
+    struct calibration *c = ptqi_alloc_zero(model->context, 1, (int64_t)sizeof *c);
+    *out = c;
+    if (!c)
+        return PTQ_ERROR_MEMORY;
+    c->model = model;
+    c->windows = windows;
+    c->config = config;
+    c->progress = progress;
+    if (!windows)
+        return PTQ_OK;
+    int64_t rows = windows->count * windows->length, inner = rows * mc->intermediate;
+    ptq_status status = workspace_create(model, windows->length, &c->workspace);
+    c->x = ptqi_alloc(model->context, rows * mc->hidden, 4);
+    c->attention = ptqi_alloc(model->context, rows * mc->heads * mc->head_dim, 4);
+    if (inner <= INNER_BYTES / 4)
+        c->inner = ptqi_alloc(model->context, inner, 4);
+    if (!c->x || !c->attention || (inner <= INNER_BYTES / 4 && !c->inner))
+        status = PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; i < windows->count && !status; i++)
+        status = model_embed(model, windows_spread(windows, i), windows->length,
+                             c->x + i * windows->length * mc->hidden);
+    if (status) {
+        calibration_free(c);
+        *out = NULL;
+    }
+    return status;
+}
+
+void calibration_free(struct calibration *c)
+{
+    if (!c)
+        return;
+    ptq_context *context = c->model->context;
+    workspace_free(c->workspace);
+    ptqi_free(context, c->x);
+    ptqi_free(context, c->attention);
+    ptqi_free(context, c->inner);
+    ptqi_free(context, c);
+}
+
+/* The input of a site for window i, from what the sites before it left; also takes the residual
+ * stream over the site before where that ends with one. */
+static ptq_status site_input(struct calibration *c, const struct block *b, enum site site,
+                             int64_t i, const float **input)
+{
+    const struct model_config *mc = &c->model->config;
+    const int64_t length = c->windows->length;
+    struct workspace *w = c->workspace;
+    float *x = c->x + i * length * mc->hidden;
+    float *attention = c->attention + i * length * mc->heads * mc->head_dim;
+    float *inner = c->inner ? c->inner + i * length * mc->intermediate : w->gate;
+    switch (site) {
+    case SITE_ATTENTION:
+        *input = w->normed;
+        return block_attention_input(c->model, b, x, length, w->normed);
+    case SITE_OUTPUT:
+        *input = attention;
+        PTQI_TRY(block_attention_input(c->model, b, x, length, w->normed));
+        return block_attention(c->model, b, w, w->normed, length, attention);
+    case SITE_MLP:
+        *input = w->normed;
+        PTQI_TRY(block_attention_output(b, w, attention, length, x));
+        return block_mlp_input(c->model, b, x, length, w->normed);
+    default:
+        *input = inner;
+        PTQI_TRY(block_mlp_input(c->model, b, x, length, w->normed));
+        return block_mlp(b, w, w->normed, length, inner);
+    }
+}
+
+/* After SITE_DOWN: the residual streams leave the block. */
+static ptq_status leave_block(struct calibration *c, const struct block *b)
+{
+    const struct model_config *mc = &c->model->config;
+    const int64_t length = c->windows->length;
+    for (int64_t i = 0; i < c->windows->count; i++) {
+        const float *inner = c->inner ? c->inner + i * length * mc->intermediate : NULL;
+        if (!inner)
+            PTQI_TRY(site_input(c, b, SITE_DOWN, i, &inner));
+        PTQI_TRY(block_mlp_output(b, c->workspace, inner, length, c->x + i * length * mc->hidden));
+        PTQI_TRY(ptqi_check_cancelled(c->model->context));
+    }
+    return PTQ_OK;
+}
+
+/* Statistics of a site over all windows: every MERGE_WINDOWS have their own, merged in order, so that
+ * many machines could share the work and get the same bits. */
+static ptq_status observe_site(struct calibration *c, const struct block *b, enum site site,
+                               int64_t k, ptq_stats **stats)
+{
+    ptq_context *context = c->model->context;
+    ptq_stats *piece = NULL;
+    ptq_status status = ptq_stats_create(context, k, PTQ_STATS_HESSIAN, stats);
+    for (int64_t i = 0; i < c->windows->count && !status; i++) {
+        const float *input;
+        if (!piece)
+            status = ptq_stats_create(context, k, PTQ_STATS_HESSIAN, &piece);
+        if (!status)
+            status = site_input(c, b, site, i, &input);
+        if (!status)
+            status = ptq_stats_update(piece, input, PTQ_F32, c->windows->length, k, NULL);
+        if (!status && ((i + 1) % MERGE_WINDOWS == 0 || i + 1 == c->windows->count)) {
+            status = ptq_stats_merge(*stats, piece);
+            ptq_stats_free(piece);
+            piece = NULL;
+        }
+        if (!status)
+            status = ptqi_check_cancelled(context);
+    }
+    ptq_stats_free(piece);
+    return status;
+}
+
+/* From now on a matrix is its quantized self. */
+static ptq_status replace(struct calibration *c, struct matrix *m, const ptq_qtensor *q,
+                          ptq_store *part, struct matrix_report *report)
+{
+    memcpy(report->name, m->name, sizeof report->name);
+    report->weight_error = ptq_qtensor_weight_error(q);
+    report->output_error = ptq_qtensor_output_error(q);
+    report->damping = ptq_qtensor_damping(q);
+    PTQI_TRY(ptq_qtensor_write(q, part, m->name));
+    PTQI_TRY(ptq_linear_create(c->model->context, q, &m->linear));
+    if (m->bias)
+        PTQI_TRY(ptq_linear_set_bias(m->linear, m->bias));
+    ptqi_free(c->model->context, m->weight);
+    m->weight = NULL;
+    return PTQ_OK;
+}
+
+/* Quantizes the count matrices of a site, which stand together. */
+static ptq_status quantize_site(struct calibration *c, struct matrix *matrices, int count,
+                                const ptq_stats *stats, ptq_store *part,
+                                struct matrix_report *reports)
+{
+    ptq_tensor *weights[MAX_SITE_MATRICES] = {0};
+    ptq_qtensor *q[MAX_SITE_MATRICES] = {0};
+    ptq_status status = PTQ_OK;
+    for (int i = 0; i < count && !status; i++) {
+        int64_t shape[2] = {matrices[i].n, matrices[i].k};
+        status = ptq_tensor_borrow(c->model->context, PTQ_F32, 2, shape, matrices[i].weight,
+                                   &weights[i]);
+        if (!status)
+            status = ptq_tensor_set_name(weights[i], matrices[i].name);
+    }
+    if (!status)
+        status = ptq_quantize(c->config, (const ptq_tensor *const *)weights, count, stats, NULL, q);
+    for (int i = 0; i < count && !status; i++)
+        status = replace(c, &matrices[i], q[i], part, &reports[i]);
+    for (int i = 0; i < count; i++) {
+        ptq_tensor_free(weights[i]);
+        ptq_qtensor_free(q[i]);
+    }
+    return status;
+}
+
+ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *part,
+                           struct matrix_report *reports)
+{
+    const double layers = (double)c->model->config.layers;
+    for (int first = 0, count; first < b->count; first += count) {
+        struct matrix *m = &b->matrices[first];
+        ptq_stats *stats = NULL;
+        count = 1;
+        while (first + count < b->count && m[count].site == m->site)
+            count++;
+        ptq_status status = c->windows ? observe_site(c, b, m->site, m->k, &stats) : PTQ_OK;
+        if (!status)
+            status = quantize_site(c, m, count, stats, part, reports + first);
+        ptq_stats_free(stats);
+        if (status)
+            return status;
+        progress_show(c->progress,
+                      ((double)b->index + (double)(first + count) / b->count) / layers,
+                      "block %lld of %.0f, %s, output error %.2e", (long long)b->index + 1, layers,
+                      strrchr(m[count - 1].name, '.') + 1, reports[first + count - 1].output_error);
+    }
+    return c->windows ? leave_block(c, b) : PTQ_OK;
+}
+
+ptq_status calibrate_pass(struct calibration *c, const struct block *b)
+{
+    const int64_t length = c->windows ? c->windows->length : 0;
+    for (int64_t i = 0; c->windows && i < c->windows->count; i++) {
+        PTQI_TRY(block_forward(c->model, b, c->workspace,
+                               c->x + i * length * c->model->config.hidden, length));
+        PTQI_TRY(ptqi_check_cancelled(c->model->context));
+    }
+    return PTQ_OK;
+}
