@@ -22,9 +22,6 @@ int report_failure(ptq_status status)
 {
     char message[1024];
     ptq_last_message(message, (int64_t)sizeof message);
-    for (char *s = message; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            *s = '?'; /* names come from files */
     fprintf(stderr, "ptq: %s\n", *message ? message : ptq_status_sentence(status));
     return EXIT_FAILED;
 }
@@ -158,7 +155,8 @@ static const struct {
     {"act-order", "act-order", "on"},
     {"static-groups", "static-groups", "on"},
 };
-static const char *const valued[] = {"bits", "group", "grid", "round", "damp", "block", "activations"};
+static const char *const valued[] = {"bits", "group", "grid", "round", "damp", "block", "scale-dtype",
+                                     "activations"};
 
 static ptq_status apply_settings(const struct options *o, ptq_config *config)
 {

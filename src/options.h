@@ -43,6 +43,7 @@ struct options {
         {"static-groups", NULL, "GPTQ: grids of the untouched weights"},                           \
         {"damp", "F", "GPTQ: part of the mean of diag(H) added to it; default 0.01"},              \
         {"block", "N", "GPTQ: columns between updates; default 128"},                              \
+        {"scale-dtype", "NAME", "f32, f16 or bf16: what scales are rounded to; default f32"},                              \
         {"activations", "NAME", "f32 or int8-token: what the result runs with"}
 
 /* Returns 0, or the exit status with which to leave: EXIT_USAGE after a message, and -1 after --help,

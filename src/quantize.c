@@ -244,7 +244,6 @@ static ptq_status run(struct quantize *q)
     struct ptqi_json_writer text;
     q->start = report_clock();
     progress_begin(&q->progress, 0);
-    PTQI_TRY(ptq_config_set_int(q->config, PTQ_SCALE_DTYPE, PTQ_F16));
     PTQI_TRY(model_open(q->context, q->o->positional[0], &q->model));
     PTQI_TRY(load_calibration(q));
     PTQI_TRY(check_model(q));

@@ -167,7 +167,7 @@ static ptq_status parse_string(struct parser *p, const char **text, int32_t *len
 {
     const char *close = p->at;
     while (close < p->end && *close != '"')
-        close += *close == '\\' ? 2 : 1;
+        close += *close == '\\' && close + 1 < p->end ? 2 : 1;
     if (close >= p->end)
         return bad(p, "a string does not end");
     if (close - p->at > INT32_MAX)

@@ -92,6 +92,9 @@ ptq_status ptqi_fail(ptq_context *context, ptq_status status, const char *format
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f)
+            *c = '?'; /* a name from a file must not break the line or drive a terminal */
     memcpy(last_message, text, strlen(text) + 1);
     publish(context);
     return status;

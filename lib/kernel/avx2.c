@@ -54,6 +54,43 @@ TARGET static void f32_tile(int rows, int64_t k, const float *a, int64_t a_row, 
     }
 }
 
+/* Eight rows of eight numbers become eight columns, in three rounds of exchanges. */
+INLINE void transpose8(const float *in, int64_t ld, float *out)
+{
+    __m256 r[8], t[8];
+    PTQI_UNROLL
+    for (int i = 0; i < 8; i++)
+        r[i] = _mm256_loadu_ps(in + i * ld);
+    PTQI_UNROLL
+    for (int i = 0; i < 8; i += 2) { /* neighbours of two rows */
+        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    PTQI_UNROLL
+    for (int i = 0; i < 8; i += 4) { /* fours of four rows */
+        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+    }
+    PTQI_UNROLL
+    for (int i = 0; i < 4; i++) { /* halves of all eight */
+        _mm256_storeu_ps(out + i * F32_NR, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+        _mm256_storeu_ps(out + (i + 4) * F32_NR, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    }
+}
+
+TARGET static void f32_transpose(const float *in, int64_t ld, int64_t k, float *out)
+{
+    int64_t i = 0;
+    for (; i + 8 <= k; i += 8)
+        for (int n = 0; n < F32_NR; n += 8)
+            transpose8(in + n * ld + i, ld, out + i * F32_NR + n);
+    for (; i < k; i++)
+        for (int n = 0; n < F32_NR; n++)
+            out[i * F32_NR + n] = in[n * ld + i];
+}
+
 #define INT_MR 4
 #define INT_NR 16
 
@@ -168,6 +205,7 @@ const struct ptqi_kernels ptqi_kernels_avx2 = {
     .f32_mr = F32_MR,
     .f32_nr = F32_NR,
     .f32_tile = f32_tile,
+    .f32_transpose = f32_transpose,
     .int_mr = INT_MR,
     .int_nr = INT_NR,
     .w4a8_tile = w4a8_tile,

@@ -46,6 +46,8 @@ struct ptqi_kernels {
     int f32_mr, f32_nr;
     void (*f32_tile)(int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k,
                      const float *b, float *c, int64_t ldc, int accumulate);
+    /* out [k][nr] = the transpose of in, nr rows of k numbers, ld apart: packs W for f32_tile. */
+    void (*f32_transpose)(const float *in, int64_t ld, int64_t k, float *out);
 
     /*
      * Integer products, x int8 [rows][blocks * 32] in -127 .. 127, sums [rows][groups] its group

@@ -28,6 +28,13 @@ static void f32_tile(int rows, int64_t k, const float *a, int64_t a_row, int64_t
     }
 }
 
+static void f32_transpose(const float *in, int64_t ld, int64_t k, float *out)
+{
+    for (int n = 0; n < F32_NR; n++)
+        for (int64_t i = 0; i < k; i++)
+            out[i * F32_NR + n] = in[n * ld + i];
+}
+
 /* sum over k of a block of q x, added to dot[n] for each row n of the panel. */
 static void dot_block4(const uint8_t *codes, const int8_t *x, uint32_t *dot)
 {
@@ -87,6 +94,7 @@ const struct ptqi_kernels ptqi_kernels_portable = {
     .f32_mr = F32_MR,
     .f32_nr = F32_NR,
     .f32_tile = f32_tile,
+    .f32_transpose = f32_transpose,
     .int_mr = INT_MR,
     .int_nr = INT_NR,
     .w4a8_tile = w4a8_tile,

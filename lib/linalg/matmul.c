@@ -1,8 +1,8 @@
 /*
  * Blocked f32 matrix product, after Goto and van de Geijn ("Anatomy of High-Performance Matrix
- * Multiplication", 2008): a KC x NC piece of B is packed into panels of nr columns, an MC x KC piece
- * of A into slivers of mr rows, and the kernel's tile runs over the two. Cutting K into pieces does
- * not change a bit: the chain of an element goes on from what the last piece left in C.
+ * Multiplication", 2008): a KC x NC piece of B is packed into panels of nr columns, an MC x KC
+ * piece of A into slivers of mr rows, and the kernel's tile runs over the two. Cutting K into
+ * pieces does not change a bit: the chain of an element goes on from what the last piece left in C.
  */
 #include "matmul.h"
 #include <stdatomic.h>
@@ -11,10 +11,11 @@
 #include "base/team.h"
 #include "kernel/kernel.h"
 
-/* A panel of B (KC x nr floats, 16 KiB) stays in the first-level cache, a piece of A (MC x KC, 96
- * KiB) and the panels of B (KC x NC, 512 KiB) in the second. */
+/* A panel of B (KC x nr floats, 16 KiB) stays in the first-level cache and a piece of A (MC x KC,
+ * 96 KiB) in the second; the panels of B (KC x NC, 4 MiB) come from the third, each once for all of
+ * MC. */
 #define KC 256
-#define NC 512
+#define NC 4096
 #define MC 96
 
 struct job {
@@ -41,6 +42,10 @@ static void pack_b(const struct job *j, int64_t k0, int64_t k, int64_t n0, int64
     for (int64_t p = 0; p < n; p += nr, out += k * nr) {
         int width = (int)min64(nr, n - p);
         const float *from = j->b.data + k0 * j->b.row + (n0 + p) * j->b.column;
+        if (j->b.row == 1 && width == nr) {
+            j->kernels->f32_transpose(from, j->b.column, k, out);
+            continue;
+        }
         if (width < nr)
             memset(out, 0, (size_t)(k * nr) * sizeof *out);
         if (j->b.column == 1)
@@ -67,25 +72,41 @@ static void pack_a(const struct job *j, int64_t m0, int64_t m, int64_t k0, int64
     }
 }
 
-/* The packed pieces multiplied: C[m0 ..][n0 ..] of size m x n. */
+/* A piece of A: packed, or as it is where its rows are dense and so can be read as fast. */
+struct piece {
+    const float *data;
+    int64_t row, k;
+};
+
+static int needs_packing(const struct job *j)
+{
+    return j->a.column != 1 || (j->flags & PTQI_SUBTRACT);
+}
+
+/* A's piece and B's packed panels multiplied: C[m0 ..][n0 ..] of size m x n. */
 static void multiply_packed(const struct job *j, int64_t m0, int64_t m, int64_t n0, int64_t n,
-                            int64_t k, const float *a, const float *b, int accumulate)
+                            int64_t k0, int64_t k, const float *packed, const float *b,
+                            int accumulate)
 {
     const int mr = j->kernels->f32_mr, nr = j->kernels->f32_nr;
     for (int64_t p = 0; p < n; p += nr)
         for (int64_t s = 0; s < m; s += mr) {
             int height = (int)min64(mr, m - s), width = (int)min64(nr, n - p);
             float *c = j->c + (m0 + s) * j->ldc + n0 + p, edge[PTQI_MAX_MR * PTQI_MAX_NR];
+            struct piece a = {packed + s * k, 1, mr};
             if ((j->flags & PTQI_UPPER) && m0 + s > n0 + p + width - 1)
                 continue;
+            if (!needs_packing(j))
+                a = (struct piece){j->a.data + (m0 + s) * j->a.row + k0 * j->a.column, j->a.row, 1};
             if (width == nr) {
-                j->kernels->f32_tile(height, k, a + s * k, 1, mr, b + p * k, c, j->ldc, accumulate);
+                j->kernels->f32_tile(height, k, a.data, a.row, a.k, b + p * k, c, j->ldc,
+                                     accumulate);
                 continue;
             }
             memset(edge, 0, sizeof edge);
             for (int r = 0; accumulate && r < height; r++)
                 memcpy(edge + r * nr, c + r * j->ldc, (size_t)width * sizeof *c);
-            j->kernels->f32_tile(height, k, a + s * k, 1, mr, b + p * k, edge, nr, accumulate);
+            j->kernels->f32_tile(height, k, a.data, a.row, a.k, b + p * k, edge, nr, accumulate);
             for (int r = 0; r < height; r++)
                 memcpy(c + r * j->ldc, edge + r * nr, (size_t)width * sizeof *c);
         }
@@ -99,7 +120,7 @@ static void multiply_range(struct job *j, int64_t m0, int64_t m1, int64_t n0, in
     int64_t kc = min64(KC, j->k);
     int64_t a_rows = min64(mc, (m1 - m0 + mr - 1) / mr * mr);
     int64_t b_columns = min64(nc, (n1 - n0 + nr - 1) / nr * nr);
-    float *a = ptqi_alloc_zero(j->context, kc * a_rows, (int64_t)sizeof *a);
+    float *a = ptqi_alloc_zero(j->context, needs_packing(j) ? kc * a_rows : 0, (int64_t)sizeof *a);
     float *b = ptqi_alloc(j->context, kc * b_columns, (int64_t)sizeof *b);
     if (!a || !b)
         atomic_store(&j->failed, 1);
@@ -115,8 +136,9 @@ static void multiply_range(struct job *j, int64_t m0, int64_t m1, int64_t n0, in
                 int64_t height = min64(mc, m1 - m);
                 if ((j->flags & PTQI_UPPER) && m > n + width - 1)
                     continue;
-                pack_a(j, m, height, k0, k, a);
-                multiply_packed(j, m, height, n, width, k, a, b, accumulate);
+                if (needs_packing(j))
+                    pack_a(j, m, height, k0, k, a);
+                multiply_packed(j, m, height, n, width, k0, k, a, b, accumulate);
             }
         }
     }
@@ -124,7 +146,8 @@ static void multiply_range(struct job *j, int64_t m0, int64_t m1, int64_t n0, in
     ptqi_free(j->context, b);
 }
 
-/* First row of a part: rows of an upper triangle get shorter, so equal work means unequal shares. */
+/* First row of a part: rows of an upper triangle get shorter, so equal work means unequal shares.
+ */
 static int64_t first_row(const struct job *j, int64_t part)
 {
     int64_t begin, end, mr = j->kernels->f32_mr;
@@ -155,8 +178,17 @@ static void run_part(void *argument, int64_t part)
 ptq_status ptqi_matmul(ptq_context *context, int64_t m, int64_t n, int64_t k, struct ptqi_matrix a,
                        struct ptqi_matrix b, float *c, int64_t ldc, int flags)
 {
-    struct job j = {.context = context, .kernels = context->kernels, .m = m, .n = n, .k = k,
-                    .a = a, .b = b, .c = c, .ldc = ldc, .flags = flags, .parts = 1};
+    struct job j = {.context = context,
+                    .kernels = context->kernels,
+                    .m = m,
+                    .n = n,
+                    .k = k,
+                    .a = a,
+                    .b = b,
+                    .c = c,
+                    .ldc = ldc,
+                    .flags = flags,
+                    .parts = 1};
     atomic_init(&j.failed, 0);
     if (k == 0 && !(flags & PTQI_ACCUMULATE))
         for (int64_t i = 0; i < m; i++)
