@@ -1,2 +1,279 @@
+/*
+ * ptq inspect: what a checkpoint holds, and what this CPU can do.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "base/context.h"
+#include "base/cpu.h"
 #include "commands.h"
-int command_inspect(int argc, char **argv) { (void)argc; (void)argv; return 1; }
+#include "options.h"
+#include "report/json_report.h"
+
+static const char usage[] = "usage: ptq inspect MODEL|FILE [options]\n"
+                            "       ptq inspect --cpu\n"
+                            "\n"
+                            "Lists the tensors of a model directory or a .safetensors file: type, "
+                            "shape, range; and of each\n"
+                            "quantized matrix its scheme and what quantizing it cost.\n";
+
+static const struct option table[] = {
+    {"cpu", NULL, "show the instruction sets that were found and the one that is used"},
+    COMMON_OPTIONS,
+};
+
+struct inspect {
+    ptq_context *context;
+    ptq_store *store;
+    struct ptqi_json_writer *json; /* NULL: text */
+    int64_t tensors, matrices, bytes;
+};
+
+/* The length of the name of the quantized matrix that a tensor is a part of, 0 where it is none. */
+static size_t matrix_of(const ptq_store *store, const char *name, char *matrix, size_t capacity)
+{
+    const char *dot = strrchr(name, '.');
+    size_t length = dot ? (size_t)(dot - name) : 0;
+    if (!length || length >= capacity)
+        return 0;
+    memcpy(matrix, name, length);
+    matrix[length] = 0;
+    const char *settings = ptq_store_metadata(store, matrix);
+    return settings && settings[0] == '{' ? length : 0;
+}
+
+static ptq_status show_matrix(struct inspect *in, const char *name)
+{
+    ptq_qtensor *q;
+    PTQI_TRY(ptq_qtensor_read(in->context, in->store, name, &q));
+    int32_t integer = ptq_qtensor_activations(q) == PTQ_ACTIVATIONS_INT8_TOKEN;
+    in->matrices++;
+    if (in->json) {
+        ptqi_json_open(in->json, NULL, '{');
+        ptqi_json_add_text(in->json, "name", name);
+        ptqi_json_add_integer(in->json, "n", ptq_qtensor_n(q));
+        ptqi_json_add_integer(in->json, "k", ptq_qtensor_k(q));
+        ptqi_json_add_integer(in->json, "bits", ptq_qtensor_bits(q));
+        ptqi_json_add_integer(in->json, "group", ptq_qtensor_group(q));
+        ptqi_json_add_bool(in->json, "sym", ptq_qtensor_symmetric(q));
+        ptqi_json_add_bool(in->json, "act_order", ptq_qtensor_has_order(q));
+        ptqi_json_add_bool(in->json, "input_scale", ptq_qtensor_has_input_scale(q));
+        ptqi_json_add_text(in->json, "activations", integer ? "int8-token" : "f32");
+        ptqi_json_add_number(in->json, "weight_error", ptq_qtensor_weight_error(q), 9);
+        ptqi_json_add_number(in->json, "output_error", ptq_qtensor_output_error(q), 9);
+        ptqi_json_close(in->json, '}');
+    } else {
+        printf("%-44s W%dA%s [%lld, %lld] group %lld %s%s%s  weight error %.2e", name,
+               ptq_qtensor_bits(q), integer ? "8" : "32", (long long)ptq_qtensor_n(q),
+               (long long)ptq_qtensor_k(q), (long long)ptq_qtensor_group(q),
+               ptq_qtensor_symmetric(q) ? "sym" : "asym",
+               ptq_qtensor_has_order(q) ? " act-order" : "",
+               ptq_qtensor_has_input_scale(q) ? " input-scale" : "", ptq_qtensor_weight_error(q));
+        if (ptq_qtensor_output_error(q) == ptq_qtensor_output_error(q))
+            printf("  output error %.2e", ptq_qtensor_output_error(q));
+        printf("\n");
+    }
+    ptq_qtensor_free(q);
+    return PTQ_OK;
+}
+
+/* Smallest and largest value of a tensor of floats; NaN where it holds none. */
+static ptq_status range_of(struct inspect *in, const ptq_tensor *t, double *low, double *high)
+{
+    int32_t dtype = ptq_tensor_dtype(t);
+    int64_t count = ptq_tensor_elements(t);
+    *low = *high = (double)NAN;
+    if (dtype != PTQ_F32 && dtype != PTQ_F16 && dtype != PTQ_BF16)
+        return PTQ_OK;
+    float *values = ptqi_alloc(in->context, count, (int64_t)sizeof *values);
+    ptq_status status = values ? ptq_tensor_to_f32(t, values) : PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; i < count && !status; i++) {
+        if (!(values[i] >= *low))
+            *low = values[i];
+        if (!(values[i] <= *high))
+            *high = values[i];
+    }
+    ptqi_free(in->context, values);
+    return status;
+}
+
+static ptq_status show_tensor(struct inspect *in, int64_t index)
+{
+    const char *name = ptq_store_name(in->store, index), *dtype = ptq_store_dtype(in->store, index);
+    ptq_tensor *t = NULL;
+    char shape[128] = "";
+    double low, high;
+    PTQI_TRY(ptq_store_tensor(in->store, name, &t));
+    ptq_status status = range_of(in, t, &low, &high);
+    if (in->json) {
+        ptqi_json_open(in->json, NULL, '{');
+        ptqi_json_add_text(in->json, "name", name);
+        ptqi_json_add_text(in->json, "dtype", dtype);
+        ptqi_json_open(in->json, "shape", '[');
+    }
+    for (int32_t i = 0; i < ptq_tensor_rank(t); i++) {
+        size_t used = strlen(shape);
+        snprintf(shape + used, sizeof shape - used, "%s%lld", i ? ", " : "",
+                 (long long)ptq_tensor_size(t, i));
+        if (in->json)
+            ptqi_json_add_integer(in->json, NULL, ptq_tensor_size(t, i));
+    }
+    if (in->json) {
+        ptqi_json_close(in->json, ']');
+        ptqi_json_add_integer(in->json, "bytes", ptq_tensor_bytes(t));
+        ptqi_json_add_number(in->json, "min", low, 9);
+        ptqi_json_add_number(in->json, "max", high, 9);
+        ptqi_json_close(in->json, '}');
+    } else if (low == low) {
+        printf("%-44s %s [%s]  %.4g .. %.4g\n", name, dtype, shape, low, high);
+    } else {
+        printf("%-44s %s [%s]\n", name, dtype, shape);
+    }
+    in->tensors++;
+    ptq_tensor_free(t);
+    return status;
+}
+
+/* A tensor that this library has no type for. */
+static void show_foreign(struct inspect *in, int64_t index)
+{
+    in->tensors++;
+    if (!in->json) {
+        printf("%-44s %s, %lld bytes\n", ptq_store_name(in->store, index),
+               ptq_store_dtype(in->store, index), (long long)ptq_store_bytes(in->store, index));
+        return;
+    }
+    ptqi_json_open(in->json, NULL, '{');
+    ptqi_json_add_text(in->json, "name", ptq_store_name(in->store, index));
+    ptqi_json_add_text(in->json, "dtype", ptq_store_dtype(in->store, index));
+    ptqi_json_add_integer(in->json, "bytes", ptq_store_bytes(in->store, index));
+    ptqi_json_close(in->json, '}');
+}
+
+static int is_known(const char *dtype)
+{
+    return strstr(" F32 F16 BF16 I8 U8 I32 ", dtype) != NULL;
+}
+
+/* Quantized matrices, each once (at its codes), or all other tensors. */
+static ptq_status show_all(struct inspect *in, int quantized)
+{
+    char matrix[512];
+    for (int64_t i = 0; i < ptq_store_count(in->store); i++) {
+        const char *name = ptq_store_name(in->store, i);
+        size_t length = matrix_of(in->store, name, matrix, sizeof matrix);
+        int part = length && strcmp(name + length, ".bias") && strcmp(name + length, ".weight");
+        if (part && quantized && !strcmp(name + length, ".codes"))
+            PTQI_TRY(show_matrix(in, matrix));
+        if (!part && !quantized && is_known(ptq_store_dtype(in->store, i)))
+            PTQI_TRY(show_tensor(in, i));
+        else if (!part && !quantized)
+            show_foreign(in, i);
+        if (!quantized)
+            in->bytes += ptq_store_bytes(in->store, i);
+    }
+    return PTQ_OK;
+}
+
+static ptq_status inspect_store(struct inspect *in, const char *path)
+{
+    struct ptqi_json_writer w;
+    PTQI_TRY(ptq_store_open(in->context, path, &in->store));
+    if (!in->json) {
+        PTQI_TRY(show_all(in, 0));
+        PTQI_TRY(show_all(in, 1));
+        printf("%lld tensors, %lld quantized matrices, %.1f MB\n", (long long)in->tensors,
+               (long long)in->matrices, (double)in->bytes / 1e6);
+        return PTQ_OK;
+    }
+    in->json = &w;
+    ptqi_json_begin(&w, in->context);
+    ptqi_json_open(&w, NULL, '{');
+    ptqi_json_open(&w, "tensors", '[');
+    ptq_status status = show_all(in, 0);
+    ptqi_json_close(&w, ']');
+    ptqi_json_open(&w, "matrices", '[');
+    if (!status)
+        status = show_all(in, 1);
+    ptqi_json_close(&w, ']');
+    ptqi_json_add_integer(&w, "bytes", in->bytes);
+    ptqi_json_close(&w, '}');
+    if (!status)
+        return report_print(&w);
+    ptqi_json_end(&w);
+    return status;
+}
+
+static const struct {
+    uint32_t bit;
+    const char *name;
+} features[] = {
+    {PTQI_CPU_AVX2, "avx2+fma+f16c"},
+    {PTQI_CPU_AVX_VNNI, "avx-vnni"},
+    {PTQI_CPU_AVX512_VNNI, "avx512+vnni"},
+    {PTQI_CPU_AMX_INT8, "amx-int8"},
+    {PTQI_CPU_NEON, "neon"},
+    {PTQI_CPU_DOTPROD, "dotprod"},
+    {PTQI_CPU_I8MM, "i8mm"},
+};
+
+static ptq_status print_cpu(const struct inspect *in)
+{
+    printf("found:  ");
+    for (size_t i = 0; i < sizeof features / sizeof *features; i++)
+        if (ptqi_cpu_features() & features[i].bit)
+            printf(" %s", features[i].name);
+    printf("\nkernels:");
+    for (int32_t isa = 1; isa < 64; isa++)
+        if (ptq_isa_name(isa) && ptq_isa_usable(isa))
+            printf(" %s", ptq_isa_name(isa));
+    printf("\nused:    %s, %d threads\n", ptq_isa_name(ptq_context_isa(in->context)),
+           ptq_context_threads(in->context));
+    return PTQ_OK;
+}
+
+static ptq_status inspect_cpu(struct inspect *in)
+{
+    struct ptqi_json_writer w;
+    if (!in->json)
+        return print_cpu(in);
+    ptqi_json_begin(&w, in->context);
+    ptqi_json_open(&w, NULL, '{');
+    ptqi_json_open(&w, "features", '[');
+    for (size_t i = 0; i < sizeof features / sizeof *features; i++)
+        if (ptqi_cpu_features() & features[i].bit)
+            ptqi_json_add_text(&w, NULL, features[i].name);
+    ptqi_json_close(&w, ']');
+    ptqi_json_open(&w, "kernels", '[');
+    for (int32_t isa = 1; isa < 64; isa++)
+        if (ptq_isa_name(isa) && ptq_isa_usable(isa))
+            ptqi_json_add_text(&w, NULL, ptq_isa_name(isa));
+    ptqi_json_close(&w, ']');
+    ptqi_json_add_text(&w, "used", ptq_isa_name(ptq_context_isa(in->context)));
+    ptqi_json_add_integer(&w, "threads", ptq_context_threads(in->context));
+    ptqi_json_close(&w, '}');
+    return report_print(&w);
+}
+
+int command_inspect(int argc, char **argv)
+{
+    struct options o;
+    struct inspect in = {0};
+    struct ptqi_json_writer json;
+    int left = options_parse(&o, "inspect", usage, table, argc, argv);
+    if (left)
+        return left;
+    int cpu = option_given(&o, "cpu");
+    if (o.positional_count != !cpu)
+        return usage_error(&o,
+                           cpu ? "--cpu needs nothing else" : "needs a model directory or a file");
+    left = options_context(&o, &in.context);
+    if (!left) {
+        in.json = option_given(&o, "json") ? &json : NULL;
+        ptq_status status = cpu ? inspect_cpu(&in) : inspect_store(&in, o.positional[0]);
+        left = status ? report_failure(status) : 0;
+    }
+    ptq_store_free(in.store);
+    ptq_context_free(in.context);
+    return left;
+}
