@@ -93,7 +93,7 @@ bench: $(BUILD)/bench
 
 $(BUILD)/bench: $(BUILD)/examples/bench.o $(STATIC)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-$(BUILD)/examples/bench.o: ALL_CFLAGS += -Ilib
+
 
 $(BUILD)/libptq.pc: pkgconfig/libptq.pc.in Makefile
 	@mkdir -p $(@D)

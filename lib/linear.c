@@ -276,7 +276,9 @@ ptq_status ptq_linear_forward(const ptq_linear *l, const void *x, int32_t x_dtyp
         return PTQ_OK;
     int64_t bytes = ptq_linear_scratch_bytes(l, rows);
     char *own = NULL, *memory = scratch;
-    if (!memory && !(memory = own = ptqi_alloc(l->context, bytes, bytes ? 1 : INT64_MAX)))
+    if (!bytes)
+        return ptqi_fail(l->context, PTQ_ERROR_SHAPE, "%lld rows are too many", (long long)rows);
+    if (!memory && !(memory = own = ptqi_alloc(l->context, bytes, 1)))
         return PTQ_ERROR_MEMORY;
     int64_t prepared = bytes - ptqi_threads(l->context) * ptq_linear_part_scratch_bytes(l, rows);
     ptq_status status = ptq_linear_prepare(l, x, x_dtype, rows, ldx, memory);

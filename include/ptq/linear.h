@@ -41,7 +41,8 @@ PTQ_API ptq_status ptq_linear_set_bias(ptq_linear *linear, const float *bias);
 
 /*
  * Bytes of prepared activations, and of scratch memory, for up to rows rows of x. The scratch size is
- * that of ptq_linear_forward, and enough for the other forms. Negative rows give 0.
+ * that of ptq_linear_forward, and enough for the other forms; it grows with the context's number of
+ * threads, so ask again after changing that. Rows that cannot be, negative or too many, give 0.
  */
 PTQ_API int64_t ptq_linear_prepared_bytes(const ptq_linear *linear, int64_t rows);
 PTQ_API int64_t ptq_linear_scratch_bytes(const ptq_linear *linear, int64_t rows);
