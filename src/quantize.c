@@ -119,7 +119,8 @@ static ptq_status describe_model(const struct quantize *q, struct ptqi_json_writ
         if (!status) {
             ptqi_json_open(w, NULL, '{');
             for (const struct ptqi_json *m = root->first; m; m = m->next)
-                ptqi_json_add_value(w, m->name, m);
+                if (strcmp(m->name, "quantization_config")) /* null, where it is there */
+                    ptqi_json_add_value(w, m->name, m);
             ptqi_json_open(w, "quantization_config", '{');
             ptqi_json_add_text(w, "quant_method", "ptq");
             ptqi_json_add_integer(w, "version", 1);
@@ -369,6 +370,8 @@ int command_quantize(int argc, char **argv)
         signal(SIGINT, on_signal);
         signal(SIGTERM, on_signal);
         left = finish(&q, run(&q));
+        signal(SIGINT, SIG_DFL);
+        signal(SIGTERM, SIG_DFL);
     }
     ptq_config_free(q.config);
     ptq_context_free(q.context);

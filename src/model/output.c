@@ -29,13 +29,32 @@ static char *part_path(const struct output *o, int64_t block)
     return ptqi_join_path(o->context, o->partial, name);
 }
 
-/* Removes the files of the partial directory, and the directory. */
+/* Whether a file of the partial directory is one that this program makes there. */
+static int is_ours(const char *name)
+{
+    char whole[256];
+    size_t length = strlen(name), ending = strlen(".partial");
+    if (length >= sizeof whole)
+        return 0;
+    memcpy(whole, name, length + 1);
+    if (length > ending && !strcmp(whole + length - ending, ".partial"))
+        whole[length - ending] = 0;
+    for (size_t i = 0; i < sizeof companions / sizeof *companions; i++)
+        if (!strcmp(whole, companions[i]))
+            return 1;
+    return !strcmp(whole, description_name) || !strcmp(whole, model_name) ||
+           !strcmp(whole, "config.json") || !strncmp(whole, "block-", 6);
+}
+
+/* Removes the files that this program made in the partial directory, and then the directory. */
 static void remove_partial(const struct output *o)
 {
     DIR *directory = opendir(o->partial);
     struct dirent *entry;
     while (directory && (entry = readdir(directory))) {
-        char *path = ptqi_join_path(o->context, o->partial, entry->d_name);
+        char *path = is_ours(entry->d_name)
+                         ? ptqi_join_path(o->context, o->partial, entry->d_name)
+                         : NULL;
         if (path && ptqi_file_exists(path))
             unlink(path);
         ptqi_free(o->context, path);
@@ -83,7 +102,7 @@ static ptq_status begin(struct output *o, const char *description, int resume, i
     }
     if (ptqi_is_directory(o->partial))
         remove_partial(o);
-    if (mkdir(o->partial, 0777) && errno != EEXIST)
+    if (mkdir(o->partial, 0777)) /* also where something else than our files was in it */
         return fail_io(o->context, o->partial, "make the directory");
     if (!(path = ptqi_join_path(o->context, o->partial, description_name)))
         return PTQ_ERROR_MEMORY;
