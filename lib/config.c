@@ -20,15 +20,24 @@ static const struct choice bits[] = {{"2", 2}, {"3", 3}, {"4", 4}, {"8", 8}, {NU
 static const struct choice grids[] = {{"default", PTQ_GRID_DEFAULT},
                                       {"gptq", PTQ_GRID_GPTQ},
                                       {"awq", PTQ_GRID_AWQ},
+                                      {"absmax", PTQ_GRID_ABSMAX},
                                       {NULL, 0}};
-static const struct choice roundings[] = {{"rtn", PTQ_ROUNDING_RTN},
-                                          {"gptq", PTQ_ROUNDING_GPTQ},
-                                          {NULL, 0}};
-static const struct choice scale_dtypes[] = {{"f32", PTQ_F32}, {"f16", PTQ_F16},
-                                             {"bf16", PTQ_BF16}, {NULL, 0}};
+static const struct choice roundings[] = {
+    {"rtn", PTQ_ROUNDING_RTN}, {"gptq", PTQ_ROUNDING_GPTQ}, {NULL, 0}};
+static const struct choice scale_dtypes[] = {
+    {"f32", PTQ_F32}, {"f16", PTQ_F16}, {"bf16", PTQ_BF16}, {NULL, 0}};
 static const struct choice activations[] = {{"f32", PTQ_ACTIVATIONS_F32},
                                             {"int8-token", PTQ_ACTIVATIONS_INT8_TOKEN},
+                                            {"int8-tensor", PTQ_ACTIVATIONS_INT8_TENSOR},
+                                            {"int8-static", PTQ_ACTIVATIONS_INT8_STATIC},
+                                            {"fptq", PTQ_ACTIVATIONS_FPTQ},
                                             {NULL, 0}};
+static const struct choice equalizations[] = {{"none", PTQ_EQUALIZE_NONE},
+                                              {"awq", PTQ_EQUALIZE_AWQ},
+                                              {"smoothquant", PTQ_EQUALIZE_SMOOTHQUANT},
+                                              {"lae", PTQ_EQUALIZE_LAE},
+                                              {"fptq", PTQ_EQUALIZE_FPTQ},
+                                              {NULL, 0}};
 
 struct parameter {
     int32_t id;
@@ -47,7 +56,7 @@ static const struct parameter parameters[] = {
      FIELD(group)},
     {PTQ_SYMMETRIC, INT32, "sym", "zero in the middle of the codes", 0, 1, 1, flag,
      FIELD(symmetric)},
-    {PTQ_GRID, INT32, "grid", "how scale and zero follow from a group's weights", 0, 2, 1, grids,
+    {PTQ_GRID, INT32, "grid", "how scale and zero follow from a group's weights", 0, 3, 1, grids,
      FIELD(grid)},
     {PTQ_MSE, INT32, "mse", "search how far to shrink each group's range", 0, 1, 1, flag,
      FIELD(mse)},
@@ -62,8 +71,20 @@ static const struct parameter parameters[] = {
      NULL, FIELD(block)},
     {PTQ_SCALE_DTYPE, INT32, "scale-dtype", "type to which scales are rounded", 1, 3, 1,
      scale_dtypes, FIELD(scale_dtype)},
-    {PTQ_ACTIVATIONS, INT32, "activations", "how the input is quantized when run", 0, 1, 1,
+    {PTQ_ACTIVATIONS, INT32, "activations", "how the input is quantized when run", 0, 4, 1,
      activations, FIELD(activations)},
+    {PTQ_EQUALIZE, INT32, "equalize", "what W is multiplied and the input divided by", 0, 4, 1,
+     equalizations, FIELD(equalize)},
+    {PTQ_DUO, INT32, "duo", "AWQ: candidates of AutoAWQ's duo scaling", 0, 1, 1, flag, FIELD(duo)},
+    {PTQ_CLIP, INT32, "clip", "AWQ: search how far to clip each group", 0, 1, 1, flag, FIELD(clip)},
+    {PTQ_CLIP_EXCEPT, INT64, "clip-except", "bits of the matrices that are not clipped", 0,
+     4294967295.0, 1, NULL, FIELD(clip_except)},
+    {PTQ_ALPHA, FLOAT, "alpha", "SmoothQuant: how much of the range moves into the weights", 0, 1,
+     1, NULL, FIELD(alpha)},
+    {PTQ_V0, FLOAT, "v0", "FPTQ: inputs up to here are static and not equalized", 0, 1e30, 1, NULL,
+     FIELD(v0)},
+    {PTQ_V1, FLOAT, "v1", "FPTQ: inputs from here on are quantized per token", 0, 1e30, 1, NULL,
+     FIELD(v1)},
 };
 enum { COUNT = sizeof parameters / sizeof *parameters };
 
@@ -77,10 +98,43 @@ static const struct ptq_config defaults = {
     .block = 128,
     .scale_dtype = PTQ_F32,
     .activations = PTQ_ACTIVATIONS_F32,
+    .alpha = 0.5,
+    .v0 = 15,
+    .v1 = 150,
 };
 
-static const struct choice methods[] = {{"rtn", PTQ_METHOD_RTN}, {"gptq", PTQ_METHOD_GPTQ},
-                                        {NULL, 0}};
+static const struct choice methods[] = {
+    {"rtn", PTQ_METHOD_RTN},   {"gptq", PTQ_METHOD_GPTQ},
+    {"awq", PTQ_METHOD_AWQ},   {"smoothquant", PTQ_METHOD_SMOOTHQUANT},
+    {"fptq", PTQ_METHOD_FPTQ}, {NULL, 0}};
+
+/* The choices of a method's original; what a preset does not name stays at its default. */
+static void apply_preset(struct ptq_config *c)
+{
+    switch (c->method) {
+    case PTQ_METHOD_GPTQ:
+        c->rounding = PTQ_ROUNDING_GPTQ;
+        break;
+    case PTQ_METHOD_AWQ: /* W4A16, zero points */
+        c->equalize = PTQ_EQUALIZE_AWQ;
+        c->clip = 1;
+        c->grid = PTQ_GRID_AWQ;
+        c->symmetric = 0;
+        break;
+    case PTQ_METHOD_SMOOTHQUANT: /* W8A8, weights per row, activations per token (O1) */
+        c->equalize = PTQ_EQUALIZE_SMOOTHQUANT;
+        c->grid = PTQ_GRID_AWQ;
+        c->bits = 8;
+        c->group = 0;
+        c->activations = PTQ_ACTIVATIONS_INT8_TOKEN;
+        break;
+    case PTQ_METHOD_FPTQ: /* W4A8 */
+        c->equalize = PTQ_EQUALIZE_FPTQ;
+        c->grid = PTQ_GRID_ABSMAX;
+        c->activations = PTQ_ACTIVATIONS_FPTQ;
+        break;
+    }
+}
 
 static const struct choice *choice_named(const struct choice *c, const char *name)
 {
@@ -147,8 +201,7 @@ ptq_status ptq_config_create(ptq_context *context, int32_t method, ptq_config **
     *c = defaults;
     c->context = context;
     c->method = method;
-    if (method == PTQ_METHOD_GPTQ)
-        c->rounding = PTQ_ROUNDING_GPTQ;
+    apply_preset(c);
     *config = c;
     return PTQ_OK;
 }
@@ -236,7 +289,8 @@ ptq_status ptq_config_parse(ptq_config *config, const char *name, const char *te
         if (!strcmp(parameters[i].name, name))
             p = &parameters[i];
     if (!p)
-        return ptqi_fail(config->context, PTQ_ERROR_UNKNOWN, "there is no parameter \"%.100s\"", name);
+        return ptqi_fail(config->context, PTQ_ERROR_UNKNOWN, "there is no parameter \"%.100s\"",
+                         name);
     const struct choice *c = choice_named(p->choices, text);
     if (c)
         return set(config, p, c->value);
@@ -298,8 +352,14 @@ const char *ptq_config_parameter_sentence(int32_t parameter)
 ptq_status ptq_config_check(const ptq_config *c)
 {
     const char *problem = NULL;
-    if (c->grid == PTQ_GRID_AWQ && c->mse)
-        problem = "mse belongs to GPTQ's grids; the awq grid has none";
+    if ((c->grid == PTQ_GRID_AWQ || c->grid == PTQ_GRID_ABSMAX) && c->mse)
+        problem = "mse belongs to GPTQ's grids; the awq and absmax grids have none";
+    else if (c->grid == PTQ_GRID_ABSMAX && !c->symmetric)
+        problem = "the absmax grid is symmetric";
+    else if (c->duo && c->equalize != PTQ_EQUALIZE_AWQ)
+        problem = "duo belongs to AWQ's equalization";
+    else if (c->v0 > c->v1)
+        problem = "v0 must not be above v1";
     else if (c->act_order && c->rounding != PTQ_ROUNDING_GPTQ)
         problem = "act-order is an order of GPTQ's rounding; rtn has none";
     else if (c->static_groups && c->rounding != PTQ_ROUNDING_GPTQ)

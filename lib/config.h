@@ -20,6 +20,11 @@ struct ptq_config {
     int64_t block;
     int32_t scale_dtype;
     int32_t activations; /* PTQ_ACTIVATIONS_... */
+    int32_t equalize;    /* PTQ_EQUALIZE_... */
+    int32_t duo;
+    int32_t clip;
+    int64_t clip_except;
+    double alpha, v0, v1;
 };
 
 /* The name of a choice ("int8-token"), NULL where parameter has no such choice. */

@@ -11,6 +11,7 @@ struct ptq_linear {
     const struct ptqi_kernels *kernels; /* packed for these, and run by these */
     int64_t n, k;
     int32_t activations;
+    float activation_scale; /* static */
     int64_t group_size, groups;
     int32_t code_bits; /* as held: 4 or 8 */
 

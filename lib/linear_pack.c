@@ -104,6 +104,8 @@ static uint64_t recipe_of(const struct ptq_linear *l)
         h = hash(h ^ 1, l->input_scale, l->k * (int64_t)sizeof *l->input_scale);
     if (l->order)
         h = hash(h ^ 2, l->order, l->k * (int64_t)sizeof *l->order);
+    if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC)
+        h = hash(h ^ 3, &l->activation_scale, (int64_t)sizeof l->activation_scale);
     return h;
 }
 
@@ -121,6 +123,9 @@ ptq_status ptqi_linear_pack(struct ptq_linear *l, const struct ptq_qtensor *q)
     l->n = q->n;
     l->k = q->k;
     l->activations = q->activations;
+    l->activation_scale = q->activation_scale;
+    if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC && !(l->activation_scale > 0))
+        return ptqi_fail(l->context, PTQ_ERROR_MISSING, "static activations need a scale");
     l->group_size = q->group_size;
     l->groups = q->groups;
     l->code_bits = q->bits == 8 ? 8 : 4;

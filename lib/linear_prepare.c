@@ -41,6 +41,7 @@ struct job {
     int64_t rows, ldx, parts;
     char *prepared;
     struct ptqi_prepared layout;
+    void (*step)(const struct job *j, int64_t row, float *x, float *ordered);
 };
 
 static int is_finite_row(const float *x, int64_t k)
@@ -63,6 +64,38 @@ static void load_row(const struct job *j, int64_t row, float *out)
         l->kernels->divide(out, l->input_scale, out, l->k);
 }
 
+/* x as it will be quantized, divided and in order, in one of the two buffers; NULL where the row is
+ * not finite. */
+static const float *ordered_row(const struct job *j, int64_t row, float *x, float *ordered)
+{
+    const struct ptq_linear *l = j->l;
+    load_row(j, row, x);
+    if (!is_finite_row(x, l->k))
+        return NULL;
+    for (int64_t i = 0; l->order && i < l->k; i++)
+        ordered[i] = x[l->order[i]];
+    return l->order ? ordered : x;
+}
+
+/* The scale of a row by itself: max |x| / 127. */
+static void measure_row(const struct job *j, int64_t row, float *x, float *ordered)
+{
+    float *scale = (float *)(j->prepared + j->layout.scales) + row;
+    const float *from = ordered_row(j, row, x, ordered);
+    *scale = from ? j->l->kernels->absmax(from, j->l->k) / 127.0f : ptqi_from_bits(0x7fc00000);
+}
+
+/* One scale for all rows that are finite. */
+static void share_scale(const struct job *j)
+{
+    float *scales = (float *)(j->prepared + j->layout.scales), most = 0;
+    for (int64_t row = 0; row < j->rows; row++)
+        most = scales[row] > most ? scales[row] : most;
+    for (int64_t row = 0; row < j->rows; row++)
+        scales[row] = scales[row] == scales[row] ? most : scales[row];
+}
+
+/* Codes and group sums of a row; per tensor the scale is there already. */
 static void quantize_row(const struct job *j, int64_t row, float *x, float *ordered)
 {
     const struct ptq_linear *l = j->l;
@@ -72,17 +105,18 @@ static void quantize_row(const struct job *j, int64_t row, float *x, float *orde
     int8_t *q = (int8_t *)(j->prepared + j->layout.x) + row * padded;
     memset(q, 0, (size_t)padded);
     memset(sums, 0, (size_t)l->groups * sizeof *sums);
-    load_row(j, row, x);
-    if (!is_finite_row(x, l->k)) {
+    const float *from = ordered_row(j, row, x, ordered);
+    if (!from) {
         *scale = ptqi_from_bits(0x7fc00000);
         return;
     }
-    for (int64_t i = 0; l->order && i < l->k; i++)
-        ordered[i] = x[l->order[i]];
-    *scale = l->kernels->absmax(x, l->k) / 127.0f;
+    if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC)
+        *scale = l->activation_scale;
+    else if (l->activations == PTQ_ACTIVATIONS_INT8_TOKEN)
+        *scale = l->kernels->absmax(from, l->k) / 127.0f;
     if (*scale == 0.0f)
         return;
-    l->kernels->quantize(l->order ? ordered : x, *scale, q, l->k);
+    l->kernels->quantize(from, *scale, q, l->k);
     for (int64_t g = 0; g < l->groups; g++) {
         int64_t first = g * l->group_size, end = first + l->group_size;
         int32_t sum = 0;
@@ -92,14 +126,15 @@ static void quantize_row(const struct job *j, int64_t row, float *x, float *orde
     }
 }
 
-static void keep_row(const struct job *j, int64_t row)
+static void keep_row(const struct job *j, int64_t row, float *unused, float *unused_too)
 {
     float *scale = (float *)(j->prepared + j->layout.scales) + row;
-    float *x = (float *)(j->prepared + j->layout.x) + row * j->l->k;
-    load_row(j, row, x);
+    float *kept = (float *)(j->prepared + j->layout.x) + row * j->l->k;
+    (void)unused, (void)unused_too;
+    load_row(j, row, kept);
     *scale = 1.0f;
-    if (!is_finite_row(x, j->l->k)) {
-        memset(x, 0, (size_t)j->l->k * sizeof *x);
+    if (!is_finite_row(kept, j->l->k)) {
+        memset(kept, 0, (size_t)j->l->k * sizeof *kept);
         *scale = ptqi_from_bits(0x7fc00000);
     }
 }
@@ -111,12 +146,8 @@ static void prepare_rows(void *argument, int64_t part)
     char *scratch = j->prepared + j->layout.scratch + part * 2 * row_bytes;
     int64_t begin, end;
     ptqi_split(j->rows, 1, part, j->parts, &begin, &end);
-    for (int64_t row = begin; row < end; row++) {
-        if (j->l->activations == PTQ_ACTIVATIONS_F32)
-            keep_row(j, row);
-        else
-            quantize_row(j, row, (float *)scratch, (float *)(scratch + row_bytes));
-    }
+    for (int64_t row = begin; row < end; row++)
+        j->step(j, row, (float *)scratch, (float *)(scratch + row_bytes));
 }
 
 ptq_status ptq_linear_prepare(const ptq_linear *l, const void *x, int32_t x_dtype, int64_t rows,
@@ -128,8 +159,13 @@ ptq_status ptq_linear_prepare(const ptq_linear *l, const void *x, int32_t x_dtyp
                          "ptq_linear_prepare: no x, rows shorter than K, or prepared not aligned");
     if (!ptqi_is_float(x_dtype))
         return ptqi_fail(l->context, PTQ_ERROR_DTYPE, "x must be f32, f16 or bf16");
-    struct job job = {.l = l, .x = x, .dtype = x_dtype, .rows = rows, .ldx = ldx,
-                      .prepared = prepared, .layout = ptqi_prepared_layout(l, rows)};
+    struct job job = {.l = l,
+                      .x = x,
+                      .dtype = x_dtype,
+                      .rows = rows,
+                      .ldx = ldx,
+                      .prepared = prepared,
+                      .layout = ptqi_prepared_layout(l, rows)};
     if (!job.layout.bytes)
         return ptqi_fail(l->context, PTQ_ERROR_SHAPE, "%lld rows are too many", (long long)rows);
     memcpy(prepared, &job.layout, sizeof job.layout);
@@ -137,7 +173,14 @@ ptq_status ptq_linear_prepare(const ptq_linear *l, const void *x, int32_t x_dtyp
     job.parts = rows < threads ? rows : threads;
     if (rows * l->k < 65536 && job.parts > 1)
         job.parts = 1; /* waking the team would cost more */
-    if (rows)
+    if (!rows)
+        return PTQ_OK;
+    if (l->activations == PTQ_ACTIVATIONS_INT8_TENSOR) {
+        job.step = measure_row;
         ptqi_parallel(l->context, job.parts, prepare_rows, &job);
+        share_scale(&job);
+    }
+    job.step = l->activations == PTQ_ACTIVATIONS_F32 ? keep_row : quantize_row;
+    ptqi_parallel(l->context, job.parts, prepare_rows, &job);
     return PTQ_OK;
 }

@@ -158,11 +158,25 @@ ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale)
 
 ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations)
 {
-    if (!ptqi_choice_name(PTQ_ACTIVATIONS, activations))
+    if (!ptqi_choice_name(PTQ_ACTIVATIONS, activations) || activations == PTQ_ACTIVATIONS_FPTQ)
         return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "there is no kind of activations %d",
                          activations);
     q->activations = activations;
     return PTQ_OK;
+}
+
+ptq_status ptq_qtensor_set_activation_scale(ptq_qtensor *q, float scale)
+{
+    if (!(scale > 0) || scale - scale != 0)
+        return ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
+                         "the scale of static activations is not positive and finite");
+    q->activation_scale = scale;
+    return PTQ_OK;
+}
+
+float ptq_qtensor_activation_scale(const ptq_qtensor *q)
+{
+    return q->activation_scale;
 }
 
 int64_t ptq_qtensor_n(const ptq_qtensor *q)

@@ -18,6 +18,7 @@ struct ptq_qtensor {
     int32_t *order;     /* [k]; NULL: 0 .. k-1 */
     float *input_scale; /* [k]; NULL: 1 */
     int32_t activations;
+    float activation_scale; /* 0: none */
     double weight_error, output_error, damping;
 };
 

@@ -107,6 +107,8 @@ static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const c
     ptqi_json_add_integer(&w, "k", q->k);
     ptqi_json_add_integer(&w, "group", q->group);
     ptqi_json_add_text(&w, "activations", ptqi_choice_name(PTQ_ACTIVATIONS, q->activations));
+    if (q->activation_scale > 0)
+        ptqi_json_add_number(&w, "activation_scale", q->activation_scale, 9);
     ptqi_json_add_number(&w, "weight_error", q->weight_error, 17);
     ptqi_json_add_number(&w, "output_error", q->output_error, 17);
     ptqi_json_add_number(&w, "damping", q->damping, 17);
@@ -167,8 +169,10 @@ static ptq_status read_settings(ptq_context *context, const char *prefix, const 
     if (!status)
         status = ptq_qtensor_create(context, n, k, (int32_t)bits, group, q);
     if (!status) {
-        double damping = number(root, "damping");
-        (*q)->activations = (int32_t)activations;
+        double damping = number(root, "damping"), scale = number(root, "activation_scale");
+        status = ptq_qtensor_set_activations(*q, (int32_t)activations);
+        if (!status && scale == scale)
+            status = ptq_qtensor_set_activation_scale(*q, (float)scale);
         (*q)->weight_error = number(root, "weight_error");
         (*q)->output_error = number(root, "output_error");
         (*q)->damping = damping == damping ? damping : 0;

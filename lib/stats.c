@@ -138,12 +138,20 @@ static ptq_status update_chunk(struct ptq_stats *s, const float *x, float *weigh
     return PTQ_OK;
 }
 
+static ptq_status fail_own_sample(const ptq_stats *s)
+{
+    return ptqi_fail(s->context, PTQ_ERROR_CONFLICT,
+                     "statistics with a sample of their own cannot be changed or saved");
+}
+
 static ptq_status check_update(struct ptq_stats *s, const void *x, int32_t dtype, int64_t rows,
                                int64_t ldx, const float *weights)
 {
     if (!s || rows < 0 || (rows > 0 && !x) || ldx < s->k)
         return ptqi_fail(s ? s->context : NULL, PTQ_ERROR_ARGUMENT,
                          "ptq_stats_update: no rows, or rows shorter than the channels");
+    if (!s->stride)
+        return fail_own_sample(s);
     if (!ptqi_is_float(dtype))
         return ptqi_fail(s->context, PTQ_ERROR_DTYPE, "ptq_stats_update: x must be f32, f16 or bf16");
     PTQI_TRY(ptqi_check_finite(s->context, "x", x, dtype, rows, s->k, ldx));
@@ -180,6 +188,8 @@ ptq_status ptq_stats_merge(ptq_stats *s, const ptq_stats *other)
     if (!s || !other || s->k != other->k || s->flags != other->flags || s == other)
         return ptqi_fail(s ? s->context : NULL, PTQ_ERROR_SHAPE,
                          "statistics of other channels or flags cannot be merged");
+    if (!s->stride || !other->stride)
+        return fail_own_sample(s);
     for (int64_t c = 0; c < s->k && other->rows; c++) {
         float low = other->minimum[c], high = other->maximum[c];
         s->minimum[c] = !s->rows || low < s->minimum[c] ? low : s->minimum[c];
@@ -280,6 +290,28 @@ ptq_status ptq_stats_sample(const ptq_stats *stats, float *out)
     return PTQ_OK;
 }
 
+ptq_status ptq_stats_set_sample(ptq_stats *s, const void *x, int32_t dtype, int64_t rows,
+                                int64_t ldx)
+{
+    int64_t size = ptq_dtype_size(dtype);
+    if (!s || !x || rows < 0 || rows > 65536 || ldx < s->k)
+        return ptqi_fail(s ? s->context : NULL, PTQ_ERROR_ARGUMENT,
+                         "ptq_stats_set_sample: no rows, too many, or shorter than the channels");
+    if (!ptqi_is_float(dtype))
+        return ptqi_fail(s->context, PTQ_ERROR_DTYPE, "a sample must be f32, f16 or bf16");
+    PTQI_TRY(ptqi_check_finite(s->context, "sample", x, dtype, rows, s->k, ldx));
+    float *sample = ptqi_alloc(s->context, rows * s->k, 4);
+    if (!sample)
+        return PTQ_ERROR_MEMORY;
+    for (int64_t r = 0; r < rows; r++)
+        ptqi_to_f32(sample + r * s->k, (const char *)x + r * ldx * size, dtype, s->k);
+    ptqi_free(s->context, s->sample);
+    s->sample = sample;
+    s->sampled = rows;
+    s->stride = 0;
+    return PTQ_OK;
+}
+
 /*
  * The file: f32 tensors minimum, maximum [k]; sum_abs [k][2] as i32 halves of doubles; hessian [k][k];
  * sample [rows][k]; and a tensor counts, i32 [10]: format, flags, then rows, the bits of total_weight,
@@ -309,6 +341,8 @@ ptq_status ptq_stats_save(const ptq_stats *s, const char *path)
     put64(counts + 4, &s->total_weight);
     put64(counts + 6, &s->stride);
     put64(counts + 8, &s->sampled);
+    if (!s->stride)
+        return fail_own_sample(s);
     PTQI_TRY(ptq_store_create(s->context, path, &store));
     int64_t k = s->k, pairs[2] = {k, 2}, square[2] = {k, k}, rows[2] = {s->sampled, k}, n = COUNTS;
     ptq_status status = ptqi_store_put(store, "counts", PTQ_I32, 1, &n, counts);

@@ -20,7 +20,7 @@ struct ptq_stats {
     /* The rows whose position is a multiple of stride, a power of two that doubles whenever there
      * would be more than PTQI_SAMPLE_ROWS of them. */
     float *sample;
-    int64_t stride, sampled;
+    int64_t stride, sampled; /* stride 0: the caller's own sample */
 };
 
 #endif

@@ -13,7 +13,7 @@ static const char usage[] =
     "usage: ptq layer IN.safetensors --weight NAME --input NAME --method METHOD -o OUT.safetensors\n"
     "\n"
     "Quantizes the matrix W [out, in] with the inputs X [tokens, in] and writes codes, scales, zeros,\n"
-    "g_idx, dequant (and input_scale, where there is one). Scales stay f32.\n";
+    "g_idx, dequant (and input_scale, act_scale where there are). Scales stay f32.\n";
 
 static const struct option table[] = {
     {"weight", "NAME", "the matrix, [out, in]"},
@@ -56,14 +56,23 @@ static ptq_status load(struct layer *l, const char *path, const struct options *
     return PTQ_OK;
 }
 
+/* The sample that AWQ's clip search looks at: as in its original, every max(T / 512, 1)-th row. */
+static ptq_status set_sample(struct layer *l, int64_t tokens, int64_t k)
+{
+    int64_t step = tokens / 512 > 1 ? tokens / 512 : 1;
+    return ptq_stats_set_sample(l->stats, ptq_tensor_data(l->input), ptq_tensor_dtype(l->input),
+                                (tokens + step - 1) / step, k * step);
+}
+
 static ptq_status quantize(struct layer *l)
 {
     int64_t k = ptq_tensor_size(l->input, 1);
     const ptq_tensor *weights[] = {l->weight};
     double start = report_clock();
-    PTQI_TRY(ptq_stats_create(l->context, k, PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE, &l->stats));
+    PTQI_TRY(ptq_stats_create(l->context, k, PTQ_STATS_HESSIAN, &l->stats));
     PTQI_TRY(ptq_stats_update(l->stats, ptq_tensor_data(l->input), ptq_tensor_dtype(l->input),
                               ptq_tensor_size(l->input, 0), k, NULL));
+    PTQI_TRY(set_sample(l, ptq_tensor_size(l->input, 0), k));
     PTQI_TRY(ptq_quantize(l->config, weights, 1, l->stats, NULL, &l->q));
     l->seconds = report_clock() - start;
     return PTQ_OK;
@@ -104,7 +113,7 @@ static ptq_status add_part(struct layer *l, const char *name, int32_t dtype, int
                            int64_t columns, void **data)
 {
     int64_t shape[2] = {rows, columns};
-    int32_t rank = columns ? 2 : 1;
+    int32_t rank = columns ? 2 : rows ? 1 : 0; /* a scalar has none */
     ptq_tensor **t = &l->parts[l->part_count];
     PTQI_TRY(ptq_tensor_create(l->context, dtype, rank, shape, t));
     l->part_count++;
@@ -126,6 +135,10 @@ static ptq_status write_output(struct layer *l, const char *path, int64_t rows)
     if (ptq_qtensor_has_input_scale(l->q)) {
         PTQI_TRY(add_part(l, "input_scale", PTQ_F32, k, 0, &data));
         PTQI_TRY(ptq_qtensor_input_scale(l->q, data));
+    }
+    if (ptq_qtensor_activation_scale(l->q) > 0) {
+        PTQI_TRY(add_part(l, "act_scale", PTQ_F32, 0, 0, &data));
+        *(float *)data = ptq_qtensor_activation_scale(l->q);
     }
     if (rows) {
         PTQI_TRY(add_part(l, "output", PTQ_F32, rows, n, &data));

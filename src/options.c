@@ -154,9 +154,11 @@ static const struct {
     {"mse", "mse", "on"},
     {"act-order", "act-order", "on"},
     {"static-groups", "static-groups", "on"},
+    {"duo", "duo", "on"},
 };
-static const char *const valued[] = {"bits", "group", "grid", "round", "damp", "block", "scale-dtype",
-                                     "activations"};
+static const char *const valued[] = {"bits",  "group",       "grid",       "round", "damp",
+                                     "block", "scale-dtype", "equalize",   "clip",  "alpha",
+                                     "v0",    "v1",          "activations"};
 
 static ptq_status apply_settings(const struct options *o, ptq_config *config)
 {
@@ -176,9 +178,10 @@ int options_config(const struct options *o, ptq_context *context, ptq_config **c
     int32_t method = ptq_method_from_name(name);
     char message[512];
     if (!name)
-        return usage_error(o, "--method is missing: rtn or gptq");
+        return usage_error(o, "--method is missing: rtn, gptq, awq, smoothquant or fptq");
     if (!method)
-        return usage_error(o, "there is no method \"%s\": rtn or gptq", name);
+        return usage_error(o, "there is no method \"%s\": rtn, gptq, awq, smoothquant or fptq",
+                           name);
     if (option_given(o, "sym") && option_given(o, "asym"))
         return usage_error(o, "--sym and --asym contradict each other");
     ptq_status status = ptq_config_create(context, method, config);

@@ -32,11 +32,11 @@ struct options {
         {"json", NULL, "print one JSON object for machines"},                                      \
         {"help", NULL, "print this text"}, {NULL, NULL, NULL}
 #define SETTINGS_OPTIONS                                                                           \
-    {"method", "NAME", "rtn or gptq"}, {"bits", "N", "2, 3, 4 or 8; default 4"},                   \
+    {"method", "NAME", "rtn, gptq, awq, smoothquant or fptq"}, {"bits", "N", "2, 3, 4 or 8; default 4"},                   \
         {"group", "N", "columns that share a scale, a multiple of 32; 0: a row; default 128"},     \
         {"sym", NULL, "zero in the middle of the codes (default)"},                                \
         {"asym", NULL, "a zero point for each group"},                                             \
-        {"grid", "NAME", "default, gptq or awq: how scales follow from weights"},                  \
+        {"grid", "NAME", "default, gptq, awq or absmax: how scales follow from weights"},                  \
         {"mse", NULL, "search how far to shrink each group's range"},                              \
         {"round", "NAME", "rtn or gptq: how codes are chosen, whatever the method"},               \
         {"act-order", NULL, "GPTQ: columns with large inputs first"},                              \
@@ -44,7 +44,13 @@ struct options {
         {"damp", "F", "GPTQ: part of the mean of diag(H) added to it; default 0.01"},              \
         {"block", "N", "GPTQ: columns between updates; default 128"},                              \
         {"scale-dtype", "NAME", "f32, f16 or bf16: what scales are rounded to; default f32"},                              \
-        {"activations", "NAME", "f32 or int8-token: what the result runs with"}
+        {"equalize", "NAME", "none, awq, smoothquant, lae or fptq, whatever the method"},          \
+        {"clip", "on|off", "AWQ's search for the range of each group"},                            \
+        {"duo", NULL, "AWQ: candidates of AutoAWQ's duo scaling"},                                 \
+        {"alpha", "F", "SmoothQuant: how much of the range moves into W; default 0.5"},            \
+        {"v0", "F", "FPTQ: inputs up to here are static; default 15"},                             \
+        {"v1", "F", "FPTQ: inputs from here on are quantized per token; default 150"},             \
+        {"activations", "NAME", "f32, int8-token, int8-tensor, int8-static or fptq"}
 
 /* Returns 0, or the exit status with which to leave: EXIT_USAGE after a message, and -1 after --help,
  * which prints usage, the lines before the list of options. */

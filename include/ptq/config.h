@@ -18,8 +18,11 @@ typedef struct ptq_config ptq_config;
 
 /* A method is a preset of the parameters below. */
 enum {
-    PTQ_METHOD_RTN = 1, /* each group on its grid, no data */
-    PTQ_METHOD_GPTQ = 2 /* Frantar et al. 2022, arXiv 2210.17323 */
+    PTQ_METHOD_RTN = 1,         /* each group on its grid, no data */
+    PTQ_METHOD_GPTQ = 2,        /* Frantar et al. 2022, arXiv 2210.17323 */
+    PTQ_METHOD_AWQ = 3,         /* Lin et al. 2023, arXiv 2306.00978 */
+    PTQ_METHOD_SMOOTHQUANT = 4, /* Xiao et al. 2022, arXiv 2211.10438 */
+    PTQ_METHOD_FPTQ = 5         /* Li et al. 2023, arXiv 2308.15987 */
 };
 
 /* Parameters. Integers unless said otherwise; choices are integers with named values. */
@@ -35,18 +38,36 @@ enum {
     PTQ_DAMPING = 9,       /* GPTQ, float: added to diag(H), as a fraction of its mean */
     PTQ_BLOCK = 10,        /* GPTQ: columns between two updates of all later ones */
     PTQ_SCALE_DTYPE = 11,  /* PTQ_F32, PTQ_F16 or PTQ_BF16: scales are rounded to it before codes */
-    PTQ_ACTIVATIONS = 12   /* PTQ_ACTIVATIONS_...: how ptq_linear treats the input */
+    PTQ_ACTIVATIONS = 12,  /* PTQ_ACTIVATIONS_...: how ptq_linear treats the input */
+    PTQ_EQUALIZE = 13,     /* PTQ_EQUALIZE_...: what W is multiplied by and the input divided by */
+    PTQ_DUO = 14,          /* AWQ: 1: candidates of AutoAWQ's duo scaling instead of llm-awq's */
+    PTQ_CLIP = 15,         /* 1: AWQ's search for the range of each group that loses least */
+    PTQ_CLIP_EXCEPT = 16,  /* bit i set: matrix i of those that share an input is not clipped */
+    PTQ_ALPHA = 17,        /* SmoothQuant, float: how much of the range moves into the weights */
+    PTQ_V0 = 18,           /* FPTQ, float: inputs up to here are static and not equalized */
+    PTQ_V1 = 19            /* FPTQ, float: inputs from here on are quantized per token */
 };
 
 enum {
     PTQ_GRID_DEFAULT = 0, /* GPTQ's, with a symmetric range always (-max |w|, max |w|) */
     PTQ_GRID_GPTQ = 1,    /* of IST-DASLab/gptq quant.py, to the letter */
-    PTQ_GRID_AWQ = 2      /* of mit-han-lab/llm-awq quantizer.py */
+    PTQ_GRID_AWQ = 2,     /* of mit-han-lab/llm-awq quantizer.py */
+    PTQ_GRID_ABSMAX = 3   /* symmetric, scale = max |w| / (2^(bits-1) - 1): FPTQ's */
 };
 enum { PTQ_ROUNDING_RTN = 1, PTQ_ROUNDING_GPTQ = 2 };
 enum {
-    PTQ_ACTIVATIONS_F32 = 0,       /* weight-only */
-    PTQ_ACTIVATIONS_INT8_TOKEN = 1 /* int8, symmetric, a scale of its own for each row */
+    PTQ_ACTIVATIONS_F32 = 0,         /* weight-only */
+    PTQ_ACTIVATIONS_INT8_TOKEN = 1,  /* int8, symmetric, a scale of its own for each row */
+    PTQ_ACTIVATIONS_INT8_TENSOR = 2, /* int8, one scale for all rows of a call, from their maximum */
+    PTQ_ACTIVATIONS_INT8_STATIC = 3, /* int8, one scale for good, from calibration */
+    PTQ_ACTIVATIONS_FPTQ = 4         /* in a config only: INT8_STATIC below v1, else INT8_TOKEN */
+};
+enum {
+    PTQ_EQUALIZE_NONE = 0,
+    PTQ_EQUALIZE_AWQ = 1,         /* scale search over 20 powers of mean |x| */
+    PTQ_EQUALIZE_SMOOTHQUANT = 2, /* max |x|^alpha / max |w|^(1 - alpha) */
+    PTQ_EQUALIZE_LAE = 3,         /* max |x| / log2(2 + max |x|) */
+    PTQ_EQUALIZE_FPTQ = 4         /* LAE where v0 < max |x| < v1, else none */
 };
 
 /* Creates a config with the preset of a method. */

@@ -18,6 +18,7 @@
 #include "config.h"
 #include "store.h"
 #include "qtensor.h"
+#include "equalize.h"
 #include "linear.h"
 
 #endif

@@ -52,8 +52,10 @@ PTQ_API ptq_status ptq_qtensor_set_order(ptq_qtensor *q, const int32_t *order);
 PTQ_API ptq_status ptq_qtensor_set_group_index(ptq_qtensor *q, const int32_t *group_index);
 /* input_scale [K], finite and > 0: the codes are those of W * s, the input is divided by s. */
 PTQ_API ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale);
-/* One of PTQ_ACTIVATIONS_.... */
+/* One of PTQ_ACTIVATIONS_..., but FPTQ, which is a rule and not a scheme. */
 PTQ_API ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations);
+/* The scale of PTQ_ACTIVATIONS_INT8_STATIC: x' = x / input_scale is rounded to multiples of it. */
+PTQ_API ptq_status ptq_qtensor_set_activation_scale(ptq_qtensor *q, float scale);
 
 PTQ_API int64_t ptq_qtensor_n(const ptq_qtensor *q);
 PTQ_API int64_t ptq_qtensor_k(const ptq_qtensor *q);
@@ -63,6 +65,8 @@ PTQ_API int64_t ptq_qtensor_group(const ptq_qtensor *q);
 PTQ_API int64_t ptq_qtensor_groups(const ptq_qtensor *q);
 PTQ_API int32_t ptq_qtensor_symmetric(const ptq_qtensor *q);
 PTQ_API int32_t ptq_qtensor_activations(const ptq_qtensor *q);
+/* 0 where there is none. */
+PTQ_API float ptq_qtensor_activation_scale(const ptq_qtensor *q);
 /* The parts, copied out in the shapes of the setters. The order is 0 .. K-1 where there is none, the
  * input scale all 1. _has_ functions tell whether there is one. */
 PTQ_API ptq_status ptq_qtensor_codes(const ptq_qtensor *q, uint8_t *out);

@@ -58,6 +58,10 @@ PTQ_API ptq_status ptq_stats_hessian(const ptq_stats *stats, float *out);
 /* Number of rows kept, and the rows, copied into out[sample_rows * K]. */
 PTQ_API int64_t ptq_stats_sample_rows(const ptq_stats *stats);
 PTQ_API ptq_status ptq_stats_sample(const ptq_stats *stats, float *out);
+/* Replaces the sample by these rows, at most 65536, for a caller who chooses them otherwise. Statistics
+ * with a sample of their own cannot be updated, merged or saved any more. */
+PTQ_API ptq_status ptq_stats_set_sample(ptq_stats *stats, const void *x, int32_t dtype,
+                                        int64_t rows, int64_t ldx);
 
 /* Writes statistics to a safetensors file, whole or not at all; reads them back bit for bit. */
 PTQ_API ptq_status ptq_stats_save(const ptq_stats *stats, const char *path);

@@ -1,17 +1,18 @@
 /*
  * GPTQ: Frantar, Ashkboos, Hoefler, Alistarh, "GPTQ: Accurate Post-Training Quantization for
- * Generative Pre-trained Transformers", arXiv 2210.17323; the reference code is IST-DASLab/gptq gptq.py.
+ * Generative Pre-trained Transformers", arXiv 2210.17323; the reference code is IST-DASLab/gptq
+ * gptq.py.
  *
- * The columns of W are rounded one after the other, and after each one the columns still to come take
- * up its error so that the output X W^T changes least. With H = X^T X (damped) and H^-1 = U^T U, U
- * upper triangular, for column i:
+ * The columns of W are rounded one after the other, and after each one the columns still to come
+ * take up its error so that the output X W^T changes least. With H = X^T X (damped) and H^-1 = U^T
+ * U, U upper triangular, for column i:
  *
  *     q_i = round(w_i) on the grid of its group,   e = (w_i - q_i) / U_ii,
  *     w_j -= e U_ij   for all j > i.
  *
- * Columns go in blocks: within a block at once, for all later columns when the block is done, as one
- * matrix product. The grid of a group is taken, when its first column comes, from W as it stands since
- * the last block border, as the reference does. Rows do not depend on each other.
+ * Columns go in blocks: within a block at once, for all later columns when the block is done, as
+ * one matrix product. The grid of a group is taken, when its first column comes, from W as it
+ * stands since the last block border, as the reference does. Rows do not depend on each other.
  *
  * Dead columns (H_jj = 0, never any input in calibration) do not widen their group's grid and are
  * rounded to nearest on it; the reference stores them as zero.
@@ -43,9 +44,9 @@ struct job {
 /* Rows of one thread. All but codes in quantization order. */
 struct rows {
     int64_t first, count;
-    float *w;      /* [count][k], what is left to round, dead columns 0 */
-    float *errors; /* [count][block], e of the current block */
-    float *copy;   /* [block], a row of the current block with its errors compensated */
+    float *w;       /* [count][k], what is left to round, dead columns 0 */
+    float *errors;  /* [count][block], e of the current block */
+    float *copy;    /* [block], a row of the current block with its errors compensated */
     float *weights; /* [k], scratch for one group's weights */
 };
 
@@ -72,7 +73,8 @@ static int64_t group_length(const struct ptq_qtensor *q, int64_t g)
     return first + q->group_size > q->k ? q->k - first : q->group_size;
 }
 
-/* Static groups: grids of the untouched weights on the original groups, before anything is rounded. */
+/* Static groups: grids of the untouched weights on the original groups, before anything is rounded.
+ */
 static void take_static_grids(const struct job *j, const struct rows *r)
 {
     struct ptq_qtensor *q = j->q;
@@ -169,8 +171,13 @@ ptq_status ptqi_round_gptq(const struct ptq_config *config, const float *w,
                            const struct ptqi_curvature *curvature, const int32_t *order,
                            struct ptq_qtensor *q)
 {
-    struct job j = {.config = config, .kernels = config->context->kernels, .w = w,
-                    .u = curvature->factor, .dead = curvature->dead, .order = order, .q = q,
+    struct job j = {.config = config,
+                    .kernels = config->context->kernels,
+                    .w = w,
+                    .u = curvature->factor,
+                    .dead = curvature->dead,
+                    .order = order,
+                    .q = q,
                     .parts = ptqi_threads(config->context)};
     j.block = config->block < q->k ? config->block : q->k;
     j.parts = j.parts < q->n ? j.parts : q->n;
@@ -197,9 +204,9 @@ ptq_status ptqi_gptq_order(ptq_context *context, const struct ptqi_curvature *cu
             int64_t middle = begin + width < k ? begin + width : k;
             int64_t end = begin + 2 * width < k ? begin + 2 * width : k, a = begin, b = middle;
             for (int64_t i = begin; i < end; i++) {
-                int left = a < middle &&
-                           (b == end || curvature->hessian[from[a] * k + from[a]] >=
-                                            curvature->hessian[from[b] * k + from[b]]);
+                int left =
+                    a < middle && (b == end || curvature->hessian[from[a] * k + from[a]] >=
+                                                   curvature->hessian[from[b] * k + from[b]]);
                 to[i] = left ? from[a++] : from[b++];
             }
         }
@@ -244,6 +251,7 @@ ptq_status ptqi_gptq_factor(const struct ptq_config *config, struct ptqi_curvatu
             return ptqi_fail(context, PTQ_ERROR_NUMERIC,
                              "the Hessian is not positive definite, even with damping %g", damping);
         damping = damping < 0.005 ? damping + 0.005 : damping * 2.0;
-        ptqi_log_line(context, "the Hessian is not positive definite; damping raised to %g", damping);
+        ptqi_log_line(context, "the Hessian is not positive definite; damping raised to %g",
+                      damping);
     }
 }

@@ -2,12 +2,16 @@
  * Scale and zero point from a group's weights.
  *
  * GPTQ's grid (Frantar et al., IST-DASLab/gptq quant.py): lo = min(min w, 0), hi = max(max w, 0);
- * symmetric: hi = max(|lo|, hi) and lo = -hi; scale = (hi - lo) / (2^b - 1), zero = round(-lo / scale),
- * or 2^(b-1) where symmetric. A quirk of the original, kept for PTQ_GRID_GPTQ only: a symmetric group
- * without negative weights keeps lo = 0, so that its scale is half of what its zero point needs.
+ * symmetric: hi = max(|lo|, hi) and lo = -hi; scale = (hi - lo) / (2^b - 1), zero = round(-lo /
+ * scale), or 2^(b-1) where symmetric. A quirk of the original, kept for PTQ_GRID_GPTQ only: a
+ * symmetric group without negative weights keeps lo = 0, so that its scale is half of what its zero
+ * point needs.
  *
  * AWQ's grid (Lin et al., mit-han-lab/llm-awq quantizer.py): the range need not contain 0; scale =
- * max(max - min, 1e-5) / (2^b - 1), zero = clamp(-round(min / scale)); symmetric: max |w| / (2^(b-1) - 1).
+ * max(max - min, 1e-5) / (2^b - 1), zero = clamp(-round(min / scale)); symmetric: max |w| /
+ * (2^(b-1) - 1).
+ *
+ * The absmax grid (FPTQ's): symmetric as AWQ's, without a smallest range.
  *
  * mse: the best of 80 ranges, each shrunk by another percent, by sum |w' - w|^2.4 (quant.py).
  */
@@ -27,9 +31,10 @@ struct range {
 /* A scale as it will be stored: never zero and never infinite. */
 static float storable(float scale, int32_t dtype)
 {
-    static const float smallest[] = {[PTQ_F32] = FLT_MIN, [PTQ_F16] = 0x1p-24f, [PTQ_BF16] = FLT_MIN};
-    static const float largest[] = {[PTQ_F32] = FLT_MAX, [PTQ_F16] = 65504.0f,
-                                    [PTQ_BF16] = 0x1.fep127f};
+    static const float smallest[] = {
+        [PTQ_F32] = FLT_MIN, [PTQ_F16] = 0x1p-24f, [PTQ_BF16] = FLT_MIN};
+    static const float largest[] = {
+        [PTQ_F32] = FLT_MAX, [PTQ_F16] = 65504.0f, [PTQ_BF16] = 0x1.fep127f};
     float rounded = ptqi_round_to(scale, dtype);
     rounded = rounded < smallest[dtype] ? smallest[dtype] : rounded;
     return rounded > largest[dtype] ? largest[dtype] : rounded;
@@ -45,17 +50,23 @@ static struct range range_of(const float *w, int64_t count)
     return r;
 }
 
+static float magnitude(struct range r)
+{
+    return fabsf(r.low) > fabsf(r.high) ? fabsf(r.low) : fabsf(r.high);
+}
+
+static struct ptqi_grid absmax_grid(const struct ptq_config *c, float most)
+{
+    const float middle = (float)(1 << (c->bits - 1));
+    return (struct ptqi_grid){storable(most / (middle - 1.0f), c->scale_dtype), middle};
+}
+
 static struct ptqi_grid awq_grid(const struct ptq_config *c, struct range r)
 {
     struct ptqi_grid grid;
-    const float top = (float)((1 << c->bits) - 1), middle = (float)(1 << (c->bits - 1));
-    if (c->symmetric) {
-        float most = fabsf(r.low) > fabsf(r.high) ? fabsf(r.low) : fabsf(r.high);
-        most = most < 1e-5f ? 1e-5f : most;
-        grid.scale = storable(most / (middle - 1.0f), c->scale_dtype);
-        grid.zero = middle;
-        return grid;
-    }
+    const float top = (float)((1 << c->bits) - 1);
+    if (c->symmetric)
+        return absmax_grid(c, magnitude(r) < 1e-5f ? 1e-5f : magnitude(r));
     float width = r.high - r.low;
     width = width < 1e-5f ? 1e-5f : width;
     grid.scale = storable(width / top, c->scale_dtype);
@@ -114,6 +125,8 @@ struct ptqi_grid ptqi_find_grid(const struct ptq_config *config, const float *w,
     struct range r = range_of(w, count);
     if (config->grid == PTQ_GRID_AWQ)
         return awq_grid(config, r);
+    if (config->grid == PTQ_GRID_ABSMAX)
+        return absmax_grid(config, magnitude(r));
     r = gptq_range(config, r);
     return config->mse ? search(config, r, w, count) : gptq_grid(config, r, 1.0f);
 }

@@ -6,6 +6,7 @@
 #define PTQI_METHOD_H
 
 #include "config.h"
+#include "ptq/equalize.h"
 #include "qtensor.h"
 
 /*
@@ -19,6 +20,53 @@ struct ptqi_curvature {
     uint8_t *dead;  /* [k]: H_jj = 0; original order */
     double damping; /* that it took to make H positive definite */
 };
+
+/* An equalization, from inside. */
+struct ptq_equalization {
+    ptq_context *context;
+    int64_t k;
+    float *scale;            /* [k], or NULL: 1 */
+    int32_t activations;     /* PTQ_ACTIVATIONS_..., not FPTQ */
+    float activation_scale;  /* static; 0: none */
+    int32_t candidate;       /* AWQ's, or -1 */
+    double loss;
+};
+
+/* Matrices that share an input, as f32 [n][k] each. */
+struct ptqi_matrices {
+    int64_t count, k;
+    int64_t *n;
+    float **w;
+};
+
+/*
+ * Equalizations: each fills scale [k], finite and positive, from the statistics of the input and the
+ * matrices that take it.
+ */
+ptq_status ptqi_equalize_awq(const struct ptq_config *config, const struct ptqi_matrices *matrices,
+                             const struct ptq_stats *stats, struct ptq_equalization *e);
+ptq_status ptqi_equalize_smoothquant(const struct ptq_config *config,
+                                     const struct ptqi_matrices *matrices,
+                                     const struct ptq_stats *stats, float *scale);
+void ptqi_equalize_lae(const float *absmax, int64_t k, float *scale);
+/* fptq.c: the scale of static activations after LAE, and FPTQ's choice of activations by max |x|. */
+float ptqi_lae_activation_scale(const float *absmax, int64_t k);
+int32_t ptqi_fptq_activations(const struct ptq_config *config, float most);
+
+/* awq.c: clips every group of w [n][k], equalized by scale (NULL: 1), to the range that loses least. */
+ptq_status ptqi_clip_awq(const struct ptq_config *config, const struct ptq_stats *stats,
+                         const float *scale, int64_t n, int64_t k, float *w);
+
+/* quantize.c: the config does not contradict itself, the weights are finite matrices of one width. */
+ptq_status ptqi_check_weights(const struct ptq_config *config, const ptq_tensor *const *weights,
+                              int64_t count);
+
+/* rtn.c: out [n][k] = w rounded to nearest and dequantized, group by group. */
+void ptqi_rtn_dequantize(const struct ptq_config *config, const float *w, int64_t n, int64_t k,
+                         int64_t group, float *out);
+/* quantize.c: sum over rows of d H d^T, d [n][k], H = hessian [k][k] whole; product [n][k] is scratch. */
+ptq_status ptqi_energy(ptq_context *context, const float *hessian, int64_t k, int64_t n,
+                       const float *d, float *product, double *sum);
 
 /* The order in which columns are quantized: order[i] is the original column at position i; NULL for
  * 0 .. k-1. w [n][k], in original order, is what to round: the equalized weights. Each fills in codes,

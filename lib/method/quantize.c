@@ -1,6 +1,7 @@
 /*
- * ptq_quantize: from weights and statistics to quantized matrices. Checks everything first, prepares
- * what the matrices share, then equalizes and rounds each, and measures what was lost.
+ * ptq_quantize: from weights and statistics to quantized matrices. Checks everything first,
+ * equalizes, prepares what the matrices share, then clips and rounds each, and measures what was
+ * lost.
  */
 #include <math.h>
 #include <string.h>
@@ -32,29 +33,48 @@ static ptq_status check_stats(ptq_context *context, const ptq_stats *stats, int6
     return PTQ_OK;
 }
 
-/* Shapes, dtypes, numbers. act-order needs the shared statistics even where each matrix has its own:
- * matrices that share an input share their order. */
-static ptq_status check_arguments(const ptq_config *config, const ptq_tensor *const *weights,
-                                  int64_t count, const ptq_stats *stats,
-                                  const ptq_stats *const *own_stats)
+ptq_status ptqi_check_weights(const struct ptq_config *config, const ptq_tensor *const *weights,
+                              int64_t count)
 {
     ptq_context *context = config->context;
-    int need_hessian = config->rounding == PTQ_ROUNDING_GPTQ;
     PTQI_TRY(ptq_config_check(config));
     for (int64_t i = 0; i < count; i++) {
         const ptq_tensor *t = weights[i];
-        if (!t || t->rank != 2 || !t->shape[0] || !t->shape[1] || t->shape[1] != weights[0]->shape[1])
-            return ptqi_fail(context, PTQ_ERROR_SHAPE,
-                             "%s: not a matrix, empty, or not as wide as those it shares its input with",
-                             t ? label(t) : "weight");
+        if (!t || t->rank != 2 || !t->shape[0] || !t->shape[1] ||
+            t->shape[1] != weights[0]->shape[1])
+            return ptqi_fail(
+                context, PTQ_ERROR_SHAPE,
+                "%s: not a matrix, empty, or not as wide as those it shares its input with",
+                t ? label(t) : "weight");
         if (!ptqi_is_float(t->dtype))
-            return ptqi_fail(context, PTQ_ERROR_DTYPE, "%s: weights must be f32, f16 or bf16", label(t));
+            return ptqi_fail(context, PTQ_ERROR_DTYPE, "%s: weights must be f32, f16 or bf16",
+                             label(t));
         PTQI_TRY(ptqi_check_finite(context, label(t), t->data, t->dtype, t->shape[0], t->shape[1],
                                    t->shape[1]));
-        const ptq_stats *own = own_stats ? own_stats[i] : NULL;
-        PTQI_TRY(check_stats(context, own ? own : stats, t->shape[1], need_hessian));
     }
-    return check_stats(context, stats, weights[0]->shape[1], config->act_order);
+    return PTQ_OK;
+}
+
+/* act-order needs the shared statistics even where each matrix has its own: matrices that share an
+ * input share their order. */
+static ptq_status check_arguments(const ptq_config *config, const ptq_equalization *e,
+                                  const ptq_tensor *const *weights, int64_t count,
+                                  const ptq_stats *stats, const ptq_stats *const *own_stats)
+{
+    const int64_t k = weights[0]->shape[1];
+    int need_hessian = config->rounding == PTQ_ROUNDING_GPTQ;
+    for (int64_t i = 0; i < count; i++) {
+        const ptq_stats *own = own_stats ? own_stats[i] : NULL;
+        PTQI_TRY(check_stats(config->context, own ? own : stats, k, need_hessian));
+    }
+    if (e->k != k)
+        return ptqi_fail(config->context, PTQ_ERROR_SHAPE,
+                         "an equalization of %lld channels does not fit a matrix of %lld columns",
+                         (long long)e->k, (long long)k);
+    if (config->clip && (!stats || !stats->rows || (!stats->hessian && !stats->sampled)))
+        return ptqi_fail(config->context, PTQ_ERROR_MISSING,
+                         "clipping needs statistics with a sample or a Hessian");
+    return check_stats(config->context, stats, k, config->act_order);
 }
 
 static void free_curvature(ptq_context *context, struct ptqi_curvature *c)
@@ -65,8 +85,8 @@ static void free_curvature(ptq_context *context, struct ptqi_curvature *c)
     memset(c, 0, sizeof *c);
 }
 
-/* The whole Hessian of statistics, and its dead columns. */
-static ptq_status load_curvature(ptq_context *context, const ptq_stats *stats,
+/* The whole Hessian of the equalized input, D^-1 H D^-1 with D = diag s, and its dead columns. */
+static ptq_status load_curvature(ptq_context *context, const ptq_stats *stats, const float *scale,
                                  struct ptqi_curvature *c)
 {
     const int64_t k = stats->k;
@@ -77,6 +97,13 @@ static ptq_status load_curvature(ptq_context *context, const ptq_stats *stats,
     if (!c->hessian || !c->dead)
         return PTQ_ERROR_MEMORY;
     PTQI_TRY(ptq_stats_hessian(stats, c->hessian));
+    for (int64_t i = 0; scale && i < k * k; i++) {
+        int64_t row = i / k,
+                column = i % k; /* in one order for both halves: symmetric to the bit */
+        float first = scale[row < column ? row : column],
+              second = scale[row < column ? column : row];
+        c->hessian[i] = c->hessian[i] / first / second;
+    }
     PTQI_TRY(ptqi_check_finite(context, "Hessian", c->hessian, PTQ_F32, k, k, k));
     for (int64_t i = 0; i < k; i++)
         c->dead[i] = c->hessian[i * k + i] == 0.0f;
@@ -85,52 +112,58 @@ static ptq_status load_curvature(ptq_context *context, const ptq_stats *stats,
 
 /* The curvature that a matrix is rounded with, its factor included where GPTQ needs it. */
 static ptq_status prepare_curvature(const ptq_config *config, const ptq_stats *stats,
-                                    const int32_t *order, struct ptqi_curvature *c)
+                                    const float *scale, const int32_t *order,
+                                    struct ptqi_curvature *c)
 {
     ptq_context *context = config->context;
-    PTQI_TRY(load_curvature(context, stats, c));
+    PTQI_TRY(load_curvature(context, stats, scale, c));
     if (config->rounding != PTQ_ROUNDING_GPTQ)
         return PTQ_OK;
     c->factor = ptqi_alloc(context, c->k * c->k, (int64_t)sizeof *c->factor);
     return c->factor ? ptqi_gptq_factor(config, c, order) : PTQ_ERROR_MEMORY;
 }
 
-/* sum over rows of d H d^T for d [n][k]. */
-static ptq_status energy(ptq_context *context, const struct ptqi_curvature *c, int64_t n,
-                         const float *d, float *product, double *sum)
+ptq_status ptqi_energy(ptq_context *context, const float *hessian, int64_t k, int64_t n,
+                       const float *d, float *product, double *sum)
 {
-    struct ptqi_matrix a = {d, c->k, 1}, h = {c->hessian, c->k, 1};
-    PTQI_TRY(ptqi_matmul(context, n, c->k, c->k, a, h, product, c->k, 0));
+    struct ptqi_matrix a = {d, k, 1}, h = {hessian, k, 1};
+    PTQI_TRY(ptqi_matmul(context, n, k, k, a, h, product, k, 0));
     *sum = 0;
-    for (int64_t i = 0; i < n * c->k; i++)
+    for (int64_t i = 0; i < n * k; i++)
         *sum += (double)d[i] * (double)product[i];
     return PTQ_OK;
 }
 
-/* weight_error and, with a Hessian, output_error of q against w. */
-static ptq_status measure(const ptq_config *config, const float *w, const struct ptqi_curvature *c,
-                          struct ptq_qtensor *q)
+/* weight_error, in the original basis, and, with a Hessian, output_error of q; w is W * s, with c
+ * the curvature of the equalized input: there D' H' D'^T = D H D^T. */
+static ptq_status measure(const ptq_config *config, const float *w, const float *scale,
+                          const struct ptqi_curvature *c, struct ptq_qtensor *q)
 {
     ptq_context *context = config->context;
     int64_t count = q->n * q->k;
+    int32_t *group_of = ptqi_alloc(context, q->k, (int64_t)sizeof *group_of);
     float *difference = ptqi_alloc(context, count, (int64_t)sizeof *difference);
     float *product = ptqi_alloc(context, c->hessian ? count : 0, (int64_t)sizeof *product);
     double lost = 0, whole = 0;
-    ptq_status status = difference && product ? ptq_qtensor_dequantize(q, difference)
-                                              : PTQ_ERROR_MEMORY;
+    ptq_status status =
+        group_of && difference && product ? ptq_qtensor_group_index(q, group_of) : PTQ_ERROR_MEMORY;
+    if (!status)
+        ptqi_qtensor_dequantize_rows(q, group_of, 0, q->n, difference);
     for (int64_t i = 0; i < count && !status; i++) {
+        double s = scale ? (double)scale[i % q->k] : 1.0;
         difference[i] = w[i] - difference[i];
-        lost += (double)difference[i] * difference[i];
-        whole += (double)w[i] * w[i];
+        lost += difference[i] / s * (difference[i] / s);
+        whole += w[i] / s * (w[i] / s);
     }
     q->weight_error = whole > 0 ? lost / whole : 0;
     if (!status && c->hessian) {
-        status = energy(context, c, q->n, difference, product, &lost);
+        status = ptqi_energy(context, c->hessian, q->k, q->n, difference, product, &lost);
         if (!status)
-            status = energy(context, c, q->n, w, product, &whole);
+            status = ptqi_energy(context, c->hessian, q->k, q->n, w, product, &whole);
         lost = lost > 0 ? lost : 0; /* rounding can leave a tiny negative sum */
         q->output_error = whole > 0 ? lost / whole : 0;
     }
+    ptqi_free(context, group_of);
     ptqi_free(context, difference);
     ptqi_free(context, product);
     return status;
@@ -146,7 +179,6 @@ static ptq_status new_qtensor(const ptq_config *config, int64_t n, int64_t k, co
     q->scales = ptqi_alloc(config->context, n * q->groups, (int64_t)sizeof *q->scales);
     if (!config->symmetric)
         q->zeros = ptqi_alloc(config->context, n * q->groups, 1);
-    q->activations = config->activations;
     if (!q->codes || !q->scales || (!config->symmetric && !q->zeros))
         return PTQ_ERROR_MEMORY;
     /* The order matters only where it decides which columns make a group. */
@@ -155,75 +187,141 @@ static ptq_status new_qtensor(const ptq_config *config, int64_t n, int64_t k, co
     return PTQ_OK;
 }
 
-static ptq_status quantize_one(const ptq_config *config, const ptq_tensor *weight,
-                               const struct ptqi_curvature *shared, const ptq_stats *own_stats,
-                               const int32_t *order, ptq_qtensor **q)
+/* What the matrices of one call share. */
+struct shared {
+    const ptq_config *config;
+    const ptq_equalization *e;
+    const ptq_stats *stats;
+    struct ptqi_curvature curvature;
+    int32_t *order;
+};
+
+/* Rounds w, W * s of matrix number index: a copy of it, clipped where that is asked for. */
+static ptq_status round_matrix(const struct shared *s, int64_t index, const float *w,
+                               const struct ptqi_curvature *c, ptq_qtensor *q)
 {
-    ptq_context *context = config->context;
+    const ptq_config *config = s->config;
+    int clip = config->clip && !(index < 32 && config->clip_except >> index & 1);
+    float *clipped = NULL;
+    ptq_status status = PTQ_OK;
+    if (clip) {
+        if (!(clipped = ptqi_alloc(config->context, q->n * q->k, (int64_t)sizeof *clipped)))
+            return PTQ_ERROR_MEMORY;
+        memcpy(clipped, w, (size_t)(q->n * q->k) * sizeof *clipped);
+        status = ptqi_clip_awq(config, s->stats, s->e->scale, q->n, q->k, clipped);
+        w = clipped;
+    }
+    if (!status)
+        status = config->rounding == PTQ_ROUNDING_GPTQ ? ptqi_round_gptq(config, w, c, s->order, q)
+                                                       : ptqi_round_rtn(config, w, q);
+    ptqi_free(config->context, clipped);
+    return status;
+}
+
+static ptq_status set_scheme(const struct shared *s, ptq_qtensor *q)
+{
+    PTQI_TRY(ptq_qtensor_set_activations(q, s->e->activations));
+    if (s->e->activation_scale > 0)
+        PTQI_TRY(ptq_qtensor_set_activation_scale(q, s->e->activation_scale));
+    return s->e->scale ? ptq_qtensor_set_input_scale(q, s->e->scale) : PTQ_OK;
+}
+
+static ptq_status quantize_one(const struct shared *s, int64_t index, const ptq_tensor *weight,
+                               const ptq_stats *own_stats, ptq_qtensor **q)
+{
+    ptq_context *context = s->config->context;
     struct ptqi_curvature own = {0};
-    const struct ptqi_curvature *c = own_stats ? &own : shared;
+    const struct ptqi_curvature *c = own_stats ? &own : &s->curvature;
+    const float *scale = s->e->scale;
     const int64_t n = weight->shape[0], k = weight->shape[1];
     float *w = ptqi_alloc(context, weight->elements, (int64_t)sizeof *w);
     ptq_status status = w ? ptq_tensor_to_f32(weight, w) : PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; scale && i < n * k && !status; i++)
+        w[i] *= scale[i % k];
+    if (!status)
+        status = ptqi_check_finite(context, "equalized weight", w, PTQ_F32, n, k, k);
     if (!status && own_stats)
-        status = prepare_curvature(config, own_stats, order, &own);
+        status = prepare_curvature(s->config, own_stats, scale, s->order, &own);
     if (!status)
-        status = new_qtensor(config, n, k, order, q);
+        status = new_qtensor(s->config, n, k, s->order, q);
     if (!status)
-        status = config->rounding == PTQ_ROUNDING_GPTQ ? ptqi_round_gptq(config, w, c, order, *q)
-                                                       : ptqi_round_rtn(config, w, *q);
+        status = set_scheme(s, *q);
     if (!status)
-        status = measure(config, w, c, *q);
+        status = round_matrix(s, index, w, c, *q);
+    if (!status)
+        status = measure(s->config, w, scale, c, *q);
     ptqi_free(context, w);
     free_curvature(context, &own);
     return status;
 }
 
-static ptq_status quantize_all(const ptq_config *config, const ptq_tensor *const *weights,
-                               int64_t count, const struct ptqi_curvature *shared,
-                               const ptq_stats *const *own_stats, const int32_t *order,
-                               ptq_qtensor **q)
+static ptq_status quantize_all(const struct shared *s, const ptq_tensor *const *weights,
+                               int64_t count, const ptq_stats *const *own_stats, ptq_qtensor **q)
 {
+    ptq_context *context = s->config->context;
     for (int64_t i = 0; i < count; i++) {
-        ptq_status status = quantize_one(config, weights[i], shared,
-                                         own_stats ? own_stats[i] : NULL, order, &q[i]);
+        ptq_status status = quantize_one(s, i, weights[i], own_stats ? own_stats[i] : NULL, &q[i]);
         if (status)
-            return weights[i]->name ? ptqi_fail_at(config->context, status, weights[i]->name) : status;
-        ptqi_progress(config->context, (double)(i + 1) / (double)count, label(weights[i]));
+            return weights[i]->name ? ptqi_fail_at(context, status, weights[i]->name) : status;
+        ptqi_progress(context, (double)(i + 1) / (double)count, label(weights[i]));
     }
     return PTQ_OK;
+}
+
+/* The curvature and the order that all matrices share. */
+static ptq_status prepare_shared(struct shared *s)
+{
+    ptq_context *context = s->config->context;
+    if (!s->stats || !s->stats->hessian || !s->stats->rows)
+        return PTQ_OK;
+    PTQI_TRY(load_curvature(context, s->stats, s->e->scale, &s->curvature));
+    const int64_t k = s->curvature.k;
+    if (s->config->act_order) {
+        s->order = ptqi_alloc(context, k, (int64_t)sizeof *s->order);
+        if (!s->order)
+            return PTQ_ERROR_MEMORY;
+        PTQI_TRY(ptqi_gptq_order(context, &s->curvature, s->order));
+    }
+    if (s->config->rounding != PTQ_ROUNDING_GPTQ)
+        return PTQ_OK;
+    s->curvature.factor = ptqi_alloc(context, k * k, (int64_t)sizeof(float));
+    return s->curvature.factor ? ptqi_gptq_factor(s->config, &s->curvature, s->order)
+                               : PTQ_ERROR_MEMORY;
+}
+
+ptq_status ptq_quantize_equalized(const ptq_config *config, const ptq_equalization *equalization,
+                                  const ptq_tensor *const *weights, int64_t count,
+                                  const ptq_stats *stats, const ptq_stats *const *own_stats,
+                                  ptq_qtensor **q)
+{
+    if (!config || !equalization || !weights || count < 1 || !q)
+        return ptqi_fail(config ? config->context : NULL, PTQ_ERROR_ARGUMENT,
+                         "ptq_quantize: no config, weights or place for the results");
+    struct shared s = {.config = config, .e = equalization, .stats = stats};
+    for (int64_t i = 0; i < count; i++)
+        q[i] = NULL;
+    PTQI_TRY(ptqi_check_weights(config, weights, count));
+    PTQI_TRY(check_arguments(config, equalization, weights, count, stats, own_stats));
+    ptq_status status = prepare_shared(&s);
+    if (!status)
+        status = quantize_all(&s, weights, count, own_stats, q);
+    for (int64_t i = 0; i < count && status; i++) {
+        ptq_qtensor_free(q[i]);
+        q[i] = NULL;
+    }
+    ptqi_free(config->context, s.order);
+    free_curvature(config->context, &s.curvature);
+    return status;
 }
 
 ptq_status ptq_quantize(const ptq_config *config, const ptq_tensor *const *weights, int64_t count,
                         const ptq_stats *stats, const ptq_stats *const *own_stats, ptq_qtensor **q)
 {
-    if (!config || !weights || count < 1 || !q)
-        return ptqi_fail(config ? config->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "ptq_quantize: no config, weights or place for the results");
-    ptq_context *context = config->context;
-    struct ptqi_curvature shared = {0};
-    int32_t *order = NULL;
-    for (int64_t i = 0; i < count; i++)
+    ptq_equalization *e;
+    for (int64_t i = 0; q && i < count; i++)
         q[i] = NULL;
-    PTQI_TRY(check_arguments(config, weights, count, stats, own_stats));
-    ptq_status status = PTQ_OK;
-    if (stats && stats->hessian && stats->rows)
-        status = load_curvature(context, stats, &shared);
-    if (!status && config->act_order) {
-        order = ptqi_alloc(context, stats->k, (int64_t)sizeof *order);
-        status = order ? ptqi_gptq_order(context, &shared, order) : PTQ_ERROR_MEMORY;
-    }
-    if (!status && config->rounding == PTQ_ROUNDING_GPTQ && shared.hessian) {
-        shared.factor = ptqi_alloc(context, shared.k * shared.k, (int64_t)sizeof(float));
-        status = shared.factor ? ptqi_gptq_factor(config, &shared, order) : PTQ_ERROR_MEMORY;
-    }
-    if (!status)
-        status = quantize_all(config, weights, count, &shared, own_stats, order, q);
-    for (int64_t i = 0; i < count && status; i++) {
-        ptq_qtensor_free(q[i]);
-        q[i] = NULL;
-    }
-    ptqi_free(context, order);
-    free_curvature(context, &shared);
+    PTQI_TRY(ptq_equalize(config, weights, count, stats, &e));
+    ptq_status status = ptq_quantize_equalized(config, e, weights, count, stats, own_stats, q);
+    ptq_equalization_free(e);
     return status;
 }

@@ -39,3 +39,34 @@ ptq_status ptqi_round_rtn(const struct ptq_config *config, const float *w, struc
     ptqi_parallel(config->context, job.parts, round_rows, &job);
     return PTQ_OK;
 }
+
+struct dequantize_job {
+    const struct ptq_config *config;
+    const float *w;
+    int64_t n, k, group, parts;
+    float *out;
+};
+
+static void dequantize_rows(void *argument, int64_t part)
+{
+    struct dequantize_job *j = argument;
+    const float top = (float)((1 << j->config->bits) - 1);
+    int64_t begin, end;
+    ptqi_split(j->n, 1, part, j->parts, &begin, &end);
+    for (int64_t at = begin * j->k; at < end * j->k;) {
+        int64_t left = j->k - at % j->k, count = j->group < left ? j->group : left;
+        struct ptqi_grid grid = ptqi_find_grid(j->config, j->w + at, count);
+        for (int64_t i = at; i < at + count; i++) {
+            float code = ptqi_code(j->w[i], grid.scale, grid.zero, top);
+            j->out[i] = grid.scale * (code - grid.zero);
+        }
+        at += count;
+    }
+}
+
+void ptqi_rtn_dequantize(const struct ptq_config *config, const float *w, int64_t n, int64_t k,
+                         int64_t group, float *out)
+{
+    struct dequantize_job job = {config, w, n, k, group, ptqi_threads(config->context), out};
+    ptqi_parallel(config->context, job.parts, dequantize_rows, &job);
+}

@@ -1,0 +1,199 @@
+/*
+ * ptq_equalization: which scale moves between input and weights, and how the input is quantized
+ * then.
+ */
+#include <math.h>
+#include <string.h>
+#include "method.h"
+#include "stats.h"
+#include "tensor.h"
+
+void ptq_equalization_free(ptq_equalization *e)
+{
+    if (!e)
+        return;
+    ptqi_free(e->context, e->scale);
+    ptqi_free(e->context, e);
+}
+
+int32_t ptq_equalization_has_scale(const ptq_equalization *e)
+{
+    return e->scale != NULL;
+}
+
+ptq_status ptq_equalization_scale(const ptq_equalization *e, float *out)
+{
+    for (int64_t c = 0; c < e->k; c++)
+        out[c] = e->scale ? e->scale[c] : 1.0f;
+    return PTQ_OK;
+}
+
+int32_t ptq_equalization_activations(const ptq_equalization *e)
+{
+    return e->activations;
+}
+
+float ptq_equalization_activation_scale(const ptq_equalization *e)
+{
+    return e->activation_scale;
+}
+
+int32_t ptq_equalization_candidate(const ptq_equalization *e)
+{
+    return e->candidate;
+}
+
+double ptq_equalization_loss(const ptq_equalization *e)
+{
+    return e->loss;
+}
+
+void ptq_equalization_set_folded(ptq_equalization *e)
+{
+    ptqi_free(e->context, e->scale);
+    e->scale = NULL;
+}
+
+static void free_matrices(ptq_context *context, struct ptqi_matrices *m)
+{
+    for (int64_t i = 0; m->w && i < m->count; i++)
+        ptqi_free(context, m->w[i]);
+    ptqi_free(context, m->w);
+    ptqi_free(context, m->n);
+}
+
+static ptq_status load_matrices(ptq_context *context, const ptq_tensor *const *weights,
+                                int64_t count, struct ptqi_matrices *m)
+{
+    m->count = count;
+    m->k = weights[0]->shape[1];
+    m->n = ptqi_alloc(context, count, (int64_t)sizeof *m->n);
+    m->w = ptqi_alloc_zero(context, count, (int64_t)sizeof *m->w);
+    if (!m->n || !m->w)
+        return PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; i < count; i++) {
+        m->n[i] = weights[i]->shape[0];
+        m->w[i] = ptqi_alloc(context, weights[i]->elements, (int64_t)sizeof(float));
+        if (!m->w[i])
+            return PTQ_ERROR_MEMORY;
+        PTQI_TRY(ptq_tensor_to_f32(weights[i], m->w[i]));
+    }
+    return PTQ_OK;
+}
+
+/* The equalization that a config's choice means for an input whose largest value is most. */
+static int32_t resolve(const struct ptq_config *config, float most)
+{
+    if (config->equalize != PTQ_EQUALIZE_FPTQ)
+        return config->equalize;
+    return (double)most > config->v0 && (double)most < config->v1 ? PTQ_EQUALIZE_LAE
+                                                                  : PTQ_EQUALIZE_NONE;
+}
+
+static ptq_status choose_scale(const struct ptq_config *config, int32_t kind,
+                               const ptq_tensor *const *weights, int64_t count,
+                               const ptq_stats *stats, const float *absmax,
+                               struct ptq_equalization *e)
+{
+    struct ptqi_matrices matrices = {0};
+    if (kind == PTQ_EQUALIZE_NONE)
+        return PTQ_OK;
+    e->scale = ptqi_alloc(config->context, e->k, (int64_t)sizeof *e->scale);
+    if (!e->scale)
+        return PTQ_ERROR_MEMORY;
+    if (kind == PTQ_EQUALIZE_LAE) {
+        ptqi_equalize_lae(absmax, e->k, e->scale);
+        return PTQ_OK;
+    }
+    ptq_status status = load_matrices(config->context, weights, count, &matrices);
+    if (!status && kind == PTQ_EQUALIZE_AWQ)
+        status = ptqi_equalize_awq(config, &matrices, stats, e);
+    else if (!status)
+        status = ptqi_equalize_smoothquant(config, &matrices, stats, e->scale);
+    free_matrices(config->context, &matrices);
+    return status;
+}
+
+/* Static activations: the scale is that of max |x'| over the calibration rows. */
+static void choose_activations(const struct ptq_config *config, int32_t kind, const float *absmax,
+                               float most, struct ptq_equalization *e)
+{
+    e->activations = config->activations;
+    if (e->activations == PTQ_ACTIVATIONS_FPTQ)
+        e->activations = ptqi_fptq_activations(config, most);
+    if (e->activations != PTQ_ACTIVATIONS_INT8_STATIC)
+        return;
+    if (kind == PTQ_EQUALIZE_LAE) {
+        e->activation_scale = ptqi_lae_activation_scale(absmax, e->k);
+    } else {
+        float range = 0;
+        for (int64_t c = 0; c < e->k; c++) {
+            float r = e->scale ? absmax[c] / e->scale[c] : absmax[c];
+            range = r > range ? r : range;
+        }
+        e->activation_scale = range / 127.0f;
+    }
+    if (!(e->activation_scale > 0)) /* an input that was always zero */
+        e->activation_scale = 1.0f;
+}
+
+static ptq_status check_need(const ptq_config *config, const ptq_stats *stats, int64_t k)
+{
+    int hessian = config->equalize == PTQ_EQUALIZE_AWQ;
+    int ranges =
+        config->equalize != PTQ_EQUALIZE_NONE || config->activations >= PTQ_ACTIVATIONS_INT8_STATIC;
+    if (stats && stats->k != k)
+        return ptqi_fail(config->context, PTQ_ERROR_SHAPE,
+                         "statistics of %lld channels do not fit a matrix of %lld columns",
+                         (long long)stats->k, (long long)k);
+    if (ranges && (!stats || !stats->rows))
+        return ptqi_fail(config->context, PTQ_ERROR_MISSING,
+                         "equalization and static activations need statistics of the input");
+    if (hessian && !stats->hessian)
+        return ptqi_fail(config->context, PTQ_ERROR_MISSING,
+                         "AWQ's search needs statistics with PTQ_STATS_HESSIAN");
+    return PTQ_OK;
+}
+
+static ptq_status equalize(const ptq_config *config, const ptq_tensor *const *weights,
+                           int64_t count, const ptq_stats *stats, struct ptq_equalization *e)
+{
+    float most = 0, *absmax = ptqi_alloc_zero(config->context, e->k, (int64_t)sizeof *absmax);
+    if (!absmax)
+        return PTQ_ERROR_MEMORY;
+    ptq_status status = stats ? ptq_stats_absmax(stats, absmax) : PTQ_OK;
+    for (int64_t c = 0; c < e->k; c++)
+        most = absmax[c] > most ? absmax[c] : most;
+    int32_t kind = resolve(config, most);
+    if (!status)
+        status = choose_scale(config, kind, weights, count, stats, absmax, e);
+    if (!status)
+        choose_activations(config, kind, absmax, most, e);
+    ptqi_free(config->context, absmax);
+    return status;
+}
+
+ptq_status ptq_equalize(const ptq_config *config, const ptq_tensor *const *weights, int64_t count,
+                        const ptq_stats *stats, ptq_equalization **out)
+{
+    if (!config || !weights || count < 1 || !out)
+        return ptqi_fail(config ? config->context : NULL, PTQ_ERROR_ARGUMENT,
+                         "ptq_equalize: no config, weights or place for the result");
+    *out = NULL;
+    PTQI_TRY(ptqi_check_weights(config, weights, count));
+    PTQI_TRY(check_need(config, stats, weights[0]->shape[1]));
+    struct ptq_equalization *e = ptqi_alloc_zero(config->context, 1, (int64_t)sizeof *e);
+    if (!e)
+        return PTQ_ERROR_MEMORY;
+    e->context = config->context;
+    e->k = weights[0]->shape[1];
+    e->candidate = -1;
+    e->loss = (double)NAN;
+    ptq_status status = equalize(config, weights, count, stats, e);
+    if (status) {
+        ptq_equalization_free(e);
+        return status;
+    }
+    *out = e;
+    return PTQ_OK;
+}

@@ -1,0 +1,35 @@
+/*
+ * SmoothQuant: Xiao, Lin, Seznec, Wu, Demouth, Han, "SmoothQuant: Accurate and Efficient
+ * Post-Training Quantization for Large Language Models", arXiv 2211.10438; the reference code is
+ * mit-han-lab/smoothquant smooth.py.
+ *
+ * Outliers of the input move into the weights, by a power alpha of their range:
+ *
+ *     s_k = max(max |x_k|^alpha / max(max |w_k|, 1e-5)^(1 - alpha), 1e-5),
+ *
+ * max |w_k| over all matrices that share the input.
+ */
+#include <math.h>
+#include "base/exact.h"
+#include "method.h"
+#include "stats.h"
+
+ptq_status ptqi_equalize_smoothquant(const struct ptq_config *config,
+                                     const struct ptqi_matrices *matrices,
+                                     const struct ptq_stats *stats, float *scale)
+{
+    /* the exponents and each power are rounded to f32, as in the reference */
+    const double alpha = (float)config->alpha, rest = (float)(1.0 - config->alpha);
+    PTQI_TRY(ptq_stats_absmax(stats, scale));
+    for (int64_t c = 0; c < matrices->k; c++) {
+        float most = 1e-5f;
+        for (int64_t i = 0; i < matrices->count; i++)
+            for (int64_t row = 0; row < matrices->n[i]; row++) {
+                float w = fabsf(matrices->w[i][row * matrices->k + c]);
+                most = w > most ? w : most;
+            }
+        float s = (float)ptqi_pow((double)scale[c], alpha) / (float)ptqi_pow((double)most, rest);
+        scale[c] = s > 1e-5f ? s : 1e-5f;
+    }
+    return PTQ_OK;
+}
