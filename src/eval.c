@@ -19,8 +19,9 @@ static const struct option table[] = {
     {"text", "FILE", "the text, UTF-8"},
     {"window", "N", "tokens of a window; default 2048, or what the model can"},
     {"max-windows", "N", "only the first N windows"},
-    {"activations", "NAME", "f32 or int8-token: what the quantized matrices run with; default: as\n"
-                            "                         the model says"},
+    {"activations", "NAME",
+     "f32, int8-token, int8-tensor: what quantized matrices run with; default: as\n"
+     "                         the model says"},
     COMMON_OPTIONS,
 };
 
@@ -95,11 +96,13 @@ int command_eval(int argc, char **argv)
     const char *activations = option_text(&o, "activations");
     if (o.positional_count != 1 || !option_given(&o, "text"))
         return usage_error(&o, "needs a model directory and --text");
-    if (activations && strcmp(activations, "f32") && strcmp(activations, "int8-token"))
-        return usage_error(&o, "--activations must be f32 or int8-token, not \"%s\"", activations);
-    if (activations)
-        e.activations =
-            strcmp(activations, "f32") ? PTQ_ACTIVATIONS_INT8_TOKEN : PTQ_ACTIVATIONS_F32;
+    static const char *const names[] = {"f32", "int8-token", "int8-tensor"};
+    for (int32_t i = 0; activations && i < 3; i++)
+        if (!strcmp(activations, names[i]))
+            e.activations = i; /* PTQ_ACTIVATIONS_F32, _INT8_TOKEN, _INT8_TENSOR */
+    if (activations && e.activations < 0)
+        return usage_error(&o, "--activations must be f32, int8-token or int8-tensor, not \"%s\"",
+                           activations);
     left = option_integer(&o, "window", 2, 1 << 20, &e.window);
     if (!left)
         left = option_integer(&o, "max-windows", 1, 1 << 30, &e.max_windows);

@@ -46,7 +46,8 @@ static ptq_status show_matrix(struct inspect *in, const char *name)
 {
     ptq_qtensor *q;
     PTQI_TRY(ptq_qtensor_read(in->context, in->store, name, &q));
-    int32_t integer = ptq_qtensor_activations(q) == PTQ_ACTIVATIONS_INT8_TOKEN;
+    static const char *const schemes[] = {"f32", "int8-token", "int8-tensor", "int8-static"};
+    int32_t activations = ptq_qtensor_activations(q);
     in->matrices++;
     if (in->json) {
         ptqi_json_open(in->json, NULL, '{');
@@ -58,17 +59,19 @@ static ptq_status show_matrix(struct inspect *in, const char *name)
         ptqi_json_add_bool(in->json, "sym", ptq_qtensor_symmetric(q));
         ptqi_json_add_bool(in->json, "act_order", ptq_qtensor_has_order(q));
         ptqi_json_add_bool(in->json, "input_scale", ptq_qtensor_has_input_scale(q));
-        ptqi_json_add_text(in->json, "activations", integer ? "int8-token" : "f32");
+        ptqi_json_add_text(in->json, "activations", schemes[activations]);
         ptqi_json_add_number(in->json, "weight_error", ptq_qtensor_weight_error(q), 9);
         ptqi_json_add_number(in->json, "output_error", ptq_qtensor_output_error(q), 9);
         ptqi_json_close(in->json, '}');
     } else {
-        printf("%-44s W%dA%s [%lld, %lld] group %lld %s%s%s  weight error %.2e", name,
-               ptq_qtensor_bits(q), integer ? "8" : "32", (long long)ptq_qtensor_n(q),
+        printf("%-44s W%dA%s [%lld, %lld] group %lld %s%s%s%s  weight error %.2e", name,
+               ptq_qtensor_bits(q), activations ? "8" : "32", (long long)ptq_qtensor_n(q),
                (long long)ptq_qtensor_k(q), (long long)ptq_qtensor_group(q),
                ptq_qtensor_symmetric(q) ? "sym" : "asym",
                ptq_qtensor_has_order(q) ? " act-order" : "",
-               ptq_qtensor_has_input_scale(q) ? " input-scale" : "", ptq_qtensor_weight_error(q));
+               ptq_qtensor_has_input_scale(q) ? " input-scale" : "",
+               activations == PTQ_ACTIVATIONS_INT8_STATIC ? " static" : "",
+               ptq_qtensor_weight_error(q));
         if (ptq_qtensor_output_error(q) == ptq_qtensor_output_error(q))
             printf("  output error %.2e", ptq_qtensor_output_error(q));
         printf("\n");

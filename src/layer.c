@@ -10,9 +10,11 @@
 #include "report/json_report.h"
 
 static const char usage[] =
-    "usage: ptq layer IN.safetensors --weight NAME --input NAME --method METHOD -o OUT.safetensors\n"
+    "usage: ptq layer IN.safetensors --weight NAME --input NAME --method METHOD -o "
+    "OUT.safetensors\n"
     "\n"
-    "Quantizes the matrix W [out, in] with the inputs X [tokens, in] and writes codes, scales, zeros,\n"
+    "Quantizes the matrix W [out, in] with the inputs X [tokens, in] and writes codes, scales, "
+    "zeros,\n"
     "g_idx, dequant (and input_scale, act_scale where there are). Scales stay f32.\n";
 
 static const struct option table[] = {

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "commands.h"
 #include "model/calibrate.h"
+#include "model/equalize.h"
 #include "model/output.h"
 #include "options.h"
 #include "report/json_report.h"
@@ -26,6 +27,7 @@ static const struct option table[] = {
     {"samples", "N", "calibration windows, spread evenly over the text; default 128"},
     {"seqlen", "N", "tokens of a calibration window; default 512"},
     SETTINGS_OPTIONS,
+    {"fold", "on|off", "fold equalizations into norms, v_proj and up_proj; default off"},
     {"format", "NAME", "ptq"},
     {"resume", NULL, "go on with a run that was interrupted"},
     COMMON_OPTIONS,
@@ -37,7 +39,7 @@ struct quantize {
     ptq_config *config;
     struct model *model;
     struct windows windows;
-    int calibrated;
+    int calibrated, fold;
     int64_t samples, seqlen;
     struct output *output;
     struct calibration *calibration;
@@ -84,6 +86,7 @@ static uint64_t identify_model(const struct model *m)
 static void add_settings(const struct quantize *q, struct ptqi_json_writer *w)
 {
     report_settings(w, q->config);
+    ptqi_json_add_bool(w, "fold", q->fold);
     ptqi_json_add_integer(w, "calibration_windows", q->calibrated ? q->windows.count : 0);
     ptqi_json_add_integer(w, "calibration_window", q->calibrated ? q->windows.length : 0);
 }
@@ -114,8 +117,8 @@ static ptq_status describe_model(const struct quantize *q, struct ptqi_json_writ
     ptqi_json_begin(w, q->context);
     ptq_status status = path ? ptqi_map_file(q->context, path, &file) : PTQ_ERROR_MEMORY;
     if (!status) {
-        status = ptqi_json_parse(q->context, (const char *)file.data, file.size, path, &document,
-                                 &root);
+        status =
+            ptqi_json_parse(q->context, (const char *)file.data, file.size, path, &document, &root);
         if (!status) {
             ptqi_json_open(w, NULL, '{');
             for (const struct ptqi_json *m = root->first; m; m = m->next)
@@ -168,10 +171,12 @@ static ptq_status load_calibration(struct quantize *q)
     return PTQ_OK;
 }
 
-static ptq_status finish_block(struct quantize *q, struct block *block, ptq_store *part)
+static ptq_status finish_block(struct quantize *q, struct block *block, ptq_tensor ***tensors,
+                               int64_t *count, ptq_store *part)
 {
     PTQI_TRY(calibrate_block(q->calibration, block, part, q->reports + q->report_count));
     q->report_count += block->count;
+    PTQI_TRY(output_add_vectors(q->output, block, q->model->config.hidden, tensors, count, part));
     return ptq_store_commit(part);
 }
 
@@ -185,7 +190,7 @@ static ptq_status quantize_block(struct quantize *q, int64_t index)
     PTQI_TRY(model_load_block(q->model, NULL, index, -1, &block, &quantized));
     ptq_status status = output_create_part(q->output, q->model, index, &tensors, &count, &part);
     if (!status)
-        status = finish_block(q, block, part);
+        status = finish_block(q, block, &tensors, &count, part);
     if (!status)
         q->output->finished = index + 1;
     ptq_store_free(part);
@@ -210,7 +215,12 @@ static ptq_status resume_block(struct quantize *q, int64_t index)
         status = ptq_qtensor_read(q->context, part, block->matrices[i].name, &matrix);
         if (status)
             break;
+        memset(r, 0, sizeof *r);
         memcpy(r->name, block->matrices[i].name, sizeof r->name);
+        r->candidate = -1;
+        r->activations = ptq_qtensor_activations(matrix);
+        r->activation_scale = ptq_qtensor_activation_scale(matrix);
+        r->equalized = ptq_qtensor_has_input_scale(matrix);
         r->weight_error = ptq_qtensor_weight_error(matrix);
         r->output_error = ptq_qtensor_output_error(matrix);
         r->damping = ptq_qtensor_damping(matrix);
@@ -232,7 +242,7 @@ static ptq_status quantize_blocks(struct quantize *q)
     q->reports = ptqi_alloc(q->context, layers * MAX_MATRICES, (int64_t)sizeof *q->reports);
     if (!q->reports)
         return PTQ_ERROR_MEMORY;
-    PTQI_TRY(calibration_create(q->model, q->calibrated ? &q->windows : NULL, q->config,
+    PTQI_TRY(calibration_create(q->model, q->calibrated ? &q->windows : NULL, q->config, q->fold,
                                 &q->progress, &q->calibration));
     q->resumed = q->output->finished;
     for (int64_t l = 0; l < layers; l++)
@@ -262,8 +272,15 @@ static ptq_status run(struct quantize *q)
     return status;
 }
 
+static const char *activations_name(int32_t activations)
+{
+    static const char *const names[] = {"f32", "int8-token", "int8-tensor", "int8-static"};
+    return activations >= 0 && activations < 4 ? names[activations] : "?";
+}
+
 static ptq_status print_json(const struct quantize *q)
 {
+    static const char *const equalized[] = {"none", "kept", "folded"};
     struct ptqi_json_writer w;
     ptqi_json_begin(&w, q->context);
     ptqi_json_open(&w, NULL, '{');
@@ -276,6 +293,12 @@ static ptq_status print_json(const struct quantize *q)
         ptqi_json_add_number(&w, "weight_error", r->weight_error, 9);
         ptqi_json_add_number(&w, "output_error", r->output_error, 9);
         ptqi_json_add_number(&w, "damping", r->damping, 9);
+        ptqi_json_add_text(&w, "activations", activations_name(r->activations));
+        if (r->activation_scale > 0)
+            ptqi_json_add_number(&w, "activation_scale", r->activation_scale, 9);
+        ptqi_json_add_text(&w, "equalization", equalized[r->equalized]);
+        if (r->candidate >= 0)
+            ptqi_json_add_number(&w, "awq_ratio", r->candidate / 20.0, 9);
         ptqi_json_close(&w, '}');
     }
     ptqi_json_close(&w, ']');
@@ -352,6 +375,10 @@ int command_quantize(int argc, char **argv)
         return usage_error(&o, "needs a model directory and -o OUT");
     if (format && strcmp(format, "ptq"))
         return usage_error(&o, "--format must be ptq, not \"%s\"", format);
+    const char *fold = option_text(&o, "fold");
+    if (fold && strcmp(fold, "on") && strcmp(fold, "off"))
+        return usage_error(&o, "--fold must be on or off, not \"%s\"", fold);
+    q.fold = fold && !strcmp(fold, "on");
     left = option_integer(&o, "samples", 1, 1 << 20, &q.samples);
     if (!left)
         left = option_integer(&o, "seqlen", 2, 1 << 20, &q.seqlen);
@@ -360,9 +387,11 @@ int command_quantize(int argc, char **argv)
     if (!left)
         left = options_config(&o, q.context, &q.config);
     if (!left) {
-        int64_t rounding = 0;
+        int64_t rounding = 0, clip = 0;
         ptq_config_get_int(q.config, PTQ_ROUNDING, &rounding);
-        if (rounding == PTQ_ROUNDING_GPTQ && !option_given(&o, "calib"))
+        ptq_config_get_int(q.config, PTQ_CLIP, &clip);
+        if ((rounding == PTQ_ROUNDING_GPTQ || clip || equalize_is_needed(q.config)) &&
+            !option_given(&o, "calib"))
             left = usage_error(&o, "--method %s needs --calib TEXT", method);
     }
     if (!left) {

@@ -20,9 +20,11 @@ typedef struct ptq_equalization ptq_equalization;
 /*
  * Chooses by the config (PTQ_EQUALIZE, PTQ_ACTIVATIONS and their parameters) for count matrices that
  * share an input, [N_i][K], and the statistics of that input. AWQ's search needs PTQ_STATS_HESSIAN.
+ * ties: NULL, or [K]: channels of the same number, 0 .. K-1, get the same scale, as folding into the
+ * value heads of grouped queries needs it.
  */
 PTQ_API ptq_status ptq_equalize(const ptq_config *config, const ptq_tensor *const *weights,
-                                int64_t count, const ptq_stats *stats,
+                                int64_t count, const ptq_stats *stats, const int32_t *ties,
                                 ptq_equalization **equalization);
 PTQ_API void ptq_equalization_free(ptq_equalization *equalization);
 

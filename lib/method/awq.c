@@ -124,29 +124,29 @@ static ptq_status run_search(const struct search *s, struct ptq_equalization *e)
 }
 
 ptq_status ptqi_equalize_awq(const struct ptq_config *config, const struct ptqi_matrices *matrices,
-                             const struct ptq_stats *stats, struct ptq_equalization *e)
+                             const struct ptq_stats *stats, const struct ptqi_ranges *ranges,
+                             struct ptq_equalization *e)
 {
     ptq_context *context = config->context;
-    struct search s = {.config = config, .matrices = matrices};
+    struct search s = {.config = config, .matrices = matrices, .x_mean = ranges->mean_abs};
     int64_t k = matrices->k, most = 0;
     for (int64_t i = 0; i < matrices->count; i++)
         most = matrices->n[i] > most ? matrices->n[i] : most;
-    float **buffers[] = {&s.x_mean, &s.w_mean,     &s.scale,  &s.hessian,
-                         &s.scaled, &s.difference, &s.product};
-    const int64_t rows[] = {1, 1, 1, k, most, most, most};
+    float **buffers[] = {&s.w_mean, &s.scale, &s.hessian, &s.scaled, &s.difference, &s.product};
+    const int64_t rows[] = {1, 1, k, most, most, most};
     ptq_status status = PTQ_OK;
-    for (int i = 0; i < 7 && !status; i++)
+    for (int i = 0; i < 6 && !status; i++)
         if (!(*buffers[i] = ptqi_alloc(context, rows[i] * k, (int64_t)sizeof(float))))
             status = PTQ_ERROR_MEMORY;
     if (!status)
-        status = ptq_stats_mean_abs(stats, s.x_mean);
-    if (!status)
         status = ptq_stats_hessian(stats, s.hessian);
-    if (!status && config->duo)
+    if (!status && config->duo) {
         measure_weights(&s);
+        status = ptqi_tie(context, ranges, 1, s.w_mean);
+    }
     if (!status)
         status = run_search(&s, e);
-    for (int i = 0; i < 7; i++)
+    for (int i = 0; i < 6; i++)
         ptqi_free(context, *buffers[i]);
     return status;
 }

@@ -90,9 +90,50 @@ static int32_t resolve(const struct ptq_config *config, float most)
                                                                   : PTQ_EQUALIZE_NONE;
 }
 
+ptq_status ptqi_tie(ptq_context *context, const struct ptqi_ranges *ranges, int mean, float *values)
+{
+    const int64_t k = ranges->k;
+    if (!ranges->ties)
+        return PTQ_OK;
+    double *shared = ptqi_alloc_zero(context, 2 * k, (int64_t)sizeof *shared), *count = shared + k;
+    if (!shared)
+        return PTQ_ERROR_MEMORY;
+    for (int64_t c = 0; c < k; c++) {
+        double *s = &shared[ranges->ties[c]], v = (double)values[c];
+        *s = mean ? *s + v : v > *s ? v : *s;
+        count[ranges->ties[c]]++;
+    }
+    for (int64_t c = 0; c < k; c++)
+        values[c] = (float)(shared[ranges->ties[c]] / (mean ? count[ranges->ties[c]] : 1.0));
+    ptqi_free(context, shared);
+    return PTQ_OK;
+}
+
+/* The ranges of an input; without statistics they are 0. */
+static ptq_status load_ranges(ptq_context *context, const ptq_stats *stats, int64_t k,
+                              const int32_t *ties, struct ptqi_ranges *r)
+{
+    r->k = k;
+    r->ties = ties;
+    r->absmax = ptqi_alloc_zero(context, k, (int64_t)sizeof *r->absmax);
+    r->mean_abs = ptqi_alloc_zero(context, k, (int64_t)sizeof *r->mean_abs);
+    if (!r->absmax || !r->mean_abs)
+        return PTQ_ERROR_MEMORY;
+    for (int64_t c = 0; ties && c < k; c++)
+        if (ties[c] < 0 || ties[c] >= k)
+            return ptqi_fail(context, PTQ_ERROR_BOUNDS, "ties[%lld] is %d, not below K",
+                             (long long)c, ties[c]);
+    if (!stats)
+        return PTQ_OK;
+    PTQI_TRY(ptq_stats_absmax(stats, r->absmax));
+    PTQI_TRY(ptq_stats_mean_abs(stats, r->mean_abs));
+    PTQI_TRY(ptqi_tie(context, r, 0, r->absmax));
+    return ptqi_tie(context, r, 1, r->mean_abs);
+}
+
 static ptq_status choose_scale(const struct ptq_config *config, int32_t kind,
                                const ptq_tensor *const *weights, int64_t count,
-                               const ptq_stats *stats, const float *absmax,
+                               const ptq_stats *stats, const struct ptqi_ranges *ranges,
                                struct ptq_equalization *e)
 {
     struct ptqi_matrices matrices = {0};
@@ -102,14 +143,14 @@ static ptq_status choose_scale(const struct ptq_config *config, int32_t kind,
     if (!e->scale)
         return PTQ_ERROR_MEMORY;
     if (kind == PTQ_EQUALIZE_LAE) {
-        ptqi_equalize_lae(absmax, e->k, e->scale);
+        ptqi_equalize_lae(ranges->absmax, e->k, e->scale);
         return PTQ_OK;
     }
     ptq_status status = load_matrices(config->context, weights, count, &matrices);
     if (!status && kind == PTQ_EQUALIZE_AWQ)
-        status = ptqi_equalize_awq(config, &matrices, stats, e);
+        status = ptqi_equalize_awq(config, &matrices, stats, ranges, e);
     else if (!status)
-        status = ptqi_equalize_smoothquant(config, &matrices, stats, e->scale);
+        status = ptqi_equalize_smoothquant(config, &matrices, ranges, e->scale);
     free_matrices(config->context, &matrices);
     return status;
 }
@@ -156,25 +197,26 @@ static ptq_status check_need(const ptq_config *config, const ptq_stats *stats, i
 }
 
 static ptq_status equalize(const ptq_config *config, const ptq_tensor *const *weights,
-                           int64_t count, const ptq_stats *stats, struct ptq_equalization *e)
+                           int64_t count, const ptq_stats *stats, const int32_t *ties,
+                           struct ptq_equalization *e)
 {
-    float most = 0, *absmax = ptqi_alloc_zero(config->context, e->k, (int64_t)sizeof *absmax);
-    if (!absmax)
-        return PTQ_ERROR_MEMORY;
-    ptq_status status = stats ? ptq_stats_absmax(stats, absmax) : PTQ_OK;
-    for (int64_t c = 0; c < e->k; c++)
-        most = absmax[c] > most ? absmax[c] : most;
+    struct ptqi_ranges ranges = {0};
+    float most = 0;
+    ptq_status status = load_ranges(config->context, stats, e->k, ties, &ranges);
+    for (int64_t c = 0; c < e->k && !status; c++)
+        most = ranges.absmax[c] > most ? ranges.absmax[c] : most;
     int32_t kind = resolve(config, most);
     if (!status)
-        status = choose_scale(config, kind, weights, count, stats, absmax, e);
+        status = choose_scale(config, kind, weights, count, stats, &ranges, e);
     if (!status)
-        choose_activations(config, kind, absmax, most, e);
-    ptqi_free(config->context, absmax);
+        choose_activations(config, kind, ranges.absmax, most, e);
+    ptqi_free(config->context, ranges.absmax);
+    ptqi_free(config->context, ranges.mean_abs);
     return status;
 }
 
 ptq_status ptq_equalize(const ptq_config *config, const ptq_tensor *const *weights, int64_t count,
-                        const ptq_stats *stats, ptq_equalization **out)
+                        const ptq_stats *stats, const int32_t *ties, ptq_equalization **out)
 {
     if (!config || !weights || count < 1 || !out)
         return ptqi_fail(config ? config->context : NULL, PTQ_ERROR_ARGUMENT,
@@ -189,7 +231,7 @@ ptq_status ptq_equalize(const ptq_config *config, const ptq_tensor *const *weigh
     e->k = weights[0]->shape[1];
     e->candidate = -1;
     e->loss = (double)NAN;
-    ptq_status status = equalize(config, weights, count, stats, e);
+    ptq_status status = equalize(config, weights, count, stats, ties, e);
     if (status) {
         ptq_equalization_free(e);
         return status;

@@ -39,15 +39,26 @@ struct ptqi_matrices {
     float **w;
 };
 
+/* What equalizations look at in an input: channels that are tied have the same ranges in it. */
+struct ptqi_ranges {
+    int64_t k;
+    const int32_t *ties; /* [k], or NULL */
+    float *absmax, *mean_abs; /* [k] */
+};
+
+/* Makes values of tied channels equal: their largest, or their mean. Serves w ranges as well. */
+ptq_status ptqi_tie(ptq_context *context, const struct ptqi_ranges *ranges, int mean, float *values);
+
 /*
- * Equalizations: each fills scale [k], finite and positive, from the statistics of the input and the
- * matrices that take it.
+ * Equalizations: each fills scale [k], finite and positive and equal for tied channels, from the input
+ * and the matrices that take it.
  */
 ptq_status ptqi_equalize_awq(const struct ptq_config *config, const struct ptqi_matrices *matrices,
-                             const struct ptq_stats *stats, struct ptq_equalization *e);
+                             const struct ptq_stats *stats, const struct ptqi_ranges *ranges,
+                             struct ptq_equalization *e);
 ptq_status ptqi_equalize_smoothquant(const struct ptq_config *config,
                                      const struct ptqi_matrices *matrices,
-                                     const struct ptq_stats *stats, float *scale);
+                                     const struct ptqi_ranges *ranges, float *scale);
 void ptqi_equalize_lae(const float *absmax, int64_t k, float *scale);
 /* fptq.c: the scale of static activations after LAE, and FPTQ's choice of activations by max |x|. */
 float ptqi_lae_activation_scale(const float *absmax, int64_t k);

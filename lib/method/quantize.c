@@ -320,7 +320,7 @@ ptq_status ptq_quantize(const ptq_config *config, const ptq_tensor *const *weigh
     ptq_equalization *e;
     for (int64_t i = 0; q && i < count; i++)
         q[i] = NULL;
-    PTQI_TRY(ptq_equalize(config, weights, count, stats, &e));
+    PTQI_TRY(ptq_equalize(config, weights, count, stats, NULL, &e));
     ptq_status status = ptq_quantize_equalized(config, e, weights, count, stats, own_stats, q);
     ptq_equalization_free(e);
     return status;

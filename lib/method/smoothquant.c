@@ -12,15 +12,10 @@
 #include <math.h>
 #include "base/exact.h"
 #include "method.h"
-#include "stats.h"
 
-ptq_status ptqi_equalize_smoothquant(const struct ptq_config *config,
-                                     const struct ptqi_matrices *matrices,
-                                     const struct ptq_stats *stats, float *scale)
+/* scale [k] = the largest |w| of each column, over all matrices, at least 1e-5. */
+static void measure_columns(const struct ptqi_matrices *matrices, float *scale)
 {
-    /* the exponents and each power are rounded to f32, as in the reference */
-    const double alpha = (float)config->alpha, rest = (float)(1.0 - config->alpha);
-    PTQI_TRY(ptq_stats_absmax(stats, scale));
     for (int64_t c = 0; c < matrices->k; c++) {
         float most = 1e-5f;
         for (int64_t i = 0; i < matrices->count; i++)
@@ -28,7 +23,21 @@ ptq_status ptqi_equalize_smoothquant(const struct ptq_config *config,
                 float w = fabsf(matrices->w[i][row * matrices->k + c]);
                 most = w > most ? w : most;
             }
-        float s = (float)ptqi_pow((double)scale[c], alpha) / (float)ptqi_pow((double)most, rest);
+        scale[c] = most;
+    }
+}
+
+ptq_status ptqi_equalize_smoothquant(const struct ptq_config *config,
+                                     const struct ptqi_matrices *matrices,
+                                     const struct ptqi_ranges *ranges, float *scale)
+{
+    /* the exponents and each power are rounded to f32, as in the reference */
+    const double alpha = (float)config->alpha, rest = (float)(1.0 - config->alpha);
+    measure_columns(matrices, scale);
+    PTQI_TRY(ptqi_tie(config->context, ranges, 0, scale));
+    for (int64_t c = 0; c < matrices->k; c++) {
+        float s = (float)ptqi_pow((double)ranges->absmax[c], alpha) /
+                  (float)ptqi_pow((double)scale[c], rest);
         scale[c] = s > 1e-5f ? s : 1e-5f;
     }
     return PTQ_OK;

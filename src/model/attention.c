@@ -1,7 +1,7 @@
 /*
- * Causal attention, one head after the other: for a strip of rows of q, scores against all keys up to
- * the strip's end, softmax over the keys that each row may see, and the weighted sum of the values.
- * Heads are shared out among threads.
+ * Causal attention, one head after the other: for a strip of rows of q, scores against all keys up
+ * to the strip's end, softmax over the keys that each row may see, and the weighted sum of the
+ * values. Heads are shared out among threads.
  */
 #include <math.h>
 #include <stdatomic.h>
@@ -71,10 +71,17 @@ static void run_part(void *argument, int64_t part)
 ptq_status attention(ptq_context *context, const struct model_config *c, const float *q,
                      const float *k, const float *v, int64_t rows, float *out)
 {
-    struct job j = {.context = context, .c = c, .q = q, .k = k, .v = v, .out = out, .rows = rows,
+    struct job j = {.context = context,
+                    .c = c,
+                    .q = q,
+                    .k = k,
+                    .v = v,
+                    .out = out,
+                    .rows = rows,
                     .parts = ptqi_threads(context)};
     atomic_init(&j.failed, 0);
     ptqi_parallel(context, j.parts, run_part, &j);
     ptq_status status = atomic_load(&j.failed);
-    return status ? ptqi_fail(context, status, "attention: %s", ptq_status_sentence(status)) : PTQ_OK;
+    return status ? ptqi_fail(context, status, "attention: %s", ptq_status_sentence(status))
+                  : PTQ_OK;
 }

@@ -1,12 +1,13 @@
 #include "model/calibrate.h"
+#include <math.h>
 #include <string.h>
 #include "base/context.h"
+#include "model/equalize.h"
 
-#define MERGE_WINDOWS 8                   /* windows that share statistics before they are merged */
-#define INNER_BYTES ((int64_t)1 << 30)    /* keep the inputs of SITE_DOWN up to this size */
+#define INNER_BYTES ((int64_t)1 << 30) /* keep the inputs of SITE_DOWN up to this size */
 
 ptq_status calibration_create(struct model *model, const struct windows *windows,
-                              const ptq_config *config, struct progress *progress,
+                              ptq_config *config, int fold, struct progress *progress,
                               struct calibration **out)
 {
     const struct model_config *mc = &model->config;
@@ -17,6 +18,7 @@ ptq_status calibration_create(struct model *model, const struct windows *windows
     c->model = model;
     c->windows = windows;
     c->config = config;
+    c->fold = fold;
     c->progress = progress;
     if (!windows)
         return PTQ_OK;
@@ -95,18 +97,20 @@ static ptq_status leave_block(struct calibration *c, const struct block *b)
     return PTQ_OK;
 }
 
-/* Statistics of a site over all windows: every MERGE_WINDOWS have their own, merged in order, so that
- * many machines could share the work and get the same bits. */
+static const int32_t stats_flags = PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE;
+
+/* Statistics of a site over all windows: every MERGE_WINDOWS have their own, merged in order, so
+ * that many machines could share the work and get the same bits. */
 static ptq_status observe_site(struct calibration *c, const struct block *b, enum site site,
                                int64_t k, ptq_stats **stats)
 {
     ptq_context *context = c->model->context;
     ptq_stats *piece = NULL;
-    ptq_status status = ptq_stats_create(context, k, PTQ_STATS_HESSIAN, stats);
+    ptq_status status = ptq_stats_create(context, k, stats_flags, stats);
     for (int64_t i = 0; i < c->windows->count && !status; i++) {
         const float *input;
         if (!piece)
-            status = ptq_stats_create(context, k, PTQ_STATS_HESSIAN, &piece);
+            status = ptq_stats_create(context, k, stats_flags, &piece);
         if (!status)
             status = site_input(c, b, site, i, &input);
         if (!status)
@@ -123,14 +127,23 @@ static ptq_status observe_site(struct calibration *c, const struct block *b, enu
     return status;
 }
 
+static void fill_report(const struct matrix *m, const ptq_qtensor *q, const ptq_equalization *e,
+                        int folded, struct matrix_report *r)
+{
+    memcpy(r->name, m->name, sizeof r->name);
+    r->weight_error = ptq_qtensor_weight_error(q);
+    r->output_error = ptq_qtensor_output_error(q);
+    r->damping = ptq_qtensor_damping(q);
+    r->activations = ptq_qtensor_activations(q);
+    r->activation_scale = ptq_qtensor_activation_scale(q);
+    r->equalized = folded ? 2 : ptq_qtensor_has_input_scale(q);
+    r->candidate = e ? ptq_equalization_candidate(e) : -1;
+}
+
 /* From now on a matrix is its quantized self. */
 static ptq_status replace(struct calibration *c, struct matrix *m, const ptq_qtensor *q,
-                          ptq_store *part, struct matrix_report *report)
+                          ptq_store *part)
 {
-    memcpy(report->name, m->name, sizeof report->name);
-    report->weight_error = ptq_qtensor_weight_error(q);
-    report->output_error = ptq_qtensor_output_error(q);
-    report->damping = ptq_qtensor_damping(q);
     PTQI_TRY(ptq_qtensor_write(q, part, m->name));
     PTQI_TRY(ptq_linear_create(c->model->context, q, &m->linear));
     if (m->bias)
@@ -140,25 +153,47 @@ static ptq_status replace(struct calibration *c, struct matrix *m, const ptq_qte
     return PTQ_OK;
 }
 
-/* Quantizes the count matrices of a site, which stand together. */
+ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matrices, int count,
+                               ptq_tensor **weights)
+{
+    for (int i = 0; i < count; i++) {
+        int64_t shape[2] = {matrices[i].n, matrices[i].k};
+        PTQI_TRY(ptq_tensor_borrow(context, PTQ_F32, 2, shape, matrices[i].weight, &weights[i]));
+        PTQI_TRY(ptq_tensor_set_name(weights[i], matrices[i].name));
+    }
+    return PTQ_OK;
+}
+
+/* AWQ leaves what makes the attention scores unclipped: q and k. */
+static int64_t unclipped(const struct matrix *matrices, int count)
+{
+    int64_t mask = 0;
+    for (int i = 0; i < count; i++)
+        if (strstr(matrices[i].name, "q_proj") || strstr(matrices[i].name, "k_proj") ||
+            strstr(matrices[i].name, "query"))
+            mask |= (int64_t)1 << i;
+    return mask;
+}
+
+/* Quantizes the count matrices of a site, which stand together; e may be NULL. */
 static ptq_status quantize_site(struct calibration *c, struct matrix *matrices, int count,
-                                const ptq_stats *stats, ptq_store *part,
-                                struct matrix_report *reports)
+                                const ptq_stats *stats, const ptq_equalization *e, int folded,
+                                ptq_store *part, struct matrix_report *reports)
 {
     ptq_tensor *weights[MAX_SITE_MATRICES] = {0};
+    const ptq_tensor *const *list = (const ptq_tensor *const *)weights;
     ptq_qtensor *q[MAX_SITE_MATRICES] = {0};
-    ptq_status status = PTQ_OK;
-    for (int i = 0; i < count && !status; i++) {
-        int64_t shape[2] = {matrices[i].n, matrices[i].k};
-        status = ptq_tensor_borrow(c->model->context, PTQ_F32, 2, shape, matrices[i].weight,
-                                   &weights[i]);
-        if (!status)
-            status = ptq_tensor_set_name(weights[i], matrices[i].name);
-    }
+    ptq_status status = matrices_as_tensors(c->model->context, matrices, count, weights);
     if (!status)
-        status = ptq_quantize(c->config, (const ptq_tensor *const *)weights, count, stats, NULL, q);
-    for (int i = 0; i < count && !status; i++)
-        status = replace(c, &matrices[i], q[i], part, &reports[i]);
+        status = ptq_config_set_int(c->config, PTQ_CLIP_EXCEPT, unclipped(matrices, count));
+    if (!status && e)
+        status = ptq_quantize_equalized(c->config, e, list, count, stats, NULL, q);
+    else if (!status)
+        status = ptq_quantize(c->config, list, count, stats, NULL, q);
+    for (int i = 0; i < count && !status; i++) {
+        fill_report(&matrices[i], q[i], e, folded, &reports[i]);
+        status = replace(c, &matrices[i], q[i], part);
+    }
     for (int i = 0; i < count; i++) {
         ptq_tensor_free(weights[i]);
         ptq_qtensor_free(q[i]);
@@ -166,8 +201,8 @@ static ptq_status quantize_site(struct calibration *c, struct matrix *matrices, 
     return status;
 }
 
-ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *part,
-                           struct matrix_report *reports)
+static ptq_status calibrate_sites(struct calibration *c, struct block *b, ptq_equalization **e,
+                                  const int *folded, ptq_store *part, struct matrix_report *reports)
 {
     const double layers = (double)c->model->config.layers;
     for (int first = 0, count; first < b->count; first += count) {
@@ -178,16 +213,31 @@ ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *pa
             count++;
         ptq_status status = c->windows ? observe_site(c, b, m->site, m->k, &stats) : PTQ_OK;
         if (!status)
-            status = quantize_site(c, m, count, stats, part, reports + first);
+            status = quantize_site(c, m, count, stats, e[m->site], folded[m->site], part,
+                                   reports + first);
         ptq_stats_free(stats);
         if (status)
             return status;
-        progress_show(c->progress,
-                      ((double)b->index + (double)(first + count) / b->count) / layers,
+        progress_show(c->progress, ((double)b->index + (double)(first + count) / b->count) / layers,
                       "block %lld of %.0f, %s, output error %.2e", (long long)b->index + 1, layers,
                       strrchr(m[count - 1].name, '.') + 1, reports[first + count - 1].output_error);
     }
     return c->windows ? leave_block(c, b) : PTQ_OK;
+}
+
+ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *part,
+                           struct matrix_report *reports)
+{
+    ptq_equalization *e[SITES] = {0};
+    int folded[SITES] = {0};
+    ptq_status status = PTQ_OK;
+    if (c->windows && equalize_is_needed(c->config))
+        status = equalize_block(c, b, e, folded);
+    if (!status)
+        status = calibrate_sites(c, b, e, folded, part, reports);
+    for (int i = 0; i < SITES; i++)
+        ptq_equalization_free(e[i]);
+    return status;
 }
 
 ptq_status calibrate_pass(struct calibration *c, const struct block *b)

@@ -10,10 +10,13 @@
 #include "report/progress.h"
 #include "text/windows.h"
 
+enum { MERGE_WINDOWS = 8 }; /* windows that share statistics before they are merged */
+
 struct calibration {
     struct model *model;
     const struct windows *windows; /* NULL: no data, as for RTN */
-    const ptq_config *config;
+    ptq_config *config; /* clip-except is set site by site */
+    int fold;           /* fold equalizations into the operation before */
     struct progress *progress;
     struct workspace *workspace;
     float *x;         /* [windows][length][hidden]: the residual streams before the next block */
@@ -25,10 +28,14 @@ struct calibration {
 struct matrix_report {
     char name[MAX_LAYER_NAME];
     double weight_error, output_error, damping;
+    int32_t activations;      /* PTQ_ACTIVATIONS_... that it runs with */
+    double activation_scale;  /* static; 0: none */
+    int equalized;            /* 1: input_scale kept; 2: folded */
+    int candidate;            /* AWQ's, or -1 */
 };
 
 ptq_status calibration_create(struct model *model, const struct windows *windows,
-                              const ptq_config *config, struct progress *progress,
+                              ptq_config *config, int fold, struct progress *progress,
                               struct calibration **calibration);
 void calibration_free(struct calibration *c);
 
@@ -36,6 +43,9 @@ void calibration_free(struct calibration *c);
  * reports [b->count] are filled in. */
 ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *part,
                            struct matrix_report *reports);
+/* Borrowed tensors, with their names, on the weights of count matrices; on failure some may be NULL. */
+ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matrices, int count,
+                               ptq_tensor **weights);
 /* Takes the windows through a block that is quantized already. */
 ptq_status calibrate_pass(struct calibration *c, const struct block *b);
 

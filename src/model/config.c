@@ -18,7 +18,8 @@ struct reader {
 static void fail(struct reader *r, const char *name, const char *problem)
 {
     if (!r->status)
-        r->status = ptqi_fail(r->context, PTQ_ERROR_FORMAT, "%s: \"%s\" %s", r->path, name, problem);
+        r->status =
+            ptqi_fail(r->context, PTQ_ERROR_FORMAT, "%s: \"%s\" %s", r->path, name, problem);
 }
 
 /* An integer member within 1 .. highest; fallback < 0 means that it must be there. */
@@ -48,7 +49,7 @@ static double real(struct reader *r, const struct ptqi_json *object, const char 
 
 /* The text of a string member, where it is there, must be one of the two given. */
 static void expect(struct reader *r, const struct ptqi_json *object, const char *name,
-                   const char *wanted, const char *or)
+                   const char *wanted, const char * or)
 {
     const struct ptqi_json *value = ptqi_json_get(object, name);
     const char *text = ptqi_json_string(value);
@@ -125,8 +126,8 @@ ptq_status model_read_config(ptq_context *context, const char *directory,
     ptq_status status = path ? ptqi_map_file(context, path, &file) : PTQ_ERROR_MEMORY;
     if (!status) {
         r.path = path;
-        status = ptqi_json_parse(context, (const char *)file.data, file.size, path, &document,
-                                 &r.root);
+        status =
+            ptqi_json_parse(context, (const char *)file.data, file.size, path, &document, &r.root);
         if (!status)
             status = read(&r, config);
         ptqi_json_free(document);

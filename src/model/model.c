@@ -45,6 +45,12 @@ int model_describe_matrix(const struct model *model, int64_t block, int number,
     return 1;
 }
 
+void block_norm_name(int64_t block, int number, char *name)
+{
+    snprintf(name, MAX_LAYER_NAME, "model.layers.%lld.%s.weight", (long long)block,
+             number ? "post_attention_layernorm" : "input_layernorm");
+}
+
 /* A tensor by name that must have this shape (columns 0: a vector) and hold floats. */
 static ptq_status find_tensor(const struct model *m, const ptq_store *store, const char *name,
                               int64_t rows, int64_t columns, ptq_tensor **tensor)
@@ -188,10 +194,13 @@ static ptq_status load_block(const struct model *m, const ptq_store *store, int3
         struct matrix *matrix = &b->matrices[b->count++];
         PTQI_TRY(load_matrix(m, store, activations, matrix, quantized));
     }
-    snprintf(name, sizeof name, "model.layers.%lld.input_layernorm.weight", (long long)b->index);
+    ptq_tensor *norm;
+    block_norm_name(b->index, 0, name);
+    PTQI_TRY(find_tensor(m, store, name, m->config.hidden, 0, &norm));
+    b->norm_dtype = ptq_tensor_dtype(norm);
+    ptq_tensor_free(norm);
     PTQI_TRY(load_floats(m, store, name, m->config.hidden, 0, &b->attention_norm));
-    snprintf(name, sizeof name, "model.layers.%lld.post_attention_layernorm.weight",
-             (long long)b->index);
+    block_norm_name(b->index, 1, name);
     return load_floats(m, store, name, m->config.hidden, 0, &b->mlp_norm);
 }
 

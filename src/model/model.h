@@ -41,6 +41,7 @@ struct block {
     struct matrix matrices[MAX_MATRICES]; /* in the order of their sites */
     int count;
     float *attention_norm, *mlp_norm; /* [hidden] */
+    int32_t norm_dtype;               /* as stored */
 };
 
 struct model {
@@ -82,6 +83,8 @@ void block_free(struct block *block);
 /* The name of a matrix of the architecture as a tensor, without ".weight"; its site and shape. */
 int model_describe_matrix(const struct model *model, int64_t block, int number,
                           struct matrix *matrix);
+/* The names of a block's norms as tensors, 0 before attention and 1 before the MLP. */
+void block_norm_name(int64_t block, int number, char *name);
 ptq_status model_embed(const struct model *model, const int32_t *ids, int64_t count, float *x);
 /* logits [rows][vocabulary] */
 ptq_status model_logits(struct model *model, const float *x, int64_t rows, float *logits);

@@ -7,14 +7,21 @@
 #include <unistd.h>
 #include "base/context.h"
 #include "base/file.h"
+#include "base/half.h"
 
 static const char description_name[] = "run.json", model_name[] = "model.safetensors";
 
 /* Beside the model, copied where they are there. */
 static const char *const companions[] = {
-    "tokenizer.json",          "tokenizer_config.json", "special_tokens_map.json",
-    "generation_config.json",  "added_tokens.json",     "vocab.json",
-    "merges.txt",              "chat_template.jinja",   "tokenizer.model",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "tokenizer.model",
 };
 
 static ptq_status fail_io(ptq_context *context, const char *path, const char *what)
@@ -52,9 +59,8 @@ static void remove_partial(const struct output *o)
     DIR *directory = opendir(o->partial);
     struct dirent *entry;
     while (directory && (entry = readdir(directory))) {
-        char *path = is_ours(entry->d_name)
-                         ? ptqi_join_path(o->context, o->partial, entry->d_name)
-                         : NULL;
+        char *path =
+            is_ours(entry->d_name) ? ptqi_join_path(o->context, o->partial, entry->d_name) : NULL;
         if (path && ptqi_file_exists(path))
             unlink(path);
         ptqi_free(o->context, path);
@@ -76,11 +82,12 @@ static ptq_status check_description(const struct output *o, const char *descript
     int same = file.size == (int64_t)strlen(description) &&
                !memcmp(file.data, description, (size_t)file.size);
     ptqi_unmap_file(&file);
-    return same ? PTQ_OK
-                : ptqi_fail(o->context, PTQ_ERROR_CONFLICT,
-                            "%s: was begun with another model, calibration or settings; run without "
-                            "--resume to begin anew",
-                            o->partial);
+    return same
+               ? PTQ_OK
+               : ptqi_fail(o->context, PTQ_ERROR_CONFLICT,
+                           "%s: was begun with another model, calibration or settings; run without "
+                           "--resume to begin anew",
+                           o->partial);
 }
 
 static ptq_status begin(struct output *o, const char *description, int resume, int64_t blocks)
@@ -88,8 +95,8 @@ static ptq_status begin(struct output *o, const char *description, int resume, i
     char *path;
     struct stat info;
     if (lstat(o->path, &info) == 0)
-        return ptqi_fail(o->context, PTQ_ERROR_IO, "%s: exists already; remove it or choose another",
-                         o->path);
+        return ptqi_fail(o->context, PTQ_ERROR_IO,
+                         "%s: exists already; remove it or choose another", o->path);
     if (resume && ptqi_is_directory(o->partial)) {
         PTQI_TRY(check_description(o, description));
         for (int there = 1; there && o->finished < blocks; o->finished += there) {
@@ -142,13 +149,20 @@ ptq_status output_begin(ptq_context *context, const char *path, const char *desc
     return PTQ_OK;
 }
 
-/* Whether a tensor is the weight of a matrix that is being quantized. */
-static int is_quantized_weight(const struct model *m, int64_t block, const char *name)
+/* Whether a tensor is one that quantizing a block writes itself: a weight, a bias, a norm. */
+static int is_written(const struct model *m, int64_t block, const char *name)
 {
     struct matrix matrix;
+    char norm[MAX_LAYER_NAME];
     for (int i = 0; model_describe_matrix(m, block, i, &matrix); i++) {
         size_t length = strlen(matrix.name);
-        if (!strncmp(name, matrix.name, length) && !strcmp(name + length, ".weight"))
+        if (!strncmp(name, matrix.name, length) &&
+            (!strcmp(name + length, ".weight") || !strcmp(name + length, ".bias")))
+            return 1;
+    }
+    for (int i = 0; i < 2; i++) {
+        block_norm_name(block, i, norm);
+        if (!strcmp(name, norm))
             return 1;
     }
     return 0;
@@ -183,7 +197,7 @@ static int in_block(int64_t block, const char *name)
 
 static int kept_in_block(const struct model *m, int64_t block, const char *name)
 {
-    return in_block(block, name) && !is_quantized_weight(m, block, name);
+    return in_block(block, name) && !is_written(m, block, name);
 }
 
 static int outside_blocks(const struct model *m, int64_t block, const char *name)
@@ -213,6 +227,38 @@ ptq_status output_create_part(const struct output *o, const struct model *m, int
                   : copy_tensors(o, m, m->store, kept_in_block, block, *part, tensors, count);
 }
 
+/* Appends a vector to the tensors of a file, in a dtype that holds it exactly. */
+static ptq_status add_vector(const struct output *o, const char *name, int32_t dtype,
+                             const float *values, int64_t length, ptq_tensor ***tensors,
+                             int64_t *count, ptq_store *part)
+{
+    int64_t capacity = *count;
+    PTQI_TRY(ptqi_grow(o->context, (void **)tensors, *count, &capacity, *count + 1,
+                       (int64_t)sizeof **tensors));
+    PTQI_TRY(ptq_tensor_create(o->context, dtype, 1, &length, &(*tensors)[*count]));
+    ptq_tensor *t = (*tensors)[(*count)++];
+    ptqi_from_f32(ptq_tensor_data(t), dtype, values, length);
+    return ptq_store_add(part, name, t);
+}
+
+ptq_status output_add_vectors(const struct output *o, const struct block *b, int64_t hidden,
+                              ptq_tensor ***tensors, int64_t *count, ptq_store *part)
+{
+    char name[MAX_LAYER_NAME + 8];
+    for (int i = 0; i < 2; i++) {
+        block_norm_name(b->index, i, name);
+        PTQI_TRY(add_vector(o, name, b->norm_dtype, i ? b->mlp_norm : b->attention_norm, hidden,
+                            tensors, count, part));
+    }
+    for (int i = 0; i < b->count; i++) {
+        const struct matrix *m = &b->matrices[i];
+        snprintf(name, sizeof name, "%s.bias", m->name);
+        if (m->bias)
+            PTQI_TRY(add_vector(o, name, b->norm_dtype, m->bias, m->n, tensors, count, part));
+    }
+    return PTQ_OK;
+}
+
 ptq_status output_open_part(const struct output *o, int64_t block, ptq_store **part)
 {
     char *path = part_path(o, block);
@@ -231,8 +277,8 @@ struct assembly {
 static ptq_status collect(const struct output *o, const struct model *m, struct assembly *a)
 {
     struct matrix matrix;
-    PTQI_TRY(copy_tensors(o, m, m->store, outside_blocks, 0, a->store, &a->tensors,
-                          &a->tensor_count));
+    PTQI_TRY(
+        copy_tensors(o, m, m->store, outside_blocks, 0, a->store, &a->tensors, &a->tensor_count));
     for (int64_t b = 0; b < m->config.layers; b++) {
         PTQI_TRY(output_open_part(o, b, &a->parts[b]));
         a->part_count++;

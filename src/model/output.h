@@ -19,9 +19,12 @@ struct output {
  * run. OUT itself must not exist. */
 ptq_status output_begin(ptq_context *context, const char *path, const char *description, int resume,
                         int64_t blocks, struct output **output);
-/* Starts the file of a block: all its tensors but the weights that are being quantized are in it. */
+/* Starts the file of a block: all its tensors that quantizing leaves as they are. */
 ptq_status output_create_part(const struct output *o, const struct model *m, int64_t block,
                               ptq_tensor ***tensors, int64_t *count, ptq_store **part);
+/* Adds norms and biases of a block as they are now, after folding, to its file. */
+ptq_status output_add_vectors(const struct output *o, const struct block *b, int64_t hidden,
+                              ptq_tensor ***tensors, int64_t *count, ptq_store *part);
 /* Opens the file of a finished block. */
 ptq_status output_open_part(const struct output *o, int64_t block, ptq_store **part);
 /* Puts everything together; config is the text of config.json. *bytes is the size of the model. */

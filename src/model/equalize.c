@@ -1,0 +1,131 @@
+#include "model/equalize.h"
+#include <string.h>
+#include "base/context.h"
+
+int equalize_is_needed(const ptq_config *config)
+{
+    int64_t equalize = 0, activations = 0;
+    ptq_config_get_int(config, PTQ_EQUALIZE, &equalize);
+    ptq_config_get_int(config, PTQ_ACTIVATIONS, &activations);
+    return equalize != PTQ_EQUALIZE_NONE || activations == PTQ_ACTIVATIONS_INT8_STATIC ||
+           activations == PTQ_ACTIVATIONS_FPTQ;
+}
+
+/* Statistics of the four sites, of all windows or of some that are merged into them. */
+struct site_stats {
+    ptq_context *context;
+    ptq_stats *site[SITES];
+};
+
+static void free_stats(struct site_stats *s)
+{
+    for (int i = 0; i < SITES; i++)
+        ptq_stats_free(s->site[i]);
+    memset(s->site, 0, sizeof s->site);
+}
+
+static ptq_status create_stats(const struct calibration *c, const struct block *b,
+                               struct site_stats *s)
+{
+    s->context = c->model->context;
+    for (int i = 0; i < b->count; i++)
+        if (!s->site[b->matrices[i].site])
+            PTQI_TRY(ptq_stats_create(s->context, b->matrices[i].k, PTQ_STATS_HESSIAN,
+                                      &s->site[b->matrices[i].site]));
+    return PTQ_OK;
+}
+
+static ptq_status update(const struct calibration *c, struct site_stats *s, enum site site,
+                         const float *input)
+{
+    return ptq_stats_update(s->site[site], input, PTQ_F32, c->windows->length,
+                            ptq_stats_channels(s->site[site]), NULL);
+}
+
+/* One window through the block, on a copy of its residual stream. */
+static ptq_status observe_window(struct calibration *c, const struct block *b, int64_t window,
+                                 float *x, struct site_stats *s)
+{
+    const int64_t length = c->windows->length, hidden = c->model->config.hidden;
+    struct workspace *w = c->workspace;
+    memcpy(x, c->x + window * length * hidden, (size_t)(length * hidden) * sizeof *x);
+    PTQI_TRY(block_attention_input(c->model, b, x, length, w->normed));
+    PTQI_TRY(update(c, s, SITE_ATTENTION, w->normed));
+    PTQI_TRY(block_attention(c->model, b, w, w->normed, length, w->q));
+    PTQI_TRY(update(c, s, SITE_OUTPUT, w->q));
+    PTQI_TRY(block_attention_output(b, w, w->q, length, x));
+    PTQI_TRY(block_mlp_input(c->model, b, x, length, w->normed));
+    PTQI_TRY(update(c, s, SITE_MLP, w->normed));
+    PTQI_TRY(block_mlp(b, w, w->normed, length, w->gate));
+    PTQI_TRY(update(c, s, SITE_DOWN, w->gate));
+    return ptqi_check_cancelled(c->model->context);
+}
+
+static ptq_status observe(struct calibration *c, const struct block *b, struct site_stats *all)
+{
+    struct site_stats piece = {0};
+    int64_t count = c->windows->length * c->model->config.hidden;
+    float *x = ptqi_alloc(c->model->context, count, (int64_t)sizeof *x);
+    ptq_status status = x ? create_stats(c, b, all) : PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; i < c->windows->count && !status; i++) {
+        if (!piece.site[0])
+            status = create_stats(c, b, &piece);
+        if (!status)
+            status = observe_window(c, b, i, x, &piece);
+        if (status || ((i + 1) % MERGE_WINDOWS && i + 1 < c->windows->count))
+            continue;
+        for (int site = 0; site < SITES && !status; site++)
+            status = ptq_stats_merge(all->site[site], piece.site[site]);
+        free_stats(&piece);
+    }
+    free_stats(&piece);
+    ptqi_free(c->model->context, x);
+    return status;
+}
+
+/* Chooses for the count matrices of a site. */
+static ptq_status choose(struct calibration *c, struct block *b, struct matrix *m, int count,
+                         const ptq_stats *stats, ptq_equalization **e, int *folded)
+{
+    ptq_context *context = c->model->context;
+    ptq_tensor *weights[MAX_SITE_MATRICES] = {0};
+    int32_t *ties = NULL;
+    ptq_status status = matrices_as_tensors(context, m, count, weights);
+    if (!status && c->fold && m->site == SITE_OUTPUT) {
+        if (!(ties = ptqi_alloc(context, m->k, (int64_t)sizeof *ties)))
+            status = PTQ_ERROR_MEMORY;
+        else
+            fold_ties(&c->model->config, ties);
+    }
+    if (!status)
+        status = ptq_equalize(c->config, (const ptq_tensor *const *)weights, count, stats, ties, e);
+    for (int i = 0; i < count; i++)
+        ptq_tensor_free(weights[i]);
+    ptqi_free(context, ties);
+    if (status || !c->fold || !ptq_equalization_has_scale(*e))
+        return status;
+    float *scale = ptqi_alloc(context, m->k, (int64_t)sizeof *scale);
+    if (!scale)
+        return PTQ_ERROR_MEMORY;
+    status = ptq_equalization_scale(*e, scale);
+    if (!status)
+        status = fold_site(c->model, b, m->site, scale);
+    ptqi_free(context, scale);
+    ptq_equalization_set_folded(*e);
+    *folded = 1;
+    return status;
+}
+
+ptq_status equalize_block(struct calibration *c, struct block *b, ptq_equalization **e, int *folded)
+{
+    struct site_stats stats = {0};
+    ptq_status status = observe(c, b, &stats);
+    for (int first = 0, count; first < b->count && !status; first += count) {
+        struct matrix *m = &b->matrices[first];
+        for (count = 1; first + count < b->count && m[count].site == m->site;)
+            count++;
+        status = choose(c, b, m, count, stats.site[m->site], &e[m->site], &folded[m->site]);
+    }
+    free_stats(&stats);
+    return status;
+}
