@@ -81,9 +81,9 @@ static const struct parameter parameters[] = {
      4294967295.0, 1, NULL, FIELD(clip_except)},
     {PTQ_ALPHA, FLOAT, "alpha", "SmoothQuant: how much of the range moves into the weights", 0, 1,
      1, NULL, FIELD(alpha)},
-    {PTQ_V0, FLOAT, "v0", "FPTQ: inputs up to here are static and not equalized", 0, 1e30, 1, NULL,
+    {PTQ_V0, FLOAT, "v0", "FPTQ: inputs up to here are static and not equalized", 0, 1e9, 1, NULL,
      FIELD(v0)},
-    {PTQ_V1, FLOAT, "v1", "FPTQ: inputs from here on are quantized per token", 0, 1e30, 1, NULL,
+    {PTQ_V1, FLOAT, "v1", "FPTQ: inputs from here on are quantized per token", 0, 1e9, 1, NULL,
      FIELD(v1)},
 };
 enum { COUNT = sizeof parameters / sizeof *parameters };
@@ -306,6 +306,17 @@ ptq_status ptq_config_parse(ptq_config *config, const char *name, const char *te
     return set(config, p, value);
 }
 
+/* With as few digits as give the same double when read again. */
+static void format_shortest(char *text, int64_t capacity, double value)
+{
+    double again = 0;
+    for (int digits = 6; digits <= 17; digits++) {
+        ptqi_format_number(text, capacity, value, digits);
+        if (ptqi_parse_number(text, (int64_t)strlen(text), &again) && again == value)
+            return;
+    }
+}
+
 int64_t ptq_config_print(const ptq_config *config, int32_t parameter, char *buffer,
                          int64_t capacity)
 {
@@ -317,7 +328,7 @@ int64_t ptq_config_print(const ptq_config *config, int32_t parameter, char *buff
         if (c)
             snprintf(text, sizeof text, "%s", c->name);
         else
-            ptqi_format_number(text, sizeof text, value, p->kind == FLOAT ? 9 : 17);
+            format_shortest(text, sizeof text, value);
     }
     return ptqi_copy_out(text, buffer, capacity);
 }

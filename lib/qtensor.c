@@ -125,9 +125,11 @@ ptq_status ptq_qtensor_set_order(ptq_qtensor *q, const int32_t *order)
 
 ptq_status ptq_qtensor_set_group_index(ptq_qtensor *q, const int32_t *group_index)
 {
+    if (!group_index)
+        return ptqi_fail(q->context, PTQ_ERROR_ARGUMENT, "a qtensor cannot be set from NULL");
     int64_t *next = ptqi_alloc(q->context, q->groups, (int64_t)sizeof *next);
     int32_t *order = ptqi_alloc(q->context, q->k, (int64_t)sizeof *order);
-    ptq_status status = next && order && group_index ? PTQ_OK : PTQ_ERROR_MEMORY;
+    ptq_status status = next && order ? PTQ_OK : PTQ_ERROR_MEMORY;
     for (int64_t g = 0; g < q->groups && !status; g++)
         next[g] = g * q->group_size;
     for (int64_t c = 0; c < q->k && !status; c++) {

@@ -14,6 +14,7 @@
 #include "tensor.h"
 
 #define MAX_CHANNELS 131072
+#define MAX_ROWS ((int64_t)1 << 48)
 #define CHUNK_ROWS 512 /* rows converted to f32 at a time */
 
 ptq_status ptq_stats_create(ptq_context *context, int64_t k, int32_t flags, ptq_stats **stats)
@@ -376,9 +377,13 @@ static ptq_status read_counts(const ptq_store *store, struct ptq_stats *head)
     get64(counts + 4, &head->total_weight);
     get64(counts + 6, &head->stride);
     get64(counts + 8, &head->sampled);
+    /* Bounds that leave room to go on counting; a stride so large has kept one row at most. */
     int power = head->stride > 0 && (head->stride & (head->stride - 1)) == 0;
-    if (counts[0] != 1 || head->rows < 0 || !(head->total_weight >= 0) || !power ||
-        head->sampled < 0 || head->sampled > PTQI_SAMPLE_ROWS)
+    int64_t most = head->stride > 0 ? (head->rows + head->stride - 1) / head->stride : 0;
+    if (counts[0] != 1 || head->rows < 0 || head->rows > MAX_ROWS || !power ||
+        head->stride > MAX_ROWS || !(head->total_weight >= 0) ||
+        head->total_weight - head->total_weight != 0 || head->sampled < 0 ||
+        head->sampled > PTQI_SAMPLE_ROWS || head->sampled > most)
         return ptqi_fail(head->context, PTQ_ERROR_FORMAT, "not statistics of this library");
     /* The largest part must be there before memory is asked for in its size. */
     const void *unused;
@@ -399,7 +404,8 @@ static ptq_status read_parts(const ptq_store *store, struct ptq_stats *s)
     if (s->sample)
         PTQI_TRY(ptqi_store_get(store, "sample", PTQ_F32, 2, rows, s->sample));
     for (int64_t c = 0; c < k; c++)
-        if (!(s->sum_abs[c] >= 0) || !(s->minimum[c] <= s->maximum[c]))
+        if (!(s->sum_abs[c] >= 0) || s->sum_abs[c] - s->sum_abs[c] != 0 ||
+            !(s->minimum[c] <= s->maximum[c]) || s->maximum[c] - s->minimum[c] == INFINITY)
             return ptqi_fail(s->context, PTQ_ERROR_FORMAT, "ranges of channel %lld cannot be",
                              (long long)c);
     if (s->hessian)

@@ -83,6 +83,10 @@ static ptq_status run(struct eval *e)
     ptq_status status =
         perplexity_measure(e->model, &e->windows, e->activations, &progress, &result);
     progress_end(&progress);
+    if (!status && result.perplexity - result.perplexity != 0)
+        status = ptqi_fail(e->context, PTQ_ERROR_NUMERIC,
+                           "%s: the perplexity is not finite: numbers overflow in this model",
+                           e->model->path);
     return status ? status : print(e, &result, report_clock() - start);
 }
 

@@ -371,6 +371,8 @@ int command_quantize(int argc, char **argv)
     if (left)
         return left;
     const char *format = option_text(&o, "format"), *method = option_text(&o, "method");
+    if (o.positional_count > 1)
+        return usage_error(&o, "one model at a time, not also %s", o.positional[1]);
     if (o.positional_count != 1 || !option_given(&o, "o"))
         return usage_error(&o, "needs a model directory and -o OUT");
     if (format && strcmp(format, "ptq"))

@@ -12,7 +12,20 @@
 
 #define TESTS                                                                                      \
     TEST(base)                                                                                     \
-    TEST(text)
+    TEST(exact)                                                                                    \
+    TEST(team)                                                                                     \
+    TEST(json)                                                                                     \
+    TEST(store)                                                                                    \
+    TEST(stats)                                                                                    \
+    TEST(config)                                                                                   \
+    TEST(qtensor)                                                                                  \
+    TEST(kernel)                                                                                   \
+    TEST(matmul)                                                                                   \
+    TEST(linear)                                                                                   \
+    TEST(method)                                                                                   \
+    TEST(golden)                                                                                   \
+    TEST(text)                                                                                     \
+    TEST(model)
 
 #define TEST(name) void test_##name(void);
 TESTS

@@ -168,11 +168,19 @@ double ptqi_cos(double x)
 
 double ptqi_tanh(double x)
 {
-    double a = x < 0 ? -x : x;
+    double a = x < 0 ? -x : x, y;
     if (a > 22.0)
         return x < 0 ? -1.0 : 1.0;
-    double e = ptqi_exp(-2.0 * a), y = (1.0 - e) / (1.0 + e);
-    if (a < 1e-4)
-        y = a - a * a * a / 3.0;
+    if (a < 0.5) { /* 1 - e^-2a would cancel: sinh a / cosh a by their series */
+        double z = a * a, odd = 0.0, even = 0.0;
+        for (int k = 16; k >= 2; k -= 2) {
+            odd = (1.0 + odd) * (z / (k * (k + 1)));
+            even = (1.0 + even) * (z / (k * (k - 1)));
+        }
+        y = (a + a * odd) / (1.0 + even);
+    } else {
+        double e = ptqi_exp(-2.0 * a);
+        y = (1.0 - e) / (1.0 + e);
+    }
     return x < 0 ? -y : y;
 }

@@ -36,7 +36,7 @@ PTQI_INLINE float ptqi_scale_by_power(float y, int32_t n)
 /* e^x: x = n ln 2 + r with |r| <= ln 2 / 2 in two steps, a minimax polynomial (Cephes' expf). */
 PTQI_INLINE float ptqi_expf(float x)
 {
-    float c = x < -104.0f ? -104.0f : x;
+    float c = x > -104.0f ? x : -104.0f; /* a NaN too, which has no integer */
     c = c > 89.0f ? 89.0f : c;
     float n = ptqi_round_even(c * 1.44269504f);
     float r = fmaf(n, -0.693359375f, c);
@@ -80,7 +80,7 @@ PTQI_INLINE float ptqi_log2f(float x)
 /* 2^x, x from -150 on. */
 PTQI_INLINE float ptqi_exp2f(float x)
 {
-    float c = x < -150.0f ? -150.0f : x;
+    float c = x > -150.0f ? x : -150.0f;
     c = c > 129.0f ? 129.0f : c;
     float n = ptqi_round_even(c), r = c - n;
     float p = 1.535336188319500e-4f;

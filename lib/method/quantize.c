@@ -231,6 +231,8 @@ static ptq_status quantize_one(const struct shared *s, int64_t index, const ptq_
 {
     ptq_context *context = s->config->context;
     struct ptqi_curvature own = {0};
+    if (own_stats && (!own_stats->hessian || !own_stats->rows))
+        own_stats = NULL; /* rtn takes any statistics; these know no error */
     const struct ptqi_curvature *c = own_stats ? &own : &s->curvature;
     const float *scale = s->e->scale;
     const int64_t n = weight->shape[0], k = weight->shape[1];
@@ -260,6 +262,7 @@ static ptq_status quantize_all(const struct shared *s, const ptq_tensor *const *
 {
     ptq_context *context = s->config->context;
     for (int64_t i = 0; i < count; i++) {
+        PTQI_TRY(ptqi_check_cancelled(context));
         ptq_status status = quantize_one(s, i, weights[i], own_stats ? own_stats[i] : NULL, &q[i]);
         if (status)
             return weights[i]->name ? ptqi_fail_at(context, status, weights[i]->name) : status;

@@ -122,6 +122,8 @@ static ptq_status read_header(ptq_store *s, const char *path, const struct ptqi_
             status = read_entry(s, path, m, data, size, &ranges[count++]);
             continue;
         }
+        if (m->kind != PTQI_JSON_OBJECT)
+            status = bad(s, path, "__metadata__", "no object");
         for (const struct ptqi_json *pair = m->first; pair && !status; pair = pair->next)
             status = pair->kind == PTQI_JSON_STRING && pair->name
                          ? ptqi_store_set_pair(s, pair->name, pair->text, 0)

@@ -73,25 +73,54 @@ static ptq_status find_tensor(const struct model *m, const ptq_store *store, con
     return status;
 }
 
-/* Its values as f32; they must be finite. */
+/* count values as f32, width of them a row; they must be finite. */
+static ptq_status check_values(const struct model *m, const char *name, const float *values,
+                               int64_t count, int64_t width)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (values[i] - values[i] != 0)
+            return ptqi_fail(m->context, PTQ_ERROR_NOT_FINITE, "%s: %s[%lld][%lld] is %s", m->path,
+                             name, (long long)(i / width), (long long)(i % width),
+                             values[i] != values[i] ? "NaN" : "infinite");
+    return PTQ_OK;
+}
+
 static ptq_status load_floats(const struct model *m, const ptq_store *store, const char *name,
                               int64_t rows, int64_t columns, float **out)
 {
     ptq_tensor *tensor;
     PTQI_TRY(find_tensor(m, store, name, rows, columns, &tensor));
-    int64_t count = ptq_tensor_elements(tensor), width = columns ? columns : rows;
+    int64_t count = ptq_tensor_elements(tensor);
     *out = ptqi_alloc(m->context, count, (int64_t)sizeof **out);
     ptq_status status = *out ? ptq_tensor_to_f32(tensor, *out) : PTQ_ERROR_MEMORY;
     ptq_tensor_free(tensor);
-    for (int64_t i = 0; i < count && !status; i++)
-        if ((*out)[i] - (*out)[i] != 0)
-            status = ptqi_fail(m->context, PTQ_ERROR_NOT_FINITE, "%s: %s[%lld][%lld] is %s",
-                               m->path, name, (long long)(i / width), (long long)(i % width),
-                               (*out)[i] != (*out)[i] ? "NaN" : "infinite");
+    if (!status)
+        status = check_values(m, name, *out, count, columns ? columns : rows);
     if (status) {
         ptqi_free(m->context, *out);
         *out = NULL;
     }
+    return status;
+}
+
+/* Embedding and head stay in their dtype, mapped; a look at each row, so that no NaN hides in them.
+ */
+static ptq_status check_rows(const struct model *m, const ptq_tensor *tensor)
+{
+    const int32_t dtype = ptq_tensor_dtype(tensor);
+    const int64_t rows = ptq_tensor_size(tensor, 0), k = ptq_tensor_size(tensor, 1);
+    const char *data = ptq_tensor_data(tensor);
+    float *row = ptqi_alloc(m->context, k, (int64_t)sizeof *row);
+    ptq_status status = row ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; i < rows && !status; i++) {
+        ptqi_to_f32(row, data + i * k * ptq_dtype_size(dtype), dtype, k);
+        for (int64_t j = 0; j < k; j++)
+            if (row[j] - row[j] != 0)
+                status = ptqi_fail(m->context, PTQ_ERROR_NOT_FINITE, "%s: %s[%lld][%lld] is %s",
+                                   m->path, ptq_tensor_name(tensor), (long long)i, (long long)j,
+                                   row[j] != row[j] ? "NaN" : "infinite");
+    }
+    ptqi_free(m->context, row);
     return status;
 }
 
@@ -102,10 +131,13 @@ static ptq_status load_model(struct model *m)
     PTQI_TRY(ptq_store_open(m->context, m->path, &m->store));
     PTQI_TRY(find_tensor(m, m->store, "model.embed_tokens.weight", c->vocabulary, c->hidden,
                          &m->embedding));
+    PTQI_TRY(check_rows(m, m->embedding));
     if (c->tied)
         m->head = m->embedding;
     else
         PTQI_TRY(find_tensor(m, m->store, head, c->vocabulary, c->hidden, &m->head));
+    if (!c->tied)
+        PTQI_TRY(check_rows(m, m->head));
     return load_floats(m, m->store, "model.norm.weight", c->hidden, 0, &m->final_norm);
 }
 

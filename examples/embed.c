@@ -1,0 +1,110 @@
+/*
+ * An engine author's whole program: statistics of a layer's inputs, its matrix quantized to 4 bits with
+ * GPTQ, packed for this CPU, and run with int8 activations.
+ *
+ *     cc embed.c $(pkg-config --cflags --libs libptq) -o embed
+ */
+#include <ptq/ptq.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { N = 384, K = 576, BATCH = 64, BATCHES = 16, ROWS = 24 };
+
+static float w[N * K], batch[BATCH * K], x[ROWS * K], y[ROWS * N];
+
+/* Every function answers with a status, and the library knows more about it. */
+static void check(ptq_status status)
+{
+    char message[512];
+    if (status == PTQ_OK)
+        return;
+    ptq_last_message(message, (int64_t)sizeof message);
+    fprintf(stderr, "%s: %s\n", ptq_status_name(status), message);
+    exit(1);
+}
+
+/* Uniform in [-1, 1), the same on every machine. */
+static float uniform(void)
+{
+    static uint32_t state = 1;
+    state = state * 1664525u + 1013904223u;
+    return (float)(state >> 8) * (1.0f / 8388608.0f) - 1.0f;
+}
+
+/* Stands for the activations that an engine sees: neighbours are alike, a few channels are large. */
+static void activations(float *out, int rows)
+{
+    for (int t = 0; t < rows; t++)
+        for (int k = 0; k < K; k++) {
+            float before = k ? out[t * K + k - 1] : 0.0f;
+            out[t * K + k] = 0.7f * before + uniform() * (k % 97 == 5 ? 4.0f : 1.0f);
+        }
+}
+
+int main(void)
+{
+    const int64_t shape[2] = {N, K};
+    const ptq_tensor *weights[1];
+    ptq_context *context;
+    ptq_stats *stats;
+    ptq_config *config;
+    ptq_tensor *weight;
+    ptq_qtensor *q;
+    ptq_linear *linear;
+    double lost = 0, whole = 0;
+
+    /* Memory and threads come from a context; ptq_context_create_with_allocator takes yours. */
+    check(ptq_context_create(&context));
+
+    /* While the model runs in full precision, each layer's input is shown to its statistics. */
+    check(ptq_stats_create(context, K, PTQ_STATS_HESSIAN, &stats));
+    for (int i = 0; i < BATCHES; i++) {
+        activations(batch, BATCH);
+        check(ptq_stats_update(stats, batch, PTQ_F32, BATCH, K, NULL));
+    }
+
+    /* The weights stay where they are: the tensor only refers to them. */
+    for (int i = 0; i < N * K; i++)
+        w[i] = 0.02f * (uniform() + uniform() + uniform());
+    check(ptq_tensor_borrow(context, PTQ_F32, 2, shape, w, &weight));
+    check(ptq_tensor_set_name(weight, "embed.weight")); /* for messages */
+
+    /* 4 bits, groups of 64 columns, symmetric; the result runs with int8 activations. */
+    check(ptq_config_create(context, PTQ_METHOD_GPTQ, &config));
+    check(ptq_config_set_int(config, PTQ_BITS, 4));
+    check(ptq_config_set_int(config, PTQ_GROUP, 64));
+    check(ptq_config_parse(config, "activations", "int8-token")); /* the other way to set */
+    weights[0] = weight;
+    check(ptq_quantize(config, weights, 1, stats, NULL, &q));
+    printf("weight error %.1e, output error %.1e\n", ptq_qtensor_weight_error(q),
+           ptq_qtensor_output_error(q));
+
+    /* Packed for this CPU; everything that led here may go. */
+    check(ptq_linear_create(context, q, &linear));
+    printf("%d x %d floats, %d bytes, as %lld bytes for %s\n", N, K, (int)sizeof w,
+           (long long)ptq_linear_bytes(linear), ptq_isa_name(ptq_context_isa(context)));
+    ptq_qtensor_free(q);
+    ptq_config_free(config);
+    ptq_tensor_free(weight);
+    ptq_stats_free(stats);
+
+    /* y = x W^T. Without scratch memory (NULL) it comes from the context; an engine that must not
+     * allocate passes ptq_linear_scratch_bytes of its own, at a multiple of PTQ_ALIGNMENT. */
+    activations(x, ROWS);
+    check(ptq_linear_forward(linear, x, PTQ_F32, ROWS, K, y, PTQ_F32, N, NULL));
+
+    /* How far it is from the product in floating point: |y - x W^T|^2 / |x W^T|^2. */
+    for (int t = 0; t < ROWS; t++)
+        for (int n = 0; n < N; n++) {
+            double exact = 0;
+            for (int k = 0; k < K; k++)
+                exact += (double)x[t * K + k] * w[n * K + k];
+            lost += (y[t * N + n] - exact) * (y[t * N + n] - exact);
+            whole += exact * exact;
+        }
+    printf("relative squared error of the W4A8 product %.4f\n", lost / whole);
+
+    ptq_linear_free(linear);
+    ptq_context_free(context);
+    return lost / whole < 0.05 ? 0 : 1;
+}

@@ -1,0 +1,669 @@
+#!/bin/sh
+# The command as a user meets it. The last line counts: N passed, N failed, N skipped.
+#
+#   BUILD=build sh test/command.sh              all of it
+#   BUILD=build sh test/command.sh --record     renews test/data/llama-tiny-gptq.sha256
+#
+# The recorded hashes must come out on every machine, with every compiler and under emulation, where
+# only the small settings run because the rest would take too long.
+
+set -u
+. test/check.sh
+
+tiny=examples/llama-tiny
+text=examples/test-tiny.txt
+calib=examples/calib-tiny.txt
+small="--calib $calib --samples 4 --seqlen 64"
+shared=../shared
+recorded=test/data/llama-tiny-gptq.sha256
+record=${1-}
+tmp=$BUILD/command
+out=$tmp/refused
+
+rm -rf "$tmp"
+mkdir -p "$tmp"
+
+# refuses STATUS PATTERN WHAT ARGUMENT...: ptq fails with that status and exactly one line on stderr,
+# which contains PATTERN, prints nothing else, and leaves neither $out nor $out.partial.
+refuses()
+{
+    wanted=$1 pattern=$2 what=$3
+    shift 3
+    ptq "$@"
+    lines=$(wc -l <"$tmp/err")
+    if [ $status -ne "$wanted" ]; then
+        fail "$what: exit status $status, not $wanted, of ptq $*" "$(head -n 5 "$tmp/err")"
+    elif [ "$lines" -ne 1 ]; then
+        fail "$what: $lines lines on stderr, not 1" "$(head -n 5 "$tmp/err")"
+    elif ! grep -q -e "$pattern" "$tmp/err"; then
+        fail "$what: the message does not say \"$pattern\"" "$(cat "$tmp/err")"
+    elif [ -s "$tmp/out" ]; then
+        fail "$what: prints to stdout" "$(head -n 2 "$tmp/out")"
+    elif [ -e "$out" ] || [ -e "$out.partial" ]; then
+        fail "$what: leaves $(echo "$out"*)"
+    else
+        pass
+    fi
+    rm -rf "$out" "$out.partial"
+}
+
+# json WHAT KEY...: $tmp/out is one JSON object on one line with these keys.
+json()
+{
+    what=$1
+    shift
+    if [ "$(wc -l <"$tmp/out")" -ne 1 ]; then
+        fail "$what: not one line of JSON"
+    elif find_python json; then
+        if message=$($python test/check_json.py "$tmp/out" "$@" 2>&1); then
+            pass
+        else
+            fail "$what: $message"
+        fi
+    else
+        for key; do
+            if ! grep -q "\"$key\":" "$tmp/out"; then
+                fail "$what: no key \"$key\""
+                return
+            fi
+        done
+        pass
+    fi
+}
+
+# quantize OUT OPTION...: llama-tiny into $tmp/OUT, which is removed first.
+quantize()
+{
+    name=$1
+    shift
+    rm -rf "$tmp/$name" "$tmp/$name.partial"
+    succeeds "quantize $*" quantize $tiny -o "$tmp/$name" --json "$@"
+}
+
+# remember NAME VALUE: compares with the recorded value, or records it.
+remember()
+{
+    if [ "$record" = --record ]; then
+        echo "$1 $2" >>"$recorded.new"
+    else
+        equal "$1, as recorded in $recorded" "$2" "$(sed -n "s/^$1 //p" "$recorded")"
+    fi
+}
+
+test_recorded()
+{
+    echo "the same bits everywhere"
+    quantize gptq4 --method gptq --bits 4 --group 64 $small &&
+        remember gptq-4-group-64 "$(sha256 "$tmp/gptq4/model.safetensors")"
+    quantize other --method gptq --bits 3 --group 32 --asym --act-order --mse --scale-dtype f16 $small &&
+        remember gptq-3-group-32-asym-act-order-mse-f16 "$(sha256 "$tmp/other/model.safetensors")"
+    quantize other --method rtn --bits 8 --group 0 --activations int8-token &&
+        remember rtn-8-group-0 "$(sha256 "$tmp/other/model.safetensors")"
+    perplexity $tiny $text --window 64 --max-windows 4
+    remember perplexity "$perplexity"
+    perplexity "$tmp/gptq4" $text --window 64 --max-windows 4
+    remember perplexity-gptq-4-f32 "$perplexity"
+    perplexity "$tmp/gptq4" $text --window 64 --max-windows 4 --activations int8-token
+    remember perplexity-gptq-4-int8-token "$perplexity"
+    perplexity "$tmp/other" $text --window 64 --max-windows 4
+    remember perplexity-rtn-8-int8-token "$perplexity"
+    if [ "$record" = --record ]; then
+        mv "$recorded.new" "$recorded"
+        cat "$recorded"
+        exit
+    fi
+}
+
+# Any number of threads, any instruction set.
+test_threads()
+{
+    echo "threads and instruction sets"
+    whole=$(sha256 "$tmp/gptq4/model.safetensors")
+    for variant in "--threads 1" "--threads 2" "--threads 3" "--threads 7" "--isa portable"; do
+        quantize other --method gptq --bits 4 --group 64 $small $variant &&
+            equal "quantize with $variant" "$(sha256 "$tmp/other/model.safetensors")" "$whole"
+    done
+    for activations in f32 int8-token; do
+        set -- --window 64 --max-windows 2 --activations $activations
+        perplexity "$tmp/gptq4" $text "$@"
+        whole=$perplexity
+        for variant in "--threads 1" "--threads 3" "--isa portable"; do
+            perplexity "$tmp/gptq4" $text "$@" $variant
+            equal "perplexity, $activations, $variant" "$perplexity" "$whole"
+        done
+    done
+    if [ -n "$RUN" ]; then
+        skip "threads on all of the calibration text: too slow under emulation"
+        return
+    fi
+    set -- --method gptq --bits 3 --group 128 --calib $calib
+    quantize one "$@" --threads 1
+    quantize seven "$@" --threads 7
+    equal "all of the text, 1 and 7 threads" "$(sha256 "$tmp/one/model.safetensors")" \
+        "$(sha256 "$tmp/seven/model.safetensors")"
+    for file in config.json tokenizer.json; do
+        cmp -s "$tmp/one/$file" "$tmp/seven/$file"
+        equal "$file with 1 and 7 threads" $? 0
+    done
+}
+
+# full_precision MODEL TEXT WANTED TOKENS WINDOWS OPTION...
+full_precision()
+{
+    wanted=$3 tokens=$4 windows=$5
+    perplexity "$1" "$2" $6 $7 $8 $9
+    equal "$model in full precision" "$(printf %.4g "$perplexity")" "$wanted"
+    equal "$model: tokens of $text" "$(json_number text_tokens)" "$tokens"
+    equal "$model: windows" "$(json_number windows)" "$windows"
+}
+
+test_perplexity()
+{
+    echo "perplexity"
+    full_precision $tiny $text 27.74 24087 94 --window 256 "" ""
+    json "eval --json" perplexity tokens seconds tokens_per_second
+    set -- --window 256
+    for bits in 4 3; do
+        for method in rtn gptq awq smoothquant fptq; do
+            quantize $method$bits --method $method --bits $bits --group 64 --calib $calib \
+                --samples 64 --seqlen 256
+            perplexity "$tmp/$method$bits" $text "$@"
+            eval "$method$bits=$perplexity"
+            perplexity "$tmp/$method$bits" $text "$@" --activations int8-token
+            holds "int8 activations cost little" "$perplexity < 1.005 * $(eval echo \$$method$bits)"
+        done
+    done
+    holds "rtn at 4 bits loses something, not much" "27.75 < $rtn4 && $rtn4 < 29"
+    holds "gptq beats rtn at 4 bits" "$gptq4 < $rtn4"
+    holds "gptq beats rtn at 3 bits" "$gptq3 < $rtn3"
+    holds "4 bits beat 3" "$gptq4 < $gptq3"
+    quantize said --method rtn --group 64 --activations int8-token
+    perplexity "$tmp/said" $text --window 256 --max-windows 4
+    said=$perplexity
+    perplexity "$tmp/said" $text --window 256 --max-windows 4 --activations int8-token
+    equal "eval takes the activations that the model names" "$said" "$perplexity"
+}
+
+# The figures of the full-precision models by PyTorch, and GPTQ against RTN.
+test_shared()
+{
+    echo "the models in $shared"
+    if [ ! -d $shared/models ]; then
+        skip "$shared is not there"
+        return
+    fi
+    for model in llama-5m llama-5m-sharded-bf16 llama-5m-outlier; do
+        full_precision $shared/models/$model $text 50.23 21390 83 --window 256 "" ""
+    done
+    model=$shared/models/llama-5m
+    for bits in 4 3; do
+        for method in rtn gptq awq smoothquant fptq; do
+            rm -rf "$tmp/5m"
+            succeeds "$method of llama-5m" quantize $shared/models/llama-5m -o "$tmp/5m" \
+                --method $method --bits $bits --group 64 --calib $calib --samples 64 --seqlen 256
+            perplexity "$tmp/5m" $text --window 256
+            eval "$method=$perplexity"
+        done
+        holds "llama-5m: gptq beats rtn at $bits bits" "$gptq < $rtn"
+    done
+    if [ -z "$LONG" ]; then
+        skip "wikitext2-test.txt: a long test"
+        return
+    fi
+    long=$shared/data/wikitext2-test.txt
+    full_precision $shared/models/llama-tiny $long 30.77 496495 100 --window 512 --max-windows 100
+    for model in llama-5m llama-5m-outlier llama-5m-sharded-bf16; do
+        full_precision $shared/models/$model $long 51.19 434798 100 --window 512 --max-windows 100
+    done
+}
+
+test_json()
+{
+    echo "output for machines, help"
+    quantize json --method rtn
+    json "quantize --json without --calib" method bits group sym matrices seconds peak_rss_bytes \
+        matrices.0.name matrices.0.weight_error matrices.0.output_error
+    quantize json --method gptq $small
+    json "quantize --json" method bits group sym matrices seconds peak_rss_bytes bytes \
+        matrices.27.name matrices.27.weight_error matrices.27.output_error
+    equal "bytes" "$(json_number bytes)" "$(wc -c <"$tmp/json/model.safetensors" | tr -d ' ')"
+    for command in quantize eval inspect layer; do
+        succeeds "$command --help" $command --help
+        grep -q "usage: ptq $command" "$tmp/out"
+        equal "$command --help says how" $? 0
+        equal "$command --help is quiet on stderr" "$(wc -c <"$tmp/err" | tr -d ' ')" 0
+    done
+    succeeds "--help" --help
+    succeeds "--version" --version
+    if [ ! -c /dev/full ]; then
+        skip "no /dev/full"
+        return
+    fi
+    for command in "eval $tiny --text $text --window 64 --max-windows 1 --json" \
+        "eval $tiny --text $text --window 64 --max-windows 1" "inspect $tiny --json" \
+        "quantize $tiny -o $tmp/full --method rtn --json" "eval --help"; do
+        $RUN "$BUILD/ptq" $command >/dev/full 2>"$tmp/err"
+        equal "exit status of $command with a full disk" $? 1
+        equal "lines on stderr of $command with a full disk" "$(wc -l <"$tmp/err" | tr -d ' ')" 1
+    done
+}
+
+test_inspect()
+{
+    echo "inspect"
+    succeeds "inspect a model" inspect $tiny
+    grep -q "model.layers.3.mlp.down_proj" "$tmp/out"
+    equal "inspect names tensors" $? 0
+    succeeds "inspect --json" inspect $tiny --json
+    json "inspect --json"
+    succeeds "inspect a file" inspect $tiny/model.safetensors
+    succeeds "inspect a quantized model" inspect "$tmp/gptq4"
+    grep -q "model.layers.3.mlp.down_proj .*W4A32 .*group 64" "$tmp/out"
+    equal "inspect tells how a matrix is quantized" $? 0
+    succeeds "inspect a quantized model --json" inspect "$tmp/gptq4" --json
+    json "inspect --json of a quantized model"
+    succeeds "inspect --cpu" inspect --cpu
+    succeeds "inspect --cpu --json" inspect --cpu --json
+    json "inspect --cpu --json"
+    refuses 1 "nowhere" "inspect what is not there" inspect $tmp/nowhere
+    refuses 1 "config.json" "inspect what is no model" inspect $tiny/config.json
+    refuses 2 "" "inspect nothing" inspect
+}
+
+# interrupt SIGNAL: a run that is stopped when its first block is finished. Portable kernels and one
+# thread make the run slow enough to be met in the middle; they do not change the result.
+interrupt()
+{
+    rm -rf "$tmp/resumed" "$tmp/resumed.partial"
+    $RUN "$BUILD/ptq" quantize $tiny -o "$tmp/resumed" --method gptq --bits 4 --group 64 $small \
+        --isa portable --threads 1 >/dev/null 2>"$tmp/err" &
+    job=$!
+    turns=0
+    while [ ! -e "$tmp/resumed.partial/block-00000.safetensors" ] && [ $turns -lt 3000 ] &&
+        kill -0 $job 2>/dev/null; do
+        sleep 0.02
+        turns=$((turns + 1))
+    done
+    kill -s "$1" $job 2>/dev/null
+    wait $job 2>/dev/null
+    interrupted=$?
+    [ -e "$tmp/resumed.partial" ] && [ ! -e "$tmp/resumed" ]
+}
+
+resume()
+{
+    succeeds "$1" quantize $tiny -o "$tmp/resumed" --method gptq --bits 4 --group 64 $small \
+        --resume --json || return
+    equal "$1: the bytes of a run that was not stopped" \
+        "$(sha256 "$tmp/resumed/model.safetensors")" "$(sha256 "$tmp/gptq4/model.safetensors")"
+    holds "$1: blocks were taken over" "$(json_number resumed_blocks) >= 1"
+    for file in config.json tokenizer.json; do
+        cmp -s "$tmp/resumed/$file" "$tmp/gptq4/$file"
+        equal "$1: $file" $? 0
+    done
+    [ ! -e "$tmp/resumed.partial" ]
+    equal "$1: nothing else is left" $? 0
+}
+
+test_resume()
+{
+    echo "interruption"
+    quantize gptq4 --method gptq --bits 4 --group 64 $small
+    if ! interrupt KILL; then
+        fail "a run could not be killed in the middle" "$(cat "$tmp/err")"
+        return
+    fi
+    set -- quantize $tiny -o "$tmp/resumed" --method gptq --group 64 --resume
+    refuses 1 "resumed.partial" "--resume with other bits" "$@" --bits 3 $small
+    refuses 1 "resumed.partial" "--resume with another text" "$@" --calib $text --samples 4 --seqlen 64
+    cp -r $tiny "$tmp/changed"
+    chmod -R u+w "$tmp/changed"
+    put_bytes "$tmp/changed/model.safetensors" model.embed_tokens.weight '\001\000'
+    refuses 1 "resumed.partial" "--resume with another model" \
+        quantize "$tmp/changed" -o "$tmp/resumed" --method gptq --group 64 --resume $small
+    cp -r "$tmp/resumed.partial" "$tmp/kept"
+    resume "--resume after kill -9"
+
+    rm -rf "$tmp/resumed"
+    mv "$tmp/kept" "$tmp/resumed.partial"
+    head -c 5000 "$tmp/resumed.partial/block-00000.safetensors" >"$tmp/block"
+    mv "$tmp/block" "$tmp/resumed.partial/block-00000.safetensors"
+    refuses 1 "block-00000" "--resume with a damaged block" "$@" --bits 4 $small
+
+    if ! interrupt TERM; then
+        fail "a run could not be interrupted" "$(cat "$tmp/err")"
+        return
+    fi
+    equal "exit status after SIGTERM" $interrupted 1
+    grep -q -e --resume "$tmp/err"
+    equal "the message after SIGTERM tells of --resume" $? 0
+    resume "--resume after SIGTERM"
+
+    if [ -n "$RUN" ]; then
+        skip "a full disk in the middle: not under emulation"
+        return
+    fi
+    # Files may not grow over 350 KB: the blocks fit, the whole model does not.
+    rm -rf "$tmp/resumed"
+    (
+        trap '' XFSZ
+        ulimit -f 700
+        exec "$BUILD/ptq" quantize $tiny -o "$tmp/resumed" --method gptq --bits 4 --group 64 $small \
+            >/dev/null 2>"$tmp/err"
+    )
+    equal "exit status with a full disk" $? 1
+    grep -q "File too large" "$tmp/err"
+    equal "the message says what the disk said" $? 0
+    resume "--resume after a full disk"
+    (
+        trap '' XFSZ
+        ulimit -f 10
+        exec "$BUILD/ptq" quantize $tiny -o "$out" --method rtn >/dev/null 2>"$tmp/err"
+    )
+    equal "exit status with a disk full at once" $? 1
+    [ ! -e "$out" ] && [ ! -e "$out.partial" ]
+    equal "nothing is left by a run that finished no block" $? 0
+}
+
+# put_bytes FILE TENSOR BYTES: overwrites the first bytes of a tensor; BYTES as printf takes them.
+put_bytes()
+{
+    header=$(od -An -tu8 -N8 "$1" | tr -d ' ')
+    begin=$(head -c $((header + 8)) "$1" | tail -c "$header" |
+        sed "s/.*\"$2\":{[^}]*\"data_offsets\":\\[\\([0-9]*\\),.*/\\1/")
+    printf "$3" | dd of="$1" bs=1 seek=$((header + 8 + begin)) conv=notrunc 2>/dev/null
+}
+
+# edit FILE EXPRESSION: sed on a file that may be binary.
+edit()
+{
+    LC_ALL=C sed "$2" "$1" >"$tmp/edited" && mv "$tmp/edited" "$1"
+}
+
+# A fresh copy of the model, to be spoilt.
+fresh()
+{
+    rm -rf "$tmp/bad"
+    mkdir "$tmp/bad"
+    for file in config.json model.safetensors tokenizer.json tokenizer_config.json; do
+        cat $tiny/$file >"$tmp/bad/$file"
+    done
+    weights=$tmp/bad/model.safetensors
+}
+
+# bad PATTERN WHAT: the spoilt copy is refused by quantize and eval, by the same pattern.
+bad()
+{
+    if cmp -s $tiny/model.safetensors "$tmp/bad/model.safetensors" &&
+        cmp -s $tiny/config.json "$tmp/bad/config.json" &&
+        cmp -s $tiny/tokenizer.json "$tmp/bad/tokenizer.json"; then
+        fail "$2: this test does not spoil anything"
+    fi
+    refuses 1 "$1" "quantize: $2" quantize "$tmp/bad" -o "$out" --method gptq $small
+    refuses 1 "$1" "eval: $2" eval "$tmp/bad" --text $text --window 64 --max-windows 1
+}
+
+test_bad_weights()
+{
+    echo "bad weights"
+    size=$(wc -c <$tiny/model.safetensors)
+    for length in 0 1 7 8 9 100 5000 300000 $((size - 1)); do
+        fresh
+        head -c $length $tiny/model.safetensors >"$weights"
+        bad "model.safetensors" "model.safetensors cut to $length bytes"
+    done
+    fresh
+    printf 'x' >>"$weights"
+    bad "model.safetensors" "a byte too many"
+    for header in '\377\377\377\377\377\377\377\377' '\377\377\377\377\377\377\377\177' \
+        '\000\000\000\000\000\000\000\000' '\001\000\000\000\000\000\000\000' \
+        '\000\000\000\000\001\000\000\000'; do
+        fresh
+        printf "$header" | dd of="$weights" bs=1 conv=notrunc 2>/dev/null
+        bad "model.safetensors" "header length $header"
+    done
+    fresh
+    head -c 100000 $tiny/tokenizer.json >"$weights"
+    bad "model.safetensors" "a text in place of the weights"
+    fresh
+    awk 'BEGIN { for (i = 0; i < 20000; i++) printf "[" }' </dev/null >"$tmp/deep"
+    { printf '\040\116\000\000\000\000\000\000'; cat "$tmp/deep"; } >"$weights"
+    bad "model.safetensors" "a header of brackets"
+
+    # The header's length stays, so that nothing else is wrong.
+    for change in 's/"data_offsets":\[262400,352512\]/"data_offsets":[262402,352514]/' \
+        's/"data_offsets":\[262400,352512\]/"data_offsets":[352512,262400]/' \
+        's/"data_offsets":\[262400,352512\]/"data_offsets":[262400,999999]/' \
+        's/"data_offsets":\[262400,352512\]/"data_offsets":[-62400,352512]/' \
+        's/"shape":\[128,352\]/"shape":[352,352]/' \
+        's/"shape":\[128,352\]/"shape":[-28,352]/' \
+        's/"shape":\[128,352\]/"shape":[128,1e9]/' \
+        's/"dtype":"F16"/"dtype":"F32"/' \
+        's/"dtype":"F16"/"dtype":"X16"/' \
+        's/"model.norm.weight"/"model.norm.weighs"/' \
+        's/model.layers.2.mlp.up_proj.weight/model.layers.2.mlp.up_prok.weight/' \
+        's/model.layers.2.mlp.up_proj.weight/model.layers.1.mlp.up_proj.weight/' \
+        's/"data_offsets"/"data_offsetz"/'; do
+        fresh
+        edit "$weights" "$change"
+        bad "bad" "model.safetensors after $change"
+    done
+
+    fresh
+    put_bytes "$weights" model.layers.3.mlp.down_proj.weight '\000\176'
+    bad "model.layers.3.mlp.down_proj.weight" "NaN in a weight"
+    fresh
+    put_bytes "$weights" model.layers.1.self_attn.q_proj.weight '\000\374'
+    bad "model.layers.1.self_attn.q_proj.weight" "infinity in a weight"
+    fresh
+    put_bytes "$weights" model.layers.2.input_layernorm.weight '\001\175'
+    bad "model.layers.2.input_layernorm.weight" "NaN in a norm"
+    fresh
+    put_bytes "$weights" model.embed_tokens.weight '\000\176'
+    bad "model.embed_tokens.weight" "NaN in the embedding"
+    fresh
+    rm "$weights"
+    bad "bad" "no weights"
+    rm -rf "$tmp/bad"
+    refuses 1 "bad" "a model that is not there" quantize "$tmp/bad" -o "$out" --method rtn
+}
+
+test_bad_config()
+{
+    echo "bad config.json and tokenizer.json"
+    size=$(wc -c <$tiny/config.json)
+    for length in 0 1 100 $((size - 3)); do
+        fresh
+        head -c $length $tiny/config.json >"$tmp/bad/config.json"
+        bad "config.json" "config.json cut to $length bytes"
+    done
+    # Other sizes than the tensors have, impossible ones, and things that are not supported.
+    for change in hidden_size:256 hidden_size:0 hidden_size:-128 hidden_size:1e300 hidden_size:'"x"' \
+        intermediate_size:353 num_attention_heads:0 num_attention_heads:3 num_key_value_heads:3 \
+        num_hidden_layers:5 num_hidden_layers:0 num_hidden_layers:999999999999 vocab_size:2048 \
+        vocab_size:0 max_position_embeddings:0 'model_type:"no_such_model"' \
+        'hidden_act:"no_such_function"' rms_norm_eps:-1 rope_theta:0; do
+        fresh
+        edit "$tmp/bad/config.json" "s/\"${change%%:*}\": *[^,}]*/\"${change%%:*}\": ${change#*:}/"
+        bad "bad" "$change"
+    done
+    fresh
+    rm "$tmp/bad/config.json"
+    bad "config.json" "no config.json"
+    fresh
+    rm "$tmp/bad/tokenizer.json"
+    bad "tokenizer.json" "no tokenizer.json"
+    size=$(wc -c <$tiny/tokenizer.json)
+    for length in 0 1 1000 $((size / 2)) $((size - 2)); do
+        fresh
+        head -c $length $tiny/tokenizer.json >"$tmp/bad/tokenizer.json"
+        bad "tokenizer.json" "tokenizer.json cut to $length bytes"
+    done
+    fresh
+    edit "$tmp/bad/tokenizer.json" 's/"type": *"BPE"/"type": "Unheard"/'
+    bad "tokenizer.json" "a tokenizer of another kind"
+    fresh
+    cat "$tmp/deep" >"$tmp/bad/tokenizer.json"
+    bad "tokenizer.json" "brackets in place of the tokenizer"
+}
+
+test_bad_use()
+{
+    echo "bad texts, outputs and options"
+    set -- quantize $tiny -o "$out" --method gptq --group 64 --samples 4 --seqlen 64
+    refuses 1 "nowhere.txt" "no calibration text" "$@" --calib "$tmp/nowhere.txt"
+    head -c 60 $calib >"$tmp/short.txt"
+    refuses 1 "short.txt" "a text that is too short" "$@" --calib "$tmp/short.txt"
+    : >"$tmp/empty.txt"
+    refuses 1 "empty.txt" "an empty text" "$@" --calib "$tmp/empty.txt"
+    refuses 1 "$tmp" "a directory as text" "$@" --calib "$tmp"
+    printf 'not UTF-8: \377\376\300\200 %0400d' 0 >"$tmp/latin.txt"
+    succeeds "a text that is not UTF-8" eval $tiny --text "$tmp/latin.txt" --window 64
+    refuses 1 "nowhere.txt" "eval without its text" eval $tiny --text "$tmp/nowhere.txt"
+    refuses 1 "short.txt" "eval of a text that is too short" eval $tiny --text "$tmp/short.txt"
+    refuses 1 "max_position" "a window that is too long" eval $tiny --text $text --window 4096
+    refuses 1 "activations" "--activations for a model that is not quantized" \
+        eval $tiny --text $text --activations int8-token
+    refuses 1 "quantized already" "quantizing twice" quantize "$tmp/gptq4" -o "$out" --method rtn
+
+    set -- quantize $tiny --method rtn -o
+    refuses 1 "nowhere/out" "output in no directory" "$@" "$tmp/nowhere/out"
+    refuses 1 "short.txt" "output is a file" "$@" "$tmp/short.txt"
+    refuses 1 "short.txt" "output in a file" "$@" "$tmp/short.txt/out"
+    mkdir "$tmp/there"
+    refuses 1 "there" "output exists" "$@" "$tmp/there"
+    equal "an output that exists is left alone" "$(ls -A "$tmp/there" | wc -l | tr -d ' ')" 0
+    ln -s nowhere "$tmp/dangling"
+    refuses 1 "dangling" "output is a dangling link" "$@" "$tmp/dangling"
+    for path in short.txt there dangling; do
+        [ ! -e "$tmp/$path.partial" ]
+        equal "no $path.partial" $? 0
+    done
+    : >"$tmp/blocked.partial"
+    refuses 1 "blocked.partial" "a file where OUT.partial should be" "$@" "$tmp/blocked"
+    set -- quantize $tiny -o "$out"
+    refuses 2 "method" "no method" "$@"
+    refuses 2 "magic" "unknown method" "$@" --method magic
+    refuses 2 "frobnicate" "unknown option" "$@" --method rtn --frobnicate 3
+    refuses 2 "bits" "5 bits" "$@" --method rtn --bits 5
+    refuses 2 "bits" "bits that are no number" "$@" --method rtn --bits four
+    refuses 2 "group" "group 33" "$@" --method rtn --group 33
+    refuses 2 "group" "group -64" "$@" --method rtn --group -64
+    refuses 2 "asym" "--sym and --asym" "$@" --method rtn --sym --asym
+    refuses 2 "calib" "gptq without --calib" "$@" --method gptq
+    refuses 2 "calib" "--round gptq without --calib" "$@" --method rtn --round gptq
+    refuses 2 "damp" "negative damping" "$@" --method gptq $small --damp -1
+    refuses 2 "damp" "damping nan" "$@" --method gptq $small --damp nan
+    refuses 2 "grid" "unknown grid" "$@" --method rtn --grid magic
+    refuses 2 "threads" "0 threads" "$@" --method rtn --threads 0
+    refuses 2 "threads" "too many threads" "$@" --method rtn --threads 99999999999999999999
+    refuses 2 "samples" "0 samples" "$@" --method gptq --calib $calib --samples 0
+    refuses 2 "isa" "--isa without a value" "$@" --method rtn --isa
+    refuses 2 "magic" "unknown instruction set" "$@" --method rtn --isa magic
+    refuses 2 "format" "unknown format" "$@" --method rtn --format magic
+    refuses 2 "bits" "an option given twice" "$@" --method rtn --bits 4 --bits 4
+    refuses 2 "json" "a flag with a value" "$@" --method rtn --json=yes
+    refuses 2 "" "no output" quantize $tiny --method rtn
+    refuses 2 "" "no model" quantize -o "$out" --method rtn
+    refuses 2 "" "two models" quantize $tiny extra -o "$out" --method rtn
+    refuses 2 "magic" "unknown command" magic
+    refuses 2 "" "eval without a text" eval $tiny
+    refuses 2 "window" "window 1" eval $tiny --text $text --window 1
+    refuses 2 "activations" "unknown activations" eval $tiny --text $text --activations int9
+    ptq
+    equal "exit status without arguments" $status 2
+}
+
+# The model's own embedding serves as input: real numbers, in a file that is always there.
+test_layer()
+{
+    echo "layer"
+    set -- layer $tiny/model.safetensors --input model.embed_tokens.weight \
+        --weight model.layers.0.mlp.up_proj.weight
+    for method in rtn gptq; do
+        succeeds "layer $method" "$@" --method $method --bits 3 --group 64 --json \
+            --test model.layers.1.self_attn.q_proj.weight -o "$tmp/$method.safetensors" --output-rows 5
+        json "layer --json" method bits group sym weight_error output_error test_error seconds
+        eval "$method=$(json_number output_error)"
+        for name in codes scales zeros g_idx dequant output; do
+            head -c 2000 "$tmp/$method.safetensors" | grep -aq "\"$name\""
+            equal "layer $method writes $name" $? 0
+        done
+    done
+    holds "layer: gptq beats rtn" "$gptq < 0.8 * $rtn"
+    set -- "$@" --method gptq
+    whole=
+    for variant in "--threads 1" "--threads 3" "--isa portable"; do
+        succeeds "layer $variant" "$@" -o "$tmp/layer.safetensors" $variant --activations int8-token \
+            --output-rows 5
+        hash=$(sha256 "$tmp/layer.safetensors")
+        equal "layer $variant" "$hash" "${whole:-$hash}"
+        whole=$hash
+    done
+    out=$tmp/refused.safetensors
+    set -- layer $tiny/model.safetensors --method rtn -o "$out"
+    refuses 1 "no_such" "layer: no such weight" "$@" --weight no_such --input model.embed_tokens.weight
+    refuses 1 "model.norm.weight" "layer: a weight that is no matrix" "$@" --weight model.norm.weight \
+        --input model.embed_tokens.weight
+    refuses 1 "down_proj" "layer: shapes that do not fit" "$@" --input model.embed_tokens.weight \
+        --weight model.layers.0.mlp.down_proj.weight
+    refuses 1 "nowhere" "layer: no file" layer "$tmp/nowhere" --method rtn --weight a --input b -o "$out"
+    refuses 1 "config.json" "layer: a file of another kind" layer $tiny/config.json --method rtn \
+        --weight a --input b -o "$out"
+    refuses 2 "" "layer: no weight" "$@"
+    refuses 1 "nowhere" "layer: output in no directory" layer $tiny/model.safetensors --method rtn \
+        --weight model.layers.0.mlp.up_proj.weight --input model.embed_tokens.weight \
+        -o "$tmp/nowhere/out"
+    out=$tmp/refused
+}
+
+# The outputs of the original implementations.
+test_golden()
+{
+    echo "layer against the originals' outputs"
+    if [ ! -e test/data/golden/index.json ]; then
+        skip "no test/data/golden"
+    elif ! find_python json array; then
+        skip "no python3"
+    elif $python test/golden.py test/data/golden $RUN "$BUILD/ptq" >"$tmp/out" 2>&1; then
+        pass
+    else
+        fail "test/golden.py" "$(tail -n 20 "$tmp/out")"
+    fi
+    checker=$shared/tools/check_golden.py
+    if [ ! -e $checker ]; then
+        skip "$checker is not there"
+    elif [ -n "$RUN" ]; then
+        skip "not under emulation"
+    elif ! find_python numpy; then
+        skip "no python3 with numpy"
+    else
+        for method in rtn gptq awq smoothquant fptq; do
+            if $python $checker "$BUILD/ptq" $shared/golden $method >"$tmp/out" 2>&1; then
+                pass
+                sed 's/^/    /' "$tmp/out"
+            else
+                fail "$checker $method" "$(tail -n 20 "$tmp/out")"
+            fi
+        done
+    fi
+}
+
+test_recorded
+test_threads
+test_json
+test_inspect
+test_resume
+test_bad_weights
+test_bad_config
+test_bad_use
+test_layer
+test_golden
+if [ -n "$RUN" ]; then
+    skip "perplexity of whole texts: too slow under emulation"
+else
+    test_perplexity
+    test_shared
+fi
+[ $failed -ne 0 ] || rm -rf "$tmp"
+summary

@@ -1,0 +1,152 @@
+#!/bin/sh
+# All tests that `make test` runs, and with LONG=1 `make test-all`. They need a C compiler and a POSIX
+# system; what needs more is skipped and says so. The last line sums everything up:
+# N passed, N failed, N skipped. The exit status is 1 when anything failed.
+
+set -u
+. test/check.sh
+
+CC=${CC:-cc}
+tmp=$BUILD/run
+rm -rf "$tmp"
+mkdir -p "$tmp"
+export BUILD RUN
+[ -z "$LONG" ] || export LONG
+
+# part NAME COMMAND...: runs a program whose last line counts, shows all but that line, and adds the
+# counts. One that ends without the line, or badly though it counted no failure, is a failure.
+part()
+{
+    part=$1
+    shift
+    echo "== $part"
+    {
+        "$@" 2>&1
+        echo $? >"$tmp/status"
+    } | tee "$tmp/log" | sed '$d'
+    set -- $(tail -n 1 "$tmp/log" |
+        sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed, \([0-9]*\) skipped$/\1 \2 \3/p')
+    if [ $# -ne 3 ]; then
+        fail "$part crashed with exit status $(cat "$tmp/status")" "$(tail -n 1 "$tmp/log")"
+        return
+    fi
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
+    if [ "$2" -eq 0 ] && [ "$(cat "$tmp/status")" -ne 0 ]; then
+        fail "$part counts no failure, but ends with exit status $(cat "$tmp/status")"
+    fi
+}
+
+# Exactly the functions that the headers declare leave the shared library, and what it takes from
+# others is what the design allows: no printing, no exit, no environment, no inexact functions of libm.
+test_symbols()
+{
+    forbidden='exit|_exit|abort|printf|fprintf|puts|putchar|perror|getenv|setenv|putenv|setlocale'
+    forbidden="$forbidden|rand|random|srand|system|signal|sigaction|longjmp"
+    forbidden="$forbidden|(exp|exp2|expm1|log|log2|log10|log1p|pow|sin|cos|tan|tanh|erf|cbrt)[fl]?"
+    echo "== symbols of the shared library"
+    nm=$($CC -print-prog-name=nm)
+    if ! command -v "$nm" >/dev/null; then
+        skip "no nm"
+        return
+    fi
+    cat include/ptq/*.h | grep -v '^#' | tr '\n' ' ' | grep -o 'PTQ_API [^(]*(' |
+        sed 's/.*[ *]\([A-Za-z0-9_]*\)($/\1/' | sort >"$tmp/declared"
+    "$nm" -D --defined-only "$BUILD/libptq.so" | awk '$2 != "A" { print $3 }' | sed 's/@.*//' |
+        sort >"$tmp/exported"
+    equal "functions are declared" "$(wc -l <"$tmp/declared" | awk '{ print ($1 > 50) }')" 1
+    equal "declared twice" "$(uniq -d "$tmp/declared")" ""
+    equal "exported, but in no header" "$(echo $(comm -13 "$tmp/declared" "$tmp/exported"))" ""
+    equal "declared, but not exported" "$(echo $(comm -23 "$tmp/declared" "$tmp/exported"))" ""
+    equal "exported without ptq_" "$(echo $(grep -v '^ptq_' "$tmp/exported"))" ""
+    case "${CFLAGS-} ${LDFLAGS-}" in
+    *-fsanitize=*)
+        skip "what the library takes from others: not with a sanitizer"
+        return
+        ;;
+    esac
+    "$nm" -D --undefined-only "$BUILD/libptq.so" | awk '{ print $NF }' | sed 's/@.*//' >"$tmp/used"
+    equal "used, but not allowed" "$(echo $(grep -x -E "$forbidden" "$tmp/used"))" ""
+    readelf=$($CC -print-prog-name=readelf)
+    if ! command -v "$readelf" >/dev/null; then
+        skip "no readelf"
+        return
+    fi
+    "$readelf" -d "$BUILD/libptq.so" >"$tmp/dynamic" 2>/dev/null
+    sed -n 's/.*NEEDED.*\[\(.*\)\]/\1/p' "$tmp/dynamic" >"$tmp/needed"
+    equal "libraries that it needs beside the C library" \
+        "$(echo $(grep -v -E '^(libc|libm|libpthread|ld-linux.*)\.so' "$tmp/needed"))" ""
+    equal "its soname" "$(sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p' "$tmp/dynamic")" libptq.so.0
+}
+
+# Each public header alone, in C99 and in C++11, without a warning.
+test_headers()
+{
+    echo "== headers"
+    echo 'int main() { return 0; }' >"$tmp/empty.cc"
+    cxx=yes
+    $CC -x c++ -std=c++11 -fsyntax-only "$tmp/empty.cc" 2>/dev/null || cxx=
+    for header in include/ptq/*.h; do
+        name=${header#include/}
+        echo "#include <$name>" >"$tmp/header.c"
+        echo "int only_a_declaration;" >>"$tmp/header.c"
+        set -- -Iinclude -Wall -Wextra -pedantic -Werror -fsyntax-only
+        message=$($CC -std=c99 "$@" "$tmp/header.c" 2>&1)
+        equal "$name as C99" "$message" ""
+        [ -n "$cxx" ] || continue
+        message=$($CC -x c++ -std=c++11 "$@" "$tmp/header.c" 2>&1)
+        equal "$name as C++11" "$message" ""
+    done
+    [ -n "$cxx" ] || skip "C++11: $CC has no C++ compiler"
+}
+
+# The examples, as a reader would try them.
+test_examples()
+{
+    echo "== examples"
+    if $CC -std=c99 -Wall -Wextra -pedantic -Werror ${CFLAGS-} ${LDFLAGS-} -Iinclude \
+        -o "$tmp/embed" examples/embed.c "$BUILD/libptq.a" -lm -lpthread >"$tmp/log" 2>&1 &&
+        $RUN "$tmp/embed" >"$tmp/log" 2>&1; then
+        pass
+        sed 's/^/    /' "$tmp/log"
+    else
+        fail "examples/embed.c" "$(cat "$tmp/log")"
+    fi
+    case "$RUN ${CFLAGS-} ${LDFLAGS-}" in
+    " "*-fsanitize=*)
+        skip "bindings: the interpreters have no sanitizer"
+        return
+        ;;
+    " "*) ;;
+    *)
+        skip "bindings: not under emulation"
+        return
+        ;;
+    esac
+    library=$(cd "$BUILD" && pwd)/libptq.so
+    if ! find_python numpy ctypes; then
+        skip "embed.py: no python3 with numpy"
+    elif $python examples/embed.py "$library" >"$tmp/log" 2>&1; then
+        pass
+        sed 's/^/    /' "$tmp/log"
+    else
+        fail "examples/embed.py" "$(cat "$tmp/log")"
+    fi
+    if ! command -v luajit >/dev/null; then
+        skip "embed.lua: no luajit"
+    elif luajit examples/embed.lua "$library" >"$tmp/log" 2>&1; then
+        pass
+        sed 's/^/    /' "$tmp/log"
+    else
+        fail "examples/embed.lua" "$(cat "$tmp/log")"
+    fi
+}
+
+part "unit tests" $RUN "$BUILD/unit"
+part "the command" sh test/command.sh
+part "the interface against test/abi/libptq.abi" sh test/abi.sh
+test_symbols
+test_headers
+test_examples
+rm -rf "$tmp"
+echo "== all"
+summary
