@@ -99,6 +99,10 @@ test_recorded()
         remember gptq-3-group-32-asym-act-order-mse-f16 "$(sha256 "$tmp/other/model.safetensors")"
     quantize other --method rtn --bits 8 --group 0 --activations int8-token &&
         remember rtn-8-group-0 "$(sha256 "$tmp/other/model.safetensors")"
+    quantize fptq --method fptq --round gptq --equalize lae --fold on $small &&
+        remember fptq-lae-gptq-folded "$(sha256 "$tmp/fptq/model.safetensors")"
+    quantize other2 --method awq --duo --group 64 --activations int8-tensor $small &&
+        remember awq-duo "$(sha256 "$tmp/other2/model.safetensors")"
     perplexity $tiny $text --window 64 --max-windows 4
     remember perplexity "$perplexity"
     perplexity "$tmp/gptq4" $text --window 64 --max-windows 4
@@ -107,6 +111,10 @@ test_recorded()
     remember perplexity-gptq-4-int8-token "$perplexity"
     perplexity "$tmp/other" $text --window 64 --max-windows 4
     remember perplexity-rtn-8-int8-token "$perplexity"
+    perplexity "$tmp/fptq" $text --window 64 --max-windows 4
+    remember perplexity-fptq "$perplexity"
+    perplexity "$tmp/other2" $text --window 64 --max-windows 4
+    remember perplexity-awq-int8-tensor "$perplexity"
     if [ "$record" = --record ]; then
         mv "$recorded.new" "$recorded"
         cat "$recorded"
@@ -164,7 +172,7 @@ test_perplexity()
     json "eval --json" perplexity tokens seconds tokens_per_second
     set -- --window 256
     for bits in 4 3; do
-        for method in rtn gptq awq smoothquant fptq; do
+        for method in rtn gptq; do
             quantize $method$bits --method $method --bits $bits --group 64 --calib $calib \
                 --samples 64 --seqlen 256
             perplexity "$tmp/$method$bits" $text "$@"
@@ -184,6 +192,52 @@ test_perplexity()
     equal "eval takes the activations that the model names" "$said" "$perplexity"
 }
 
+# Equalization kept in the matrices or folded into norms, v_proj and up_proj: the same function but for
+# rounding to the stored dtype.
+test_folding()
+{
+    echo "equalization, kept and folded"
+    for method in awq smoothquant fptq; do
+        for fold in off on; do
+            quantize $method-$fold --method $method --bits 8 --group 64 --clip off --fold $fold \
+                --calib $calib --samples 16 --seqlen 256
+            perplexity "$tmp/$method-$fold" $text --window 256 --max-windows 24
+            eval "$fold=$perplexity"
+        done
+        holds "$method: folded as kept" "$on < 1.002 * $off && $off < 1.002 * $on"
+    done
+    ptq inspect "$tmp/awq-off"
+    equal "kept scales" "$(grep -c input-scale "$tmp/out")" 28
+    ptq inspect "$tmp/awq-on"
+    equal "no scales where they are folded" "$(grep -c input-scale "$tmp/out")" 0
+}
+
+# FPTQ where it has something to do: outliers of all three regimes.
+test_fptq()
+{
+    echo "fptq on the outliers of llama-5m-outlier"
+    if [ ! -d $shared/models ]; then
+        skip "$shared is not there"
+        return
+    fi
+    model=$shared/models/llama-5m-outlier
+    for run in "fptq" "fptq --activations f32" "rtn --grid absmax --activations int8-static"; do
+        rm -rf "$tmp/outlier"
+        succeeds "$run" quantize $model -o "$tmp/outlier" --json --method $run --calib $calib \
+            --samples 32 --seqlen 256
+        [ "$run" = fptq ] && cp "$tmp/out" "$tmp/regimes"
+        perplexity "$tmp/outlier" $text --window 256
+        set -- "$@" $perplexity
+        model=$shared/models/llama-5m-outlier
+    done
+    holds "W4A8 within 2 % of W4A16" "$1 < 1.02 * $2"
+    holds "naive static activations at least 5 % above" "$3 > 1.05 * $1"
+    tr '{' '\n' <"$tmp/regimes" >"$tmp/matrices"
+    for regime in 'int8-static.*"none"' 'int8-static.*"kept"' 'int8-token.*"none"'; do
+        holds "matrices of the regime $regime" "$(grep -c "$regime" "$tmp/matrices") > 0"
+    done
+}
+
 # The figures of the full-precision models by PyTorch, and GPTQ against RTN.
 test_shared()
 {
@@ -197,7 +251,7 @@ test_shared()
     done
     model=$shared/models/llama-5m
     for bits in 4 3; do
-        for method in rtn gptq awq smoothquant fptq; do
+        for method in rtn gptq; do
             rm -rf "$tmp/5m"
             succeeds "$method of llama-5m" quantize $shared/models/llama-5m -o "$tmp/5m" \
                 --method $method --bits $bits --group 64 --calib $calib --samples 64 --seqlen 256
@@ -663,6 +717,8 @@ if [ -n "$RUN" ]; then
     skip "perplexity of whole texts: too slow under emulation"
 else
     test_perplexity
+    test_folding
+    test_fptq
     test_shared
 fi
 [ $failed -ne 0 ] || rm -rf "$tmp"

@@ -23,6 +23,7 @@
     TEST(matmul)                                                                                   \
     TEST(linear)                                                                                   \
     TEST(method)                                                                                   \
+    TEST(equalize)                                                                                 \
     TEST(golden)                                                                                   \
     TEST(text)                                                                                     \
     TEST(model)
