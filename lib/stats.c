@@ -1,8 +1,8 @@
 /*
  * ptq_stats: what the input of a linear layer looks like.
  *
- * Every sum runs over the rows in their order, so that cutting the rows into other updates changes no
- * bit; merge is one addition per element, so that a fixed tree of merges is reproducible too.
+ * Every sum runs over the rows in their order, so that cutting the rows into other updates changes
+ * no bit; merge is one addition per element, so that a fixed tree of merges is reproducible too.
  */
 #include "stats.h"
 #include <math.h>
@@ -24,7 +24,8 @@ ptq_status ptq_stats_create(ptq_context *context, int64_t k, int32_t flags, ptq_
     *stats = NULL;
     if (!context || k < 1 || k > MAX_CHANNELS || (flags & ~3))
         return ptqi_fail(context, PTQ_ERROR_ARGUMENT,
-                         "statistics of %lld channels with flags %d cannot be", (long long)k, flags);
+                         "statistics of %lld channels with flags %d cannot be", (long long)k,
+                         flags);
     struct ptq_stats *s = ptqi_alloc_zero(context, 1, (int64_t)sizeof *s);
     if (!s)
         return PTQ_ERROR_MEMORY;
@@ -154,7 +155,8 @@ static ptq_status check_update(struct ptq_stats *s, const void *x, int32_t dtype
     if (!s->stride)
         return fail_own_sample(s);
     if (!ptqi_is_float(dtype))
-        return ptqi_fail(s->context, PTQ_ERROR_DTYPE, "ptq_stats_update: x must be f32, f16 or bf16");
+        return ptqi_fail(s->context, PTQ_ERROR_DTYPE,
+                         "ptq_stats_update: x must be f32, f16 or bf16");
     PTQI_TRY(ptqi_check_finite(s->context, "x", x, dtype, rows, s->k, ldx));
     for (int64_t r = 0; weights && r < rows; r++)
         if (!(weights[r] >= 0) || weights[r] - weights[r] != 0)
@@ -184,6 +186,19 @@ ptq_status ptq_stats_update(ptq_stats *s, const void *x, int32_t dtype, int64_t 
     return status;
 }
 
+/* Row i of the other's sample stands for the positions up to its next one: it is kept where a
+ * multiple of the stride is among them, so that as many rows are kept as if all had come in one
+ * stream. */
+static void merge_sample_row(struct ptq_stats *s, const ptq_stats *other, int64_t i)
+{
+    int64_t first = s->rows + i * other->stride, last = first + other->stride - 1;
+    last = last < s->rows + other->rows - 1 ? last : s->rows + other->rows - 1;
+    if (s->sampled == PTQI_SAMPLE_ROWS && last / s->stride * s->stride >= first)
+        thin_sample(s);
+    if (last / s->stride * s->stride >= first)
+        memcpy(s->sample + s->sampled++ * s->k, other->sample + i * s->k, (size_t)s->k * 4);
+}
+
 ptq_status ptq_stats_merge(ptq_stats *s, const ptq_stats *other)
 {
     if (!s || !other || s->k != other->k || s->flags != other->flags || s == other)
@@ -202,14 +217,8 @@ ptq_status ptq_stats_merge(ptq_stats *s, const ptq_stats *other)
     if (s->sample && other->rows) {
         while (s->stride < other->stride)
             thin_sample(s);
-        for (int64_t i = 0; i < other->sampled; i++) {
-            if ((i * other->stride) % s->stride)
-                continue;
-            if (s->sampled == PTQI_SAMPLE_ROWS)
-                thin_sample(s);
-            if ((i * other->stride) % s->stride == 0)
-                memcpy(s->sample + s->sampled++ * s->k, other->sample + i * s->k, (size_t)s->k * 4);
-        }
+        for (int64_t i = 0; i < other->sampled; i++)
+            merge_sample_row(s, other, i);
     }
     s->rows += other->rows;
     s->total_weight += other->total_weight;
@@ -314,9 +323,9 @@ ptq_status ptq_stats_set_sample(ptq_stats *s, const void *x, int32_t dtype, int6
 }
 
 /*
- * The file: f32 tensors minimum, maximum [k]; sum_abs [k][2] as i32 halves of doubles; hessian [k][k];
- * sample [rows][k]; and a tensor counts, i32 [10]: format, flags, then rows, the bits of total_weight,
- * stride and sampled as low and high halves.
+ * The file: f32 tensors minimum, maximum [k]; sum_abs [k][2] as i32 halves of doubles; hessian
+ * [k][k]; sample [rows][k]; and a tensor counts, i32 [10]: format, flags, then rows, the bits of
+ * total_weight, stride and sampled as low and high halves.
  */
 enum { COUNTS = 10 };
 
@@ -379,7 +388,8 @@ static ptq_status read_counts(const ptq_store *store, struct ptq_stats *head)
     get64(counts + 8, &head->sampled);
     /* Bounds that leave room to go on counting; a stride so large has kept one row at most. */
     int power = head->stride > 0 && (head->stride & (head->stride - 1)) == 0;
-    int64_t most = head->stride > 0 ? (head->rows + head->stride - 1) / head->stride : 0;
+    int64_t most =
+        head->stride > 0 ? head->rows / head->stride + (head->rows % head->stride != 0) : 0;
     if (counts[0] != 1 || head->rows < 0 || head->rows > MAX_ROWS || !power ||
         head->stride > MAX_ROWS || !(head->total_weight >= 0) ||
         head->total_weight - head->total_weight != 0 || head->sampled < 0 ||
@@ -405,7 +415,8 @@ static ptq_status read_parts(const ptq_store *store, struct ptq_stats *s)
         PTQI_TRY(ptqi_store_get(store, "sample", PTQ_F32, 2, rows, s->sample));
     for (int64_t c = 0; c < k; c++)
         if (!(s->sum_abs[c] >= 0) || s->sum_abs[c] - s->sum_abs[c] != 0 ||
-            !(s->minimum[c] <= s->maximum[c]) || s->maximum[c] - s->minimum[c] == INFINITY)
+            !(s->minimum[c] <= s->maximum[c]) || s->minimum[c] - s->minimum[c] != 0 ||
+            s->maximum[c] - s->maximum[c] != 0)
             return ptqi_fail(s->context, PTQ_ERROR_FORMAT, "ranges of channel %lld cannot be",
                              (long long)c);
     if (s->hessian)

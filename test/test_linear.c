@@ -41,7 +41,7 @@ static void fill_layer(struct layer *l, struct random *r)
         l->zeros[i] = (uint8_t)(random_bits(r) & ((1u << l->s.bits) - 1));
         if (!(l->what & ZEROS))
             l->zeros[i] = (uint8_t)(1 << (l->s.bits - 1));
-        l->scales[i] = random_normal(r) * (l->what & OVERFLOW ? 1e37f : 0.01f);
+        l->scales[i] = random_normal(r) * (l->what & OVERFLOW ? 5e37f : 0.01f);
     }
     for (int64_t i = 0; i < k; i++) {
         int64_t other = l->what & ORDER ? random_below(r, i + 1) : i;

@@ -417,7 +417,7 @@ static void test_degenerate(void)
     free_layer(&l);
 }
 
-/* Several matrices at once are as each alone; own statistics as shared ones; dtypes as f32. */
+/* Several matrices at once are as each alone; own statistics as shared ones. */
 static void test_many(void)
 {
     struct layer a = make_layer(9, 96, 200, 17), b = make_layer(14, 96, 300, 18);
@@ -450,9 +450,22 @@ static void test_many(void)
         float before = h[orders[0][i - 1] * 97], after = h[orders[0][i] * 97];
         CHECK(before > after || (before == after && orders[0][i - 1] < orders[0][i]));
     }
+    for (int i = 0; i < 2; i++)
+        ptq_qtensor_free(alone[i]);
+    ptq_config_free(config);
+    free_layer(&a);
+    free_layer(&b);
+}
+
+/* f16 and bf16 weights give what the same numbers give as f32. */
+static void test_dtypes(void)
+{
+    struct layer a = make_layer(9, 96, 200, 24);
+    ptq_config *config = make_config(test_context(), PTQ_METHOD_GPTQ, "group 32 act-order on");
     for (int32_t dtype = PTQ_F16; dtype <= PTQ_BF16; dtype++) {
         uint16_t half[9 * 96];
         ptq_tensor *t;
+        ptq_qtensor *q[2];
         const int64_t shape[2] = {9, 96};
         ptqi_from_f32(half, dtype, a.w, 9 * 96);
         ptqi_to_f32(a.w, half, dtype, 9 * 96);
@@ -465,11 +478,8 @@ static void test_many(void)
         ptq_qtensor_free(q[1]);
         ptq_tensor_free(t);
     }
-    for (int i = 0; i < 2; i++)
-        ptq_qtensor_free(alone[i]);
     ptq_config_free(config);
     free_layer(&a);
-    free_layer(&b);
 }
 
 static ptq_status try_quantize(const ptq_config *config, const ptq_tensor *a, const ptq_tensor *b,
@@ -619,6 +629,7 @@ void test_method(void)
     test_dead("group 32 static-groups on sym off");
     test_degenerate();
     test_many();
+    test_dtypes();
     test_refused();
     test_rtn_own_stats();
     test_cancel_and_progress();

@@ -3,7 +3,7 @@
  * that neither cutting nor threads nor dtypes change a bit. Files that lie, memory that ends.
  */
 #include "test.h"
-#include <limits.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,6 +207,33 @@ static void test_merge(void)
     ptq_stats_free(empty);
 }
 
+/* Many small statistics merged: the sample still covers the rows evenly, and can be saved. */
+static void test_merge_many(void)
+{
+    static const int64_t pieces[] = {1, 3, 100};
+    const char *path = test_scratch("merged-stats.safetensors");
+    for (int p = 0; p < 3; p++) {
+        ptq_stats *all = make(test_context(), PTQ_STATS_SAMPLE), *read;
+        for (int i = 0; i < 2000; i++) {
+            ptq_stats *piece = make(test_context(), PTQ_STATS_SAMPLE);
+            CHECK_OK(ptq_stats_update(piece, x + i % 13 * K, PTQ_F32, pieces[p], K, NULL));
+            CHECK_OK(ptq_stats_merge(all, piece));
+            ptq_stats_free(piece);
+        }
+        const int64_t rows = ptq_stats_rows(all), sampled = ptq_stats_sample_rows(all);
+        CHECK_EQ(rows, 2000 * pieces[p]);
+        CHECK(sampled > 200 && sampled <= PTQI_SAMPLE_ROWS);
+        /* each kept row stands for stride rows */
+        if (!CHECK(all->stride * sampled >= rows / 2 && all->stride * sampled <= 2 * rows))
+            printf("    pieces of %lld: %lld rows, %lld kept, stride %lld\n", (long long)pieces[p],
+                   (long long)rows, (long long)sampled, (long long)all->stride);
+        CHECK_OK(ptq_stats_save(all, path));
+        if (CHECK_OK(ptq_stats_load(test_context(), path, &read)))
+            ptq_stats_free(read);
+        ptq_stats_free(all);
+    }
+}
+
 /* The rows at multiples of the smallest power of two that leaves at most 512. */
 static void test_sample(void)
 {
@@ -289,6 +316,18 @@ static void test_files(void)
             ptq_stats_free(stats);
             ptq_stats_free(read);
         }
+    ptq_stats *wide = make(test_context(), 0), *again = NULL; /* the widest range that there is */
+    float keep[2] = {x[0], x[K]};
+    x[0] = FLT_MAX;
+    x[K] = -FLT_MAX;
+    CHECK_OK(ptq_stats_update(wide, x, PTQ_F32, 2, K, NULL));
+    CHECK_OK(ptq_stats_save(wide, path));
+    CHECK_OK(ptq_stats_load(test_context(), path, &again));
+    CHECK(again && same(wide, again));
+    ptq_stats_free(wide);
+    ptq_stats_free(again);
+    x[0] = keep[0];
+    x[K] = keep[1];
     CHECK_STATUS(ptq_stats_load(test_context(), NULL, NULL), PTQ_ERROR_ARGUMENT);
     ptq_stats *none;
     CHECK_STATUS(ptq_stats_load(test_context(), "/nowhere/at/all", &none), PTQ_ERROR_IO);
@@ -432,6 +471,7 @@ void test_stats(void)
     }
     test_dtypes();
     test_merge();
+    test_merge_many();
     test_sample();
     test_refused();
     test_files();

@@ -51,7 +51,7 @@ PTQ_API void ptq_context_free(ptq_context *context);
 
 /*
  * Number of threads that an operation is split over: 1 to 1024; 0, the default, means one for every
- * CPU that this process may use. The library starts its own threads when first needed.
+ * CPU that this process might use when the context was made. The library starts its own threads when first needed.
  */
 PTQ_API ptq_status ptq_context_set_threads(ptq_context *context, int32_t threads);
 PTQ_API int32_t ptq_context_threads(const ptq_context *context);

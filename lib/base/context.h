@@ -22,6 +22,7 @@ struct ptq_context {
     void *allocator_user;
 
     int32_t threads; /* as asked for; 0: one per CPU */
+    int32_t cpus;    /* that this process might use when the context was made */
     ptq_parallel_function parallel_for;
     void *parallel_user;
     struct ptqi_team *team;

@@ -41,7 +41,7 @@ static int online_cpus(void)
 
 int64_t ptqi_threads(const ptq_context *context)
 {
-    int n = context->threads ? context->threads : online_cpus();
+    int n = context->threads ? context->threads : context->cpus;
     return n < PTQI_MAX_THREADS ? n : PTQI_MAX_THREADS;
 }
 
@@ -99,6 +99,7 @@ ptq_status ptqi_team_create(ptq_context *context, struct ptqi_team **out)
 {
     struct ptqi_team *team = ptqi_alloc_zero(context, 1, (int64_t)sizeof *team);
     *out = NULL;
+    context->cpus = online_cpus();
     if (!team)
         return PTQ_ERROR_MEMORY;
     team->context = context;

@@ -4,8 +4,8 @@
  *     {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, ...,
  *      "__metadata__": {"key": "value"}}
  *
- * Offsets count from the end of the header; the tensors must cover the data without holes or overlaps.
- * https://github.com/huggingface/safetensors
+ * Offsets count from the end of the header; the tensors must cover the data without holes or
+ * overlaps. https://github.com/huggingface/safetensors
  */
 #include <stdlib.h>
 #include <string.h>
@@ -18,16 +18,16 @@ static const struct {
     int64_t size;
     int32_t dtype;
 } types[] = {
-    {"F32", 4, PTQ_F32},  {"F16", 2, PTQ_F16}, {"BF16", 2, PTQ_BF16}, {"I8", 1, PTQ_I8},
-    {"U8", 1, PTQ_U8},    {"I32", 4, PTQ_I32}, {"F64", 8, 0},         {"I64", 8, 0},
-    {"U64", 8, 0},        {"U32", 4, 0},       {"I16", 2, 0},         {"U16", 2, 0},
-    {"BOOL", 1, 0},       {"F8_E4M3", 1, 0},   {"F8_E5M2", 1, 0},
+    {"F32", 4, PTQ_F32}, {"F16", 2, PTQ_F16}, {"BF16", 2, PTQ_BF16}, {"I8", 1, PTQ_I8},
+    {"U8", 1, PTQ_U8},   {"I32", 4, PTQ_I32}, {"F64", 8, 0},         {"I64", 8, 0},
+    {"U64", 8, 0},       {"U32", 4, 0},       {"I16", 2, 0},         {"U16", 2, 0},
+    {"BOOL", 1, 0},      {"F8_E4M3", 1, 0},   {"F8_E5M2", 1, 0},
 };
 
 static ptq_status bad(ptq_store *s, const char *path, const char *name, const char *problem)
 {
-    return ptqi_fail(s->context, PTQ_ERROR_FORMAT, "%s: %.200s%s%s", path, name,
-                     *name ? ": " : "", problem);
+    return ptqi_fail(s->context, PTQ_ERROR_FORMAT, "%s: %.200s%s%s", path, name, *name ? ": " : "",
+                     problem);
 }
 
 static uint64_t read_u64(const uint8_t *p)
@@ -125,9 +125,11 @@ static ptq_status read_header(ptq_store *s, const char *path, const struct ptqi_
         if (m->kind != PTQI_JSON_OBJECT)
             status = bad(s, path, "__metadata__", "no object");
         for (const struct ptqi_json *pair = m->first; pair && !status; pair = pair->next)
-            status = pair->kind == PTQI_JSON_STRING && pair->name
+            status = pair->kind == PTQI_JSON_STRING && pair->name &&
+                             (int32_t)strlen(pair->name) == pair->name_length &&
+                             (int32_t)strlen(pair->text) == pair->length
                          ? ptqi_store_set_pair(s, pair->name, pair->text, 0)
-                         : bad(s, path, "__metadata__", "a value that is no string");
+                         : bad(s, path, "__metadata__", "a value that is no plain string");
     }
     if (!status)
         status = check_cover(s, path, ranges, count, size);
@@ -148,12 +150,13 @@ ptq_status ptqi_safetensors_read(ptq_store *s, const char *path)
         return bad(s, path, "", "too short for a safetensors file");
     uint64_t header = read_u64(map->data);
     if (header > MAX_HEADER || (int64_t)header > map->size - 8)
-        return bad(s, path, "", "the length of the header is beyond the file (truncated, or not "
-                                "safetensors)");
+        return bad(s, path, "",
+                   "the length of the header is beyond the file (truncated, or not "
+                   "safetensors)");
     PTQI_TRY(ptqi_json_parse(s->context, (const char *)map->data + 8, (int64_t)header, path,
                              &document, &root));
-    ptq_status status = read_header(s, path, root, map->data + 8 + header,
-                                    map->size - 8 - (int64_t)header);
+    ptq_status status =
+        read_header(s, path, root, map->data + 8 + header, map->size - 8 - (int64_t)header);
     ptqi_json_free(document);
     return status;
 }

@@ -41,7 +41,8 @@ void ptq_store_free(ptq_store *s)
     for (int64_t i = 0; i < s->map_count; i++)
         ptqi_unmap_file(&s->maps[i]);
     ptqi_free(s->context, s->entries);
-    ptqi_free(s->context, s->table);
+    ptqi_free(s->context, s->by_name.table);
+    ptqi_free(s->context, s->by_key.table);
     ptqi_free(s->context, s->metadata);
     ptqi_free(s->context, s->maps);
     ptqi_free(s->context, s->path);
@@ -56,36 +57,55 @@ static uint64_t hash(const char *name)
     return h;
 }
 
-/* The slot of a name in the table: its entry's, or the empty one where it would go. */
-static int64_t *slot(const ptq_store *s, const char *name)
+static const char *entry_name(const ptq_store *s, int64_t i)
 {
-    uint64_t i = hash(name);
-    for (;; i++) {
-        int64_t *at = &s->table[i & (uint64_t)(s->table_size - 1)];
-        if (!*at || !strcmp(s->entries[*at - 1].name, name))
+    return s->entries[i].name;
+}
+
+static const char *pair_key(const ptq_store *s, int64_t i)
+{
+    return s->metadata[i].key;
+}
+
+/* The slot of a name: its item's, or the empty one where it would go. */
+static int64_t *slot(const ptq_store *s, const struct ptqi_index *index,
+                     const char *(*name_of)(const ptq_store *, int64_t), const char *name)
+{
+    for (uint64_t i = hash(name);; i++) {
+        int64_t *at = &index->table[i & (uint64_t)(index->size - 1)];
+        if (!*at || !strcmp(name_of(s, *at - 1), name))
             return at;
     }
 }
 
-static ptq_status grow_table(ptq_store *s)
+/* Makes room for one more than count items. */
+static ptq_status grow_index(const ptq_store *s, struct ptqi_index *index,
+                             const char *(*name_of)(const ptq_store *, int64_t), int64_t count)
 {
-    int64_t size = s->table_size ? s->table_size * 2 : 64;
-    int64_t *table = ptqi_alloc_zero(s->context, size, (int64_t)sizeof *table);
-    if (!table)
+    struct ptqi_index larger = {NULL, index->size ? index->size * 2 : 64};
+    if (2 * (count + 1) <= index->size)
+        return PTQ_OK;
+    larger.table = ptqi_alloc_zero(s->context, larger.size, (int64_t)sizeof *larger.table);
+    if (!larger.table)
         return PTQ_ERROR_MEMORY;
-    ptqi_free(s->context, s->table);
-    s->table = table;
-    s->table_size = size;
-    for (int64_t i = 0; i < s->count; i++)
-        *slot(s, s->entries[i].name) = i + 1;
+    for (int64_t i = 0; i < count; i++)
+        *slot(s, &larger, name_of, name_of(s, i)) = i + 1;
+    ptqi_free(s->context, index->table);
+    *index = larger;
     return PTQ_OK;
+}
+
+/* The item of a name, -1 where there is none. */
+static int64_t find_item(const ptq_store *s, const struct ptqi_index *index,
+                         const char *(*name_of)(const ptq_store *, int64_t), const char *name)
+{
+    return index->size ? *slot(s, index, name_of, name) - 1 : -1;
 }
 
 ptq_status ptqi_store_new_entry(ptq_store *s, const char *name, struct ptqi_entry **entry)
 {
-    if (2 * (s->count + 1) > s->table_size)
-        PTQI_TRY(grow_table(s));
-    if (*slot(s, name))
+    PTQI_TRY(grow_index(s, &s->by_name, entry_name, s->count));
+    if (find_item(s, &s->by_name, entry_name, name) >= 0)
         return ptqi_fail(s->context, PTQ_ERROR_FORMAT, "%s: two tensors have the name \"%.200s\"",
                          s->path, name);
     PTQI_TRY(ptqi_grow(s->context, (void **)&s->entries, s->count, &s->capacity, s->count + 1,
@@ -95,39 +115,43 @@ ptq_status ptqi_store_new_entry(ptq_store *s, const char *name, struct ptqi_entr
     e->name = ptqi_copy_text(s->context, name, (int64_t)strlen(name));
     if (!e->name)
         return PTQ_ERROR_MEMORY;
-    *slot(s, name) = ++s->count;
+    s->count++;
+    *slot(s, &s->by_name, entry_name, name) = s->count;
     *entry = e;
+    return PTQ_OK;
+}
+
+/* Appends a metadata pair of a new key; takes value over. */
+static ptq_status add_pair(ptq_store *s, const char *key, char *value)
+{
+    PTQI_TRY(grow_index(s, &s->by_key, pair_key, s->metadata_count));
+    PTQI_TRY(ptqi_grow(s->context, (void **)&s->metadata, s->metadata_count, &s->metadata_capacity,
+                       s->metadata_count + 1, (int64_t)sizeof *s->metadata));
+    char *name = ptqi_copy_text(s->context, key, (int64_t)strlen(key));
+    if (!name)
+        return PTQ_ERROR_MEMORY;
+    s->metadata[s->metadata_count].key = name;
+    s->metadata[s->metadata_count++].value = value;
+    *slot(s, &s->by_key, pair_key, name) = s->metadata_count;
     return PTQ_OK;
 }
 
 ptq_status ptqi_store_set_pair(ptq_store *s, const char *key, const char *value, int replace)
 {
-    struct ptqi_pair *pair = NULL;
-    for (int64_t i = 0; i < s->metadata_count; i++)
-        if (!strcmp(s->metadata[i].key, key))
-            pair = &s->metadata[i];
-    if (pair && !replace)
+    int64_t at = find_item(s, &s->by_key, pair_key, key);
+    if (at >= 0 && !replace)
         return PTQ_OK;
     char *copy = ptqi_copy_text(s->context, value, (int64_t)strlen(value));
     if (!copy)
         return PTQ_ERROR_MEMORY;
-    if (pair) {
-        ptqi_free(s->context, pair->value);
-        pair->value = copy;
-        return PTQ_OK;
-    }
-    char *name = ptqi_copy_text(s->context, key, (int64_t)strlen(key));
-    ptq_status status = name ? ptqi_grow(s->context, (void **)&s->metadata, s->metadata_count,
-                                         &s->metadata_capacity, s->metadata_count + 1,
-                                         (int64_t)sizeof *s->metadata)
-                             : PTQ_ERROR_MEMORY;
-    if (status) {
-        ptqi_free(s->context, name);
-        ptqi_free(s->context, copy);
+    if (at < 0) {
+        ptq_status status = add_pair(s, key, copy);
+        if (status)
+            ptqi_free(s->context, copy);
         return status;
     }
-    s->metadata[s->metadata_count].key = name;
-    s->metadata[s->metadata_count++].value = copy;
+    ptqi_free(s->context, s->metadata[at].value);
+    s->metadata[at].value = copy;
     return PTQ_OK;
 }
 
@@ -165,8 +189,9 @@ static ptq_status read_shards(ptq_store *s, const char *directory, const struct 
         if (file && is_plain_name(file))
             status = read_shard(s, directory, file, &opened, &capacity);
         else
-            status = ptqi_fail(s->context, PTQ_ERROR_FORMAT,
-                               "%s: the file of \"%.200s\" is no plain file name", s->path, m->name);
+            status =
+                ptqi_fail(s->context, PTQ_ERROR_FORMAT,
+                          "%s: the file of \"%.200s\" is no plain file name", s->path, m->name);
     }
     ptqi_free(s->context, opened);
     if (status)
@@ -184,8 +209,8 @@ static ptq_status read_index(ptq_store *s, const char *directory, const char *in
     struct ptqi_json_document *document = NULL;
     const struct ptqi_json *root;
     PTQI_TRY(ptqi_map_file(s->context, index, &file));
-    ptq_status status = ptqi_json_parse(s->context, (const char *)file.data, file.size, index,
-                                        &document, &root);
+    ptq_status status =
+        ptqi_json_parse(s->context, (const char *)file.data, file.size, index, &document, &root);
     if (!status) {
         const struct ptqi_json *map = ptqi_json_get(root, "weight_map");
         if (!map || map->kind != PTQI_JSON_OBJECT)
@@ -262,8 +287,8 @@ int64_t ptq_store_bytes(const ptq_store *store, int64_t index)
 
 static const struct ptqi_entry *find(const ptq_store *store, const char *name)
 {
-    int64_t i = store->table_size ? *slot(store, name) : 0;
-    return i ? &store->entries[i - 1] : NULL;
+    int64_t i = find_item(store, &store->by_name, entry_name, name);
+    return i >= 0 ? &store->entries[i] : NULL;
 }
 
 int32_t ptq_store_has(const ptq_store *store, const char *name)
@@ -301,10 +326,8 @@ ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor
 
 const char *ptq_store_metadata(const ptq_store *store, const char *key)
 {
-    for (int64_t i = 0; i < store->metadata_count; i++)
-        if (!strcmp(store->metadata[i].key, key))
-            return store->metadata[i].value;
-    return NULL;
+    int64_t i = find_item(store, &store->by_key, pair_key, key);
+    return i >= 0 ? store->metadata[i].value : NULL;
 }
 
 ptq_status ptq_store_create(ptq_context *context, const char *path, ptq_store **store)

@@ -23,17 +23,23 @@ struct ptqi_pair {
     char *key, *value;
 };
 
+/* Finds names in time that does not grow with their number: open addressing, item + 1, 0 for empty. */
+struct ptqi_index {
+    int64_t *table;
+    int64_t size; /* a power of two */
+};
+
 struct ptq_store {
     ptq_context *context;
     char *path;
 
     struct ptqi_entry *entries;
     int64_t count, capacity;
-    int64_t *table; /* open addressing by name: entry + 1, 0 for empty; table_size a power of two */
-    int64_t table_size;
+    struct ptqi_index by_name;
 
     struct ptqi_pair *metadata;
     int64_t metadata_count, metadata_capacity;
+    struct ptqi_index by_key;
 
     struct ptqi_map *maps; /* files open for reading */
     int64_t map_count, map_capacity;
