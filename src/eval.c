@@ -5,18 +5,25 @@
 #include <string.h>
 #include "base/context.h"
 #include "commands.h"
+#include "eval/choices.h"
 #include "eval/perplexity.h"
 #include "options.h"
 #include "report/json_report.h"
 
 static const char usage[] =
     "usage: ptq eval MODEL --text FILE [options]\n"
+    "       ptq eval MODEL --choices FILE.jsonl [options]\n"
     "\n"
     "Perplexity of a Hugging Face model directory, or of what ptq quantize wrote: the text is\n"
-    "tokenized once and cut into windows; exp of the mean negative log-likelihood.\n";
+    "tokenized once and cut into windows; exp of the mean negative log-likelihood. Or multiple\n"
+    "choice: each line is {\"context\": TEXT, \"choices\": [TEXT, ...], \"answer\": INDEX}; the "
+    "choice of\n"
+    "the largest log-likelihood (acc), or of the largest for each byte of it (acc_norm), is "
+    "taken.\n";
 
 static const struct option table[] = {
     {"text", "FILE", "the text, UTF-8"},
+    {"choices", "FILE", "multiple-choice items, a JSON object a line"},
     {"window", "N", "tokens of a window; default 2048, or what the model can"},
     {"max-windows", "N", "only the first N windows"},
     {"activations", "NAME",
@@ -60,11 +67,47 @@ static ptq_status print(const struct eval *e, const struct perplexity *p, double
     return report_print(&w);
 }
 
-static ptq_status run(struct eval *e)
+static ptq_status print_choices(const struct eval *e, const struct choices_result *c,
+                                double seconds)
+{
+    struct ptqi_json_writer w;
+    if (!option_given(e->o, "json")) {
+        printf("acc %.4f +- %.4f  acc_norm %.4f +- %.4f  (%lld items, %lld quantized matrices, "
+               "%.1f s)\n",
+               c->acc, c->acc_stderr, c->acc_norm, c->acc_norm_stderr, (long long)c->items,
+               (long long)c->quantized, seconds);
+        return PTQ_OK;
+    }
+    ptqi_json_begin(&w, e->context);
+    ptqi_json_open(&w, NULL, '{');
+    ptqi_json_add_number(&w, "acc", c->acc, 9);
+    ptqi_json_add_number(&w, "acc_stderr", c->acc_stderr, 9);
+    ptqi_json_add_number(&w, "acc_norm", c->acc_norm, 9);
+    ptqi_json_add_number(&w, "acc_norm_stderr", c->acc_norm_stderr, 9);
+    ptqi_json_add_integer(&w, "items", c->items);
+    ptqi_json_add_integer(&w, "tokens", c->tokens);
+    ptqi_json_add_integer(&w, "quantized_matrices", c->quantized);
+    ptqi_json_add_number(&w, "seconds", seconds, 6);
+    ptqi_json_close(&w, '}');
+    return report_print(&w);
+}
+
+static ptq_status run_choices(struct eval *e)
+{
+    struct progress progress;
+    struct choices_result result;
+    double start = report_clock();
+    progress_begin(&progress, 0);
+    ptq_status status =
+        choices_measure(e->model, option_text(e->o, "choices"), e->activations, &progress, &result);
+    progress_end(&progress);
+    return status ? status : print_choices(e, &result, report_clock() - start);
+}
+
+static ptq_status run_text(struct eval *e)
 {
     struct progress progress;
     struct perplexity result;
-    PTQI_TRY(model_open(e->context, e->o->positional[0], &e->model));
     int64_t longest = e->model->config.max_positions;
     if (!e->window)
         e->window = longest < 2048 ? longest : 2048;
@@ -72,10 +115,6 @@ static ptq_status run(struct eval *e)
         return ptqi_fail(e->context, PTQ_ERROR_BOUNDS,
                          "%s: a window of %lld is longer than max_position_embeddings %lld",
                          e->model->path, (long long)e->window, (long long)longest);
-    if (e->activations >= 0 && !e->model->config.quantized)
-        return ptqi_fail(e->context, PTQ_ERROR_CONFLICT,
-                         "%s: not quantized, so --activations has nothing to act on",
-                         e->model->path);
     PTQI_TRY(windows_load(e->context, e->o->positional[0], option_text(e->o, "text"), e->window,
                           e->max_windows, &e->windows));
     double start = report_clock();
@@ -90,6 +129,16 @@ static ptq_status run(struct eval *e)
     return status ? status : print(e, &result, report_clock() - start);
 }
 
+static ptq_status run(struct eval *e)
+{
+    PTQI_TRY(model_open(e->context, e->o->positional[0], &e->model));
+    if (e->activations >= 0 && !e->model->config.quantized)
+        return ptqi_fail(e->context, PTQ_ERROR_CONFLICT,
+                         "%s: not quantized, so --activations has nothing to act on",
+                         e->model->path);
+    return option_given(e->o, "choices") ? run_choices(e) : run_text(e);
+}
+
 int command_eval(int argc, char **argv)
 {
     struct options o;
@@ -98,8 +147,8 @@ int command_eval(int argc, char **argv)
     if (left)
         return left;
     const char *activations = option_text(&o, "activations");
-    if (o.positional_count != 1 || !option_given(&o, "text"))
-        return usage_error(&o, "needs a model directory and --text");
+    if (o.positional_count != 1 || option_given(&o, "text") == option_given(&o, "choices"))
+        return usage_error(&o, "needs a model directory and either --text or --choices");
     static const char *const names[] = {"f32", "int8-token", "int8-tensor"};
     for (int32_t i = 0; activations && i < 3; i++)
         if (!strcmp(activations, names[i]))

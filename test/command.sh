@@ -192,6 +192,37 @@ test_perplexity()
     equal "eval takes the activations that the model names" "$said" "$perplexity"
 }
 
+# Multiple choice: the example files, an item that any model gets right, and files that are no items.
+test_choices()
+{
+    echo "multiple choice"
+    for file in examples/choices/*.jsonl; do
+        succeeds "$file" eval $tiny --choices "$file" --json
+        json "eval --choices" acc acc_stderr acc_norm acc_norm_stderr items
+        equal "$file: items" "$(json_number items)" "$(grep -c context "$file")"
+    done
+    sure='{"context": "He was born in the year", "choices": [" zebra zebra", " 1990"], "answer": 1}'
+    wrong='{"context": "He was born in the year", "choices": [" zebra zebra", " 1990"], "answer": 0}'
+    printf '%s\n\n%s\n%s\n%s\n' "$sure" "$sure" "$sure" "$wrong" >"$tmp/items"
+    succeeds "three of four" eval $tiny --choices "$tmp/items" --json
+    equal "acc" "$(json_number acc)" 0.75
+    equal "acc_norm" "$(json_number acc_norm)" 0.75
+    equal "acc_stderr" "$(json_number acc_stderr)" 0.25
+    for line in '{"context": "a", "choices": [" b"], "answer": 1}' '{"context": "a", "answer": 0}' \
+        '{"context": "", "choices": [" b"], "answer": 0}' '[]' 'x' \
+        '{"context": "a", "choices": ["", " b"], "answer": 0}' \
+        '{"context": "a", "choices": [1], "answer": 0}'; do
+        printf '%s\n%s\n' "$sure" "$line" >"$tmp/items"
+        ptq eval $tiny --choices "$tmp/items"
+        equal "exit status for $line" $status 1
+        equal "one line about $line" "$(wc -l <"$tmp/err" | tr -d ' ')" 1
+        holds "that names the line of $line" "$(grep -c 'line 2' "$tmp/err") == 1"
+    done
+    : >"$tmp/items"
+    ptq eval $tiny --choices "$tmp/items"
+    equal "exit status for a file without items" $status 1
+}
+
 # Equalization kept in the matrices or folded into norms, v_proj and up_proj: the same function but for
 # rounding to the stored dtype.
 test_folding()
@@ -712,6 +743,7 @@ test_bad_weights
 test_bad_config
 test_bad_use
 test_layer
+test_choices
 test_golden
 if [ -n "$RUN" ]; then
     skip "perplexity of whole texts: too slow under emulation"

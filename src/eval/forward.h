@@ -1,0 +1,32 @@
+/*
+ * Many sequences of tokens through a model, block by block: a batch of them goes through one block
+ * before the next is loaded, so that memory holds one block and the residual streams of a batch.
+ */
+#ifndef FORWARD_H
+#define FORWARD_H
+
+#include "model/model.h"
+#include "report/progress.h"
+
+struct sequence {
+    const int32_t *ids;
+    int64_t length;
+};
+
+/* Receives the residual stream x [length][hidden] of a sequence behind the last block. */
+typedef ptq_status (*forward_done)(void *user, int64_t sequence, const float *x);
+
+struct forward {
+    struct model *model;
+    const struct sequence *sequences;
+    int64_t count;
+    int32_t activations; /* as in model_load_block */
+    struct progress *progress;
+    forward_done done;
+    void *user;
+    int64_t quantized; /* matrices that ran quantized; set by forward_run */
+};
+
+ptq_status forward_run(struct forward *f);
+
+#endif
