@@ -95,11 +95,15 @@ static ptq_status candidate_loss(const struct search *s, double *loss)
         const float *w = s->matrices->w[i];
         const int64_t n = s->matrices->n[i];
         double part;
-        for (int64_t j = 0; j < n * k; j++)
-            s->scaled[j] = w[j] * s->scale[j % k];
+        for (int64_t row = 0; row < n; row++)
+            for (int64_t c = 0; c < k; c++)
+                s->scaled[row * k + c] = w[row * k + c] * s->scale[c];
         ptqi_rtn_dequantize(s->config, s->scaled, n, k, group_size(s->config, k), s->difference);
-        for (int64_t j = 0; j < n * k; j++)
-            s->difference[j] = w[j] - s->difference[j] / s->scale[j % k];
+        for (int64_t row = 0; row < n; row++)
+            for (int64_t c = 0; c < k; c++) {
+                float *d = &s->difference[row * k + c];
+                *d = w[row * k + c] - *d / s->scale[c];
+            }
         PTQI_TRY(
             ptqi_energy(s->config->context, s->hessian, k, n, s->difference, s->product, &part));
         *loss += part;

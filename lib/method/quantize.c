@@ -149,12 +149,14 @@ static ptq_status measure(const ptq_config *config, const float *w, const float 
         group_of && difference && product ? ptq_qtensor_group_index(q, group_of) : PTQ_ERROR_MEMORY;
     if (!status)
         ptqi_qtensor_dequantize_rows(q, group_of, 0, q->n, difference);
-    for (int64_t i = 0; i < count && !status; i++) {
-        double s = scale ? (double)scale[i % q->k] : 1.0;
-        difference[i] = w[i] - difference[i];
-        lost += difference[i] / s * (difference[i] / s);
-        whole += w[i] / s * (w[i] / s);
-    }
+    for (int64_t n = 0; n < q->n && !status; n++)
+        for (int64_t i = 0; i < q->k; i++) {
+            const int64_t at = n * q->k + i;
+            const double s = scale ? (double)scale[i] : 1.0;
+            difference[at] = w[at] - difference[at];
+            lost += difference[at] / s * (difference[at] / s);
+            whole += w[at] / s * (w[at] / s);
+        }
     q->weight_error = whole > 0 ? lost / whole : 0;
     if (!status && c->hessian) {
         status = ptqi_energy(context, c->hessian, q->k, q->n, difference, product, &lost);
@@ -238,8 +240,9 @@ static ptq_status quantize_one(const struct shared *s, int64_t index, const ptq_
     const int64_t n = weight->shape[0], k = weight->shape[1];
     float *w = ptqi_alloc(context, weight->elements, (int64_t)sizeof *w);
     ptq_status status = w ? ptq_tensor_to_f32(weight, w) : PTQ_ERROR_MEMORY;
-    for (int64_t i = 0; scale && i < n * k && !status; i++)
-        w[i] *= scale[i % k];
+    for (int64_t row = 0; scale && row < n && !status; row++)
+        for (int64_t column = 0; column < k; column++)
+            w[row * k + column] *= scale[column];
     if (!status)
         status = ptqi_check_finite(context, "equalized weight", w, PTQ_F32, n, k, k);
     if (!status && own_stats)
