@@ -2,6 +2,7 @@
  * Packing a quantized matrix for the kernels of a context.
  */
 #include <string.h>
+#include "base/hash.h"
 #include "linear.h"
 #include "qtensor.h"
 
@@ -87,25 +88,17 @@ static ptq_status pack_rows(struct ptq_linear *l, const struct ptq_qtensor *q)
     return PTQ_OK;
 }
 
-static uint64_t hash(uint64_t h, const void *data, int64_t bytes)
-{
-    const uint8_t *p = data;
-    for (int64_t i = 0; i < bytes; i++)
-        h = (h ^ p[i]) * 1099511628211u;
-    return h;
-}
-
 /* What two linears must have in common to take the same prepared activations. */
 static uint64_t recipe_of(const struct ptq_linear *l)
 {
     int64_t numbers[3] = {l->k, l->activations, l->order || l->panels ? l->group_size : 0};
-    uint64_t h = hash(14695981039346656037u, numbers, (int64_t)sizeof numbers);
+    uint64_t h = ptqi_hash(PTQI_HASH_START, numbers, (int64_t)sizeof numbers);
     if (l->input_scale)
-        h = hash(h ^ 1, l->input_scale, l->k * (int64_t)sizeof *l->input_scale);
+        h = ptqi_hash(h ^ 1, l->input_scale, l->k * (int64_t)sizeof *l->input_scale);
     if (l->order)
-        h = hash(h ^ 2, l->order, l->k * (int64_t)sizeof *l->order);
+        h = ptqi_hash(h ^ 2, l->order, l->k * (int64_t)sizeof *l->order);
     if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC)
-        h = hash(h ^ 3, &l->activation_scale, (int64_t)sizeof l->activation_scale);
+        h = ptqi_hash(h ^ 3, &l->activation_scale, (int64_t)sizeof l->activation_scale);
     return h;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/context.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "commands.h"
 #include "model/calibrate.h"
 #include "model/equalize.h"
@@ -58,26 +59,18 @@ static void on_signal(int number)
     ptq_cancel(interrupted);
 }
 
-static uint64_t hash(uint64_t h, const void *data, int64_t bytes)
-{
-    const uint8_t *p = data;
-    for (int64_t i = 0; i < bytes; i++)
-        h = (h ^ p[i]) * 1099511628211u;
-    return h;
-}
-
 /* Names, types, sizes and first bytes of all tensors: enough to tell models apart. */
 static uint64_t identify_model(const struct model *m)
 {
-    uint64_t h = 14695981039346656037u;
+    uint64_t h = PTQI_HASH_START;
     for (int64_t i = 0; i < ptq_store_count(m->store); i++) {
         const char *name = ptq_store_name(m->store, i);
         int64_t bytes = ptq_store_bytes(m->store, i);
         ptq_tensor *tensor;
-        h = hash(h, name, (int64_t)strlen(name));
-        h = hash(h, &bytes, (int64_t)sizeof bytes);
+        h = ptqi_hash(h, name, (int64_t)strlen(name));
+        h = ptqi_hash(h, &bytes, (int64_t)sizeof bytes);
         if (ptq_store_tensor(m->store, name, &tensor) == PTQ_OK)
-            h = hash(h, ptq_tensor_data(tensor), bytes < 4096 ? bytes : 4096);
+            h = ptqi_hash(h, ptq_tensor_data(tensor), bytes < 4096 ? bytes : 4096);
         ptq_tensor_free(tensor);
     }
     return h;
@@ -100,7 +93,7 @@ static ptq_status describe_run(const struct quantize *q, struct ptqi_json_writer
     add_settings(q, w);
     snprintf(text, sizeof text, "%016llx", (unsigned long long)identify_model(q->model));
     ptqi_json_add_text(w, "model", text);
-    uint64_t ids = hash(14695981039346656037u, q->windows.ids, q->windows.tokens * 4);
+    uint64_t ids = ptqi_hash(PTQI_HASH_START, q->windows.ids, q->windows.tokens * 4);
     snprintf(text, sizeof text, "%016llx", (unsigned long long)ids);
     ptqi_json_add_text(w, "calibration", text);
     ptqi_json_close(w, '}');
@@ -215,15 +208,7 @@ static ptq_status resume_block(struct quantize *q, int64_t index)
         status = ptq_qtensor_read(q->context, part, block->matrices[i].name, &matrix);
         if (status)
             break;
-        memset(r, 0, sizeof *r);
-        memcpy(r->name, block->matrices[i].name, sizeof r->name);
-        r->candidate = -1;
-        r->activations = ptq_qtensor_activations(matrix);
-        r->activation_scale = ptq_qtensor_activation_scale(matrix);
-        r->equalized = ptq_qtensor_has_input_scale(matrix);
-        r->weight_error = ptq_qtensor_weight_error(matrix);
-        r->output_error = ptq_qtensor_output_error(matrix);
-        r->damping = ptq_qtensor_damping(matrix);
+        calibrate_report(&block->matrices[i], matrix, NULL, 0, r);
         q->report_count++;
         ptq_qtensor_free(matrix);
     }

@@ -4,6 +4,7 @@
 #include "store.h"
 #include <stdio.h>
 #include <string.h>
+#include "base/hash.h"
 #include "tensor.h"
 
 static ptq_status new_store(ptq_context *context, const char *path, ptq_store **store)
@@ -49,14 +50,6 @@ void ptq_store_free(ptq_store *s)
     ptqi_free(s->context, s);
 }
 
-static uint64_t hash(const char *name)
-{
-    uint64_t h = 14695981039346656037u;
-    for (; *name; name++)
-        h = (h ^ (unsigned char)*name) * 1099511628211u;
-    return h;
-}
-
 static const char *entry_name(const ptq_store *s, int64_t i)
 {
     return s->entries[i].name;
@@ -71,7 +64,7 @@ static const char *pair_key(const ptq_store *s, int64_t i)
 static int64_t *slot(const ptq_store *s, const struct ptqi_index *index,
                      const char *(*name_of)(const ptq_store *, int64_t), const char *name)
 {
-    for (uint64_t i = hash(name);; i++) {
+    for (uint64_t i = ptqi_hash(PTQI_HASH_START, name, (int64_t)strlen(name));; i++) {
         int64_t *at = &index->table[i & (uint64_t)(index->size - 1)];
         if (!*at || !strcmp(name_of(s, *at - 1), name))
             return at;

@@ -127,8 +127,8 @@ static ptq_status observe_site(struct calibration *c, const struct block *b, enu
     return status;
 }
 
-static void fill_report(const struct matrix *m, const ptq_qtensor *q, const ptq_equalization *e,
-                        int folded, struct matrix_report *r)
+void calibrate_report(const struct matrix *m, const ptq_qtensor *q, const ptq_equalization *e,
+                      int folded, struct matrix_report *r)
 {
     memcpy(r->name, m->name, sizeof r->name);
     r->weight_error = ptq_qtensor_weight_error(q);
@@ -191,7 +191,7 @@ static ptq_status quantize_site(struct calibration *c, struct matrix *matrices, 
     else if (!status)
         status = ptq_quantize(c->config, list, count, stats, NULL, q);
     for (int i = 0; i < count && !status; i++) {
-        fill_report(&matrices[i], q[i], e, folded, &reports[i]);
+        calibrate_report(&matrices[i], q[i], e, folded, &reports[i]);
         status = replace(c, &matrices[i], q[i], part);
     }
     for (int i = 0; i < count; i++) {
@@ -208,9 +208,7 @@ static ptq_status calibrate_sites(struct calibration *c, struct block *b, ptq_eq
     for (int first = 0, count; first < b->count; first += count) {
         struct matrix *m = &b->matrices[first];
         ptq_stats *stats = NULL;
-        count = 1;
-        while (first + count < b->count && m[count].site == m->site)
-            count++;
+        count = block_site_count(b, first);
         ptq_status status = c->windows ? observe_site(c, b, m->site, m->k, &stats) : PTQ_OK;
         if (!status)
             status = quantize_site(c, m, count, stats, e[m->site], folded[m->site], part,

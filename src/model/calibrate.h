@@ -43,6 +43,9 @@ void calibration_free(struct calibration *c);
  * reports [b->count] are filled in. */
 ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *part,
                            struct matrix_report *reports);
+/* What became of a matrix; e may be NULL. */
+void calibrate_report(const struct matrix *m, const ptq_qtensor *q, const ptq_equalization *e,
+                      int folded, struct matrix_report *report);
 /* Borrowed tensors, with their names, on the weights of count matrices; on failure some may be NULL. */
 ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matrices, int count,
                                ptq_tensor **weights);

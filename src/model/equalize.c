@@ -122,8 +122,7 @@ ptq_status equalize_block(struct calibration *c, struct block *b, ptq_equalizati
     ptq_status status = observe(c, b, &stats);
     for (int first = 0, count; first < b->count && !status; first += count) {
         struct matrix *m = &b->matrices[first];
-        for (count = 1; first + count < b->count && m[count].site == m->site;)
-            count++;
+        count = block_site_count(b, first);
         status = choose(c, b, m, count, stats.site[m->site], &e[m->site], &folded[m->site]);
     }
     free_stats(&stats);

@@ -16,17 +16,6 @@ void fold_ties(const struct model_config *config, int32_t *ties)
             ties[h * d + i] = (int32_t)(h / share * d + i);
 }
 
-static struct matrix *find(struct block *b, const char *ending)
-{
-    size_t length = strlen(ending);
-    for (int i = 0; i < b->count; i++) {
-        size_t n = strlen(b->matrices[i].name);
-        if (n >= length && !strcmp(b->matrices[i].name + n - length, ending))
-            return &b->matrices[i];
-    }
-    return NULL;
-}
-
 /* Divides a norm by done, which becomes what the rounded weight really was divided by. */
 static void fold_norm(float *weight, int64_t k, int32_t dtype, float *done)
 {
@@ -69,7 +58,7 @@ ptq_status fold_site(const struct model *m, struct block *b, enum site site, con
     else if (site == SITE_MLP)
         fold_norm(b->mlp_norm, k, b->norm_dtype, done);
     else
-        fold_rows(find(b, site == SITE_OUTPUT ? "v_proj" : "up_proj"), &m->config, site,
+        fold_rows(block_find(b, site == SITE_OUTPUT ? "v_proj" : "up_proj"), &m->config, site,
                   b->norm_dtype, done);
     for (int i = 0; i < b->count; i++) {
         struct matrix *matrix = &b->matrices[i];

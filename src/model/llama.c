@@ -4,23 +4,11 @@
  *     x += o(attention(rope(q(n)), rope(k(n)), v(n))),   n = rmsnorm(x)
  *     x += down(silu(gate(m)) * up(m)),                  m = rmsnorm(x)
  */
-#include <string.h>
 #include "base/context.h"
 #include "base/exact.h"
 #include "linalg/matmul.h"
 #include "linalg/vector.h"
 #include "model/model.h"
-
-static const struct matrix *find(const struct block *b, const char *ending)
-{
-    size_t length = strlen(ending);
-    for (int i = 0; i < b->count; i++) {
-        size_t n = strlen(b->matrices[i].name);
-        if (n >= length && !strcmp(b->matrices[i].name + n - length, ending))
-            return &b->matrices[i];
-    }
-    return NULL; /* not for the names below */
-}
 
 /* Prepares x for the quantized matrices of a site that m is one of. */
 static ptq_status prepare(struct workspace *w, const struct matrix *m, const float *x, int64_t rows)
@@ -114,9 +102,9 @@ ptq_status block_attention(struct model *m, const struct block *b, struct worksp
 {
     int prepared = 0;
     PTQI_TRY(grow_rope(m, rows));
-    PTQI_TRY(apply(w, find(b, "q_proj"), input, rows, w->q, &prepared));
-    PTQI_TRY(apply(w, find(b, "k_proj"), input, rows, w->k, &prepared));
-    PTQI_TRY(apply(w, find(b, "v_proj"), input, rows, w->v, &prepared));
+    PTQI_TRY(apply(w, block_find(b, "q_proj"), input, rows, w->q, &prepared));
+    PTQI_TRY(apply(w, block_find(b, "k_proj"), input, rows, w->k, &prepared));
+    PTQI_TRY(apply(w, block_find(b, "v_proj"), input, rows, w->v, &prepared));
     apply_rope(m, w->q, rows, m->config.heads);
     apply_rope(m, w->k, rows, m->config.kv_heads);
     return attention(m->context, &m->config, w->q, w->k, w->v, rows, output);
@@ -136,7 +124,7 @@ static ptq_status add_output(struct workspace *w, const struct matrix *m, const 
 ptq_status block_attention_output(const struct block *b, struct workspace *w, const float *input,
                                   int64_t rows, float *x)
 {
-    return add_output(w, find(b, "o_proj"), input, rows, x);
+    return add_output(w, block_find(b, "o_proj"), input, rows, x);
 }
 
 ptq_status block_mlp_input(const struct model *m, const struct block *b, const float *x,
@@ -149,7 +137,7 @@ ptq_status block_mlp_input(const struct model *m, const struct block *b, const f
 ptq_status block_mlp(const struct block *b, struct workspace *w, const float *input, int64_t rows,
                      float *output)
 {
-    const struct matrix *gate = find(b, "gate_proj"), *up = find(b, "up_proj");
+    const struct matrix *gate = block_find(b, "gate_proj"), *up = block_find(b, "up_proj");
     int prepared = 0;
     PTQI_TRY(apply(w, gate, input, rows, w->gate, &prepared));
     PTQI_TRY(apply(w, up, input, rows, w->up, &prepared));
@@ -160,7 +148,7 @@ ptq_status block_mlp(const struct block *b, struct workspace *w, const float *in
 ptq_status block_mlp_output(const struct block *b, struct workspace *w, const float *input,
                             int64_t rows, float *x)
 {
-    return add_output(w, find(b, "down_proj"), input, rows, x);
+    return add_output(w, block_find(b, "down_proj"), input, rows, x);
 }
 
 ptq_status block_forward(struct model *m, const struct block *b, struct workspace *w, float *x,

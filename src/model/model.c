@@ -268,6 +268,25 @@ void block_free(struct block *b)
     ptqi_free(b->context, b);
 }
 
+struct matrix *block_find(const struct block *b, const char *ending)
+{
+    size_t length = strlen(ending);
+    for (int i = 0; i < b->count; i++) {
+        size_t n = strlen(b->matrices[i].name);
+        if (n >= length && !strcmp(b->matrices[i].name + n - length, ending))
+            return (struct matrix *)(uintptr_t)&b->matrices[i];
+    }
+    return NULL;
+}
+
+int block_site_count(const struct block *b, int first)
+{
+    int count = 1;
+    while (first + count < b->count && b->matrices[first + count].site == b->matrices[first].site)
+        count++;
+    return count;
+}
+
 ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t count, float *x)
 {
     const int64_t hidden = m->config.hidden;

@@ -80,6 +80,10 @@ void model_free(struct model *model);
 ptq_status model_load_block(const struct model *model, const ptq_store *store, int64_t index,
                             int32_t activations, struct block **block, int *quantized);
 void block_free(struct block *block);
+/* The matrix whose name ends so; NULL where there is none. Like strchr, it leaves const to the caller. */
+struct matrix *block_find(const struct block *block, const char *ending);
+/* How many matrices from number first on are of its site. */
+int block_site_count(const struct block *block, int first);
 /* The name of a matrix of the architecture as a tensor, without ".weight"; its site and shape. */
 int model_describe_matrix(const struct model *model, int64_t block, int number,
                           struct matrix *matrix);
