@@ -169,7 +169,7 @@ static ptq_status finish_block(struct quantize *q, struct block *block, ptq_tens
 {
     PTQI_TRY(calibrate_block(q->calibration, block, part, q->reports + q->report_count));
     q->report_count += block->count;
-    PTQI_TRY(output_add_vectors(q->output, block, q->model->config.hidden, tensors, count, part));
+    PTQI_TRY(output_add_vectors(q->output, q->model, block, tensors, count, part));
     return ptq_store_commit(part);
 }
 

@@ -740,6 +740,31 @@ test_golden()
     fi
 }
 
+# BLOOM: fused q, k and v, biases everywhere, a site whose scale cannot be folded.
+test_bloom()
+{
+    echo "bloom"
+    bloom=$shared/models/bloom-3m
+    if [ ! -d $bloom ]; then
+        skip "$bloom is not there"
+        return
+    fi
+    set -- --window 256 --max-windows 24
+    perplexity $bloom $text "$@"
+    whole=$perplexity
+    for method in rtn gptq awq "awq --fold on" smoothquant "smoothquant --fold on" \
+        "fptq --equalize lae --round gptq" "fptq --equalize lae --round gptq --fold on"; do
+        rm -rf "$tmp/bloom"
+        succeeds "bloom, $method" quantize $bloom -o "$tmp/bloom" --json --method $method \
+            --group 64 --calib $calib --samples 16 --seqlen 128
+        perplexity "$tmp/bloom" $text "$@"
+        holds "bloom, $method: near full precision" "$perplexity < 1.01 * $whole"
+    done
+    ptq inspect "$tmp/bloom"
+    equal "scales that are kept" "$(grep -c input-scale "$tmp/out")" 5
+    equal "of the matrices behind GELU" "$(grep input-scale "$tmp/out" | grep -c dense_4h_to_h)" 5
+}
+
 test_recorded
 test_threads
 test_json
@@ -757,6 +782,7 @@ else
     test_perplexity
     test_folding
     test_fptq
+    test_bloom
     test_shared
 fi
 [ $failed -ne 0 ] || rm -rf "$tmp"

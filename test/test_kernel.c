@@ -371,6 +371,16 @@ static void check_elementwise(const struct ptqi_kernels *kernels, int64_t n)
         wrong += fabs((double)want[i] - silu) > 1e-6 * fabs(silu) + 1e-30;
     }
     memcpy(out, x, (size_t)n * 4);
+    memcpy(want, x, (size_t)n * 4);
+    kernels->gelu(out, n);
+    p->gelu(want, n);
+    EXPECT(!memcmp(out, want, (size_t)n * 4), "gelu", n);
+    for (int64_t i = 0; i < n; i++) {
+        double at = (double)x[i], u = 0.7978845608028654 * (at + 0.044715 * at * at * at);
+        double gelu = 0.5 * at * (1 + tanh(u));
+        wrong += fabs((double)want[i] - gelu) > 1e-6 * (1 + fabs(at));
+    }
+    memcpy(out, x, (size_t)n * 4);
     kernels->subtract_scaled(out, y, 0.3f, n);
     for (int64_t i = 0; i < n; i++)
         wrong += !same(out[i], fmaf(-0.3f, y[i], x[i]));

@@ -289,6 +289,17 @@ static void test_vector(void)
     for (int i = 0; i < 501; i++)
         wrong +=
             fabs((double)out[i] - (double)x[i] / (1 + exp(-(double)x[i])) * (double)w[i]) > 1e-6;
+    double variance = 0;
+    sum = 0;
+    for (int i = 0; i < 501; i++)
+        sum += (double)x[i];
+    for (int i = 0; i < 501; i++)
+        variance += ((double)x[i] - sum / 501) * ((double)x[i] - sum / 501) / 501;
+    ptqi_layer_norm(test_context(), x, w, x, 1e-5f, out, 501);
+    for (int i = 0; i < 501; i++) {
+        double normed = ((double)x[i] - sum / 501) / sqrt(variance + 1e-5) * (double)w[i];
+        wrong += fabs((double)out[i] - normed - (double)x[i]) > 1e-5;
+    }
     CHECK_EQ(wrong, 0);
     free(x);
     free(w);

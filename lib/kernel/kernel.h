@@ -68,6 +68,7 @@ struct ptqi_kernels {
     void (*softmax)(float *x, int64_t n);
     float (*sum_exp)(const float *x, float shift, int64_t n);
     void (*silu_multiply)(const float *gate, const float *up, float *out, int64_t n);
+    void (*gelu)(float *x, int64_t n);
     void (*subtract_scaled)(float *w, const float *u, float factor, int64_t n);
     void (*shrink_errors)(const float *w, int64_t n, const float *scales, const float *zeros,
                           float top, int candidates, float *errors);

@@ -1,9 +1,9 @@
 /*
- * Elementwise and row operations, written once in plain C and compiled for each instruction set: the
- * including file defines NAME(function) and TARGET, the attribute that lets the compiler use its
- * vector instructions. Every operation here is one of IEEE 754 or one on integers, and sums are kept
- * in LANES partial sums that are added in a fixed tree, so that the results are the same bits however
- * the loops are vectorized.
+ * Elementwise and row operations, written once in plain C and compiled for each instruction set:
+ * the including file defines NAME(function) and TARGET, the attribute that lets the compiler use
+ * its vector instructions. Every operation here is one of IEEE 754 or one on integers, and sums are
+ * kept in LANES partial sums that are added in a fixed tree, so that the results are the same bits
+ * however the loops are vectorized.
  */
 #include <math.h>
 #include "base/exact.h"
@@ -124,6 +124,15 @@ TARGET static void NAME(silu_multiply)(const float *gate, const float *up, float
         out[i] = gate[i] / (1.0f + ptqi_expf(-gate[i])) * up[i];
 }
 
+/* x (1 + tanh u) / 2 with u = sqrt(2 / pi) (x + 0.044715 x^3), which is x / (1 + exp(-2 u)). */
+TARGET static void NAME(gelu)(float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float u = 0.79788456f * x[i] * (1.0f + 0.044715f * x[i] * x[i]);
+        x[i] = x[i] / (1.0f + ptqi_expf(-2.0f * u));
+    }
+}
+
 /* w -= factor * u, fused. */
 TARGET static void NAME(subtract_scaled)(float *w, const float *u, float factor, int64_t n)
 {
@@ -137,8 +146,7 @@ TARGET static void NAME(subtract_scaled)(float *w, const float *u, float factor,
  * |d|^2.4 = d^2 |d|^0.4.
  */
 TARGET static void NAME(shrink_errors)(const float *w, int64_t n, const float *scales,
-                                       const float *zeros, float top, int candidates,
-                                       float *errors)
+                                       const float *zeros, float top, int candidates, float *errors)
 {
     for (int c0 = 0; c0 < candidates; c0 += PTQI_SHRINK_UNIT) {
         float sum[PTQI_SHRINK_UNIT] = {0};
@@ -158,5 +166,5 @@ TARGET static void NAME(shrink_errors)(const float *w, int64_t n, const float *s
 #define VECTOR_KERNELS                                                                             \
     .absmax = NAME(absmax), .quantize = NAME(quantize), .divide = NAME(divide),                    \
     .sum_squares = NAME(sum_squares), .softmax = NAME(softmax), .sum_exp = NAME(sum_exp),          \
-    .silu_multiply = NAME(silu_multiply), .subtract_scaled = NAME(subtract_scaled),                \
-    .shrink_errors = NAME(shrink_errors)
+    .silu_multiply = NAME(silu_multiply), .gelu = NAME(gelu),                                      \
+    .subtract_scaled = NAME(subtract_scaled), .shrink_errors = NAME(shrink_errors)

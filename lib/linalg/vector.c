@@ -24,6 +24,26 @@ void ptqi_rms_norm(const ptq_context *context, const float *x, const float *weig
         out[i] = x[i] * factor * weight[i];
 }
 
+void ptqi_layer_norm(const ptq_context *context, const float *x, const float *weight,
+                     const float *bias, float epsilon, float *out, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)x[i];
+    float mean = (float)(sum / (double)n);
+    for (int64_t i = 0; i < n; i++)
+        out[i] = x[i] - mean;
+    float variance = context->kernels->sum_squares(out, n) / (float)n;
+    float factor = ptqi_rsqrtf(variance + epsilon);
+    for (int64_t i = 0; i < n; i++)
+        out[i] = out[i] * factor * weight[i] + bias[i];
+}
+
+void ptqi_gelu(const ptq_context *context, float *x, int64_t n)
+{
+    context->kernels->gelu(x, n);
+}
+
 void ptqi_silu_multiply(const ptq_context *context, const float *gate, const float *up, float *out,
                         int64_t n)
 {

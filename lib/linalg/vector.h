@@ -14,6 +14,11 @@ double ptqi_log_sum_exp(const ptq_context *context, const float *x, int64_t n);
 /* out = x / sqrt(mean x^2 + epsilon) * weight */
 void ptqi_rms_norm(const ptq_context *context, const float *x, const float *weight, float epsilon,
                    float *out, int64_t n);
+/* out = (x - mean) / sqrt(mean (x - mean)^2 + epsilon) * weight + bias */
+void ptqi_layer_norm(const ptq_context *context, const float *x, const float *weight,
+                     const float *bias, float epsilon, float *out, int64_t n);
+/* x = GELU(x) by its approximation with tanh */
+void ptqi_gelu(const ptq_context *context, float *x, int64_t n);
 /* out = gate / (1 + exp(-gate)) * up */
 void ptqi_silu_multiply(const ptq_context *context, const float *gate, const float *up, float *out,
                         int64_t n);

@@ -9,31 +9,34 @@
 #include "base/team.h"
 #include "linalg/matmul.h"
 #include "linalg/vector.h"
-#include "model/model.h"
+#include "model/architecture.h"
 
 #define STRIP 64 /* rows of q at a time: the scores stay in the second-level cache */
 
 struct job {
     ptq_context *context;
     const struct model_config *c;
-    const float *q, *k, *v;
+    const struct attention_input *in;
     float *out;
     int64_t rows, parts;
     atomic_int failed;
 };
 
 /* scores [t1 - t0][t1] of rows t0 .. t1 of one head, as probabilities; keys in the future are 0. */
-static ptq_status probabilities(const struct job *j, const float *q, const float *k, int64_t t0,
-                                int64_t t1, float *scores)
+static ptq_status probabilities(const struct job *j, int64_t head, const float *q, const float *k,
+                                int64_t t0, int64_t t1, float *scores)
 {
-    const int64_t d = j->c->head_dim, width = j->c->heads * d, kv = j->c->kv_heads * d;
-    const float scale = 1.0f / sqrtf((float)d);
-    struct ptqi_matrix queries = {q + t0 * width, width, 1}, keys = {k, 1, kv};
+    const struct attention_input *in = j->in;
+    const int64_t d = j->c->head_dim;
+    const float scale = 1.0f / sqrtf((float)d), slope = in->slopes ? in->slopes[head] : 0.0f;
+    struct ptqi_matrix queries = {q + t0 * in->q_row, in->q_row, 1}, keys = {k, 1, in->kv_row};
     PTQI_TRY(ptqi_matmul(j->context, t1 - t0, t1, d, queries, keys, scores, t1, PTQI_SERIAL));
     for (int64_t t = t0; t < t1; t++) {
         float *row = scores + (t - t0) * t1;
         for (int64_t s = 0; s <= t; s++)
             row[s] *= scale;
+        for (int64_t s = 0; in->slopes && s <= t; s++)
+            row[s] += slope * (float)(s - t);
         ptqi_softmax(j->context, row, t + 1);
         for (int64_t s = t + 1; s < t1; s++)
             row[s] = 0.0f;
@@ -43,13 +46,15 @@ static ptq_status probabilities(const struct job *j, const float *q, const float
 
 static ptq_status run_head(const struct job *j, int64_t head, float *scores)
 {
-    const int64_t d = j->c->head_dim, width = j->c->heads * d, kv = j->c->kv_heads * d;
+    const struct attention_input *in = j->in;
+    const int64_t d = j->c->head_dim, width = j->c->heads * d;
     const int64_t kv_head = head / (j->c->heads / j->c->kv_heads);
-    const float *q = j->q + head * d, *k = j->k + kv_head * d, *v = j->v + kv_head * d;
+    const float *q = in->q + head * in->q_head, *k = in->k + kv_head * in->kv_head;
+    const float *v = in->v + kv_head * in->kv_head;
     for (int64_t t0 = 0; t0 < j->rows; t0 += STRIP) {
         int64_t t1 = t0 + STRIP < j->rows ? t0 + STRIP : j->rows;
-        PTQI_TRY(probabilities(j, q, k, t0, t1, scores));
-        struct ptqi_matrix weights = {scores, t1, 1}, values = {v, kv, 1};
+        PTQI_TRY(probabilities(j, head, q, k, t0, t1, scores));
+        struct ptqi_matrix weights = {scores, t1, 1}, values = {v, in->kv_row, 1};
         PTQI_TRY(ptqi_matmul(j->context, t1 - t0, d, t1, weights, values,
                              j->out + t0 * width + head * d, width, PTQI_SERIAL));
     }
@@ -68,14 +73,12 @@ static void run_part(void *argument, int64_t part)
     ptqi_free(j->context, scores);
 }
 
-ptq_status attention(ptq_context *context, const struct model_config *c, const float *q,
-                     const float *k, const float *v, int64_t rows, float *out)
+ptq_status attention(ptq_context *context, const struct model_config *c,
+                     const struct attention_input *input, int64_t rows, float *out)
 {
     struct job j = {.context = context,
                     .c = c,
-                    .q = q,
-                    .k = k,
-                    .v = v,
+                    .in = input,
                     .out = out,
                     .rows = rows,
                     .parts = ptqi_threads(context)};

@@ -78,7 +78,7 @@ static ptq_status site_input(struct calibration *c, const struct block *b, enum 
     default:
         *input = inner;
         PTQI_TRY(block_mlp_input(c->model, b, x, length, w->normed));
-        return block_mlp(b, w, w->normed, length, inner);
+        return block_mlp(c->model, b, w, w->normed, length, inner);
     }
 }
 

@@ -15,23 +15,23 @@ enum { MERGE_WINDOWS = 8 }; /* windows that share statistics before they are mer
 struct calibration {
     struct model *model;
     const struct windows *windows; /* NULL: no data, as for RTN */
-    ptq_config *config; /* clip-except is set site by site */
-    int fold;           /* fold equalizations into the operation before */
+    ptq_config *config;            /* clip-except is set site by site */
+    int fold;                      /* fold equalizations into the operation before */
     struct progress *progress;
     struct workspace *workspace;
     float *x;         /* [windows][length][hidden]: the residual streams before the next block */
     float *attention; /* [windows][length][heads * head_dim]: inputs of SITE_OUTPUT */
-    float *inner;     /* [windows][length][intermediate]: inputs of SITE_DOWN; NULL: computed anew */
+    float *inner; /* [windows][length][intermediate]: inputs of SITE_DOWN; NULL: computed anew */
 };
 
 /* What was lost in one matrix. */
 struct matrix_report {
     char name[MAX_LAYER_NAME];
     double weight_error, output_error, damping;
-    int32_t activations;      /* PTQ_ACTIVATIONS_... that it runs with */
-    double activation_scale;  /* static; 0: none */
-    int equalized;            /* 1: input_scale kept; 2: folded */
-    int candidate;            /* AWQ's, or -1 */
+    int32_t activations;     /* PTQ_ACTIVATIONS_... that it runs with */
+    double activation_scale; /* static; 0: none */
+    int equalized;           /* 1: input_scale kept; 2: folded */
+    int candidate;           /* AWQ's, or -1 */
 };
 
 ptq_status calibration_create(struct model *model, const struct windows *windows,
@@ -46,7 +46,8 @@ ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *pa
 /* What became of a matrix; e may be NULL. */
 void calibrate_report(const struct matrix *m, const ptq_qtensor *q, const ptq_equalization *e,
                       int folded, struct matrix_report *report);
-/* Borrowed tensors, with their names, on the weights of count matrices; on failure some may be NULL. */
+/* Borrowed tensors, with their names, on the weights of count matrices; on failure some may be
+ * NULL. */
 ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matrices, int count,
                                ptq_tensor **weights);
 /* Takes the windows through a block that is quantized already. */

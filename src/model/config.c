@@ -1,12 +1,12 @@
 /*
  * config.json of a Hugging Face LLaMA, in the older style (rope_theta) and the newer
- * (rope_parameters). What this program cannot compute is refused, not ignored.
+ * (rope_parameters), or BLOOM. What this program cannot compute is refused, not ignored.
  */
 #include <string.h>
 #include "base/context.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "model/model.h"
+#include "model/architecture.h"
 
 struct reader {
     ptq_context *context;
@@ -84,14 +84,8 @@ static void read_quantization(struct reader *r, struct model_config *c)
         fail(r, "quantization_config", "is of a format that is not supported");
 }
 
-static ptq_status read(struct reader *r, struct model_config *c)
+static void read_llama(struct reader *r, struct model_config *c)
 {
-    const char *type = ptqi_json_string(ptqi_json_get(r->root, "model_type"));
-    memset(c, 0, sizeof *c);
-    if (!type || strcmp(type, "llama"))
-        return ptqi_fail(r->context, PTQ_ERROR_UNSUPPORTED,
-                         "%s: model_type \"%.60s\" is not supported (llama is)", r->path,
-                         type ? type : "");
     c->hidden = integer(r, "hidden_size", 131072, -1);
     c->intermediate = integer(r, "intermediate_size", 131072, -1);
     c->layers = integer(r, "num_hidden_layers", 10000, -1);
@@ -100,18 +94,61 @@ static ptq_status read(struct reader *r, struct model_config *c)
     c->vocabulary = integer(r, "vocab_size", 10000000, -1);
     c->max_positions = integer(r, "max_position_embeddings", 100000000, 2048);
     if (r->status)
-        return r->status;
+        return;
     c->head_dim = integer(r, "head_dim", 4096, c->hidden / c->heads ? c->hidden / c->heads : 1);
     c->norm_epsilon = (float)real(r, r->root, "rms_norm_eps", 1e-6);
     c->tied = ptqi_json_flag(r->root, "tie_word_embeddings", 0);
     expect(r, r->root, "hidden_act", "silu", "swish");
     read_rope(r, c);
-    read_quantization(r, c);
     if (c->heads % c->kv_heads)
         fail(r, "num_key_value_heads", "does not divide num_attention_heads");
     if (c->head_dim % 2)
         fail(r, "head_dim", "is odd");
-    if (c->heads * c->head_dim > 131072)
+}
+
+/* Either of two names that an integer goes by. */
+static int64_t either(struct reader *r, const char *name, const char *other, int64_t highest)
+{
+    return integer(r, ptqi_json_get(r->root, name) ? name : other, highest, -1);
+}
+
+static void read_bloom(struct reader *r, struct model_config *c)
+{
+    c->hidden = either(r, "n_embed", "hidden_size", 131072 / 4);
+    c->layers = either(r, "num_hidden_layers", "n_layer", 10000);
+    c->heads = either(r, "num_attention_heads", "n_head", 4096);
+    c->vocabulary = integer(r, "vocab_size", 10000000, -1);
+    if (r->status)
+        return;
+    if (c->hidden % c->heads)
+        fail(r, "n_head", "does not divide hidden_size");
+    if (ptqi_json_flag(r->root, "apply_residual_connection_post_layernorm", 0))
+        fail(r, "apply_residual_connection_post_layernorm", "true is not supported");
+    c->intermediate = 4 * c->hidden;
+    c->kv_heads = c->heads;
+    c->head_dim = c->hidden / c->heads;
+    c->max_positions = 1 << 20; /* ALiBi has no end */
+    c->norm_epsilon = (float)real(r, r->root, "layer_norm_epsilon", 1e-5);
+    c->tied = ptqi_json_flag(r->root, "tie_word_embeddings", 1);
+}
+
+static ptq_status read(struct reader *r, struct model_config *c)
+{
+    const char *type = ptqi_json_string(ptqi_json_get(r->root, "model_type"));
+    memset(c, 0, sizeof *c);
+    if (type && !strcmp(type, llama.type)) {
+        c->architecture = &llama;
+        read_llama(r, c);
+    } else if (type && !strcmp(type, bloom.type)) {
+        c->architecture = &bloom;
+        read_bloom(r, c);
+    } else {
+        return ptqi_fail(r->context, PTQ_ERROR_UNSUPPORTED,
+                         "%s: model_type \"%.60s\" is not supported (llama and bloom are)", r->path,
+                         type ? type : "");
+    }
+    read_quantization(r, c);
+    if (!r->status && c->heads * c->head_dim > 131072)
         fail(r, "head_dim", "makes the attention too wide");
     return r->status;
 }

@@ -56,7 +56,7 @@ static ptq_status observe_window(struct calibration *c, const struct block *b, i
     PTQI_TRY(block_attention_output(b, w, w->q, length, x));
     PTQI_TRY(block_mlp_input(c->model, b, x, length, w->normed));
     PTQI_TRY(update(c, s, SITE_MLP, w->normed));
-    PTQI_TRY(block_mlp(b, w, w->normed, length, w->gate));
+    PTQI_TRY(block_mlp(c->model, b, w, w->normed, length, w->gate));
     PTQI_TRY(update(c, s, SITE_DOWN, w->gate));
     return ptqi_check_cancelled(c->model->context);
 }
@@ -102,7 +102,8 @@ static ptq_status choose(struct calibration *c, struct block *b, struct matrix *
     for (int i = 0; i < count; i++)
         ptq_tensor_free(weights[i]);
     ptqi_free(context, ties);
-    if (status || !c->fold || !ptq_equalization_has_scale(*e))
+    if (status || !c->fold || !fold_is_possible(c->model, m->site) ||
+        !ptq_equalization_has_scale(*e))
         return status;
     float *scale = ptqi_alloc(context, m->k, (int64_t)sizeof *scale);
     if (!scale)

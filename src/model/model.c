@@ -1,7 +1,7 @@
 /*
  * Opening a checkpoint, loading its blocks, embedding and head.
  */
-#include "model/model.h"
+#include "model/architecture.h"
 #include <stdio.h>
 #include <string.h>
 #include "base/context.h"
@@ -9,46 +9,51 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "linalg/matmul.h"
-#include "linalg/vector.h"
 
-/* The matrices of a block, in the order in which they are quantized. */
-static const struct {
-    const char *name;
-    enum site site;
-} layout[] = {
-    {"self_attn.k_proj", SITE_ATTENTION},
-    {"self_attn.v_proj", SITE_ATTENTION},
-    {"self_attn.q_proj", SITE_ATTENTION},
-    {"self_attn.o_proj", SITE_OUTPUT},
-    {"mlp.up_proj", SITE_MLP},
-    {"mlp.gate_proj", SITE_MLP},
-    {"mlp.down_proj", SITE_DOWN},
-};
-enum { MATRICES = sizeof layout / sizeof *layout };
-
-int model_describe_matrix(const struct model *model, int64_t block, int number,
-                          struct matrix *matrix)
+int64_t architecture_width(const struct model_config *c, enum width width)
 {
-    const struct model_config *c = &model->config;
-    const int64_t heads = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
-    const int64_t n[] = {kv, kv, heads, c->hidden, c->intermediate, c->intermediate, c->hidden};
-    const int64_t k[] = {c->hidden, c->hidden, c->hidden,      heads,
-                         c->hidden, c->hidden, c->intermediate};
-    if (number < 0 || number >= MATRICES)
+    const int64_t heads = c->heads * c->head_dim;
+    switch (width) {
+    case WIDTH_HIDDEN:
+        return c->hidden;
+    case WIDTH_HEADS:
+        return heads;
+    case WIDTH_KV:
+        return c->kv_heads * c->head_dim;
+    case WIDTH_FUSED:
+        return 3 * heads;
+    default:
+        return c->intermediate;
+    }
+}
+
+void model_block_prefix(const struct model *m, int64_t block, char *name)
+{
+    snprintf(name, MAX_LAYER_NAME, "%s%s%lld.", m->prefix, m->config.architecture->blocks,
+             (long long)block);
+}
+
+int model_describe_matrix(const struct model *m, int64_t block, int number, struct matrix *matrix)
+{
+    const struct architecture *a = m->config.architecture;
+    char prefix[MAX_LAYER_NAME / 2];
+    if (number < 0 || number >= a->matrix_count)
         return 0;
     memset(matrix, 0, sizeof *matrix);
-    snprintf(matrix->name, sizeof matrix->name, "model.layers.%lld.%s", (long long)block,
-             layout[number].name);
-    matrix->site = layout[number].site;
-    matrix->n = n[number];
-    matrix->k = k[number];
+    snprintf(prefix, sizeof prefix, "%s%s", m->prefix, a->blocks);
+    snprintf(matrix->name, sizeof matrix->name, "%s%lld.%s", prefix, (long long)block,
+             a->matrices[number].name);
+    matrix->site = a->matrices[number].site;
+    matrix->n = architecture_width(&m->config, a->matrices[number].n);
+    matrix->k = architecture_width(&m->config, a->matrices[number].k);
     return 1;
 }
 
-void block_norm_name(int64_t block, int number, char *name)
+void model_norm_name(const struct model *m, int64_t block, int number, int bias, char *name)
 {
-    snprintf(name, MAX_LAYER_NAME, "model.layers.%lld.%s.weight", (long long)block,
-             number ? "post_attention_layernorm" : "input_layernorm");
+    const struct architecture *a = m->config.architecture;
+    snprintf(name, MAX_LAYER_NAME, "%s%s%lld.%s.%s", m->prefix, a->blocks, (long long)block,
+             a->norms[number], bias ? "bias" : "weight");
 }
 
 /* A tensor by name that must have this shape (columns 0: a vector) and hold floats. */
@@ -124,21 +129,44 @@ static ptq_status check_rows(const struct model *m, const ptq_tensor *tensor)
     return status;
 }
 
+static ptq_status load_norm(const struct model *m, const char *name, struct norm *norm)
+{
+    char whole[MAX_LAYER_NAME];
+    snprintf(whole, sizeof whole, "%s%s.weight", m->prefix, name);
+    PTQI_TRY(load_floats(m, m->store, whole, m->config.hidden, 0, &norm->weight));
+    if (!m->config.architecture->norm_bias)
+        return PTQ_OK;
+    snprintf(whole, sizeof whole, "%s%s.bias", m->prefix, name);
+    return load_floats(m, m->store, whole, m->config.hidden, 0, &norm->bias);
+}
+
+static void free_norm(ptq_context *context, struct norm *norm)
+{
+    ptqi_free(context, norm->weight);
+    ptqi_free(context, norm->bias);
+}
+
 static ptq_status load_model(struct model *m)
 {
     const struct model_config *c = &m->config;
-    const char *head = "lm_head.weight";
+    const struct architecture *a = c->architecture;
+    char name[MAX_LAYER_NAME];
     PTQI_TRY(ptq_store_open(m->context, m->path, &m->store));
-    PTQI_TRY(find_tensor(m, m->store, "model.embed_tokens.weight", c->vocabulary, c->hidden,
-                         &m->embedding));
+    m->prefix = a->prefix;
+    if (ptq_store_has(m->store, a->embedding))
+        m->prefix = ""; /* saved without the head around it, as the published BLOOM is */
+    snprintf(name, sizeof name, "%s%s", m->prefix, a->embedding);
+    PTQI_TRY(find_tensor(m, m->store, name, c->vocabulary, c->hidden, &m->embedding));
     PTQI_TRY(check_rows(m, m->embedding));
     if (c->tied)
         m->head = m->embedding;
     else
-        PTQI_TRY(find_tensor(m, m->store, head, c->vocabulary, c->hidden, &m->head));
+        PTQI_TRY(find_tensor(m, m->store, "lm_head.weight", c->vocabulary, c->hidden, &m->head));
     if (!c->tied)
         PTQI_TRY(check_rows(m, m->head));
-    return load_floats(m, m->store, "model.norm.weight", c->hidden, 0, &m->final_norm);
+    if (a->embedding_norm)
+        PTQI_TRY(load_norm(m, a->embedding_norm, &m->embedding_norm));
+    return load_norm(m, a->final_norm, &m->final_norm);
 }
 
 ptq_status model_open(ptq_context *context, const char *directory, struct model **model)
@@ -172,10 +200,12 @@ void model_free(struct model *m)
     if (m->head != m->embedding)
         ptq_tensor_free(m->head);
     ptq_tensor_free(m->embedding);
-    ptqi_free(m->context, m->final_norm);
+    free_norm(m->context, &m->embedding_norm);
+    free_norm(m->context, &m->final_norm);
     ptqi_free(m->context, m->head_f32);
     ptqi_free(m->context, m->rope_cos);
     ptqi_free(m->context, m->rope_sin);
+    ptqi_free(m->context, m->slopes);
     ptq_store_free(m->store);
     ptqi_free(m->context, m->path);
     ptqi_free(m->context, m);
@@ -227,13 +257,18 @@ static ptq_status load_block(const struct model *m, const ptq_store *store, int3
         PTQI_TRY(load_matrix(m, store, activations, matrix, quantized));
     }
     ptq_tensor *norm;
-    block_norm_name(b->index, 0, name);
+    model_norm_name(m, b->index, 0, 0, name);
     PTQI_TRY(find_tensor(m, store, name, m->config.hidden, 0, &norm));
     b->norm_dtype = ptq_tensor_dtype(norm);
     ptq_tensor_free(norm);
-    PTQI_TRY(load_floats(m, store, name, m->config.hidden, 0, &b->attention_norm));
-    block_norm_name(b->index, 1, name);
-    return load_floats(m, store, name, m->config.hidden, 0, &b->mlp_norm);
+    for (int i = 0; i < 2; i++) {
+        model_norm_name(m, b->index, i, 0, name);
+        PTQI_TRY(load_floats(m, store, name, m->config.hidden, 0, &b->norms[i].weight));
+        model_norm_name(m, b->index, i, 1, name);
+        if (m->config.architecture->norm_bias)
+            PTQI_TRY(load_floats(m, store, name, m->config.hidden, 0, &b->norms[i].bias));
+    }
+    return PTQ_OK;
 }
 
 ptq_status model_load_block(const struct model *m, const ptq_store *store, int64_t index,
@@ -263,8 +298,8 @@ void block_free(struct block *b)
         ptqi_free(b->context, b->matrices[i].bias);
         ptq_linear_free(b->matrices[i].linear);
     }
-    ptqi_free(b->context, b->attention_norm);
-    ptqi_free(b->context, b->mlp_norm);
+    for (int i = 0; i < 2; i++)
+        free_norm(b->context, &b->norms[i]);
     ptqi_free(b->context, b);
 }
 
@@ -299,6 +334,8 @@ ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t count,
                              ids[i], (long long)m->config.vocabulary);
         ptqi_to_f32(x + i * hidden, rows + ids[i] * hidden * ptq_dtype_size(dtype), dtype, hidden);
     }
+    if (m->embedding_norm.weight)
+        norm_rows(m, &m->embedding_norm, x, count, x);
     return PTQ_OK;
 }
 
@@ -314,9 +351,7 @@ ptq_status model_logits(struct model *m, const float *x, int64_t rows, float *lo
     float *normed = ptqi_alloc(m->context, rows * c->hidden, (int64_t)sizeof *normed);
     if (!normed)
         return PTQ_ERROR_MEMORY;
-    for (int64_t t = 0; t < rows; t++)
-        ptqi_rms_norm(m->context, x + t * c->hidden, m->final_norm, c->norm_epsilon,
-                      normed + t * c->hidden, c->hidden);
+    norm_rows(m, &m->final_norm, x, rows, normed);
     ptq_status status =
         ptqi_matmul_linear(m->context, rows, c->vocabulary, c->hidden, normed, m->head_f32, logits);
     ptqi_free(m->context, normed);
@@ -326,6 +361,7 @@ ptq_status model_logits(struct model *m, const float *x, int64_t rows, float *lo
 ptq_status workspace_create(const struct model *m, int64_t rows, struct workspace **out)
 {
     const struct model_config *c = &m->config;
+    const int fused = c->architecture->matrices[0].n == WIDTH_FUSED;
     struct workspace *w = ptqi_alloc_zero(m->context, 1, (int64_t)sizeof *w);
     *out = w;
     if (!w)
@@ -338,14 +374,17 @@ ptq_status workspace_create(const struct model *m, int64_t rows, struct workspac
     } wanted[] = {
         {&w->normed, c->hidden},
         {&w->q, c->heads * c->head_dim},
-        {&w->k, c->kv_heads * c->head_dim},
-        {&w->v, c->kv_heads * c->head_dim},
+        {&w->k, fused ? 0 : c->kv_heads * c->head_dim},
+        {&w->v, fused ? 0 : c->kv_heads * c->head_dim},
+        {&w->fused, fused ? architecture_width(c, WIDTH_FUSED) : 0},
         {&w->gate, c->intermediate},
-        {&w->up, c->intermediate},
+        {&w->up, c->architecture->before_down ? c->intermediate : 0},
         {&w->out, c->hidden},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         int64_t count;
+        if (wanted[i].width == 0)
+            continue;
         if (!ptqi_multiply(rows, wanted[i].width, &count) ||
             !(*wanted[i].buffer = ptqi_alloc(m->context, count, (int64_t)sizeof(float)))) {
             workspace_free(w);
@@ -360,7 +399,7 @@ void workspace_free(struct workspace *w)
 {
     if (!w)
         return;
-    float *buffers[] = {w->normed, w->q, w->k, w->v, w->gate, w->up, w->out};
+    float *buffers[] = {w->normed, w->q, w->k, w->v, w->fused, w->gate, w->up, w->out};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         ptqi_free(w->context, buffers[i]);
     ptqi_free(w->context, w->prepared);

@@ -3,8 +3,10 @@
  *
  * A block is four sites, each a place where one input feeds one or more matrices:
  *
- *     attention input -> q, k, v;   attention output -> o;   mlp input -> gate, up;   mlp inner -> down
+ *     attention input -> q, k, v;   attention output -> o;   mlp input -> gate, up;   mlp inner ->
+ * down
  *
+ * (LLaMA's; BLOOM has one fused matrix in place of q, k, v, and no gate),
  * and the functions below compute the input of each site from what the matrices of the site before
  * made of theirs. So a caller can look at an input, replace the matrices that take it, and go on.
  * x, the residual stream, and all inputs are f32 [rows][...], one window of tokens at a time.
@@ -17,12 +19,15 @@
 enum site { SITE_ATTENTION, SITE_OUTPUT, SITE_MLP, SITE_DOWN, SITES };
 enum { MAX_SITE_MATRICES = 3, MAX_MATRICES = 8, MAX_LAYER_NAME = 160 };
 
+struct architecture;
+
 struct model_config {
+    const struct architecture *architecture;
     int64_t hidden, intermediate, layers, heads, kv_heads, head_dim, vocabulary, max_positions;
     float norm_epsilon;
-    double rope_theta;
-    int tied;      /* the head is the embedding */
-    int quantized; /* config.json has a quantization_config of this library */
+    double rope_theta; /* LLaMA */
+    int tied;          /* the head is the embedding */
+    int quantized;     /* config.json has a quantization_config of this library */
 };
 
 /* One linear layer: in full precision, or quantized and packed. */
@@ -30,9 +35,14 @@ struct matrix {
     char name[MAX_LAYER_NAME]; /* "model.layers.3.self_attn.q_proj" */
     enum site site;
     int64_t n, k;
-    float *weight; /* [n][k], or NULL */
-    float *bias;   /* [n], or NULL */
+    float *weight;      /* [n][k], or NULL */
+    float *bias;        /* [n], or NULL */
     ptq_linear *linear; /* or NULL */
+};
+
+/* An RMSNorm, or a LayerNorm where the architecture has biases. */
+struct norm {
+    float *weight, *bias; /* [hidden]; bias may be NULL */
 };
 
 struct block {
@@ -40,8 +50,8 @@ struct block {
     int64_t index;
     struct matrix matrices[MAX_MATRICES]; /* in the order of their sites */
     int count;
-    float *attention_norm, *mlp_norm; /* [hidden] */
-    int32_t norm_dtype;               /* as stored */
+    struct norm norms[2]; /* before attention, before the MLP */
+    int32_t norm_dtype;   /* as stored */
 };
 
 struct model {
@@ -49,22 +59,26 @@ struct model {
     char *path;
     struct model_config config;
     ptq_store *store;
+    const char *prefix;           /* of all names of tensors but the head's: "model." */
     ptq_tensor *embedding, *head; /* head == embedding where tied */
-    float *final_norm;            /* [hidden] */
-    float *head_f32;              /* [vocabulary][hidden], once it was needed */
-    float *rope_cos, *rope_sin;   /* [rope_rows][head_dim / 2] */
+    struct norm embedding_norm;   /* weight NULL where there is none */
+    struct norm final_norm;
+    float *head_f32;            /* [vocabulary][hidden], once it was needed */
+    float *rope_cos, *rope_sin; /* LLaMA: [rope_rows][head_dim / 2] */
     int64_t rope_rows;
+    float *slopes; /* BLOOM: [heads], of ALiBi */
 };
 
 /* Working memory for one window. */
 struct workspace {
     ptq_context *context;
     int64_t rows;
-    float *normed;          /* [rows][hidden] */
-    float *q, *k, *v;       /* [rows][heads or kv_heads * head_dim] */
-    float *gate, *up;       /* [rows][intermediate] */
-    float *out;             /* [rows][hidden] */
-    void *prepared;         /* activations of a quantized site; grows */
+    float *normed;    /* [rows][hidden] */
+    float *q, *k, *v; /* [rows][heads or kv_heads * head_dim] */
+    float *fused;     /* [rows][3 * heads * head_dim], where q, k and v are one matrix */
+    float *gate, *up; /* [rows][intermediate] */
+    float *out;       /* [rows][hidden] */
+    void *prepared;   /* activations of a quantized site; grows */
     int64_t prepared_bytes;
 };
 
@@ -75,20 +89,23 @@ ptq_status model_read_config(ptq_context *context, const char *directory,
 /* model.c */
 ptq_status model_open(ptq_context *context, const char *directory, struct model **model);
 void model_free(struct model *model);
-/* Loads a block from store (NULL: the model's own); activations (PTQ_ACTIVATIONS_..., or -1 for what
- * the checkpoint says) applies to its quantized matrices. *quantized counts them. */
+/* Loads a block from store (NULL: the model's own); activations (PTQ_ACTIVATIONS_..., or -1 for
+ * what the checkpoint says) applies to its quantized matrices. *quantized counts them. */
 ptq_status model_load_block(const struct model *model, const ptq_store *store, int64_t index,
                             int32_t activations, struct block **block, int *quantized);
 void block_free(struct block *block);
-/* The matrix whose name ends so; NULL where there is none. Like strchr, it leaves const to the caller. */
+/* The matrix whose name ends so; NULL where there is none. Like strchr, it leaves const to the
+ * caller. */
 struct matrix *block_find(const struct block *block, const char *ending);
 /* How many matrices from number first on are of its site. */
 int block_site_count(const struct block *block, int first);
 /* The name of a matrix of the architecture as a tensor, without ".weight"; its site and shape. */
 int model_describe_matrix(const struct model *model, int64_t block, int number,
                           struct matrix *matrix);
-/* The names of a block's norms as tensors, 0 before attention and 1 before the MLP. */
-void block_norm_name(int64_t block, int number, char *name);
+/* Names of tensors: what all of a block's begin with, "model.layers.3."; and weight or bias of a
+ * norm, number 0 before attention and 1 before the MLP. */
+void model_block_prefix(const struct model *model, int64_t block, char *name);
+void model_norm_name(const struct model *model, int64_t block, int number, int bias, char *name);
 ptq_status model_embed(const struct model *model, const int32_t *ids, int64_t count, float *x);
 /* logits [rows][vocabulary] */
 ptq_status model_logits(struct model *model, const float *x, int64_t rows, float *logits);
@@ -96,7 +113,7 @@ ptq_status model_logits(struct model *model, const float *x, int64_t rows, float
 ptq_status workspace_create(const struct model *model, int64_t rows, struct workspace **w);
 void workspace_free(struct workspace *w);
 
-/* llama.c: the inputs of the four sites, and what their matrices make of them. */
+/* block.c: the inputs of the four sites, and what their matrices make of them. */
 ptq_status block_attention_input(const struct model *m, const struct block *b, const float *x,
                                  int64_t rows, float *input);
 /* input of SITE_ATTENTION -> input of SITE_OUTPUT, [rows][heads * head_dim] */
@@ -108,18 +125,16 @@ ptq_status block_attention_output(const struct block *b, struct workspace *w, co
 ptq_status block_mlp_input(const struct model *m, const struct block *b, const float *x,
                            int64_t rows, float *input);
 /* input of SITE_MLP -> input of SITE_DOWN, [rows][intermediate] */
-ptq_status block_mlp(const struct block *b, struct workspace *w, const float *input, int64_t rows,
-                     float *output);
+ptq_status block_mlp(const struct model *m, const struct block *b, struct workspace *w,
+                     const float *input, int64_t rows, float *output);
 /* x += down(input) */
 ptq_status block_mlp_output(const struct block *b, struct workspace *w, const float *input,
                             int64_t rows, float *x);
 /* All of it: x through the block. */
 ptq_status block_forward(struct model *m, const struct block *b, struct workspace *w, float *x,
                          int64_t rows);
-
-/* attention.c: causal softmax attention with grouped heads; q [rows][heads * d], k and v
- * [rows][kv_heads * d], rotary embedding not applied. out like q. */
-ptq_status attention(ptq_context *context, const struct model_config *c, const float *q,
-                     const float *k, const float *v, int64_t rows, float *out);
+/* A norm over rows of hidden numbers; in place is fine. */
+void norm_rows(const struct model *m, const struct norm *norm, const float *x, int64_t rows,
+               float *out);
 
 #endif

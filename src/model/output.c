@@ -160,8 +160,8 @@ static int is_written(const struct model *m, int64_t block, const char *name)
             (!strcmp(name + length, ".weight") || !strcmp(name + length, ".bias")))
             return 1;
     }
-    for (int i = 0; i < 2; i++) {
-        block_norm_name(block, i, norm);
+    for (int i = 0; i < 4; i++) {
+        model_norm_name(m, block, i / 2, i % 2, norm);
         if (!strcmp(name, norm))
             return 1;
     }
@@ -188,23 +188,23 @@ static ptq_status copy_tensors(const struct output *o, const struct model *m, co
     return PTQ_OK;
 }
 
-static int in_block(int64_t block, const char *name)
+static int in_block(const struct model *m, int64_t block, const char *name)
 {
-    char prefix[48];
-    snprintf(prefix, sizeof prefix, "model.layers.%lld.", (long long)block);
+    char prefix[MAX_LAYER_NAME];
+    model_block_prefix(m, block, prefix);
     return !strncmp(name, prefix, strlen(prefix));
 }
 
 static int kept_in_block(const struct model *m, int64_t block, const char *name)
 {
-    return in_block(block, name) && !is_written(m, block, name);
+    return in_block(m, block, name) && !is_written(m, block, name);
 }
 
 static int outside_blocks(const struct model *m, int64_t block, const char *name)
 {
     (void)block;
     for (int64_t i = 0; i < m->config.layers; i++)
-        if (in_block(i, name))
+        if (in_block(m, i, name))
             return 0;
     return 1;
 }
@@ -241,14 +241,18 @@ static ptq_status add_vector(const struct output *o, const char *name, int32_t d
     return ptq_store_add(part, name, t);
 }
 
-ptq_status output_add_vectors(const struct output *o, const struct block *b, int64_t hidden,
-                              ptq_tensor ***tensors, int64_t *count, ptq_store *part)
+ptq_status output_add_vectors(const struct output *o, const struct model *model,
+                              const struct block *b, ptq_tensor ***tensors, int64_t *count,
+                              ptq_store *part)
 {
     char name[MAX_LAYER_NAME + 8];
-    for (int i = 0; i < 2; i++) {
-        block_norm_name(b->index, i, name);
-        PTQI_TRY(add_vector(o, name, b->norm_dtype, i ? b->mlp_norm : b->attention_norm, hidden,
-                            tensors, count, part));
+    for (int i = 0; i < 4; i++) {
+        const struct norm *norm = &b->norms[i / 2];
+        const float *values = i % 2 ? norm->bias : norm->weight;
+        model_norm_name(model, b->index, i / 2, i % 2, name);
+        if (values)
+            PTQI_TRY(add_vector(o, name, b->norm_dtype, values, model->config.hidden, tensors,
+                                count, part));
     }
     for (int i = 0; i < b->count; i++) {
         const struct matrix *m = &b->matrices[i];

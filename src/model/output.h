@@ -1,7 +1,8 @@
 /*
- * The directory that ptq quantize writes. While it works everything is in "<OUT>.partial": a file for
- * every finished block, and a description of the run, by which --resume knows that it goes on with the
- * same work. At the end all goes into one model.safetensors, and the directory takes its name.
+ * The directory that ptq quantize writes. While it works everything is in "<OUT>.partial": a file
+ * for every finished block, and a description of the run, by which --resume knows that it goes on
+ * with the same work. At the end all goes into one model.safetensors, and the directory takes its
+ * name.
  */
 #ifndef OUTPUT_H
 #define OUTPUT_H
@@ -15,16 +16,17 @@ struct output {
     int64_t finished; /* blocks whose files are there, counted from the first */
 };
 
-/* Makes the partial directory, or, with resume, finds what is done. description [text] identifies the
- * run. OUT itself must not exist. */
+/* Makes the partial directory, or, with resume, finds what is done. description [text] identifies
+ * the run. OUT itself must not exist. */
 ptq_status output_begin(ptq_context *context, const char *path, const char *description, int resume,
                         int64_t blocks, struct output **output);
 /* Starts the file of a block: all its tensors that quantizing leaves as they are. */
 ptq_status output_create_part(const struct output *o, const struct model *m, int64_t block,
                               ptq_tensor ***tensors, int64_t *count, ptq_store **part);
 /* Adds norms and biases of a block as they are now, after folding, to its file. */
-ptq_status output_add_vectors(const struct output *o, const struct block *b, int64_t hidden,
-                              ptq_tensor ***tensors, int64_t *count, ptq_store *part);
+ptq_status output_add_vectors(const struct output *o, const struct model *model,
+                              const struct block *b, ptq_tensor ***tensors, int64_t *count,
+                              ptq_store *part);
 /* Opens the file of a finished block. */
 ptq_status output_open_part(const struct output *o, int64_t block, ptq_store **part);
 /* Puts everything together; config is the text of config.json. *bytes is the size of the model. */

@@ -1,0 +1,60 @@
+/*
+ * What differs between architectures: the names of their tensors, the shapes and sites of their
+ * matrices, and two functions. llama.c and bloom.c have one each.
+ */
+#ifndef ARCHITECTURE_H
+#define ARCHITECTURE_H
+
+#include "base/json.h"
+#include "model/model.h"
+
+/* The widths of matrices, by config.json. */
+enum width { WIDTH_HIDDEN, WIDTH_HEADS, WIDTH_KV, WIDTH_FUSED, WIDTH_INTERMEDIATE };
+
+struct architecture {
+    const char *type;   /* model_type of config.json */
+    const char *prefix; /* "model."; some checkpoints leave it out */
+    const char *blocks; /* "layers." */
+    const char *embedding, *embedding_norm, *final_norm; /* embedding_norm may be NULL */
+    const char *norms[2];                                /* before attention, before the MLP */
+    int norm_bias;                                       /* LayerNorm with bias; else RMSNorm */
+    const char *before_output, *before_down; /* matrices that the scales of these sites can be
+                                              * folded into; NULL: none */
+    int matrix_count;
+    struct {
+        const char *name;
+        enum site site;
+        enum width n, k;
+    } matrices[MAX_MATRICES]; /* in the order in which they are quantized */
+
+    /* What is needed once for the model, or for windows of rows tokens. */
+    ptq_status (*prepare)(struct model *m, int64_t rows);
+    ptq_status (*attention)(const struct model *m, const struct block *b, struct workspace *w,
+                            const float *input, int64_t rows, float *output);
+    ptq_status (*mlp)(const struct model *m, const struct block *b, struct workspace *w,
+                      const float *input, int64_t rows, float *output);
+};
+
+extern const struct architecture llama, bloom;
+
+int64_t architecture_width(const struct model_config *c, enum width width);
+
+/* block.c: y [rows][n] = matrix(x); *prepared tells whether the workspace holds x prepared already.
+ */
+ptq_status matrix_apply(struct workspace *w, const struct matrix *m, const float *x, int64_t rows,
+                        float *y, int *prepared);
+
+/*
+ * attention.c: causal softmax attention with grouped heads. Head h of row t of q is at
+ * q + t * q_row + h * q_head, k and v alike by key/value head; out [rows][heads * head_dim] may be
+ * q itself where that is laid out so.
+ */
+struct attention_input {
+    const float *q, *k, *v;
+    int64_t q_row, q_head, kv_row, kv_head;
+    const float *slopes; /* [heads]: ALiBi adds slope * (key position - query position); or NULL */
+};
+ptq_status attention(ptq_context *context, const struct model_config *c,
+                     const struct attention_input *input, int64_t rows, float *out);
+
+#endif

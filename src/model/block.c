@@ -1,0 +1,117 @@
+/*
+ * The block that LLaMA and BLOOM have in common: pre-norm residual steps around attention and MLP.
+ */
+#include "base/context.h"
+#include "linalg/matmul.h"
+#include "linalg/vector.h"
+#include "model/architecture.h"
+
+/* Prepares x for the quantized matrices of a site that m is one of. */
+static ptq_status prepare(struct workspace *w, const struct matrix *m, const float *x, int64_t rows)
+{
+    int64_t bytes = ptq_linear_prepared_bytes(m->linear, rows);
+    if (bytes > w->prepared_bytes) {
+        ptqi_free(w->context, w->prepared);
+        w->prepared_bytes = 0;
+        w->prepared = ptqi_alloc(w->context, bytes, 1);
+        if (!w->prepared)
+            return PTQ_ERROR_MEMORY;
+        w->prepared_bytes = bytes;
+    }
+    return ptq_linear_prepare(m->linear, x, PTQ_F32, rows, m->k, w->prepared);
+}
+
+ptq_status matrix_apply(struct workspace *w, const struct matrix *m, const float *x, int64_t rows,
+                        float *y, int *prepared)
+{
+    if (m->linear) {
+        if (!*prepared)
+            PTQI_TRY(prepare(w, m, x, rows));
+        *prepared = 1;
+        return ptq_linear_forward_prepared(m->linear, w->prepared, y, PTQ_F32, m->n, NULL);
+    }
+    PTQI_TRY(ptqi_matmul_linear(w->context, rows, m->n, m->k, x, m->weight, y));
+    for (int64_t t = 0; m->bias && t < rows; t++)
+        for (int64_t n = 0; n < m->n; n++)
+            y[t * m->n + n] += m->bias[n];
+    return PTQ_OK;
+}
+
+void norm_rows(const struct model *m, const struct norm *norm, const float *x, int64_t rows,
+               float *out)
+{
+    const int64_t hidden = m->config.hidden;
+    const float epsilon = m->config.norm_epsilon;
+    for (int64_t t = 0; t < rows; t++, x += hidden, out += hidden) {
+        if (norm->bias)
+            ptqi_layer_norm(m->context, x, norm->weight, norm->bias, epsilon, out, hidden);
+        else
+            ptqi_rms_norm(m->context, x, norm->weight, epsilon, out, hidden);
+    }
+}
+
+ptq_status block_attention_input(const struct model *m, const struct block *b, const float *x,
+                                 int64_t rows, float *input)
+{
+    norm_rows(m, &b->norms[0], x, rows, input);
+    return PTQ_OK;
+}
+
+ptq_status block_attention(struct model *m, const struct block *b, struct workspace *w,
+                           const float *input, int64_t rows, float *output)
+{
+    const struct architecture *a = m->config.architecture;
+    PTQI_TRY(a->prepare(m, rows));
+    return a->attention(m, b, w, input, rows, output);
+}
+
+/* x += matrix(input) for the one matrix of a site */
+static ptq_status add_output(const struct block *b, enum site site, struct workspace *w,
+                             const float *input, int64_t rows, float *x)
+{
+    int prepared = 0, i = 0;
+    while (b->matrices[i].site != site)
+        i++;
+    const struct matrix *m = &b->matrices[i];
+    PTQI_TRY(matrix_apply(w, m, input, rows, w->out, &prepared));
+    for (int64_t j = 0; j < rows * m->n; j++)
+        x[j] += w->out[j];
+    return PTQ_OK;
+}
+
+ptq_status block_attention_output(const struct block *b, struct workspace *w, const float *input,
+                                  int64_t rows, float *x)
+{
+    return add_output(b, SITE_OUTPUT, w, input, rows, x);
+}
+
+ptq_status block_mlp_input(const struct model *m, const struct block *b, const float *x,
+                           int64_t rows, float *input)
+{
+    norm_rows(m, &b->norms[1], x, rows, input);
+    return PTQ_OK;
+}
+
+ptq_status block_mlp(const struct model *m, const struct block *b, struct workspace *w,
+                     const float *input, int64_t rows, float *output)
+{
+    return m->config.architecture->mlp(m, b, w, input, rows, output);
+}
+
+ptq_status block_mlp_output(const struct block *b, struct workspace *w, const float *input,
+                            int64_t rows, float *x)
+{
+    return add_output(b, SITE_DOWN, w, input, rows, x);
+}
+
+ptq_status block_forward(struct model *m, const struct block *b, struct workspace *w, float *x,
+                         int64_t rows)
+{
+    PTQI_TRY(block_attention_input(m, b, x, rows, w->normed));
+    /* the inputs of o and down may take the place of q and gate, which are not needed any more */
+    PTQI_TRY(block_attention(m, b, w, w->normed, rows, w->q));
+    PTQI_TRY(block_attention_output(b, w, w->q, rows, x));
+    PTQI_TRY(block_mlp_input(m, b, x, rows, w->normed));
+    PTQI_TRY(block_mlp(m, b, w, w->normed, rows, w->gate));
+    return block_mlp_output(b, w, w->gate, rows, x);
+}

@@ -1,0 +1,84 @@
+/*
+ * BLOOM (BigScience, arXiv 2211.05100; as in Hugging Face's modeling_bloom.py):
+ *
+ *     x += dense(attention(q, k, v)),          q, k, v = query_key_value(layernorm(x))
+ *     x += dense_4h_to_h(gelu(dense_h_to_4h(layernorm(x))))
+ *
+ * query_key_value gives [rows][heads][q, k, v][head_dim]. Positions enter by ALiBi (Press et al.,
+ * arXiv 2108.12409): a slope for each head, times the distance, is added to the scores.
+ */
+#include "base/context.h"
+#include "base/exact.h"
+#include "linalg/vector.h"
+#include "model/architecture.h"
+
+/*
+ * For a power of two of heads, slope h is 2^(-8 (h + 1) / heads). Otherwise those of the power of
+ * two below, and then every second one of twice that power.
+ */
+static ptq_status prepare(struct model *m, int64_t rows)
+{
+    const int64_t heads = m->config.heads;
+    int64_t power = 1;
+    (void)rows;
+    if (m->slopes)
+        return PTQ_OK;
+    m->slopes = ptqi_alloc(m->context, heads, (int64_t)sizeof *m->slopes);
+    if (!m->slopes)
+        return PTQ_ERROR_MEMORY;
+    while (2 * power <= heads)
+        power *= 2;
+    for (int64_t h = 0; h < heads; h++) {
+        double exponent = h < power ? (double)(h + 1) / (double)power
+                                    : (double)(2 * (h - power) + 1) / (double)(2 * power);
+        m->slopes[h] = (float)ptqi_pow(2.0, -8.0 * exponent);
+    }
+    return PTQ_OK;
+}
+
+static ptq_status attend(const struct model *m, const struct block *b, struct workspace *w,
+                         const float *input, int64_t rows, float *output)
+{
+    const int64_t d = m->config.head_dim, width = 3 * m->config.heads * d;
+    struct attention_input in = {.q = w->fused,
+                                 .k = w->fused + d,
+                                 .v = w->fused + 2 * d,
+                                 .q_row = width,
+                                 .q_head = 3 * d,
+                                 .kv_row = width,
+                                 .kv_head = 3 * d,
+                                 .slopes = m->slopes};
+    int prepared = 0;
+    PTQI_TRY(matrix_apply(w, block_find(b, "query_key_value"), input, rows, w->fused, &prepared));
+    return attention(m->context, &m->config, &in, rows, output);
+}
+
+static ptq_status mlp(const struct model *m, const struct block *b, struct workspace *w,
+                      const float *input, int64_t rows, float *output)
+{
+    int prepared = 0;
+    PTQI_TRY(matrix_apply(w, block_find(b, "dense_h_to_4h"), input, rows, output, &prepared));
+    ptqi_gelu(m->context, output, rows * m->config.intermediate);
+    return PTQ_OK;
+}
+
+const struct architecture bloom = {
+    .type = "bloom",
+    .prefix = "transformer.",
+    .blocks = "h.",
+    .embedding = "word_embeddings.weight",
+    .embedding_norm = "word_embeddings_layernorm",
+    .final_norm = "ln_f",
+    .norms = {"input_layernorm", "post_attention_layernorm"},
+    .norm_bias = 1,
+    .before_output = "query_key_value",
+    .before_down = NULL, /* GELU stands between */
+    .matrix_count = 4,
+    .matrices = {{"self_attention.query_key_value", SITE_ATTENTION, WIDTH_FUSED, WIDTH_HIDDEN},
+                 {"self_attention.dense", SITE_OUTPUT, WIDTH_HIDDEN, WIDTH_HEADS},
+                 {"mlp.dense_h_to_4h", SITE_MLP, WIDTH_INTERMEDIATE, WIDTH_HIDDEN},
+                 {"mlp.dense_4h_to_h", SITE_DOWN, WIDTH_HIDDEN, WIDTH_INTERMEDIATE}},
+    .prepare = prepare,
+    .attention = attend,
+    .mlp = mlp,
+};
