@@ -85,6 +85,8 @@ static const struct parameter parameters[] = {
      FIELD(v0)},
     {PTQ_V1, FLOAT, "v1", "FPTQ: inputs from here on are quantized per token", 0, 1e9, 1, NULL,
      FIELD(v1)},
+    {PTQ_GPTAQ, FLOAT, "gptaq", "GPTQ: how much of the inputs' mismatch is corrected", 0, 1, 1,
+     NULL, FIELD(gptaq)},
 };
 enum { COUNT = sizeof parameters / sizeof *parameters };
 
@@ -172,7 +174,7 @@ const char *ptq_method_name(int32_t method)
     return c ? c->name : NULL;
 }
 
-const char *ptqi_choice_name(int32_t parameter, int64_t value)
+const char *ptq_config_choice_name(int32_t parameter, int64_t value)
 {
     const struct parameter *p = find(parameter);
     const struct choice *c = p ? choice_valued(p->choices, value) : NULL;
@@ -373,6 +375,8 @@ ptq_status ptq_config_check(const ptq_config *c)
         problem = "v0 must not be above v1";
     else if (c->act_order && c->rounding != PTQ_ROUNDING_GPTQ)
         problem = "act-order is an order of GPTQ's rounding; rtn has none";
+    else if (c->gptaq > 0 && c->rounding != PTQ_ROUNDING_GPTQ)
+        problem = "gptaq corrects GPTQ's rounding; rtn has nothing to correct";
     else if (c->static_groups && c->rounding != PTQ_ROUNDING_GPTQ)
         problem = "static-groups is an option of GPTQ's rounding; rtn has it always";
     return problem ? ptqi_fail(c->context, PTQ_ERROR_CONFLICT, "%s", problem) : PTQ_OK;

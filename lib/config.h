@@ -24,11 +24,9 @@ struct ptq_config {
     int32_t duo;
     int32_t clip;
     int64_t clip_except;
-    double alpha, v0, v1;
+    double alpha, v0, v1, gptaq;
 };
 
-/* The name of a choice ("int8-token"), NULL where parameter has no such choice. */
-const char *ptqi_choice_name(int32_t parameter, int64_t value);
 /* The value of a choice by name; 0 and no value where there is none. */
 int ptqi_choice_value(int32_t parameter, const char *name, int64_t *value);
 

@@ -13,12 +13,13 @@ ptq_status ptq_qtensor_create(ptq_context *context, int64_t n, int64_t k, int32_
 {
     int64_t elements;
     if (!q)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_qtensor_create: no place for the result");
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT,
+                         "ptq_qtensor_create: no place for the result");
     *q = NULL;
     if (!context || n < 1 || k < 1 || k > 131072 || !ptqi_multiply(n, k, &elements))
         return ptqi_fail(context, PTQ_ERROR_SHAPE, "a quantized matrix of %lld x %lld cannot be",
                          (long long)n, (long long)k);
-    if (!ptqi_choice_name(PTQ_BITS, bits))
+    if (!ptq_config_choice_name(PTQ_BITS, bits))
         return ptqi_fail(context, PTQ_ERROR_BOUNDS, "bits must be 2, 3, 4 or 8, not %d", bits);
     if (group < 0 || group % 32)
         return ptqi_fail(context, PTQ_ERROR_BOUNDS,
@@ -32,7 +33,7 @@ ptq_status ptq_qtensor_create(ptq_context *context, int64_t n, int64_t k, int32_
     new->k = k;
     new->bits = bits;
     new->group = group;
-    new->group_size = group && group < k ? group : k;
+    new->group_size = group &&group < k ? group : k;
     new->groups = (k + new->group_size - 1) / new->group_size;
     new->activations = PTQ_ACTIVATIONS_F32;
     new->weight_error = new->output_error = not_known;
@@ -160,7 +161,8 @@ ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale)
 
 ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations)
 {
-    if (!ptqi_choice_name(PTQ_ACTIVATIONS, activations) || activations == PTQ_ACTIVATIONS_FPTQ)
+    if (!ptq_config_choice_name(PTQ_ACTIVATIONS, activations) ||
+        activations == PTQ_ACTIVATIONS_FPTQ)
         return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "there is no kind of activations %d",
                          activations);
     q->activations = activations;

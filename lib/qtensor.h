@@ -30,7 +30,8 @@ static inline int32_t ptqi_qtensor_zero(const struct ptq_qtensor *q, int64_t n, 
 
 /* PTQ_ERROR_MISSING unless codes and scales are there. */
 ptq_status ptqi_qtensor_check(const struct ptq_qtensor *q);
-/* out [count][k] = rows first .. first + count, dequantized, group_of [k] the group of each column. */
+/* out [count][k] = rows first .. first + count, dequantized, group_of [k] the group of each column.
+ */
 void ptqi_qtensor_dequantize_rows(const struct ptq_qtensor *q, const int32_t *group_of,
                                   int64_t first, int64_t count, float *out);
 

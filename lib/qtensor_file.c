@@ -106,7 +106,7 @@ static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const c
     ptqi_json_add_integer(&w, "bits", q->bits);
     ptqi_json_add_integer(&w, "k", q->k);
     ptqi_json_add_integer(&w, "group", q->group);
-    ptqi_json_add_text(&w, "activations", ptqi_choice_name(PTQ_ACTIVATIONS, q->activations));
+    ptqi_json_add_text(&w, "activations", ptq_config_choice_name(PTQ_ACTIVATIONS, q->activations));
     if (q->activation_scale > 0)
         ptqi_json_add_number(&w, "activation_scale", q->activation_scale, 9);
     ptqi_json_add_number(&w, "weight_error", q->weight_error, 17);
@@ -129,12 +129,14 @@ ptq_status ptq_qtensor_write(const ptq_qtensor *q, ptq_store *store, const char 
     PTQI_TRY(write_codes(q, store, prefix));
     PTQI_TRY(write_scales(q, store, prefix));
     if (q->order)
-        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "order").text, PTQ_I32, 1, &q->k, q->order));
+        PTQI_TRY(
+            ptqi_store_put(store, part_name(prefix, "order").text, PTQ_I32, 1, &q->k, q->order));
     if (q->input_scale)
         PTQI_TRY(ptqi_store_put(store, part_name(prefix, "input_scale").text, PTQ_F32, 1, &q->k,
                                 q->input_scale));
     if (q->zeros)
-        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "zeros").text, PTQ_U8, 2, shape, q->zeros));
+        PTQI_TRY(
+            ptqi_store_put(store, part_name(prefix, "zeros").text, PTQ_U8, 2, shape, q->zeros));
     return write_settings(q, store, prefix);
 }
 
@@ -156,15 +158,16 @@ static ptq_status read_settings(ptq_context *context, const char *prefix, const 
     struct ptqi_json_document *document;
     const struct ptqi_json *root;
     int64_t version, bits, k, group, activations;
-    PTQI_TRY(ptqi_json_parse(context, settings, (int64_t)strlen(settings), prefix, &document, &root));
+    PTQI_TRY(
+        ptqi_json_parse(context, settings, (int64_t)strlen(settings), prefix, &document, &root));
     ptq_status status = PTQ_OK;
     if (!ptqi_json_integer(ptqi_json_get(root, "version"), &version) || version != VERSION)
         status = bad(context, prefix, "written by another version of this library");
     else if (!ptqi_json_integer(ptqi_json_get(root, "bits"), &bits) || bits < 2 || bits > 8 ||
              !ptqi_json_integer(ptqi_json_get(root, "k"), &k) ||
              !ptqi_json_integer(ptqi_json_get(root, "group"), &group) ||
-             !ptqi_choice_value(PTQ_ACTIVATIONS, ptqi_json_string(ptqi_json_get(root, "activations")),
-                                &activations))
+             !ptqi_choice_value(PTQ_ACTIVATIONS,
+                                ptqi_json_string(ptqi_json_get(root, "activations")), &activations))
         status = bad(context, prefix, "its settings are damaged");
     if (!status)
         status = ptq_qtensor_create(context, n, k, (int32_t)bits, group, q);

@@ -6,6 +6,7 @@
 #include "ptq/stats.h"
 
 #define PTQI_SAMPLE_ROWS 512
+#define PTQI_MAX_ROWS ((int64_t)1 << 48)
 
 struct ptq_stats {
     ptq_context *context;
@@ -16,11 +17,14 @@ struct ptq_stats {
     float *minimum, *maximum; /* [k] */
     double *sum_abs;          /* [k], weighted */
     float *hessian;           /* [k][k], the upper triangle; NULL without PTQ_STATS_HESSIAN */
+    float *mismatch;          /* [k][k], not symmetric; NULL without PTQ_STATS_MISMATCH */
 
     /* The rows whose position is a multiple of stride, a power of two that doubles whenever there
      * would be more than PTQI_SAMPLE_ROWS of them. */
     float *sample;
     int64_t stride, sampled; /* stride 0: the caller's own sample */
 };
+
+ptq_status ptqi_stats_fail_own_sample(const ptq_stats *stats);
 
 #endif

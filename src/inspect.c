@@ -46,7 +46,6 @@ static ptq_status show_matrix(struct inspect *in, const char *name)
 {
     ptq_qtensor *q;
     PTQI_TRY(ptq_qtensor_read(in->context, in->store, name, &q));
-    static const char *const schemes[] = {"f32", "int8-token", "int8-tensor", "int8-static"};
     int32_t activations = ptq_qtensor_activations(q);
     in->matrices++;
     if (in->json) {
@@ -59,7 +58,8 @@ static ptq_status show_matrix(struct inspect *in, const char *name)
         ptqi_json_add_bool(in->json, "sym", ptq_qtensor_symmetric(q));
         ptqi_json_add_bool(in->json, "act_order", ptq_qtensor_has_order(q));
         ptqi_json_add_bool(in->json, "input_scale", ptq_qtensor_has_input_scale(q));
-        ptqi_json_add_text(in->json, "activations", schemes[activations]);
+        ptqi_json_add_text(in->json, "activations",
+                           ptq_config_choice_name(PTQ_ACTIVATIONS, activations));
         ptqi_json_add_number(in->json, "weight_error", ptq_qtensor_weight_error(q), 9);
         ptqi_json_add_number(in->json, "output_error", ptq_qtensor_output_error(q), 9);
         ptqi_json_close(in->json, '}');

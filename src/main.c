@@ -13,6 +13,7 @@ static const struct {
 } commands[] = {
     {"quantize", command_quantize, "a Hugging Face model in, a quantized model out"},
     {"eval", command_eval, "perplexity of a model, quantized or not"},
+    {"compare", command_compare, "every method side by side on one model"},
     {"inspect", command_inspect, "what a model or a file holds"},
     {"layer", command_layer, "quantize one matrix and compare it"},
 };

@@ -2,6 +2,7 @@
  * Command-line options.
  */
 #include "options.h"
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -156,9 +157,9 @@ static const struct {
     {"static-groups", "static-groups", "on"},
     {"duo", "duo", "on"},
 };
-static const char *const valued[] = {"bits",  "group",       "grid",       "round", "damp",
-                                     "block", "scale-dtype", "equalize",   "clip",  "alpha",
-                                     "v0",    "v1",          "activations"};
+static const char *const valued[] = {"bits",  "group",       "grid",        "round", "damp",
+                                     "block", "scale-dtype", "equalize",    "clip",  "alpha",
+                                     "v0",    "v1",          "activations", "gptaq"};
 
 static ptq_status apply_settings(const struct options *o, ptq_config *config)
 {
@@ -194,4 +195,36 @@ int options_config(const struct options *o, ptq_context *context, ptq_config **c
     *config = NULL;
     ptq_last_message(message, (int64_t)sizeof message);
     return usage_error(o, "%s", message);
+}
+
+int options_calibration(const struct options *o, struct calibration_request *request)
+{
+    *request = (struct calibration_request){option_text(o, "calib"), .samples = 128, .seqlen = 512};
+    int left = option_integer(o, "samples", 1, 1 << 20, &request->samples);
+    if (!left)
+        left = option_integer(o, "seqlen", 2, 1 << 20, &request->seqlen);
+    return left ? left : option_integer(o, "seed", 0, INT64_MAX, &request->seed);
+}
+
+void options_say_windows(const struct options *o, const struct calibration_request *request,
+                         const struct windows *windows)
+{
+    if (windows->count < request->samples && !option_given(o, "json"))
+        fprintf(stderr, "ptq: %s gives %lld windows of %lld tokens; all of them are used\n",
+                request->text, (long long)windows->count, (long long)windows->length);
+}
+
+static ptq_context *interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    ptq_cancel(interrupted);
+}
+
+void options_catch_signals(ptq_context *context)
+{
+    interrupted = context;
+    signal(SIGINT, context ? on_signal : SIG_DFL);
+    signal(SIGTERM, context ? on_signal : SIG_DFL);
 }

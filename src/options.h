@@ -5,6 +5,7 @@
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
+#include "model/quantize.h"
 #include "ptq/ptq.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
@@ -29,31 +30,46 @@ struct options {
 #define COMMON_OPTIONS                                                                             \
     {"threads", "N", "threads to use; default: all CPUs. Results do not depend on it"},            \
         {"isa", "NAME", "instruction set, such as portable or avx2. Results do not depend on it"}, \
-        {"json", NULL, "print one JSON object for machines"},                                      \
-        {"help", NULL, "print this text"}, {NULL, NULL, NULL}
+        {"json", NULL, "print one JSON object for machines"}, {"help", NULL, "print this text"},   \
+    {                                                                                              \
+        NULL, NULL, NULL                                                                           \
+    }
 #define SETTINGS_OPTIONS                                                                           \
-    {"method", "NAME", "rtn, gptq, awq, smoothquant or fptq"}, {"bits", "N", "2, 3, 4 or 8; default 4"},                   \
+    {"method", "NAME", "rtn, gptq, awq, smoothquant or fptq"},                                     \
+        {"bits", "N", "2, 3, 4 or 8; default 4"},                                                  \
         {"group", "N", "columns that share a scale, a multiple of 32; 0: a row; default 128"},     \
         {"sym", NULL, "zero in the middle of the codes (default)"},                                \
         {"asym", NULL, "a zero point for each group"},                                             \
-        {"grid", "NAME", "default, gptq, awq or absmax: how scales follow from weights"},                  \
+        {"grid", "NAME", "default, gptq, awq or absmax: how scales follow from weights"},          \
         {"mse", NULL, "search how far to shrink each group's range"},                              \
         {"round", "NAME", "rtn or gptq: how codes are chosen, whatever the method"},               \
         {"act-order", NULL, "GPTQ: columns with large inputs first"},                              \
         {"static-groups", NULL, "GPTQ: grids of the untouched weights"},                           \
         {"damp", "F", "GPTQ: part of the mean of diag(H) added to it; default 0.01"},              \
         {"block", "N", "GPTQ: columns between updates; default 128"},                              \
-        {"scale-dtype", "NAME", "f32, f16 or bf16: what scales are rounded to; default f32"},                              \
+        {"gptaq", "F", "GPTQ: correct the inputs' mismatch by GPTAQ, 0.25 in the original"},       \
+        {"scale-dtype", "NAME", "f32, f16 or bf16: what scales are rounded to; default f32"},      \
         {"equalize", "NAME", "none, awq, smoothquant, lae or fptq, whatever the method"},          \
         {"clip", "on|off", "AWQ's search for the range of each group"},                            \
         {"duo", NULL, "AWQ: candidates of AutoAWQ's duo scaling"},                                 \
         {"alpha", "F", "SmoothQuant: how much of the range moves into W; default 0.5"},            \
         {"v0", "F", "FPTQ: inputs up to here are static; default 15"},                             \
         {"v1", "F", "FPTQ: inputs from here on are quantized per token; default 150"},             \
-        {"activations", "NAME", "f32, int8-token, int8-tensor, int8-static or fptq"}
+    {                                                                                              \
+        "activations", "NAME", "f32, int8-token, int8-tensor, int8-static or fptq"                 \
+    }
 
-/* Returns 0, or the exit status with which to leave: EXIT_USAGE after a message, and -1 after --help,
- * which prints usage, the lines before the list of options. */
+/* What a quantizer is calibrated on. */
+#define CALIBRATION_OPTIONS                                                                        \
+    {"calib", "TEXT", "calibration text, UTF-8; \"random\": random tokens instead"},               \
+        {"samples", "N", "calibration windows, spread evenly over the text; default 128"},         \
+        {"seqlen", "N", "tokens of a calibration window; default 512"},                            \
+    {                                                                                              \
+        "seed", "N", "of the random tokens; default 0"                                             \
+    }
+
+/* Returns 0, or the exit status with which to leave: EXIT_USAGE after a message, and -1 after
+ * --help, which prints usage, the lines before the list of options. */
 int options_parse(struct options *o, const char *command, const char *usage,
                   const struct option *table, int argc, char **argv);
 /* The value of an option, NULL where it was not given. */
@@ -69,6 +85,13 @@ int usage_error(const struct options *o, const char *format, ...);
 int options_context(const struct options *o, ptq_context **context);
 /* A config from the quantizer settings, of which --method must be given. */
 int options_config(const struct options *o, ptq_context *context, ptq_config **config);
+/* What --calib and its companions say, over the defaults. 0 or EXIT_USAGE. */
+int options_calibration(const struct options *o, struct calibration_request *request);
+/* Where windows are fewer than asked for, says so on stderr, but not with --json. */
+void options_say_windows(const struct options *o, const struct calibration_request *request,
+                         const struct windows *windows);
+/* Interrupt and terminate signals cancel the work of context from now on; NULL: they kill again. */
+void options_catch_signals(ptq_context *context);
 /* Prints "ptq: <last message>" on stderr; returns EXIT_FAILED. */
 int report_failure(ptq_status status);
 

@@ -318,7 +318,7 @@ test_json()
     json "quantize --json" method bits group sym matrices seconds peak_rss_bytes bytes \
         matrices.27.name matrices.27.weight_error matrices.27.output_error
     equal "bytes" "$(json_number bytes)" "$(wc -c <"$tmp/json/model.safetensors" | tr -d ' ')"
-    for command in quantize eval inspect layer; do
+    for command in quantize eval compare inspect layer; do
         succeeds "$command --help" $command --help
         grep -q "usage: ptq $command" "$tmp/out"
         equal "$command --help says how" $? 0
@@ -446,6 +446,21 @@ test_resume()
     grep -q "File too large" "$tmp/err"
     equal "the message says what the disk said" $? 0
     resume "--resume after a full disk"
+    set -- --method awq --fold on --group 64 $small --gptaq 0.25 --round gptq
+    quantize folded "$@"
+    tr '{' '\n' <"$tmp/out" | grep '"equalization"' | sed 's/].*//' >"$tmp/wanted"
+    rm -rf "$tmp/refolded"
+    (
+        trap '' XFSZ
+        ulimit -f 700
+        exec "$BUILD/ptq" quantize $tiny -o "$tmp/refolded" "$@" >/dev/null 2>"$tmp/err"
+    )
+    equal "exit status of a folded run with a full disk" $? 1
+    succeeds "--resume of a folded run" quantize $tiny -o "$tmp/refolded" "$@" --resume --json
+    tr '{' '\n' <"$tmp/out" | grep '"equalization"' | sed 's/].*//' >"$tmp/report"
+    equal "its report" "$(sha256 "$tmp/report")" "$(sha256 "$tmp/wanted")"
+    equal "its model" "$(sha256 "$tmp/refolded/model.safetensors")" \
+        "$(sha256 "$tmp/folded/model.safetensors")"
     (
         trap '' XFSZ
         ulimit -f 10
@@ -765,8 +780,79 @@ test_bloom()
     equal "of the matrices behind GELU" "$(grep input-scale "$tmp/out" | grep -c dense_4h_to_h)" 5
 }
 
+# Every method side by side; numbers must be those of quantize and eval.
+test_compare()
+{
+    echo "compare"
+    set -- --window 256 --max-windows 8
+    succeeds "compare" compare $tiny --calib $calib --samples 8 --seqlen 128 --text $text --group 64 \
+        --json --html "$tmp/compare.html" --keep "$tmp/kept" "$@"
+    json "compare --json" windows window calibration_windows rows.0.perplexity rows.11.name \
+        rows.11.method rows.11.bits rows.11.activations rows.11.bytes rows.11.seconds \
+        rows.11.tokens_per_second rows.11.worst_matrix rows.11.settings.group inputs.15.absmax
+    tr '{' '\n' <"$tmp/out" >"$tmp/rows"
+    perplexity $tiny $text "$@"
+    equal "full precision, by eval" "$(row_perplexity 'full precision')" "$perplexity"
+    quantize compared --method fptq --round gptq --group 64 --calib $calib --samples 8 --seqlen 128
+    equal "FPTQ + GPTQ, by quantize" "$(sha256 "$tmp/compared/model.safetensors")" \
+        "$(sha256 "$tmp/kept/fptq-gptq-w4a8/model.safetensors")"
+    perplexity "$tmp/compared" $text "$@"
+    equal "FPTQ + GPTQ, by eval" "$(row_perplexity 'FPTQ + GPTQ W4A8')" "$perplexity"
+    grep -q "FPTQ + GPTQ W4A8" "$tmp/compare.html"
+    equal "the page tells of FPTQ + GPTQ" $? 0
+    mkdir "$tmp/temporary"
+    TMPDIR=$tmp/temporary
+    export TMPDIR
+    succeeds "compare of some methods" compare $tiny --calib random --samples 4 --seqlen 64 \
+        --text $text --bits 3 --methods gptq,fptq "$@"
+    equal "rows of them" "$(grep -c W3A "$tmp/out")" 5
+    equal "what it leaves" "$(ls "$tmp/temporary" | wc -l | tr -d ' ')" 0
+    refuses 1 "nowhere" "compare of no model" compare "$tmp/nowhere" --calib $calib --text $text
+    refuses 1 "quantized already" "compare of a quantized model" \
+        compare "$tmp/compared" --calib $calib --text $text
+    refuses 1 "nowhere" "a page in no directory" compare $tiny --calib $calib --samples 1 \
+        --seqlen 64 --text $text --methods rtn --html "$tmp/nowhere/page.html" "$@"
+    equal "what failures leave" "$(ls "$tmp/temporary" | wc -l | tr -d ' ')" 0
+    unset TMPDIR
+    refuses 2 "calib" "compare without --calib" compare $tiny --text $text
+    refuses 2 "text" "compare without --text" compare $tiny --calib $calib
+    refuses 2 "magic" "compare of an unknown method" \
+        compare $tiny --calib $calib --text $text --methods rtn,magic
+    refuses 2 "bits" "compare at 8 bits" compare $tiny --calib $calib --text $text --bits 8
+    refuses 2 "group" "compare with group 33" compare $tiny --calib $calib --text $text --group 33
+}
+
+row_perplexity() # NAME
+{
+    grep "\"name\": \"$1\"" "$tmp/rows" | sed 's/.*"perplexity": \([0-9.e+-]*\).*/\1/'
+}
+
+# Random tokens instead of a text, the same ones for the same seed; GPTAQ; a run resumed with it.
+test_variants()
+{
+    echo "calibration without data, gptaq"
+    set -- --method gptq --bits 3 --group 64 --samples 4 --seqlen 64
+    quantize one "$@" --calib random
+    quantize other "$@" --calib random --seed 0
+    equal "seed 0 is the default" "$(sha256 "$tmp/one/model.safetensors")" \
+        "$(sha256 "$tmp/other/model.safetensors")"
+    quantize other "$@" --calib random --seed 1
+    [ "$(sha256 "$tmp/one/model.safetensors")" != "$(sha256 "$tmp/other/model.safetensors")" ]
+    equal "another seed is another model" $? 0
+    quantize one "$@" --calib $calib --gptaq 0.25
+    for settings in "--threads 1" "--isa portable"; do
+        quantize other "$@" --calib $calib --gptaq 0.25 $settings
+        equal "gptaq with $settings" "$(sha256 "$tmp/one/model.safetensors")" \
+            "$(sha256 "$tmp/other/model.safetensors")"
+    done
+    refuses 2 "gptaq" "gptaq without gptq" quantize $tiny -o "$out" --method rtn --gptaq 0.25
+    refuses 2 "gptaq" "too much gptaq" quantize $tiny -o "$out" "$@" --calib $calib --gptaq 2
+    refuses 2 "seed" "a seed that is no number" quantize $tiny -o "$out" "$@" --calib random --seed x
+}
+
 test_recorded
 test_threads
+test_variants
 test_json
 test_inspect
 test_resume
@@ -782,6 +868,7 @@ else
     test_perplexity
     test_folding
     test_fptq
+    test_compare
     test_bloom
     test_shared
 fi

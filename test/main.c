@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/random.h"
 #include "test.h"
 
 #define TESTS                                                                                      \
@@ -23,9 +24,11 @@
     TEST(matmul)                                                                                   \
     TEST(linear)                                                                                   \
     TEST(method)                                                                                   \
+    TEST(gptaq)                                                                                    \
     TEST(equalize)                                                                                 \
     TEST(golden)                                                                                   \
     TEST(text)                                                                                     \
+    TEST(page)                                                                                     \
     TEST(model)
 
 #define TEST(name) void test_##name(void);
@@ -160,12 +163,9 @@ int test_long(void)
     return getenv("LONG") != NULL;
 }
 
-uint64_t random_bits(struct random *r) /* splitmix64 */
+uint64_t random_bits(struct random *r)
 {
-    uint64_t z = r->state += 0x9e3779b97f4a7c15u;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-    return z ^ z >> 31;
+    return ptqi_random(&r->state);
 }
 
 int64_t random_below(struct random *r, int64_t n)

@@ -99,6 +99,38 @@ static void test_fptq(void)
     }
 }
 
+/* The search by the rows themselves, which few rows are given to, against the one by H. */
+static void test_awq_rows(void)
+{
+    static const int rows[] = {T, K - 1, 5, 1};
+    struct layer *l = make_layer(test_context(), 1.0f, 8);
+    ptq_config *config = make_config(test_context(), PTQ_METHOD_AWQ);
+    const ptq_tensor *weights[] = {l->weight};
+    for (int i = 0; i < 4; i++) {
+        static const int32_t flags[] = {PTQ_STATS_HESSIAN, PTQ_STATS_SAMPLE,
+                                        PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE};
+        ptq_equalization *e[3] = {0};
+        float scale[3][K];
+        for (int j = 0; j < 3; j++) {
+            ptq_stats *stats;
+            CHECK_OK(ptq_stats_create(test_context(), K, flags[j], &stats));
+            CHECK_OK(ptq_stats_update(stats, l->x, PTQ_F32, rows[i], K, NULL));
+            CHECK_OK(ptq_equalize(config, weights, 1, stats, NULL, &e[j]));
+            CHECK_OK(ptq_equalization_scale(e[j], scale[j]));
+            ptq_stats_free(stats);
+        }
+        double loss = ptq_equalization_loss(e[0]);
+        CHECK(loss > 0 && fabs(ptq_equalization_loss(e[1]) / loss - 1) < 1e-4);
+        CHECK_EQ(ptq_equalization_candidate(e[0]), ptq_equalization_candidate(e[1]));
+        CHECK(!memcmp(scale[0], scale[1], sizeof scale[0]));
+        CHECK(ptq_equalization_loss(e[2]) == ptq_equalization_loss(e[rows[i] < K]));
+        for (int j = 0; j < 3; j++)
+            ptq_equalization_free(e[j]);
+    }
+    ptq_config_free(config);
+    free_layer(l);
+}
+
 static void test_smoothquant(void)
 {
     struct layer *l = make_layer(test_context(), 1.0f, 6);
@@ -323,6 +355,7 @@ static void test_memory(void)
 void test_equalize(void)
 {
     test_fptq();
+    test_awq_rows();
     test_smoothquant();
     test_ties();
     test_order_of_methods();

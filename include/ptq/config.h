@@ -45,7 +45,8 @@ enum {
     PTQ_CLIP_EXCEPT = 16,  /* bit i set: matrix i of those that share an input is not clipped */
     PTQ_ALPHA = 17,        /* SmoothQuant, float: how much of the range moves into the weights */
     PTQ_V0 = 18,           /* FPTQ, float: inputs up to here are static and not equalized */
-    PTQ_V1 = 19            /* FPTQ, float: inputs from here on are quantized per token */
+    PTQ_V1 = 19,           /* FPTQ, float: inputs from here on are quantized per token */
+    PTQ_GPTAQ = 20         /* GPTQ, float: how much of the inputs' mismatch is corrected; 0: none */
 };
 
 enum {
@@ -97,6 +98,8 @@ PTQ_API ptq_status ptq_config_bounds(int32_t parameter, double *lowest, double *
 PTQ_API int32_t ptq_config_parameter(int32_t index);
 PTQ_API const char *ptq_config_parameter_name(int32_t parameter);
 PTQ_API const char *ptq_config_parameter_sentence(int32_t parameter);
+/* The name of a choice, such as "int8-token" of (PTQ_ACTIVATIONS, 1); NULL where there is none. */
+PTQ_API const char *ptq_config_choice_name(int32_t parameter, int64_t value);
 
 /* PTQ_ERROR_CONFLICT names the settings that contradict each other. ptq_quantize checks by itself. */
 PTQ_API ptq_status ptq_config_check(const ptq_config *config);

@@ -19,7 +19,8 @@ typedef struct ptq_equalization ptq_equalization;
 
 /*
  * Chooses by the config (PTQ_EQUALIZE, PTQ_ACTIVATIONS and their parameters) for count matrices that
- * share an input, [N_i][K], and the statistics of that input. AWQ's search needs PTQ_STATS_HESSIAN.
+ * share an input, [N_i][K], and the statistics of that input. AWQ's search needs PTQ_STATS_HESSIAN
+ * or PTQ_STATS_SAMPLE; it goes by the rows where they are all there and fewer than K.
  * ties: NULL, or [K]: channels of the same number, 0 .. K-1, get the same scale, as folding into the
  * value heads of grouped queries needs it.
  */

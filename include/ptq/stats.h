@@ -19,7 +19,9 @@ typedef struct ptq_stats ptq_stats;
 enum {
     PTQ_STATS_RANGES = 0,
     PTQ_STATS_HESSIAN = 1, /* sum of w_t x_t x_t^T, [K][K]: GPTQ, AWQ, every output error */
-    PTQ_STATS_SAMPLE = 2   /* up to 512 of the rows themselves, chosen by their position alone */
+    PTQ_STATS_SAMPLE = 2,  /* up to 512 of the rows themselves, chosen by their position alone */
+    PTQ_STATS_MISMATCH = 4 /* sum of w_t (f_t - x_t) x_t^T, [K][K], f_t the row in full precision:
+                            * for PTQ_GPTAQ */
 };
 
 /* Creates empty statistics of K channels, 1 <= K <= 131072. */
@@ -36,6 +38,15 @@ PTQ_API void ptq_stats_free(ptq_stats *stats);
  */
 PTQ_API ptq_status ptq_stats_update(ptq_stats *stats, const void *x, int32_t dtype, int64_t rows,
                                     int64_t ldx, const float *row_weights);
+
+/*
+ * The same with the full-precision counterpart of each row: x is what the quantized layers before make
+ * of the calibration tokens, reference [rows][K] of the same dtype what the unquantized ones make of
+ * them. Without PTQ_STATS_MISMATCH, and where reference is NULL, it is ptq_stats_update.
+ */
+PTQ_API ptq_status ptq_stats_update_paired(ptq_stats *stats, const void *x, int64_t ldx,
+                                           const void *reference, int64_t ldreference,
+                                           int32_t dtype, int64_t rows, const float *row_weights);
 
 /* Adds what other has seen to stats, as if its rows came later, by one addition per element. Both
  * must have the same K and flags. */
@@ -55,6 +66,8 @@ PTQ_API ptq_status ptq_stats_max(const ptq_stats *stats, float *out);
 PTQ_API ptq_status ptq_stats_mean_abs(const ptq_stats *stats, float *out);
 /* The symmetric matrix sum of w_t x_t x_t^T, copied into out[K * K]. */
 PTQ_API ptq_status ptq_stats_hessian(const ptq_stats *stats, float *out);
+/* The matrix sum of w_t (f_t - x_t) x_t^T, not symmetric, copied into out[K * K]. */
+PTQ_API ptq_status ptq_stats_mismatch(const ptq_stats *stats, float *out);
 /* Number of rows kept, and the rows, copied into out[sample_rows * K]. */
 PTQ_API int64_t ptq_stats_sample_rows(const ptq_stats *stats);
 PTQ_API ptq_status ptq_stats_sample(const ptq_stats *stats, float *out);

@@ -11,7 +11,7 @@
  *     loss = |X (W - Q(W s) / s)^T|^2 over all matrices that share the input,
  *
  * and the first of the smallest losses is kept. With H = X^T X the loss is trace(D H D^T), so that
- * the rows themselves are not needed.
+ * the rows themselves are not needed; where there are fewer of them than channels they are cheaper.
  *
  * Clip search. For each group the range that loses least in the group's own output: 10 ranges, each
  * shrunk by another 5 percent; error = mean over sampled rows of (x_g (w - w'))^2 = d G d^T with
@@ -31,10 +31,13 @@
 struct search {
     const struct ptq_config *config;
     const struct ptqi_matrices *matrices;
-    float *x_mean, *w_mean;               /* [k]; w_mean for duo scaling only */
-    float *hessian;                       /* [k][k] */
-    float *scale;                         /* [k], the candidate */
-    float *scaled, *difference, *product; /* [largest n][k] */
+    float *x_mean, *w_mean; /* [k]; w_mean for duo scaling only */
+    float *hessian;         /* [k][k], or NULL: by the rows */
+    const float *x;         /* [rows][k] */
+    int64_t rows;
+    float *scale;               /* [k], the candidate */
+    float *scaled, *difference; /* [largest n][k] */
+    float *product;             /* [largest n][k or rows] */
 };
 
 static int64_t group_size(const struct ptq_config *config, int64_t k)
@@ -87,6 +90,20 @@ static void make_candidate(const struct search *s, float r)
     }
 }
 
+/* |X D^T|^2 for the n rows of the difference. */
+static ptq_status output_loss(const struct search *s, int64_t n, double *loss)
+{
+    ptq_context *context = s->config->context;
+    const int64_t k = s->matrices->k;
+    if (s->hessian)
+        return ptqi_energy(context, s->hessian, k, n, s->difference, s->product, loss);
+    *loss = 0;
+    PTQI_TRY(ptqi_matmul_linear(context, n, s->rows, k, s->difference, s->x, s->product));
+    for (int64_t i = 0; i < n * s->rows; i++)
+        *loss += (double)s->product[i] * (double)s->product[i];
+    return PTQ_OK;
+}
+
 static ptq_status candidate_loss(const struct search *s, double *loss)
 {
     const int64_t k = s->matrices->k;
@@ -104,8 +121,7 @@ static ptq_status candidate_loss(const struct search *s, double *loss)
                 float *d = &s->difference[row * k + c];
                 *d = w[row * k + c] - *d / s->scale[c];
             }
-        PTQI_TRY(
-            ptqi_energy(s->config->context, s->hessian, k, n, s->difference, s->product, &part));
+        PTQI_TRY(output_loss(s, n, &part));
         *loss += part;
     }
     return ptqi_check_cancelled(s->config->context);
@@ -134,15 +150,26 @@ ptq_status ptqi_equalize_awq(const struct ptq_config *config, const struct ptqi_
     ptq_context *context = config->context;
     struct search s = {.config = config, .matrices = matrices, .x_mean = ranges->mean_abs};
     int64_t k = matrices->k, most = 0;
+    /* all rows that were seen, each as it was, and fewer than channels; or no Hessian */
+    int whole = stats->stride && stats->sampled == stats->rows &&
+                stats->total_weight == (double)stats->rows;
+    if (!stats->hessian || (whole && stats->rows < k)) {
+        s.x = stats->sample;
+        s.rows = stats->sampled;
+    }
     for (int64_t i = 0; i < matrices->count; i++)
         most = matrices->n[i] > most ? matrices->n[i] : most;
     float **buffers[] = {&s.w_mean, &s.scale, &s.hessian, &s.scaled, &s.difference, &s.product};
-    const int64_t rows[] = {1, 1, k, most, most, most};
+    int64_t counts[] = {k, k, k * k, most * k, most * k, most * k};
     ptq_status status = PTQ_OK;
+    if (s.x) {
+        counts[2] = 0;
+        counts[5] = most * s.rows;
+    }
     for (int i = 0; i < 6 && !status; i++)
-        if (!(*buffers[i] = ptqi_alloc(context, rows[i] * k, (int64_t)sizeof(float))))
+        if (counts[i] && !(*buffers[i] = ptqi_alloc(context, counts[i], (int64_t)sizeof(float))))
             status = PTQ_ERROR_MEMORY;
-    if (!status)
+    if (!status && !s.x)
         status = ptq_stats_hessian(stats, s.hessian);
     if (!status && config->duo) {
         measure_weights(&s);

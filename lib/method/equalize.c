@@ -180,7 +180,7 @@ static void choose_activations(const struct ptq_config *config, int32_t kind, co
 
 static ptq_status check_need(const ptq_config *config, const ptq_stats *stats, int64_t k)
 {
-    int hessian = config->equalize == PTQ_EQUALIZE_AWQ;
+    int search = config->equalize == PTQ_EQUALIZE_AWQ;
     int ranges =
         config->equalize != PTQ_EQUALIZE_NONE || config->activations >= PTQ_ACTIVATIONS_INT8_STATIC;
     if (stats && stats->k != k)
@@ -190,9 +190,10 @@ static ptq_status check_need(const ptq_config *config, const ptq_stats *stats, i
     if (ranges && (!stats || !stats->rows))
         return ptqi_fail(config->context, PTQ_ERROR_MISSING,
                          "equalization and static activations need statistics of the input");
-    if (hessian && !stats->hessian)
-        return ptqi_fail(config->context, PTQ_ERROR_MISSING,
-                         "AWQ's search needs statistics with PTQ_STATS_HESSIAN");
+    if (search && !stats->hessian && !stats->sampled)
+        return ptqi_fail(
+            config->context, PTQ_ERROR_MISSING,
+            "AWQ's search needs statistics with PTQ_STATS_HESSIAN or PTQ_STATS_SAMPLE");
     return PTQ_OK;
 }
 

@@ -14,6 +14,10 @@
  * one matrix product. The grid of a group is taken, when its first column comes, from W as it
  * stands since the last block border, as the reference does. Rows do not depend on each other.
  *
+ * GPTAQ (Li et al., arXiv 2504.02692) also makes up for what the quantized layers before have done
+ * to the input: with f_t the row in full precision, M = sum (f_t - x_t) x_t^T and P = alpha (M U^T,
+ * strictly upper) U, a column adds w_i P_ij to the later ones.
+ *
  * Dead columns (H_jj = 0, never any input in calibration) do not widen their group's grid and are
  * rounded to nearest on it; the reference stores them as zero.
  */
@@ -33,6 +37,7 @@ struct job {
     const struct ptqi_kernels *kernels;
     const float *w; /* [n][k], original order */
     const float *u; /* [k][k], quantization order */
+    const float *p; /* [k][k], GPTAQ's correction; or NULL */
     const uint8_t *dead;
     const int32_t *order;
     struct ptq_qtensor *q;
@@ -46,6 +51,7 @@ struct rows {
     int64_t first, count;
     float *w;       /* [count][k], what is left to round, dead columns 0 */
     float *errors;  /* [count][block], e of the current block */
+    float *rounded; /* [count][block], the rounded weights of the current block, for GPTAQ */
     float *copy;    /* [block], a row of the current block with its errors compensated */
     float *weights; /* [k], scratch for one group's weights */
 };
@@ -112,10 +118,16 @@ static void round_block(const struct job *j, const struct rows *r, int64_t row, 
         float scale = q->scales[n * q->groups + g], zero = (float)ptqi_qtensor_zero(q, n, g);
         int dead = j->dead[original];
         float code = ptqi_code(dead ? j->w[n * k + original] : w[i - b0], scale, zero, top);
-        float error = dead ? 0.0f : (w[i - b0] - scale * (code - zero)) / j->u[i * k + i];
+        float value = scale * (code - zero);
+        float error = dead ? 0.0f : (w[i - b0] - value) / j->u[i * k + i];
         q->codes[n * k + original] = (uint8_t)code;
         errors[i - b0] = error;
-        j->kernels->subtract_scaled(w + (i - b0) + 1, j->u + i * k + i + 1, error, b1 - i - 1);
+        float *rest = w + (i - b0) + 1;
+        j->kernels->subtract_scaled(rest, j->u + i * k + i + 1, error, b1 - i - 1);
+        if (!j->p)
+            continue;
+        j->kernels->subtract_scaled(rest, j->p + i * k + i + 1, -w[i - b0], b1 - i - 1);
+        r->rounded[row * j->block + i - b0] = dead ? 0.0f : value;
     }
 }
 
@@ -139,6 +151,13 @@ static ptq_status round_rows(struct job *j, struct rows *r)
         struct ptqi_matrix e = {r->errors, j->block, 1}, u = {j->u + b0 * k + b1, k, 1};
         PTQI_TRY(ptqi_matmul(context, r->count, k - b1, b1 - b0, e, u, r->w + b1, k,
                              PTQI_ACCUMULATE | PTQI_SUBTRACT | PTQI_SERIAL));
+        if (!j->p)
+            continue;
+        /* with the rounded weights here and those before rounding within the block, as the authors'
+         * code */
+        struct ptqi_matrix v = {r->rounded, j->block, 1}, p = {j->p + b0 * k + b1, k, 1};
+        PTQI_TRY(ptqi_matmul(context, r->count, k - b1, b1 - b0, v, p, r->w + b1, k,
+                             PTQI_ACCUMULATE | PTQI_SERIAL));
     }
     return PTQ_OK;
 }
@@ -156,8 +175,9 @@ static void round_part(void *argument, int64_t part)
     r.errors = ptqi_alloc(context, r.count * j->block, (int64_t)sizeof *r.errors);
     r.copy = ptqi_alloc(context, j->block, (int64_t)sizeof *r.copy);
     r.weights = ptqi_alloc(context, k, (int64_t)sizeof *r.weights);
+    r.rounded = ptqi_alloc(context, j->p ? r.count * j->block : 0, (int64_t)sizeof *r.rounded);
     ptq_status status = PTQ_ERROR_MEMORY;
-    if (r.w && r.errors && r.copy && r.weights)
+    if (r.rounded && r.w && r.errors && r.copy && r.weights)
         status = round_rows(j, &r);
     if (status)
         atomic_store(&j->failed, status);
@@ -165,6 +185,7 @@ static void round_part(void *argument, int64_t part)
     ptqi_free(context, r.errors);
     ptqi_free(context, r.copy);
     ptqi_free(context, r.weights);
+    ptqi_free(context, r.rounded);
 }
 
 ptq_status ptqi_round_gptq(const struct ptq_config *config, const float *w,
@@ -175,6 +196,7 @@ ptq_status ptqi_round_gptq(const struct ptq_config *config, const float *w,
                     .kernels = config->context->kernels,
                     .w = w,
                     .u = curvature->factor,
+                    .p = curvature->correction,
                     .dead = curvature->dead,
                     .order = order,
                     .q = q,
@@ -254,4 +276,32 @@ ptq_status ptqi_gptq_factor(const struct ptq_config *config, struct ptqi_curvatu
         ptqi_log_line(context, "the Hessian is not positive definite; damping raised to %g",
                       damping);
     }
+}
+
+ptq_status ptqi_gptaq_correction(const struct ptq_config *config, struct ptqi_curvature *c,
+                                 const float *mismatch, const int32_t *order)
+{
+    ptq_context *context = config->context;
+    const int64_t k = c->k;
+    float *m = ptqi_alloc(context, k * k, (int64_t)sizeof *m);
+    float *upper = ptqi_alloc(context, k * k, (int64_t)sizeof *upper);
+    c->correction = ptqi_alloc(context, k * k, (int64_t)sizeof *c->correction);
+    ptq_status status = m && upper && c->correction ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; i < k && !status; i++)
+        for (int64_t j = 0; j < k; j++)
+            m[i * k + j] = (float)config->gptaq *
+                           mismatch[(order ? order[i] : i) * k + (order ? order[j] : j)];
+    struct ptqi_matrix u = {c->factor, k, 1}, transposed = {c->factor, 1, k};
+    if (!status)
+        status = ptqi_matmul(context, k, k, k, (struct ptqi_matrix){m, k, 1}, transposed, upper, k,
+                             PTQI_UPPER);
+    for (int64_t i = 0; i < k && !status; i++)
+        for (int64_t j = 0; j <= i; j++)
+            upper[i * k + j] = 0.0f;
+    if (!status)
+        status = ptqi_matmul(context, k, k, k, (struct ptqi_matrix){upper, k, 1}, u, c->correction,
+                             k, PTQI_UPPER);
+    ptqi_free(context, m);
+    ptqi_free(context, upper);
+    return status;
 }

@@ -1,6 +1,6 @@
 /*
- * What the steps of quantizing a matrix share: equalize, then round. ptq_quantize (quantize.c) prepares
- * the work, each method does its step.
+ * What the steps of quantizing a matrix share: equalize, then round. ptq_quantize (quantize.c)
+ * prepares the work, each method does its step.
  */
 #ifndef PTQI_METHOD_H
 #define PTQI_METHOD_H
@@ -17,18 +17,19 @@ struct ptqi_curvature {
     int64_t k;
     float *hessian; /* [k][k], whole, symmetric, undamped */
     float *factor;  /* [k][k], U of the damped H in quantization order, H^-1 = U^T U; rows of it */
-    uint8_t *dead;  /* [k]: H_jj = 0; original order */
-    double damping; /* that it took to make H positive definite */
+    float *correction; /* [k][k], GPTAQ's P in quantization order, or NULL */
+    uint8_t *dead;     /* [k]: H_jj = 0; original order */
+    double damping;    /* that it took to make H positive definite */
 };
 
 /* An equalization, from inside. */
 struct ptq_equalization {
     ptq_context *context;
     int64_t k;
-    float *scale;            /* [k], or NULL: 1 */
-    int32_t activations;     /* PTQ_ACTIVATIONS_..., not FPTQ */
-    float activation_scale;  /* static; 0: none */
-    int32_t candidate;       /* AWQ's, or -1 */
+    float *scale;           /* [k], or NULL: 1 */
+    int32_t activations;    /* PTQ_ACTIVATIONS_..., not FPTQ */
+    float activation_scale; /* static; 0: none */
+    int32_t candidate;      /* AWQ's, or -1 */
     double loss;
 };
 
@@ -42,16 +43,17 @@ struct ptqi_matrices {
 /* What equalizations look at in an input: channels that are tied have the same ranges in it. */
 struct ptqi_ranges {
     int64_t k;
-    const int32_t *ties; /* [k], or NULL */
+    const int32_t *ties;      /* [k], or NULL */
     float *absmax, *mean_abs; /* [k] */
 };
 
 /* Makes values of tied channels equal: their largest, or their mean. Serves w ranges as well. */
-ptq_status ptqi_tie(ptq_context *context, const struct ptqi_ranges *ranges, int mean, float *values);
+ptq_status ptqi_tie(ptq_context *context, const struct ptqi_ranges *ranges, int mean,
+                    float *values);
 
 /*
- * Equalizations: each fills scale [k], finite and positive and equal for tied channels, from the input
- * and the matrices that take it.
+ * Equalizations: each fills scale [k], finite and positive and equal for tied channels, from the
+ * input and the matrices that take it.
  */
 ptq_status ptqi_equalize_awq(const struct ptq_config *config, const struct ptqi_matrices *matrices,
                              const struct ptq_stats *stats, const struct ptqi_ranges *ranges,
@@ -60,28 +62,32 @@ ptq_status ptqi_equalize_smoothquant(const struct ptq_config *config,
                                      const struct ptqi_matrices *matrices,
                                      const struct ptqi_ranges *ranges, float *scale);
 void ptqi_equalize_lae(const float *absmax, int64_t k, float *scale);
-/* fptq.c: the scale of static activations after LAE, and FPTQ's choice of activations by max |x|. */
+/* fptq.c: the scale of static activations after LAE, and FPTQ's choice of activations by max |x|.
+ */
 float ptqi_lae_activation_scale(const float *absmax, int64_t k);
 int32_t ptqi_fptq_activations(const struct ptq_config *config, float most);
 
-/* awq.c: clips every group of w [n][k], equalized by scale (NULL: 1), to the range that loses least. */
+/* awq.c: clips every group of w [n][k], equalized by scale (NULL: 1), to the range that loses
+ * least. */
 ptq_status ptqi_clip_awq(const struct ptq_config *config, const struct ptq_stats *stats,
                          const float *scale, int64_t n, int64_t k, float *w);
 
-/* quantize.c: the config does not contradict itself, the weights are finite matrices of one width. */
+/* quantize.c: the config does not contradict itself, the weights are finite matrices of one width.
+ */
 ptq_status ptqi_check_weights(const struct ptq_config *config, const ptq_tensor *const *weights,
                               int64_t count);
 
 /* rtn.c: out [n][k] = w rounded to nearest and dequantized, group by group. */
 void ptqi_rtn_dequantize(const struct ptq_config *config, const float *w, int64_t n, int64_t k,
                          int64_t group, float *out);
-/* quantize.c: sum over rows of d H d^T, d [n][k], H = hessian [k][k] whole; product [n][k] is scratch. */
+/* quantize.c: sum over rows of d H d^T, d [n][k], H = hessian [k][k] whole; product [n][k] is
+ * scratch. */
 ptq_status ptqi_energy(ptq_context *context, const float *hessian, int64_t k, int64_t n,
                        const float *d, float *product, double *sum);
 
 /* The order in which columns are quantized: order[i] is the original column at position i; NULL for
- * 0 .. k-1. w [n][k], in original order, is what to round: the equalized weights. Each fills in codes,
- * scales and zeros of q; zeros are allocated where the config is not symmetric. */
+ * 0 .. k-1. w [n][k], in original order, is what to round: the equalized weights. Each fills in
+ * codes, scales and zeros of q; zeros are allocated where the config is not symmetric. */
 ptq_status ptqi_round_rtn(const struct ptq_config *config, const float *w, struct ptq_qtensor *q);
 ptq_status ptqi_round_gptq(const struct ptq_config *config, const float *w,
                            const struct ptqi_curvature *curvature, const int32_t *order,
@@ -90,6 +96,9 @@ ptq_status ptqi_round_gptq(const struct ptq_config *config, const float *w,
 /* gptq.c: the factor, from the Hessian and the order; raises the damping where it must. */
 ptq_status ptqi_gptq_factor(const struct ptq_config *config, struct ptqi_curvature *curvature,
                             const int32_t *order);
+/* gptq.c: GPTAQ's correction, from the mismatch [k][k] of the equalized inputs and the factor. */
+ptq_status ptqi_gptaq_correction(const struct ptq_config *config, struct ptqi_curvature *curvature,
+                                 const float *mismatch, const int32_t *order);
 /* gptq.c: columns by falling diagonal of H, equal ones in their order. order [k]. */
 ptq_status ptqi_gptq_order(ptq_context *context, const struct ptqi_curvature *curvature,
                            int32_t *order);

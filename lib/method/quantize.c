@@ -17,7 +17,7 @@ static const char *label(const ptq_tensor *t)
 }
 
 static ptq_status check_stats(ptq_context *context, const ptq_stats *stats, int64_t k,
-                              int need_hessian)
+                              int need_hessian, int need_mismatch)
 {
     if (!stats && need_hessian)
         return ptqi_fail(context, PTQ_ERROR_MISSING, "GPTQ needs statistics of the input");
@@ -27,6 +27,9 @@ static ptq_status check_stats(ptq_context *context, const ptq_stats *stats, int6
         return ptqi_fail(context, PTQ_ERROR_SHAPE,
                          "statistics of %lld channels do not fit a matrix of %lld columns",
                          (long long)stats->k, (long long)k);
+    if (need_mismatch && !stats->mismatch)
+        return ptqi_fail(context, PTQ_ERROR_MISSING,
+                         "GPTAQ needs statistics with PTQ_STATS_MISMATCH");
     if (need_hessian && (!stats->hessian || stats->rows == 0))
         return ptqi_fail(context, PTQ_ERROR_MISSING, "GPTQ needs statistics %s",
                          stats->hessian ? "that have seen rows" : "with PTQ_STATS_HESSIAN");
@@ -65,7 +68,8 @@ static ptq_status check_arguments(const ptq_config *config, const ptq_equalizati
     int need_hessian = config->rounding == PTQ_ROUNDING_GPTQ;
     for (int64_t i = 0; i < count; i++) {
         const ptq_stats *own = own_stats ? own_stats[i] : NULL;
-        PTQI_TRY(check_stats(config->context, own ? own : stats, k, need_hessian));
+        PTQI_TRY(
+            check_stats(config->context, own ? own : stats, k, need_hessian, config->gptaq > 0));
     }
     if (e->k != k)
         return ptqi_fail(config->context, PTQ_ERROR_SHAPE,
@@ -74,13 +78,14 @@ static ptq_status check_arguments(const ptq_config *config, const ptq_equalizati
     if (config->clip && (!stats || !stats->rows || (!stats->hessian && !stats->sampled)))
         return ptqi_fail(config->context, PTQ_ERROR_MISSING,
                          "clipping needs statistics with a sample or a Hessian");
-    return check_stats(config->context, stats, k, config->act_order);
+    return check_stats(config->context, stats, k, config->act_order, 0);
 }
 
 static void free_curvature(ptq_context *context, struct ptqi_curvature *c)
 {
     ptqi_free(context, c->hessian);
     ptqi_free(context, c->factor);
+    ptqi_free(context, c->correction);
     ptqi_free(context, c->dead);
     memset(c, 0, sizeof *c);
 }
@@ -110,17 +115,34 @@ static ptq_status load_curvature(ptq_context *context, const ptq_stats *stats, c
     return PTQ_OK;
 }
 
-/* The curvature that a matrix is rounded with, its factor included where GPTQ needs it. */
-static ptq_status prepare_curvature(const ptq_config *config, const ptq_stats *stats,
-                                    const float *scale, const int32_t *order,
-                                    struct ptqi_curvature *c)
+/* GPTAQ's correction of the equalized input: D^-1 M D^-1 like the Hessian. */
+static ptq_status load_correction(const ptq_config *config, const ptq_stats *stats,
+                                  const float *scale, const int32_t *order,
+                                  struct ptqi_curvature *c)
 {
-    ptq_context *context = config->context;
-    PTQI_TRY(load_curvature(context, stats, scale, c));
+    const int64_t k = stats->k;
+    float *mismatch = ptqi_alloc(config->context, k * k, (int64_t)sizeof *mismatch);
+    ptq_status status = mismatch ? ptq_stats_mismatch(stats, mismatch) : PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; scale && !status && i < k * k; i++)
+        mismatch[i] = mismatch[i] / scale[i / k] / scale[i % k];
+    if (!status)
+        status = ptqi_gptaq_correction(config, c, mismatch, order);
+    ptqi_free(config->context, mismatch);
+    return status;
+}
+
+/* What GPTQ needs of a curvature that is loaded: its factor, and GPTAQ's correction. */
+static ptq_status factor_curvature(const ptq_config *config, const ptq_stats *stats,
+                                   const float *scale, const int32_t *order,
+                                   struct ptqi_curvature *c)
+{
     if (config->rounding != PTQ_ROUNDING_GPTQ)
         return PTQ_OK;
-    c->factor = ptqi_alloc(context, c->k * c->k, (int64_t)sizeof *c->factor);
-    return c->factor ? ptqi_gptq_factor(config, c, order) : PTQ_ERROR_MEMORY;
+    c->factor = ptqi_alloc(config->context, c->k * c->k, (int64_t)sizeof *c->factor);
+    if (!c->factor)
+        return PTQ_ERROR_MEMORY;
+    PTQI_TRY(ptqi_gptq_factor(config, c, order));
+    return config->gptaq > 0 ? load_correction(config, stats, scale, order, c) : PTQ_OK;
 }
 
 ptq_status ptqi_energy(ptq_context *context, const float *hessian, int64_t k, int64_t n,
@@ -246,7 +268,9 @@ static ptq_status quantize_one(const struct shared *s, int64_t index, const ptq_
     if (!status)
         status = ptqi_check_finite(context, "equalized weight", w, PTQ_F32, n, k, k);
     if (!status && own_stats)
-        status = prepare_curvature(s->config, own_stats, scale, s->order, &own);
+        status = load_curvature(context, own_stats, scale, &own);
+    if (!status && own_stats)
+        status = factor_curvature(s->config, own_stats, scale, s->order, &own);
     if (!status)
         status = new_qtensor(s->config, n, k, s->order, q);
     if (!status)
@@ -288,11 +312,7 @@ static ptq_status prepare_shared(struct shared *s)
             return PTQ_ERROR_MEMORY;
         PTQI_TRY(ptqi_gptq_order(context, &s->curvature, s->order));
     }
-    if (s->config->rounding != PTQ_ROUNDING_GPTQ)
-        return PTQ_OK;
-    s->curvature.factor = ptqi_alloc(context, k * k, (int64_t)sizeof(float));
-    return s->curvature.factor ? ptqi_gptq_factor(s->config, &s->curvature, s->order)
-                               : PTQ_ERROR_MEMORY;
+    return factor_curvature(s->config, s->stats, s->e->scale, s->order, &s->curvature);
 }
 
 ptq_status ptq_quantize_equalized(const ptq_config *config, const ptq_equalization *equalization,

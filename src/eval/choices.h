@@ -13,9 +13,10 @@ struct choices_result {
 };
 
 /*
- * Each line of the file is {"context": "...", "choices": ["...", ...], "answer": index}. A choice is
- * scored by the sum of the log-likelihoods of its tokens behind the context's; context and choice are
- * tokenized together, as one text. Contexts longer than the model are cut at their beginning.
+ * Each line of the file is {"context": "...", "choices": ["...", ...], "answer": index}. A choice
+ * is scored by the sum of the log-likelihoods of its tokens behind the context's; context and
+ * choice are tokenized together, as one text. Contexts longer than the model are cut at their
+ * beginning.
  */
 ptq_status choices_measure(struct model *model, const char *path, int32_t activations,
                            struct progress *progress, struct choices_result *result);

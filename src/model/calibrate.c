@@ -6,6 +6,14 @@
 
 #define INNER_BYTES ((int64_t)1 << 30) /* keep the inputs of SITE_DOWN up to this size */
 
+static int wants_reference(const ptq_config *config)
+{
+    double gptaq = 0;
+    if (config)
+        ptq_config_get_float(config, PTQ_GPTAQ, &gptaq);
+    return gptaq > 0;
+}
+
 ptq_status calibration_create(struct model *model, const struct windows *windows,
                               ptq_config *config, int fold, struct progress *progress,
                               struct calibration **out)
@@ -33,6 +41,8 @@ ptq_status calibration_create(struct model *model, const struct windows *windows
     for (int64_t i = 0; i < windows->count && !status; i++)
         status = model_embed(model, windows_spread(windows, i), windows->length,
                              c->x + i * windows->length * mc->hidden);
+    if (!status && wants_reference(config))
+        status = calibration_create(model, windows, NULL, 0, progress, &c->reference);
     if (status) {
         calibration_free(c);
         *out = NULL;
@@ -45,6 +55,8 @@ void calibration_free(struct calibration *c)
     if (!c)
         return;
     ptq_context *context = c->model->context;
+    calibration_free(c->reference);
+    block_free(c->reference_block);
     workspace_free(c->workspace);
     ptqi_free(context, c->x);
     ptqi_free(context, c->attention);
@@ -97,24 +109,25 @@ static ptq_status leave_block(struct calibration *c, const struct block *b)
     return PTQ_OK;
 }
 
-static const int32_t stats_flags = PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE;
-
 /* Statistics of a site over all windows: every MERGE_WINDOWS have their own, merged in order, so
  * that many machines could share the work and get the same bits. */
 static ptq_status observe_site(struct calibration *c, const struct block *b, enum site site,
-                               int64_t k, ptq_stats **stats)
+                               int64_t k, int32_t flags, ptq_stats **stats)
 {
     ptq_context *context = c->model->context;
     ptq_stats *piece = NULL;
-    ptq_status status = ptq_stats_create(context, k, stats_flags, stats);
+    ptq_status status = ptq_stats_create(context, k, flags, stats);
     for (int64_t i = 0; i < c->windows->count && !status; i++) {
-        const float *input;
+        const float *input, *reference = NULL;
         if (!piece)
-            status = ptq_stats_create(context, k, stats_flags, &piece);
+            status = ptq_stats_create(context, k, flags, &piece);
         if (!status)
             status = site_input(c, b, site, i, &input);
+        if (!status && (flags & PTQ_STATS_MISMATCH))
+            status = site_input(c->reference, c->reference_block, site, i, &reference);
         if (!status)
-            status = ptq_stats_update(piece, input, PTQ_F32, c->windows->length, k, NULL);
+            status = ptq_stats_update_paired(piece, input, k, reference, k, PTQ_F32,
+                                             c->windows->length, NULL);
         if (!status && ((i + 1) % MERGE_WINDOWS == 0 || i + 1 == c->windows->count)) {
             status = ptq_stats_merge(*stats, piece);
             ptq_stats_free(piece);
@@ -205,11 +218,13 @@ static ptq_status calibrate_sites(struct calibration *c, struct block *b, ptq_eq
                                   const int *folded, ptq_store *part, struct matrix_report *reports)
 {
     const double layers = (double)c->model->config.layers;
+    const int32_t flags =
+        PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE | (c->reference ? PTQ_STATS_MISMATCH : 0);
     for (int first = 0, count; first < b->count; first += count) {
         struct matrix *m = &b->matrices[first];
         ptq_stats *stats = NULL;
         count = block_site_count(b, first);
-        ptq_status status = c->windows ? observe_site(c, b, m->site, m->k, &stats) : PTQ_OK;
+        ptq_status status = c->windows ? observe_site(c, b, m->site, m->k, flags, &stats) : PTQ_OK;
         if (!status)
             status = quantize_site(c, m, count, stats, e[m->site], folded[m->site], part,
                                    reports + first);
@@ -223,19 +238,53 @@ static ptq_status calibrate_sites(struct calibration *c, struct block *b, ptq_eq
     return c->windows ? leave_block(c, b) : PTQ_OK;
 }
 
+/* The unquantized block, where it is needed. */
+static ptq_status load_reference(struct calibration *c, int64_t index)
+{
+    int quantized;
+    if (!c->reference)
+        return PTQ_OK;
+    block_free(c->reference_block);
+    return model_load_block(c->model, NULL, index, -1, &c->reference_block, &quantized);
+}
+
 ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *part,
                            struct matrix_report *reports)
 {
     ptq_equalization *e[SITES] = {0};
     int folded[SITES] = {0};
-    ptq_status status = PTQ_OK;
-    if (c->windows && equalize_is_needed(c->config))
+    ptq_status status = load_reference(c, b->index);
+    if (!status && c->windows && equalize_is_needed(c->config))
         status = equalize_block(c, b, e, folded);
     if (!status)
         status = calibrate_sites(c, b, e, folded, part, reports);
+    if (!status && c->reference)
+        status = leave_block(c->reference, c->reference_block);
     for (int i = 0; i < SITES; i++)
         ptq_equalization_free(e[i]);
     return status;
+}
+
+ptq_status calibrate_ranges(struct calibration *c, const struct block *b, double absmax[SITES])
+{
+    ptq_context *context = c->model->context;
+    for (int first = 0; first < b->count; first += block_site_count(b, first)) {
+        const struct matrix *m = &b->matrices[first];
+        ptq_stats *stats = NULL;
+        float *ranges = ptqi_alloc(context, m->k, (int64_t)sizeof *ranges);
+        ptq_status status =
+            ranges ? observe_site(c, b, m->site, m->k, PTQ_STATS_RANGES, &stats) : PTQ_ERROR_MEMORY;
+        if (!status)
+            status = ptq_stats_absmax(stats, ranges);
+        absmax[m->site] = 0;
+        for (int64_t i = 0; !status && i < m->k; i++)
+            absmax[m->site] = fmax(absmax[m->site], (double)ranges[i]);
+        ptq_stats_free(stats);
+        ptqi_free(context, ranges);
+        if (status)
+            return status;
+    }
+    return leave_block(c, b);
 }
 
 ptq_status calibrate_pass(struct calibration *c, const struct block *b)
@@ -246,5 +295,6 @@ ptq_status calibrate_pass(struct calibration *c, const struct block *b)
                                c->x + i * length * c->model->config.hidden, length));
         PTQI_TRY(ptqi_check_cancelled(c->model->context));
     }
-    return PTQ_OK;
+    PTQI_TRY(load_reference(c, b->index));
+    return c->reference ? calibrate_pass(c->reference, c->reference_block) : PTQ_OK;
 }

@@ -22,6 +22,10 @@ struct calibration {
     float *x;         /* [windows][length][hidden]: the residual streams before the next block */
     float *attention; /* [windows][length][heads * head_dim]: inputs of SITE_OUTPUT */
     float *inner; /* [windows][length][intermediate]: inputs of SITE_DOWN; NULL: computed anew */
+
+    /* GPTAQ: the same windows through the unquantized model, and its current block; or NULL. */
+    struct calibration *reference;
+    struct block *reference_block;
 };
 
 /* What was lost in one matrix. */
@@ -50,6 +54,8 @@ void calibrate_report(const struct matrix *m, const ptq_qtensor *q, const ptq_eq
  * NULL. */
 ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matrices, int count,
                                ptq_tensor **weights);
+/* Takes the windows through a block and fills in max |x| of the input of each site. */
+ptq_status calibrate_ranges(struct calibration *c, const struct block *b, double absmax[SITES]);
 /* Takes the windows through a block that is quantized already. */
 ptq_status calibrate_pass(struct calibration *c, const struct block *b);
 

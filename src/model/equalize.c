@@ -111,6 +111,8 @@ static ptq_status choose(struct calibration *c, struct block *b, struct matrix *
     status = ptq_equalization_scale(*e, scale);
     if (!status)
         status = fold_site(c->model, b, m->site, scale);
+    if (!status && c->reference)
+        status = fold_site(c->model, c->reference_block, m->site, scale);
     ptqi_free(context, scale);
     ptq_equalization_set_folded(*e);
     *folded = 1;

@@ -53,21 +53,19 @@ static int is_ours(const char *name)
            !strcmp(whole, "config.json") || !strncmp(whole, "block-", 6);
 }
 
-/* Removes the files that this program made in the partial directory, and then the directory. */
-static void remove_partial(const struct output *o)
+void output_remove(ptq_context *context, const char *path)
 {
-    DIR *directory = opendir(o->partial);
+    DIR *directory = opendir(path);
     struct dirent *entry;
     while (directory && (entry = readdir(directory))) {
-        char *path =
-            is_ours(entry->d_name) ? ptqi_join_path(o->context, o->partial, entry->d_name) : NULL;
-        if (path && ptqi_file_exists(path))
-            unlink(path);
-        ptqi_free(o->context, path);
+        char *file = is_ours(entry->d_name) ? ptqi_join_path(context, path, entry->d_name) : NULL;
+        if (file && ptqi_file_exists(file))
+            unlink(file);
+        ptqi_free(context, file);
     }
     if (directory)
         closedir(directory);
-    rmdir(o->partial);
+    rmdir(path);
 }
 
 /* Whether the partial directory belongs to the run that description tells of. */
@@ -108,7 +106,7 @@ static ptq_status begin(struct output *o, const char *description, int resume, i
         return PTQ_OK;
     }
     if (ptqi_is_directory(o->partial))
-        remove_partial(o);
+        output_remove(o->context, o->partial);
     if (mkdir(o->partial, 0777)) /* also where something else than our files was in it */
         return fail_io(o->context, o->partial, "make the directory");
     if (!(path = ptqi_join_path(o->context, o->partial, description_name)))
@@ -384,7 +382,7 @@ int output_free(struct output *o, int keep)
         return 0;
     int left = keep && o->finished > 0;
     if (!left)
-        remove_partial(o);
+        output_remove(o->context, o->partial);
     ptqi_free(o->context, o->path);
     ptqi_free(o->context, o->partial);
     ptqi_free(o->context, o);

@@ -32,6 +32,8 @@ ptq_status output_open_part(const struct output *o, int64_t block, ptq_store **p
 /* Puts everything together; config is the text of config.json. *bytes is the size of the model. */
 ptq_status output_finish(struct output *o, const struct model *m, const char *config,
                          int64_t *bytes);
+/* Removes a directory that output_finish made, and what is in it by its hand. */
+void output_remove(ptq_context *context, const char *path);
 /* Forgets the run. keep: leave finished blocks for --resume, if there are any. Returns 1 where they
  * were left. */
 int output_free(struct output *o, int keep);

@@ -11,6 +11,15 @@ void progress_begin(struct progress *p, int quiet)
     p->start = p->shown = report_clock();
     p->terminal = isatty(2);
     p->quiet = quiet;
+    p->share = 1;
+}
+
+void progress_part(struct progress *p, double from, double share, const char *part)
+{
+    p->from = from;
+    p->share = share;
+    p->part = part;
+    p->done_before = 0;
 }
 
 void progress_show(struct progress *p, double fraction, const char *format, ...)
@@ -21,6 +30,7 @@ void progress_show(struct progress *p, double fraction, const char *format, ...)
     if (p->quiet || now - p->shown < interval)
         return;
     p->shown = now;
+    fraction = p->from + p->share * fraction;
     va_start(arguments, format);
     vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
@@ -30,8 +40,8 @@ void progress_show(struct progress *p, double fraction, const char *format, ...)
         snprintf(left, sizeof left, rest < 90 ? ", %.0f s left" : ", %.0f min left",
                  rest < 90 ? rest : rest / 60);
     }
-    fprintf(stderr, p->terminal ? "\r\033[K%3.0f %% %s%s" : "%3.0f %% %s%s\n", 100 * fraction, what,
-            left);
+    fprintf(stderr, p->terminal ? "\r\033[K%3.0f %% %s%s%s%s" : "%3.0f %% %s%s%s%s\n",
+            100 * fraction, p->part ? p->part : "", p->part ? ": " : "", what, left);
     p->line_open = p->terminal;
     fflush(stderr);
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 #include "base/context.h"
 #include "base/file.h"
+#include "base/random.h"
 #include "text/tokenizer.h"
 
 static ptq_status tokenize(ptq_context *context, const char *model, const char *text,
@@ -14,7 +15,8 @@ static ptq_status tokenize(ptq_context *context, const char *model, const char *
     if (!status)
         status = ptqi_map_file(context, text, &file);
     if (!status) {
-        status = tokenizer_encode(tokenizer, (const char *)file.data, file.size, &w->ids, &w->tokens);
+        status =
+            tokenizer_encode(tokenizer, (const char *)file.data, file.size, &w->ids, &w->tokens);
         ptqi_unmap_file(&file);
     }
     tokenizer_free(tokenizer);
@@ -33,11 +35,27 @@ ptq_status windows_load(ptq_context *context, const char *model, const char *tex
     w->count = limit && limit < w->available ? limit : w->available;
     if (w->count)
         return PTQ_OK;
-    ptq_status status = ptqi_fail(context, PTQ_ERROR_SHAPE,
-                                  "%s: %lld tokens, too few for one window of %lld", text,
-                                  (long long)w->tokens, (long long)length);
+    ptq_status status =
+        ptqi_fail(context, PTQ_ERROR_SHAPE, "%s: %lld tokens, too few for one window of %lld", text,
+                  (long long)w->tokens, (long long)length);
     windows_free(w);
     return status;
+}
+
+ptq_status windows_random(ptq_context *context, int64_t vocabulary, int64_t length, int64_t count,
+                          uint64_t seed, struct windows *w)
+{
+    memset(w, 0, sizeof *w);
+    if (!ptqi_multiply(length, count, &w->tokens) ||
+        !(w->ids = ptqi_alloc(context, w->tokens, (int64_t)sizeof *w->ids)))
+        return PTQ_ERROR_MEMORY;
+    w->context = context;
+    w->length = length;
+    w->count = w->available = count;
+    for (int64_t i = 0; i < w->tokens;
+         i++) /* the high bits times vocabulary: no bias to speak of */
+        w->ids[i] = (int32_t)((ptqi_random(&seed) >> 32) * (uint64_t)vocabulary >> 32);
+    return PTQ_OK;
 }
 
 const int32_t *windows_first(const struct windows *w, int64_t i)

@@ -20,7 +20,11 @@ struct windows {
  * count becomes limit, or what there is (limit 0: all). */
 ptq_status windows_load(ptq_context *context, const char *model, const char *text, int64_t length,
                         int64_t limit, struct windows *windows);
-/* The ids of window i of count: the first ones, or evenly spread, window floor(i available / count). */
+/* count windows of random ids below vocabulary: calibration without data (FPTQ, section 4.4). */
+ptq_status windows_random(ptq_context *context, int64_t vocabulary, int64_t length, int64_t count,
+                          uint64_t seed, struct windows *windows);
+/* The ids of window i of count: the first ones, or evenly spread, window floor(i available /
+ * count). */
 const int32_t *windows_first(const struct windows *windows, int64_t i);
 const int32_t *windows_spread(const struct windows *windows, int64_t i);
 void windows_free(struct windows *windows);

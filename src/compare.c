@@ -1,0 +1,394 @@
+/*
+ * ptq compare: every method side by side on one model, each evaluated with the arithmetic that it
+ * is meant to run with.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include "base/context.h"
+#include "base/file.h"
+#include "commands.h"
+#include "eval/perplexity.h"
+#include "model/output.h"
+#include "model/quantize.h"
+#include "options.h"
+#include "report/comparison.h"
+#include "report/json_report.h"
+
+static const char usage[] =
+    "usage: ptq compare MODEL --calib TEXT --text TEXT [options]\n"
+    "\n"
+    "Quantizes a Hugging Face model directory by every method, one after the other, and measures\n"
+    "what each gives: perplexity on the text, by integer kernels where activations are int8; the\n"
+    "size of the checkpoint; the time that quantizing took.\n";
+
+static const struct option table[] = {
+    CALIBRATION_OPTIONS,
+    {"text", "FILE", "the text that perplexity is measured on"},
+    {"window", "N", "tokens of a window; default 2048, or what the model can"},
+    {"max-windows", "N", "only the first N windows"},
+    {"bits", "N", "2, 3 or 4: weights of the methods that are not W8A8; default 4"},
+    {"group", "N", "columns that share a scale, a multiple of 32; 0: a row; default 128"},
+    {"methods", "LIST", "only rows of these methods, such as gptq,fptq"},
+    {"html", "FILE", "write a page with charts"},
+    {"keep", "DIR", "keep the quantized models there; default: they are removed"},
+    COMMON_OPTIONS,
+};
+
+/* The rows, by rising economy. Settings are what differs from the method's own. */
+static const struct plan {
+    const char *name;
+    int32_t method;
+    const char *settings; /* "name=value name=value" */
+} plans[] = {
+    {"RTN", PTQ_METHOD_RTN, "bits=8 group=0 grid=awq activations=int8-token"},
+    {"SmoothQuant", PTQ_METHOD_SMOOTHQUANT, ""},
+    {"RTN", PTQ_METHOD_RTN, ""},
+    {"RTN", PTQ_METHOD_RTN, "sym=off"},
+    {"GPTQ", PTQ_METHOD_GPTQ, ""},
+    {"GPTQ", PTQ_METHOD_GPTQ, "sym=off"},
+    {"AWQ", PTQ_METHOD_AWQ, ""},
+    {"RTN", PTQ_METHOD_RTN, "activations=int8-token"},
+    {"GPTQ", PTQ_METHOD_GPTQ, "activations=int8-token"},
+    {"FPTQ", PTQ_METHOD_FPTQ, ""},
+    {"FPTQ + GPTQ", PTQ_METHOD_FPTQ, "round=gptq"},
+};
+enum { PLANS = sizeof plans / sizeof *plans };
+
+struct compare {
+    const struct options *o;
+    ptq_context *context;
+    struct model *model;
+    struct calibration_request request;
+    struct windows calibration, windows;
+    int64_t window, max_windows, bits, group;
+    char *work; /* the directory of the quantized models */
+    struct comparison result;
+    struct progress progress;
+};
+
+/* Whether a comma-separated list holds a name. */
+static int is_listed(const char *list, const char *name)
+{
+    size_t length = strlen(name);
+    for (; list && *list; list += strcspn(list, ","), list += *list == ',')
+        if (strcspn(list, ",") == length && !memcmp(list, name, length))
+            return 1;
+    return 0;
+}
+
+static ptq_status apply_settings(ptq_config *config, const char *settings)
+{
+    char text[128], *value, *next;
+    snprintf(text, sizeof text, "%s", settings);
+    for (char *name = text; *name; name = next) {
+        next = name + strcspn(name, " ");
+        if (*next)
+            *next++ = 0;
+        value = strchr(name, '=');
+        *value++ = 0;
+        PTQI_TRY(ptq_config_parse(config, name, value));
+    }
+    return PTQ_OK;
+}
+
+/* A row by its plan: config, name and the figures that follow from it. */
+static ptq_status plan_row(struct compare *c, const struct plan *plan, struct comparison_row *row)
+{
+    int64_t bits, symmetric, activations;
+    PTQI_TRY(ptq_config_create(c->context, plan->method, &row->config));
+    PTQI_TRY(ptq_config_get_int(row->config, PTQ_BITS, &bits));
+    if (bits != 8 && !strstr(plan->settings, "bits=8")) {
+        PTQI_TRY(ptq_config_set_int(row->config, PTQ_BITS, c->bits));
+        PTQI_TRY(ptq_config_set_int(row->config, PTQ_GROUP, c->group));
+    }
+    PTQI_TRY(apply_settings(row->config, plan->settings));
+    PTQI_TRY(ptq_config_check(row->config));
+    PTQI_TRY(ptq_config_get_int(row->config, PTQ_BITS, &bits));
+    PTQI_TRY(ptq_config_get_int(row->config, PTQ_GROUP, &row->group));
+    PTQI_TRY(ptq_config_get_int(row->config, PTQ_SYMMETRIC, &symmetric));
+    PTQI_TRY(ptq_config_get_int(row->config, PTQ_ACTIVATIONS, &activations));
+    row->weight_bits = (int)bits;
+    row->activation_bits = activations == PTQ_ACTIVATIONS_F32 ? 16 : 8;
+    snprintf(row->activations, sizeof row->activations, "%s",
+             ptq_config_choice_name(PTQ_ACTIVATIONS, activations));
+    snprintf(row->name, sizeof row->name, "%s W%dA%d%s", plan->name, row->weight_bits,
+             row->activation_bits, symmetric ? "" : " asym");
+    return PTQ_OK;
+}
+
+static ptq_status plan_rows(struct compare *c)
+{
+    const char *list = option_text(c->o, "methods");
+    struct comparison *r = &c->result;
+    r->rows = ptqi_alloc_zero(c->context, PLANS + 1, (int64_t)sizeof *r->rows);
+    if (!r->rows)
+        return PTQ_ERROR_MEMORY;
+    snprintf(r->rows[0].name, sizeof r->rows[0].name, "full precision");
+    r->rows[0].weight_bits = r->rows[0].activation_bits = 16;
+    r->row_count = 1;
+    for (int i = 0; i < PLANS; i++)
+        if (!list || is_listed(list, ptq_method_name(plans[i].method)))
+            PTQI_TRY(plan_row(c, &plans[i], &r->rows[r->row_count++]));
+    return PTQ_OK;
+}
+
+static ptq_status evaluate(struct compare *c, struct model *m, struct comparison_row *row)
+{
+    struct perplexity p;
+    double start = report_clock();
+    PTQI_TRY(perplexity_measure(m, &c->windows, -1, &c->progress, &p));
+    double seconds = report_clock() - start;
+    row->perplexity = p.perplexity;
+    row->tokens_per_second = seconds > 0 ? (double)p.tokens / seconds : 0;
+    return PTQ_OK;
+}
+
+/* The unquantized model: its perplexity, its size, and the range of every input. */
+static ptq_status measure_model(struct compare *c, struct comparison_row *row)
+{
+    struct comparison *r = &c->result;
+    struct calibration *calibration;
+    PTQI_TRY(evaluate(c, c->model, row));
+    for (int64_t i = 0; i < ptq_store_count(c->model->store); i++)
+        row->bytes += ptq_store_bytes(c->model->store, i);
+    r->inputs = ptqi_alloc(c->context, c->model->config.layers * SITES, (int64_t)sizeof *r->inputs);
+    if (!r->inputs)
+        return PTQ_ERROR_MEMORY;
+    PTQI_TRY(calibration_create(c->model, &c->calibration, NULL, 0, &c->progress, &calibration));
+    ptq_status status = PTQ_OK;
+    for (int64_t l = 0; l < c->model->config.layers && !status; l++) {
+        struct block *b;
+        double absmax[SITES];
+        int quantized;
+        status = model_load_block(c->model, NULL, l, -1, &b, &quantized);
+        if (status)
+            break;
+        status = calibrate_ranges(calibration, b, absmax);
+        for (int i = 0; i < b->count && !status; i += block_site_count(b, i)) {
+            struct comparison_input *input = &r->inputs[r->input_count++];
+            input->block = l;
+            memcpy(input->name, b->matrices[i].name, sizeof input->name);
+            input->absmax = absmax[b->matrices[i].site];
+        }
+        block_free(b);
+        progress_show(&c->progress, 1, "ranges of block %lld", (long long)l + 1);
+    }
+    calibration_free(calibration);
+    return status;
+}
+
+/* "GPTQ W4A16 asym" as the name of a directory. */
+static char *row_path(const struct compare *c, const struct comparison_row *row)
+{
+    char name[sizeof row->name];
+    size_t n = 0;
+    for (const char *s = row->name; *s; s++) {
+        if (*s != ' ' && *s != '+')
+            name[n++] = (char)(*s >= 'A' && *s <= 'Z' ? *s + ('a' - 'A') : *s);
+        else if (n && name[n - 1] != '-')
+            name[n++] = '-';
+    }
+    name[n] = 0;
+    return ptqi_join_path(c->context, c->work, name);
+}
+
+static ptq_status quantize_row(struct compare *c, struct comparison_row *row, const char *path)
+{
+    double start = report_clock();
+    struct quantize_run run = {.context = c->context,
+                               .model = c->model,
+                               .windows = &c->calibration,
+                               .config = row->config,
+                               .path = path,
+                               .progress = &c->progress};
+    ptq_status status = quantize_model(&run);
+    row->seconds = report_clock() - start;
+    row->bytes = run.bytes;
+    row->reports = run.reports;
+    row->report_count = run.report_count;
+    run.reports = NULL; /* they stay with the row */
+    quantize_free(&run, 0, status);
+    return status;
+}
+
+static ptq_status measure_row(struct compare *c, struct comparison_row *row)
+{
+    struct model *quantized = NULL;
+    char *path = row_path(c, row);
+    ptq_status status = path ? quantize_row(c, row, path) : PTQ_ERROR_MEMORY;
+    if (!status)
+        status = model_open(c->context, path, &quantized);
+    if (!status)
+        status = evaluate(c, quantized, row);
+    model_free(quantized);
+    if (path && !option_given(c->o, "keep"))
+        output_remove(c->context, path);
+    ptqi_free(c->context, path);
+    return status;
+}
+
+/* The directory of --keep, or a temporary one. */
+static ptq_status make_work(struct compare *c)
+{
+    const char *keep = option_text(c->o, "keep"), *temporary = getenv("TMPDIR");
+    if (keep) {
+        c->work = ptqi_copy_text(c->context, keep, (int64_t)strlen(keep));
+        if (c->work && !ptqi_is_directory(keep) && mkdir(keep, 0777))
+            return ptqi_fail(c->context, PTQ_ERROR_IO, "%s: cannot make the directory", keep);
+    } else {
+        c->work = ptqi_join_path(c->context, temporary ? temporary : "/tmp", "ptq-compare-XXXXXX");
+        if (c->work && !mkdtemp(c->work))
+            return ptqi_fail(c->context, PTQ_ERROR_IO, "%s: cannot make a temporary directory",
+                             c->work);
+    }
+    return c->work ? PTQ_OK : PTQ_ERROR_MEMORY;
+}
+
+/* That the page can be written should be known before the work begins. */
+static ptq_status check_page(const struct compare *c)
+{
+    const char *path = option_text(c->o, "html"), *slash = path ? strrchr(path, '/') : NULL;
+    if (!path)
+        return PTQ_OK;
+    char *directory = slash ? ptqi_copy_text(c->context, path, slash == path ? 1 : slash - path)
+                            : ptqi_copy_text(c->context, ".", 1);
+    if (!directory)
+        return PTQ_ERROR_MEMORY;
+    int failed = access(directory, W_OK | X_OK);
+    ptqi_free(c->context, directory);
+    return failed ? ptqi_fail(c->context, PTQ_ERROR_IO, "%s: cannot be written there: %s", path,
+                              strerror(errno))
+                  : PTQ_OK;
+}
+
+static ptq_status load(struct compare *c)
+{
+    PTQI_TRY(model_open(c->context, c->o->positional[0], &c->model));
+    const int64_t longest = c->model->config.max_positions;
+    if (!c->window)
+        c->window = longest < 2048 ? longest : 2048;
+    if (c->window > longest)
+        return ptqi_fail(c->context, PTQ_ERROR_BOUNDS,
+                         "%s: a window of %lld is longer than max_position_embeddings %lld",
+                         c->model->path, (long long)c->window, (long long)longest);
+    PTQI_TRY(windows_load(c->context, c->model->path, option_text(c->o, "text"), c->window,
+                          c->max_windows, &c->windows));
+    PTQI_TRY(quantize_load_calibration(c->model, &c->request, &c->calibration));
+    PTQI_TRY(quantize_check_model(c->model, &c->progress));
+    options_say_windows(c->o, &c->request, &c->calibration);
+    return PTQ_OK;
+}
+
+static ptq_status describe(struct compare *c)
+{
+    struct comparison *r = &c->result;
+    r->context = c->context;
+    r->model = c->o->positional[0];
+    r->text = option_text(c->o, "text");
+    r->calibration = c->request.text;
+    r->windows = c->windows.count;
+    r->window = c->windows.length;
+    r->calibration_windows = c->calibration.count;
+    r->calibration_window = c->calibration.length;
+    for (int64_t i = 1; i < r->row_count; i++)
+        if (ptq_config_method(r->rows[i].config) == PTQ_METHOD_FPTQ || i == 1) {
+            PTQI_TRY(ptq_config_get_float(r->rows[i].config, PTQ_V0, &r->v0));
+            PTQI_TRY(ptq_config_get_float(r->rows[i].config, PTQ_V1, &r->v1));
+        }
+    return PTQ_OK;
+}
+
+static ptq_status run(struct compare *c)
+{
+    struct comparison *r = &c->result;
+    progress_begin(&c->progress, 0);
+    PTQI_TRY(plan_rows(c));
+    PTQI_TRY(check_page(c));
+    PTQI_TRY(load(c));
+    PTQI_TRY(describe(c));
+    PTQI_TRY(make_work(c));
+    for (int64_t i = 0; i < r->row_count; i++) {
+        double share = 1.0 / (double)r->row_count;
+        progress_part(&c->progress, (double)i * share, share, r->rows[i].name);
+        PTQI_TRY(i ? measure_row(c, &r->rows[i]) : measure_model(c, &r->rows[0]));
+    }
+    progress_end(&c->progress);
+    if (option_given(c->o, "html"))
+        PTQI_TRY(comparison_write_page(r, option_text(c->o, "html")));
+    if (option_given(c->o, "json"))
+        return comparison_print_json(r);
+    comparison_print(r);
+    return PTQ_OK;
+}
+
+static void free_all(struct compare *c)
+{
+    for (int64_t i = 0; i < c->result.row_count; i++) {
+        ptq_config_free(c->result.rows[i].config);
+        ptqi_free(c->context, c->result.rows[i].reports);
+    }
+    if (c->context) {
+        ptqi_free(c->context, c->result.rows);
+        ptqi_free(c->context, c->result.inputs);
+        if (c->work && !option_given(c->o, "keep"))
+            rmdir(c->work);
+        ptqi_free(c->context, c->work);
+    }
+    windows_free(&c->windows);
+    windows_free(&c->calibration);
+    model_free(c->model);
+    ptq_context_free(c->context);
+}
+
+static int check_methods(const struct options *o)
+{
+    const char *list = option_text(o, "methods");
+    char name[32];
+    for (const char *s = list; s && *s;) {
+        size_t length = strcspn(s, ",");
+        snprintf(name, sizeof name, "%.*s", (int)(length < 31 ? length : 31), s);
+        if (!ptq_method_from_name(name))
+            return usage_error(o, "--methods: there is no method \"%s\"", name);
+        s += length + (s[length] == ',');
+    }
+    return 0;
+}
+
+int command_compare(int argc, char **argv)
+{
+    struct options o;
+    struct compare c = {.o = &o, .bits = 4, .group = 128};
+    int left = options_parse(&o, "compare", usage, table, argc, argv);
+    if (left)
+        return left;
+    if (o.positional_count != 1 || !option_given(&o, "calib") || !option_given(&o, "text"))
+        return usage_error(&o, "needs a model directory, --calib and --text");
+    left = check_methods(&o);
+    if (!left)
+        left = options_calibration(&o, &c.request);
+    if (!left)
+        left = option_integer(&o, "window", 2, 1 << 20, &c.window);
+    if (!left)
+        left = option_integer(&o, "max-windows", 1, 1 << 30, &c.max_windows);
+    if (!left)
+        left = option_integer(&o, "bits", 2, 4, &c.bits);
+    if (!left)
+        left = option_integer(&o, "group", 0, 1 << 20, &c.group);
+    if (!left && c.group % 32)
+        left = usage_error(&o, "--group must be a multiple of 32, or 0 for one a row");
+    if (!left)
+        left = options_context(&o, &c.context);
+    if (!left) {
+        options_catch_signals(c.context);
+        ptq_status status = run(&c);
+        progress_end(&c.progress);
+        left = status ? report_failure(status) : 0;
+        options_catch_signals(NULL);
+    }
+    free_all(&c);
+    return left;
+}

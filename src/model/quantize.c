@@ -1,0 +1,249 @@
+#include "model/quantize.h"
+#include <stdio.h>
+#include <string.h>
+#include "base/context.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "model/equalize.h"
+#include "model/output.h"
+#include "report/json_report.h"
+
+int quantize_needs_calibration(const ptq_config *config)
+{
+    int64_t rounding = 0, clip = 0;
+    ptq_config_get_int(config, PTQ_ROUNDING, &rounding);
+    ptq_config_get_int(config, PTQ_CLIP, &clip);
+    return rounding == PTQ_ROUNDING_GPTQ || clip || equalize_is_needed(config);
+}
+
+ptq_status quantize_load_calibration(const struct model *m,
+                                     const struct calibration_request *request,
+                                     struct windows *windows)
+{
+    const int64_t longest = m->config.max_positions;
+    const int64_t length = request->seqlen < longest ? request->seqlen : longest;
+    if (!strcmp(request->text, "random"))
+        return windows_random(m->context, m->config.vocabulary, length, request->samples,
+                              (uint64_t)request->seed, windows);
+    return windows_load(m->context, m->path, request->text, length, request->samples, windows);
+}
+
+ptq_status quantize_check_model(const struct model *m, struct progress *progress)
+{
+    if (m->config.quantized)
+        return ptqi_fail(m->context, PTQ_ERROR_CONFLICT, "%s: quantized already", m->path);
+    for (int64_t l = 0; l < m->config.layers; l++) {
+        struct block *block;
+        int quantized;
+        PTQI_TRY(model_load_block(m, NULL, l, -1, &block, &quantized));
+        block_free(block);
+        PTQI_TRY(ptqi_check_cancelled(m->context));
+        progress_show(progress, 0, "checking block %lld", (long long)l + 1);
+    }
+    return PTQ_OK;
+}
+
+/* Names, types, sizes and first bytes of all tensors: enough to tell models apart. */
+static uint64_t identify_model(const struct model *m)
+{
+    uint64_t h = PTQI_HASH_START;
+    for (int64_t i = 0; i < ptq_store_count(m->store); i++) {
+        const char *name = ptq_store_name(m->store, i);
+        int64_t bytes = ptq_store_bytes(m->store, i);
+        ptq_tensor *tensor;
+        h = ptqi_hash(h, name, (int64_t)strlen(name));
+        h = ptqi_hash(h, &bytes, (int64_t)sizeof bytes);
+        if (ptq_store_tensor(m->store, name, &tensor) == PTQ_OK)
+            h = ptqi_hash(h, ptq_tensor_data(tensor), bytes < 4096 ? bytes : 4096);
+        ptq_tensor_free(tensor);
+    }
+    return h;
+}
+
+void quantize_add_settings(const struct quantize_run *q, struct ptqi_json_writer *w)
+{
+    report_settings(w, q->config);
+    ptqi_json_add_bool(w, "fold", q->fold);
+    ptqi_json_add_integer(w, "calibration_windows", q->windows ? q->windows->count : 0);
+    ptqi_json_add_integer(w, "calibration_window", q->windows ? q->windows->length : 0);
+}
+
+/* What must be the same for a run to be resumed. */
+static ptq_status describe_run(const struct quantize_run *q, struct ptqi_json_writer *w)
+{
+    char text[32];
+    ptqi_json_begin(w, q->context);
+    ptqi_json_open(w, NULL, '{');
+    quantize_add_settings(q, w);
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)identify_model(q->model));
+    ptqi_json_add_text(w, "model", text);
+    uint64_t ids = PTQI_HASH_START;
+    if (q->windows)
+        ids = ptqi_hash(ids, q->windows->ids, q->windows->tokens * 4);
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)ids);
+    ptqi_json_add_text(w, "calibration", text);
+    ptqi_json_close(w, '}');
+    return ptqi_json_finish(w);
+}
+
+/* config.json of the model with its quantization_config. */
+static ptq_status describe_model(const struct quantize_run *q, struct ptqi_json_writer *w)
+{
+    struct ptqi_map file;
+    struct ptqi_json_document *document = NULL;
+    const struct ptqi_json *root;
+    char *path = ptqi_join_path(q->context, q->model->path, "config.json");
+    ptqi_json_begin(w, q->context);
+    ptq_status status = path ? ptqi_map_file(q->context, path, &file) : PTQ_ERROR_MEMORY;
+    if (!status) {
+        status =
+            ptqi_json_parse(q->context, (const char *)file.data, file.size, path, &document, &root);
+        if (!status) {
+            ptqi_json_open(w, NULL, '{');
+            for (const struct ptqi_json *m = root->first; m; m = m->next)
+                if (strcmp(m->name, "quantization_config")) /* null, where it is there */
+                    ptqi_json_add_value(w, m->name, m);
+            ptqi_json_open(w, "quantization_config", '{');
+            ptqi_json_add_text(w, "quant_method", "ptq");
+            ptqi_json_add_integer(w, "version", 1);
+            quantize_add_settings(q, w);
+            ptqi_json_close(w, '}');
+            ptqi_json_close(w, '}');
+            status = ptqi_json_finish(w);
+        }
+        ptqi_json_free(document);
+        ptqi_unmap_file(&file);
+    }
+    ptqi_free(q->context, path);
+    return status;
+}
+
+static const char choices_key[] = "choices";
+
+/* What the file of a block must keep for the report of a resumed run: of each matrix how it was
+ * equalized, and by which candidate. */
+static ptq_status note_choices(ptq_store *part, const struct matrix_report *reports, int count)
+{
+    char text[MAX_MATRICES * 24] = "";
+    for (int i = 0; i < count; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%d %d ", reports[i].equalized,
+                 reports[i].candidate);
+    return ptq_store_set_metadata(part, choices_key, text);
+}
+
+static void recall_choices(const ptq_store *part, struct matrix_report *reports, int count)
+{
+    const char *text = ptq_store_metadata(part, choices_key);
+    for (int i = 0, length; text && i < count; i++, text += length)
+        if (sscanf(text, "%d %d %n", &reports[i].equalized, &reports[i].candidate, &length) != 2)
+            return;
+}
+
+static ptq_status finish_block(struct quantize_run *q, struct block *block, ptq_tensor ***tensors,
+                               int64_t *count, ptq_store *part)
+{
+    PTQI_TRY(calibrate_block(q->calibration, block, part, q->reports + q->report_count));
+    PTQI_TRY(note_choices(part, q->reports + q->report_count, block->count));
+    q->report_count += block->count;
+    PTQI_TRY(output_add_vectors(q->output, q->model, block, tensors, count, part));
+    return ptq_store_commit(part);
+}
+
+static ptq_status quantize_block(struct quantize_run *q, int64_t index)
+{
+    struct block *block;
+    ptq_store *part = NULL;
+    ptq_tensor **tensors = NULL;
+    int64_t count = 0;
+    int quantized;
+    PTQI_TRY(model_load_block(q->model, NULL, index, -1, &block, &quantized));
+    ptq_status status = output_create_part(q->output, q->model, index, &tensors, &count, &part);
+    if (!status)
+        status = finish_block(q, block, &tensors, &count, part);
+    if (!status)
+        q->output->finished = index + 1;
+    ptq_store_free(part);
+    for (int64_t i = 0; i < count; i++)
+        ptq_tensor_free(tensors[i]);
+    ptqi_free(q->context, tensors);
+    block_free(block);
+    return status;
+}
+
+/* A block that an earlier run finished: its report, and the windows taken through it. */
+static ptq_status resume_block(struct quantize_run *q, int64_t index)
+{
+    ptq_store *part;
+    struct block *block = NULL;
+    int quantized;
+    PTQI_TRY(output_open_part(q->output, index, &part));
+    ptq_status status = model_load_block(q->model, part, index, -1, &block, &quantized);
+    for (int i = 0; block && i < block->count && !status; i++) {
+        ptq_qtensor *matrix;
+        struct matrix_report *r = &q->reports[q->report_count];
+        status = ptq_qtensor_read(q->context, part, block->matrices[i].name, &matrix);
+        if (status)
+            break;
+        calibrate_report(&block->matrices[i], matrix, NULL, 0, r);
+        q->report_count++;
+        ptq_qtensor_free(matrix);
+    }
+    if (!status)
+        recall_choices(part, q->reports + q->report_count - block->count, block->count);
+    if (!status)
+        status = calibrate_pass(q->calibration, block);
+    block_free(block);
+    ptq_store_free(part);
+    progress_show(q->progress, (double)index / (double)q->model->config.layers,
+                  "block %lld was finished before", (long long)index + 1);
+    return status;
+}
+
+static ptq_status quantize_blocks(struct quantize_run *q)
+{
+    int64_t layers = q->model->config.layers;
+    q->reports = ptqi_alloc(q->context, layers * MAX_MATRICES, (int64_t)sizeof *q->reports);
+    if (!q->reports)
+        return PTQ_ERROR_MEMORY;
+    PTQI_TRY(
+        calibration_create(q->model, q->windows, q->config, q->fold, q->progress, &q->calibration));
+    q->resumed = q->output->finished;
+    for (int64_t l = 0; l < layers; l++)
+        PTQI_TRY(l < q->resumed ? resume_block(q, l) : quantize_block(q, l));
+    return PTQ_OK;
+}
+
+ptq_status quantize_model(struct quantize_run *q)
+{
+    struct ptqi_json_writer text;
+    ptq_status status = describe_run(q, &text);
+    if (!status)
+        status = output_begin(q->context, q->path, text.text, q->resume, q->model->config.layers,
+                              &q->output);
+    ptqi_json_end(&text);
+    PTQI_TRY(status);
+    PTQI_TRY(quantize_blocks(q));
+    status = describe_model(q, &text);
+    if (!status)
+        status = output_finish(q->output, q->model, text.text, &q->bytes);
+    ptqi_json_end(&text);
+    return status;
+}
+
+/* Errors that a second try may not meet again: what is done is worth keeping. */
+static int may_resume(ptq_status status)
+{
+    return status == PTQ_ERROR_CANCELLED || status == PTQ_ERROR_IO || status == PTQ_ERROR_MEMORY;
+}
+
+int64_t quantize_free(struct quantize_run *q, int keep, ptq_status status)
+{
+    int64_t finished = q->output ? q->output->finished : 0;
+    int kept = output_free(q->output, keep && may_resume(status));
+    calibration_free(q->calibration);
+    ptqi_free(q->context, q->reports);
+    q->output = NULL;
+    q->calibration = NULL;
+    q->reports = NULL;
+    return kept ? finished : 0;
+}

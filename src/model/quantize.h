@@ -1,0 +1,50 @@
+/*
+ * A whole model quantized, block by block, into a directory: what ptq quantize does once and ptq
+ * compare many times.
+ */
+#ifndef QUANTIZE_H
+#define QUANTIZE_H
+
+#include "base/json.h"
+#include "model/calibrate.h"
+
+struct quantize_run {
+    ptq_context *context;
+    struct model *model;           /* in full precision */
+    const struct windows *windows; /* calibration; NULL: without */
+    ptq_config *config;
+    int fold;         /* equalizations into norms and matrices before */
+    const char *path; /* the directory to make */
+    int resume;       /* go on with what is in PATH.partial */
+    struct progress *progress;
+
+    struct matrix_report *reports; /* set by quantize_model */
+    int64_t report_count, resumed; /* resumed: blocks that were there */
+    int64_t bytes;                 /* of model.safetensors */
+    struct output *output;
+    struct calibration *calibration;
+};
+
+int quantize_needs_calibration(const ptq_config *config);
+
+/* What to calibrate on. */
+struct calibration_request {
+    const char *text; /* a file; "random": ids by the seed; NULL: nothing */
+    int64_t samples, seqlen, seed;
+};
+
+/* Windows by a request, no longer than the model can take. */
+ptq_status quantize_load_calibration(const struct model *model,
+                                     const struct calibration_request *request,
+                                     struct windows *windows);
+/* All of the model is looked at before the work begins: a missing tensor or a NaN in the last block
+ * should not cost the time of all others. */
+ptq_status quantize_check_model(const struct model *model, struct progress *progress);
+ptq_status quantize_model(struct quantize_run *q);
+/* Frees what quantize_model made. Returns how many finished blocks were left for a resume, which
+ * keep allows and the kind of failure may deny. */
+int64_t quantize_free(struct quantize_run *q, int keep, ptq_status status);
+/* All settings that the result depends on. */
+void quantize_add_settings(const struct quantize_run *q, struct ptqi_json_writer *w);
+
+#endif
