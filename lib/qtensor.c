@@ -33,10 +33,11 @@ ptq_status ptq_qtensor_create(ptq_context *context, int64_t n, int64_t k, int32_
     new->k = k;
     new->bits = bits;
     new->group = group;
-    new->group_size = group &&group < k ? group : k;
+    new->group_size = group > 0 && group < k ? group : k;
     new->groups = (k + new->group_size - 1) / new->group_size;
     new->activations = PTQ_ACTIVATIONS_F32;
     new->weight_error = new->output_error = not_known;
+    new->weight_energy = new->output_energy = not_known;
     *q = new;
     return PTQ_OK;
 }

@@ -20,6 +20,7 @@ struct ptq_qtensor {
     int32_t activations;
     float activation_scale; /* 0: none */
     double weight_error, output_error, damping;
+    double weight_energy, output_energy; /* |W|^2 and |X W^T|^2, where errors were measured; else NaN */
 };
 
 /* The zero point of row n, group g. */

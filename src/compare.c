@@ -158,7 +158,8 @@ static ptq_status measure_model(struct compare *c, struct comparison_row *row)
     r->inputs = ptqi_alloc(c->context, c->model->config.layers * SITES, (int64_t)sizeof *r->inputs);
     if (!r->inputs)
         return PTQ_ERROR_MEMORY;
-    PTQI_TRY(calibration_create(c->model, &c->calibration, NULL, 0, &c->progress, &calibration));
+    PTQI_TRY(calibration_create(c->model, &c->calibration, NULL, 0, TOKENS_UNIFORM, &c->progress,
+                                &calibration));
     ptq_status status = PTQ_OK;
     for (int64_t l = 0; l < c->model->config.layers && !status; l++) {
         struct block *b;

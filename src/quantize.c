@@ -21,6 +21,9 @@ static const struct option table[] = {
     CALIBRATION_OPTIONS,
     SETTINGS_OPTIONS,
     {"fold", "on|off", "fold equalizations into norms, v_proj and up_proj; default off"},
+    {"token-weights", "NAME",
+     "uniform; attention: v_proj is rounded against what attention makes of its input;\n"
+     "                         attention-heads: that for each key/value head"},
     {"format", "NAME", "ptq"},
     {"resume", NULL, "go on with a run that was interrupted"},
     COMMON_OPTIONS,
@@ -162,6 +165,12 @@ int command_quantize(int argc, char **argv)
     if (fold && strcmp(fold, "on") && strcmp(fold, "off"))
         return usage_error(&o, "--fold must be on or off, not \"%s\"", fold);
     q.run.fold = fold && !strcmp(fold, "on");
+    const char *weights = option_text(&o, "token-weights");
+    q.run.token_weights = weights ? token_weights_from_name(weights) : TOKENS_UNIFORM;
+    if (q.run.token_weights < 0)
+        return usage_error(
+            &o, "--token-weights must be uniform, attention or attention-heads, not \"%s\"",
+            weights);
     q.run.path = option_text(&o, "o");
     q.run.resume = option_given(&o, "resume");
     q.run.progress = &q.progress;

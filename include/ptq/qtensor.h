@@ -57,6 +57,15 @@ PTQ_API ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activatio
 /* The scale of PTQ_ACTIVATIONS_INT8_STATIC: x' = x / input_scale is rounded to multiples of it. */
 PTQ_API ptq_status ptq_qtensor_set_activation_scale(ptq_qtensor *q, float scale);
 
+/*
+ * Makes one matrix of the rows of count parts that have columns, bits, group, order, input scale and
+ * activations in common. rows: NULL for one part below the other, or, for each row of the parts in
+ * their order, the row that it becomes: all of 0 .. N-1. So the heads of a v_proj, each rounded
+ * against statistics of its own, become one matrix again. The parts stay the caller's.
+ */
+PTQ_API ptq_status ptq_qtensor_stack(ptq_context *context, const ptq_qtensor *const *parts,
+                                     int64_t count, const int64_t *rows, ptq_qtensor **q);
+
 PTQ_API int64_t ptq_qtensor_n(const ptq_qtensor *q);
 PTQ_API int64_t ptq_qtensor_k(const ptq_qtensor *q);
 PTQ_API int32_t ptq_qtensor_bits(const ptq_qtensor *q);

@@ -180,12 +180,14 @@ static ptq_status measure(const ptq_config *config, const float *w, const float 
             whole += w[at] / s * (w[at] / s);
         }
     q->weight_error = whole > 0 ? lost / whole : 0;
+    q->weight_energy = whole;
     if (!status && c->hessian) {
         status = ptqi_energy(context, c->hessian, q->k, q->n, difference, product, &lost);
         if (!status)
             status = ptqi_energy(context, c->hessian, q->k, q->n, w, product, &whole);
         lost = lost > 0 ? lost : 0; /* rounding can leave a tiny negative sum */
         q->output_error = whole > 0 ? lost / whole : 0;
+        q->output_energy = whole;
     }
     ptqi_free(context, group_of);
     ptqi_free(context, difference);

@@ -11,6 +11,23 @@
 /* The widths of matrices, by config.json. */
 enum width { WIDTH_HIDDEN, WIDTH_HEADS, WIDTH_KV, WIDTH_FUSED, WIDTH_INTERMEDIATE };
 
+/*
+ * attention.c: causal softmax attention with grouped heads. Head h of row t of q is at
+ * q + t * q_row + h * q_head, k and v alike by key/value head.
+ */
+struct attention_input {
+    const float *q, *k, *v;
+    int64_t q_row, q_head, kv_row, kv_head;
+    const float *slopes; /* [heads]: ALiBi adds slope * (key position - query position); or NULL */
+};
+/* out [rows][heads * head_dim]; it may be q itself where that is laid out so. */
+ptq_status attention(ptq_context *context, const struct model_config *c,
+                     const struct attention_input *input, int64_t rows, float *out);
+/* out [rows][width] = A_h x, x [rows][width], A_h the probabilities of one head. */
+ptq_status attention_mix(ptq_context *context, const struct model_config *c,
+                         const struct attention_input *input, int64_t head, const float *x,
+                         int64_t width, int64_t rows, float *out);
+
 struct architecture {
     const char *type;   /* model_type of config.json */
     const char *prefix; /* "model."; some checkpoints leave it out */
@@ -29,8 +46,9 @@ struct architecture {
 
     /* What is needed once for the model, or for windows of rows tokens. */
     ptq_status (*prepare)(struct model *m, int64_t rows);
-    ptq_status (*attention)(const struct model *m, const struct block *b, struct workspace *w,
-                            const float *input, int64_t rows, float *output);
+    /* q, k and v of the input of SITE_ATTENTION, with what positions do to them */
+    ptq_status (*project)(const struct model *m, const struct block *b, struct workspace *w,
+                          const float *input, int64_t rows, struct attention_input *out);
     ptq_status (*mlp)(const struct model *m, const struct block *b, struct workspace *w,
                       const float *input, int64_t rows, float *output);
 };
@@ -43,18 +61,8 @@ int64_t architecture_width(const struct model_config *c, enum width width);
  */
 ptq_status matrix_apply(struct workspace *w, const struct matrix *m, const float *x, int64_t rows,
                         float *y, int *prepared);
-
-/*
- * attention.c: causal softmax attention with grouped heads. Head h of row t of q is at
- * q + t * q_row + h * q_head, k and v alike by key/value head; out [rows][heads * head_dim] may be
- * q itself where that is laid out so.
- */
-struct attention_input {
-    const float *q, *k, *v;
-    int64_t q_row, q_head, kv_row, kv_head;
-    const float *slopes; /* [heads]: ALiBi adds slope * (key position - query position); or NULL */
-};
-ptq_status attention(ptq_context *context, const struct model_config *c,
-                     const struct attention_input *input, int64_t rows, float *out);
+/* block.c: q, k and v of the input of SITE_ATTENTION; they live in the workspace. */
+ptq_status block_project(struct model *m, const struct block *b, struct workspace *w,
+                         const float *input, int64_t rows, struct attention_input *out);
 
 #endif

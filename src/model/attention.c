@@ -61,6 +61,62 @@ static ptq_status run_head(const struct job *j, int64_t head, float *scores)
     return PTQ_OK;
 }
 
+static ptq_status finish(struct job *j)
+{
+    ptq_status status = atomic_load(&j->failed);
+    return status ? ptqi_fail(j->context, status, "attention: %s", ptq_status_sentence(status))
+                  : PTQ_OK;
+}
+
+/* Strips of one head, for A_h x. */
+struct mix_job {
+    struct job job;
+    const float *x;
+    int64_t head, width;
+};
+
+static ptq_status mix_strip(const struct mix_job *m, int64_t t0, int64_t t1, float *scores)
+{
+    const struct attention_input *in = m->job.in;
+    const int64_t kv_head = m->head / (m->job.c->heads / m->job.c->kv_heads);
+    PTQI_TRY(probabilities(&m->job, m->head, in->q + m->head * in->q_head,
+                           in->k + kv_head * in->kv_head, t0, t1, scores));
+    struct ptqi_matrix weights = {scores, t1, 1}, values = {m->x, m->width, 1};
+    return ptqi_matmul(m->job.context, t1 - t0, m->width, t1, weights, values,
+                       m->job.out + t0 * m->width, m->width, PTQI_SERIAL);
+}
+
+static void mix_part(void *argument, int64_t part)
+{
+    struct mix_job *m = argument;
+    struct job *j = &m->job;
+    float *scores = ptqi_alloc(j->context, STRIP * j->rows, (int64_t)sizeof *scores);
+    ptq_status status = scores ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t t0 = part * STRIP; t0 < j->rows && !status; t0 += j->parts * STRIP)
+        status = mix_strip(m, t0, t0 + STRIP < j->rows ? t0 + STRIP : j->rows, scores);
+    if (status)
+        atomic_store(&j->failed, status);
+    ptqi_free(j->context, scores);
+}
+
+ptq_status attention_mix(ptq_context *context, const struct model_config *c,
+                         const struct attention_input *input, int64_t head, const float *x,
+                         int64_t width, int64_t rows, float *out)
+{
+    struct mix_job m = {.job = {.context = context,
+                                .c = c,
+                                .in = input,
+                                .out = out,
+                                .rows = rows,
+                                .parts = ptqi_threads(context)},
+                        .x = x,
+                        .head = head,
+                        .width = width};
+    atomic_init(&m.job.failed, 0);
+    ptqi_parallel(context, m.job.parts, mix_part, &m);
+    return finish(&m.job);
+}
+
 static void run_part(void *argument, int64_t part)
 {
     struct job *j = argument;
@@ -84,7 +140,5 @@ ptq_status attention(ptq_context *context, const struct model_config *c,
                     .parts = ptqi_threads(context)};
     atomic_init(&j.failed, 0);
     ptqi_parallel(context, j.parts, run_part, &j);
-    ptq_status status = atomic_load(&j.failed);
-    return status ? ptqi_fail(context, status, "attention: %s", ptq_status_sentence(status))
-                  : PTQ_OK;
+    return finish(&j);
 }

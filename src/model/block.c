@@ -57,12 +57,20 @@ ptq_status block_attention_input(const struct model *m, const struct block *b, c
     return PTQ_OK;
 }
 
-ptq_status block_attention(struct model *m, const struct block *b, struct workspace *w,
-                           const float *input, int64_t rows, float *output)
+ptq_status block_project(struct model *m, const struct block *b, struct workspace *w,
+                         const float *input, int64_t rows, struct attention_input *out)
 {
     const struct architecture *a = m->config.architecture;
     PTQI_TRY(a->prepare(m, rows));
-    return a->attention(m, b, w, input, rows, output);
+    return a->project(m, b, w, input, rows, out);
+}
+
+ptq_status block_attention(struct model *m, const struct block *b, struct workspace *w,
+                           const float *input, int64_t rows, float *output)
+{
+    struct attention_input in;
+    PTQI_TRY(block_project(m, b, w, input, rows, &in));
+    return attention(m->context, &m->config, &in, rows, output);
 }
 
 /* x += matrix(input) for the one matrix of a site */

@@ -36,21 +36,20 @@ static ptq_status prepare(struct model *m, int64_t rows)
     return PTQ_OK;
 }
 
-static ptq_status attend(const struct model *m, const struct block *b, struct workspace *w,
-                         const float *input, int64_t rows, float *output)
+static ptq_status project(const struct model *m, const struct block *b, struct workspace *w,
+                          const float *input, int64_t rows, struct attention_input *out)
 {
     const int64_t d = m->config.head_dim, width = 3 * m->config.heads * d;
-    struct attention_input in = {.q = w->fused,
-                                 .k = w->fused + d,
-                                 .v = w->fused + 2 * d,
-                                 .q_row = width,
-                                 .q_head = 3 * d,
-                                 .kv_row = width,
-                                 .kv_head = 3 * d,
-                                 .slopes = m->slopes};
+    *out = (struct attention_input){.q = w->fused,
+                                    .k = w->fused + d,
+                                    .v = w->fused + 2 * d,
+                                    .q_row = width,
+                                    .q_head = 3 * d,
+                                    .kv_row = width,
+                                    .kv_head = 3 * d,
+                                    .slopes = m->slopes};
     int prepared = 0;
-    PTQI_TRY(matrix_apply(w, block_find(b, "query_key_value"), input, rows, w->fused, &prepared));
-    return attention(m->context, &m->config, &in, rows, output);
+    return matrix_apply(w, block_find(b, "query_key_value"), input, rows, w->fused, &prepared);
 }
 
 static ptq_status mlp(const struct model *m, const struct block *b, struct workspace *w,
@@ -79,6 +78,6 @@ const struct architecture bloom = {
                  {"mlp.dense_h_to_4h", SITE_MLP, WIDTH_INTERMEDIATE, WIDTH_HIDDEN},
                  {"mlp.dense_4h_to_h", SITE_DOWN, WIDTH_HIDDEN, WIDTH_INTERMEDIATE}},
     .prepare = prepare,
-    .attention = attend,
+    .project = project,
     .mlp = mlp,
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/context.h"
 #include "model/equalize.h"
+#include "model/slices.h"
 
 #define INNER_BYTES ((int64_t)1 << 30) /* keep the inputs of SITE_DOWN up to this size */
 
@@ -15,8 +16,8 @@ static int wants_reference(const ptq_config *config)
 }
 
 ptq_status calibration_create(struct model *model, const struct windows *windows,
-                              ptq_config *config, int fold, struct progress *progress,
-                              struct calibration **out)
+                              ptq_config *config, int fold, int token_weights,
+                              struct progress *progress, struct calibration **out)
 {
     const struct model_config *mc = &model->config;
     struct calibration *c = ptqi_alloc_zero(model->context, 1, (int64_t)sizeof *c);
@@ -27,6 +28,9 @@ ptq_status calibration_create(struct model *model, const struct windows *windows
     c->windows = windows;
     c->config = config;
     c->fold = fold;
+    c->value_stats = token_weights == TOKENS_ATTENTION_HEADS ? mc->kv_heads
+                     : token_weights == TOKENS_ATTENTION     ? 1
+                                                             : 0;
     c->progress = progress;
     if (!windows)
         return PTQ_OK;
@@ -42,7 +46,8 @@ ptq_status calibration_create(struct model *model, const struct windows *windows
         status = model_embed(model, windows_spread(windows, i), windows->length,
                              c->x + i * windows->length * mc->hidden);
     if (!status && wants_reference(config))
-        status = calibration_create(model, windows, NULL, 0, progress, &c->reference);
+        status =
+            calibration_create(model, windows, NULL, 0, TOKENS_UNIFORM, progress, &c->reference);
     if (status) {
         calibration_free(c);
         *out = NULL;
@@ -64,36 +69,6 @@ void calibration_free(struct calibration *c)
     ptqi_free(context, c);
 }
 
-/* The input of a site for window i, from what the sites before it left; also takes the residual
- * stream over the site before where that ends with one. */
-static ptq_status site_input(struct calibration *c, const struct block *b, enum site site,
-                             int64_t i, const float **input)
-{
-    const struct model_config *mc = &c->model->config;
-    const int64_t length = c->windows->length;
-    struct workspace *w = c->workspace;
-    float *x = c->x + i * length * mc->hidden;
-    float *attention = c->attention + i * length * mc->heads * mc->head_dim;
-    float *inner = c->inner ? c->inner + i * length * mc->intermediate : w->gate;
-    switch (site) {
-    case SITE_ATTENTION:
-        *input = w->normed;
-        return block_attention_input(c->model, b, x, length, w->normed);
-    case SITE_OUTPUT:
-        *input = attention;
-        PTQI_TRY(block_attention_input(c->model, b, x, length, w->normed));
-        return block_attention(c->model, b, w, w->normed, length, attention);
-    case SITE_MLP:
-        *input = w->normed;
-        PTQI_TRY(block_attention_output(b, w, attention, length, x));
-        return block_mlp_input(c->model, b, x, length, w->normed);
-    default:
-        *input = inner;
-        PTQI_TRY(block_mlp_input(c->model, b, x, length, w->normed));
-        return block_mlp(c->model, b, w, w->normed, length, inner);
-    }
-}
-
 /* After SITE_DOWN: the residual streams leave the block. */
 static ptq_status leave_block(struct calibration *c, const struct block *b)
 {
@@ -107,37 +82,6 @@ static ptq_status leave_block(struct calibration *c, const struct block *b)
         PTQI_TRY(ptqi_check_cancelled(c->model->context));
     }
     return PTQ_OK;
-}
-
-/* Statistics of a site over all windows: every MERGE_WINDOWS have their own, merged in order, so
- * that many machines could share the work and get the same bits. */
-static ptq_status observe_site(struct calibration *c, const struct block *b, enum site site,
-                               int64_t k, int32_t flags, ptq_stats **stats)
-{
-    ptq_context *context = c->model->context;
-    ptq_stats *piece = NULL;
-    ptq_status status = ptq_stats_create(context, k, flags, stats);
-    for (int64_t i = 0; i < c->windows->count && !status; i++) {
-        const float *input, *reference = NULL;
-        if (!piece)
-            status = ptq_stats_create(context, k, flags, &piece);
-        if (!status)
-            status = site_input(c, b, site, i, &input);
-        if (!status && (flags & PTQ_STATS_MISMATCH))
-            status = site_input(c->reference, c->reference_block, site, i, &reference);
-        if (!status)
-            status = ptq_stats_update_paired(piece, input, k, reference, k, PTQ_F32,
-                                             c->windows->length, NULL);
-        if (!status && ((i + 1) % MERGE_WINDOWS == 0 || i + 1 == c->windows->count)) {
-            status = ptq_stats_merge(*stats, piece);
-            ptq_stats_free(piece);
-            piece = NULL;
-        }
-        if (!status)
-            status = ptqi_check_cancelled(context);
-    }
-    ptq_stats_free(piece);
-    return status;
 }
 
 void calibrate_report(const struct matrix *m, const ptq_qtensor *q, const ptq_equalization *e,
@@ -178,39 +122,46 @@ ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matric
 }
 
 /* AWQ leaves what makes the attention scores unclipped: q and k. */
-static int64_t unclipped(const struct matrix *matrices, int count)
+static int64_t unclipped(const struct slices *s, const struct matrix *matrices)
 {
     int64_t mask = 0;
-    for (int i = 0; i < count; i++)
-        if (strstr(matrices[i].name, "q_proj") || strstr(matrices[i].name, "k_proj") ||
-            strstr(matrices[i].name, "query"))
+    for (int64_t i = 0; i < s->count; i++) {
+        const char *name = matrices[s->matrix[i]].name;
+        if (strstr(name, "q_proj") || strstr(name, "k_proj") || strstr(name, "query"))
             mask |= (int64_t)1 << i;
+    }
     return mask;
 }
 
-/* Quantizes the count matrices of a site, which stand together; e may be NULL. */
+static ptq_status quantize_slices(struct calibration *c, const struct slices *s,
+                                  const struct matrix *matrices, const ptq_stats *stats,
+                                  const ptq_equalization *e)
+{
+    const ptq_tensor *const *weights = (const ptq_tensor *const *)s->weights;
+    PTQI_TRY(ptq_config_set_int(c->config, PTQ_CLIP_EXCEPT, unclipped(s, matrices)));
+    return e ? ptq_quantize_equalized(c->config, e, weights, s->count, stats, s->own, s->q)
+             : ptq_quantize(c->config, weights, s->count, stats, s->own, s->q);
+}
+
+/* Quantizes the count matrices of a site, which stand together; o and e may be NULL. */
 static ptq_status quantize_site(struct calibration *c, struct matrix *matrices, int count,
-                                const ptq_stats *stats, const ptq_equalization *e, int folded,
+                                const struct observation *o, const ptq_equalization *e, int folded,
                                 ptq_store *part, struct matrix_report *reports)
 {
-    ptq_tensor *weights[MAX_SITE_MATRICES] = {0};
-    const ptq_tensor *const *list = (const ptq_tensor *const *)weights;
-    ptq_qtensor *q[MAX_SITE_MATRICES] = {0};
-    ptq_status status = matrices_as_tensors(c->model->context, matrices, count, weights);
+    struct slices s;
+    ptq_status status = slices_make(c->model, matrices, count, o, &s);
     if (!status)
-        status = ptq_config_set_int(c->config, PTQ_CLIP_EXCEPT, unclipped(matrices, count));
-    if (!status && e)
-        status = ptq_quantize_equalized(c->config, e, list, count, stats, NULL, q);
-    else if (!status)
-        status = ptq_quantize(c->config, list, count, stats, NULL, q);
+        status = quantize_slices(c, &s, matrices, o ? o->stats : NULL, e);
     for (int i = 0; i < count && !status; i++) {
-        calibrate_report(&matrices[i], q[i], e, folded, &reports[i]);
-        status = replace(c, &matrices[i], q[i], part);
+        ptq_qtensor *q;
+        status = slices_join(&s, i, &q);
+        if (status)
+            break;
+        calibrate_report(&matrices[i], q, e, folded, &reports[i]);
+        status = replace(c, &matrices[i], q, part);
+        ptq_qtensor_free(q);
     }
-    for (int i = 0; i < count; i++) {
-        ptq_tensor_free(weights[i]);
-        ptq_qtensor_free(q[i]);
-    }
+    slices_free(&s);
     return status;
 }
 
@@ -222,13 +173,13 @@ static ptq_status calibrate_sites(struct calibration *c, struct block *b, ptq_eq
         PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE | (c->reference ? PTQ_STATS_MISMATCH : 0);
     for (int first = 0, count; first < b->count; first += count) {
         struct matrix *m = &b->matrices[first];
-        ptq_stats *stats = NULL;
+        struct observation o = {0};
         count = block_site_count(b, first);
-        ptq_status status = c->windows ? observe_site(c, b, m->site, m->k, flags, &stats) : PTQ_OK;
+        ptq_status status = c->windows ? observe_site(c, b, m->site, m->k, flags, &o) : PTQ_OK;
         if (!status)
-            status = quantize_site(c, m, count, stats, e[m->site], folded[m->site], part,
-                                   reports + first);
-        ptq_stats_free(stats);
+            status = quantize_site(c, m, count, c->windows ? &o : NULL, e[m->site], folded[m->site],
+                                   part, reports + first);
+        observation_free(&o);
         if (status)
             return status;
         progress_show(c->progress, ((double)b->index + (double)(first + count) / b->count) / layers,
@@ -270,16 +221,16 @@ ptq_status calibrate_ranges(struct calibration *c, const struct block *b, double
     ptq_context *context = c->model->context;
     for (int first = 0; first < b->count; first += block_site_count(b, first)) {
         const struct matrix *m = &b->matrices[first];
-        ptq_stats *stats = NULL;
+        struct observation o = {0};
         float *ranges = ptqi_alloc(context, m->k, (int64_t)sizeof *ranges);
         ptq_status status =
-            ranges ? observe_site(c, b, m->site, m->k, PTQ_STATS_RANGES, &stats) : PTQ_ERROR_MEMORY;
+            ranges ? observe_site(c, b, m->site, m->k, PTQ_STATS_RANGES, &o) : PTQ_ERROR_MEMORY;
         if (!status)
-            status = ptq_stats_absmax(stats, ranges);
+            status = ptq_stats_absmax(o.stats, ranges);
         absmax[m->site] = 0;
         for (int64_t i = 0; !status && i < m->k; i++)
             absmax[m->site] = fmax(absmax[m->site], (double)ranges[i]);
-        ptq_stats_free(stats);
+        observation_free(&o);
         ptqi_free(context, ranges);
         if (status)
             return status;

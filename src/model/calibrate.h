@@ -12,11 +12,20 @@
 
 enum { MERGE_WINDOWS = 8 }; /* windows that share statistics before they are merged */
 
+/* What a token weighs: --token-weights. */
+enum {
+    TOKENS_UNIFORM,
+    TOKENS_ATTENTION,      /* v_proj is rounded against what attention makes of its input */
+    TOKENS_ATTENTION_HEADS /* the same for each key/value head by itself */
+};
+
 struct calibration {
     struct model *model;
     const struct windows *windows; /* NULL: no data, as for RTN */
     ptq_config *config;            /* clip-except is set site by site */
     int fold;                      /* fold equalizations into the operation before */
+    int64_t value_stats; /* 0: v is rounded against its input; else against what attention makes of
+                          * it: 1 for all heads together, or one for each key/value head */
     struct progress *progress;
     struct workspace *workspace;
     float *x;         /* [windows][length][hidden]: the residual streams before the next block */
@@ -39,8 +48,8 @@ struct matrix_report {
 };
 
 ptq_status calibration_create(struct model *model, const struct windows *windows,
-                              ptq_config *config, int fold, struct progress *progress,
-                              struct calibration **calibration);
+                              ptq_config *config, int fold, int token_weights,
+                              struct progress *progress, struct calibration **calibration);
 void calibration_free(struct calibration *c);
 
 /* Quantizes the matrices of a block, adds them to part, and takes the windows through the block.

@@ -49,25 +49,25 @@ static void apply_rope(const struct model *m, float *x, int64_t rows, int64_t he
         }
 }
 
-static ptq_status attend(const struct model *m, const struct block *b, struct workspace *w,
-                         const float *input, int64_t rows, float *output)
+static ptq_status project(const struct model *m, const struct block *b, struct workspace *w,
+                          const float *input, int64_t rows, struct attention_input *out)
 {
     const struct model_config *c = &m->config;
     const int64_t d = c->head_dim;
-    struct attention_input in = {.q = w->q,
-                                 .k = w->k,
-                                 .v = w->v,
-                                 .q_row = c->heads * d,
-                                 .q_head = d,
-                                 .kv_row = c->kv_heads * d,
-                                 .kv_head = d};
+    *out = (struct attention_input){.q = w->q,
+                                    .k = w->k,
+                                    .v = w->v,
+                                    .q_row = c->heads * d,
+                                    .q_head = d,
+                                    .kv_row = c->kv_heads * d,
+                                    .kv_head = d};
     int prepared = 0;
     PTQI_TRY(matrix_apply(w, block_find(b, "q_proj"), input, rows, w->q, &prepared));
     PTQI_TRY(matrix_apply(w, block_find(b, "k_proj"), input, rows, w->k, &prepared));
     PTQI_TRY(matrix_apply(w, block_find(b, "v_proj"), input, rows, w->v, &prepared));
     apply_rope(m, w->q, rows, c->heads);
     apply_rope(m, w->k, rows, c->kv_heads);
-    return attention(m->context, c, &in, rows, output);
+    return PTQ_OK;
 }
 
 static ptq_status mlp(const struct model *m, const struct block *b, struct workspace *w,
@@ -98,6 +98,6 @@ const struct architecture llama = {
                  {"mlp.gate_proj", SITE_MLP, WIDTH_INTERMEDIATE, WIDTH_HIDDEN},
                  {"mlp.down_proj", SITE_DOWN, WIDTH_HIDDEN, WIDTH_INTERMEDIATE}},
     .prepare = prepare,
-    .attention = attend,
+    .project = project,
     .mlp = mlp,
 };

@@ -8,6 +8,16 @@
 #include "model/output.h"
 #include "report/json_report.h"
 
+static const char *const token_weights_names[] = {"uniform", "attention", "attention-heads"};
+
+int token_weights_from_name(const char *name)
+{
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(name, token_weights_names[i]))
+            return i;
+    return -1;
+}
+
 int quantize_needs_calibration(const ptq_config *config)
 {
     int64_t rounding = 0, clip = 0;
@@ -64,6 +74,7 @@ void quantize_add_settings(const struct quantize_run *q, struct ptqi_json_writer
 {
     report_settings(w, q->config);
     ptqi_json_add_bool(w, "fold", q->fold);
+    ptqi_json_add_text(w, "token_weights", token_weights_names[q->token_weights]);
     ptqi_json_add_integer(w, "calibration_windows", q->windows ? q->windows->count : 0);
     ptqi_json_add_integer(w, "calibration_window", q->windows ? q->windows->length : 0);
 }
@@ -205,8 +216,8 @@ static ptq_status quantize_blocks(struct quantize_run *q)
     q->reports = ptqi_alloc(q->context, layers * MAX_MATRICES, (int64_t)sizeof *q->reports);
     if (!q->reports)
         return PTQ_ERROR_MEMORY;
-    PTQI_TRY(
-        calibration_create(q->model, q->windows, q->config, q->fold, q->progress, &q->calibration));
+    PTQI_TRY(calibration_create(q->model, q->windows, q->config, q->fold, q->token_weights,
+                                q->progress, &q->calibration));
     q->resumed = q->output->finished;
     for (int64_t l = 0; l < layers; l++)
         PTQI_TRY(l < q->resumed ? resume_block(q, l) : quantize_block(q, l));

@@ -13,9 +13,10 @@ struct quantize_run {
     struct model *model;           /* in full precision */
     const struct windows *windows; /* calibration; NULL: without */
     ptq_config *config;
-    int fold;         /* equalizations into norms and matrices before */
-    const char *path; /* the directory to make */
-    int resume;       /* go on with what is in PATH.partial */
+    int fold;          /* equalizations into norms and matrices before */
+    int token_weights; /* TOKENS_... */
+    const char *path;  /* the directory to make */
+    int resume;        /* go on with what is in PATH.partial */
     struct progress *progress;
 
     struct matrix_report *reports; /* set by quantize_model */
@@ -25,6 +26,8 @@ struct quantize_run {
     struct calibration *calibration;
 };
 
+/* TOKENS_... by name, -1 for an unknown one; and back. */
+int token_weights_from_name(const char *name);
 int quantize_needs_calibration(const ptq_config *config);
 
 /* What to calibrate on. */

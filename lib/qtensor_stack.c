@@ -1,0 +1,135 @@
+/*
+ * One quantized matrix of the rows of several: what was rounded against statistics of its own, head
+ * by head, becomes one matrix again.
+ */
+#include <math.h>
+#include <string.h>
+#include "qtensor.h"
+
+static int same_floats(const float *a, const float *b, int64_t count)
+{
+    return (!a && !b) || (a && b && !memcmp(a, b, (size_t)count * sizeof *a));
+}
+
+/* What the input and the columns have to do with is the same for all parts. */
+static ptq_status check_parts(ptq_context *context, const ptq_qtensor *const *parts, int64_t count)
+{
+    const ptq_qtensor *first = parts[0];
+    for (int64_t i = 0; i < count; i++) {
+        const ptq_qtensor *p = parts[i];
+        if (!p)
+            return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_qtensor_stack: a part is NULL");
+        PTQI_TRY(ptqi_qtensor_check(p));
+        int same_order = (!p->order && !first->order) ||
+                         (p->order && first->order &&
+                          !memcmp(p->order, first->order, (size_t)p->k * sizeof *p->order));
+        if (p->k != first->k || p->bits != first->bits || p->group != first->group || !same_order ||
+            !same_floats(p->input_scale, first->input_scale, p->k) ||
+            p->activations != first->activations || p->activation_scale != first->activation_scale)
+            return ptqi_fail(context, PTQ_ERROR_CONFLICT,
+                             "part %lld differs from the first in columns, bits, groups, order, "
+                             "input scale or activations",
+                             (long long)i);
+    }
+    return PTQ_OK;
+}
+
+/* Errors of parts add up by the energies that they are relative to. */
+static double mean_error(double sum, double energy)
+{
+    return energy > 0 ? sum / energy : energy == 0 ? 0 : NAN;
+}
+
+static void add_errors(ptq_qtensor *q, const ptq_qtensor *const *parts, int64_t count)
+{
+    double weight = 0, output = 0;
+    q->weight_energy = q->output_energy = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const ptq_qtensor *p = parts[i];
+        weight += p->weight_error * p->weight_energy;
+        output += p->output_error * p->output_energy;
+        q->weight_energy += p->weight_energy;
+        q->output_energy += p->output_energy;
+        q->damping = p->damping > q->damping ? p->damping : q->damping;
+    }
+    q->weight_error = mean_error(weight, q->weight_energy);
+    q->output_error = mean_error(output, q->output_energy);
+}
+
+static ptq_status allocate(ptq_context *context, const ptq_qtensor *const *parts, int64_t count,
+                           ptq_qtensor **out)
+{
+    const ptq_qtensor *first = parts[0];
+    int64_t n = 0;
+    int zeros = 0;
+    for (int64_t i = 0; i < count; i++) {
+        n += parts[i]->n;
+        zeros |= parts[i]->zeros != NULL;
+    }
+    PTQI_TRY(ptq_qtensor_create(context, n, first->k, first->bits, first->group, out));
+    ptq_qtensor *q = *out;
+    q->codes = ptqi_alloc(context, n * q->k, 1);
+    q->scales = ptqi_alloc(context, n * q->groups, (int64_t)sizeof *q->scales);
+    if (zeros)
+        q->zeros = ptqi_alloc(context, n * q->groups, 1);
+    if (!q->codes || !q->scales || (zeros && !q->zeros))
+        return PTQ_ERROR_MEMORY;
+    if (first->order)
+        PTQI_TRY(ptq_qtensor_set_order(q, first->order));
+    if (first->input_scale)
+        PTQI_TRY(ptq_qtensor_set_input_scale(q, first->input_scale));
+    q->activations = first->activations;
+    q->activation_scale = first->activation_scale;
+    return PTQ_OK;
+}
+
+static void copy_row(ptq_qtensor *q, int64_t to, const ptq_qtensor *p, int64_t from)
+{
+    memcpy(q->codes + to * q->k, p->codes + from * q->k, (size_t)q->k);
+    for (int64_t g = 0; g < q->groups; g++) {
+        q->scales[to * q->groups + g] = p->scales[from * q->groups + g];
+        if (q->zeros)
+            q->zeros[to * q->groups + g] = (uint8_t)ptqi_qtensor_zero(p, from, g);
+    }
+}
+
+static ptq_status copy_rows(ptq_qtensor *q, const ptq_qtensor *const *parts, int64_t count,
+                            const int64_t *rows)
+{
+    uint8_t *seen = ptqi_alloc_zero(q->context, q->n, 1);
+    ptq_status status = seen ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t i = 0, at = 0; i < count && !status; i++)
+        for (int64_t row = 0; row < parts[i]->n && !status; row++, at++) {
+            int64_t to = rows ? rows[at] : at;
+            if (to < 0 || to >= q->n || seen[to]) {
+                status = ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
+                                   "rows[%lld] makes it no permutation", (long long)at);
+                continue;
+            }
+            seen[to] = 1;
+            copy_row(q, to, parts[i], row);
+        }
+    ptqi_free(q->context, seen);
+    return status;
+}
+
+ptq_status ptq_qtensor_stack(ptq_context *context, const ptq_qtensor *const *parts, int64_t count,
+                             const int64_t *rows, ptq_qtensor **q)
+{
+    if (!q)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_qtensor_stack: no place for the result");
+    *q = NULL;
+    if (!context || !parts || count < 1)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_qtensor_stack: no parts");
+    PTQI_TRY(check_parts(context, parts, count));
+    ptq_status status = allocate(context, parts, count, q);
+    if (!status)
+        status = copy_rows(*q, parts, count, rows);
+    if (status) {
+        ptq_qtensor_free(*q);
+        *q = NULL;
+        return status;
+    }
+    add_errors(*q, parts, count);
+    return PTQ_OK;
+}

@@ -1,0 +1,119 @@
+#include "model/slices.h"
+#include <string.h>
+#include "base/context.h"
+#include "model/architecture.h"
+
+/* The number of the value statistics that row n of a matrix is rounded against; -1: the shared
+ * ones. */
+static int64_t values_of(const struct model *m, const struct matrix *matrix, int64_t n,
+                         const struct observation *o)
+{
+    const struct model_config *c = &m->config;
+    const int64_t d = c->head_dim;
+    if (!o || !o->value_count ||
+        strcmp(matrix->name + strlen(matrix->name) - strlen(c->architecture->before_output),
+               c->architecture->before_output))
+        return -1;
+    if (c->architecture->matrices[0].n == WIDTH_FUSED) {
+        if (n % (3 * d) < 2 * d)
+            return -1;
+        return o->value_count > 1 ? n / (3 * d) : 0;
+    }
+    return o->value_count > 1 ? n / d : 0;
+}
+
+static ptq_status borrow(struct slices *s, const struct matrix *m, int64_t n, float *data)
+{
+    int64_t shape[2] = {n, m->k};
+    PTQI_TRY(ptq_tensor_borrow(s->context, PTQ_F32, 2, shape, data, &s->weights[s->count]));
+    return ptq_tensor_set_name(s->weights[s->count], m->name);
+}
+
+/* Adds the slice of rows with these statistics, if there are any. */
+static ptq_status add(const struct model *model, struct slices *s, const struct matrix *m,
+                      int number, const struct observation *o, int64_t values)
+{
+    const int64_t at = s->count;
+    int64_t n = 0;
+    for (int64_t row = 0; row < m->n; row++)
+        n += values_of(model, m, row, o) == values;
+    if (!n)
+        return PTQ_OK;
+    s->matrix[at] = number;
+    s->own[at] = values < 0 ? NULL : o->values[values];
+    if (n == m->n) {
+        PTQI_TRY(borrow(s, m, n, m->weight));
+        s->count++;
+        return PTQ_OK;
+    }
+    float *data = s->gathered[at] = ptqi_alloc(s->context, n * m->k, (int64_t)sizeof *data);
+    int64_t *rows = s->rows[at] = ptqi_alloc(s->context, n, (int64_t)sizeof *rows);
+    s->count++; /* what is allocated will be freed */
+    if (!data || !rows)
+        return PTQ_ERROR_MEMORY;
+    for (int64_t row = 0, to = 0; row < m->n; row++)
+        if (values_of(model, m, row, o) == values) {
+            memcpy(data + to * m->k, m->weight + row * m->k, (size_t)m->k * sizeof *data);
+            rows[to++] = row;
+        }
+    s->count = at;
+    PTQI_TRY(borrow(s, m, n, data));
+    s->count++;
+    return PTQ_OK;
+}
+
+ptq_status slices_make(const struct model *m, const struct matrix *matrices, int count,
+                       const struct observation *o, struct slices *s)
+{
+    const int64_t values = o ? o->value_count : 0, most = count * (values + 1);
+    memset(s, 0, sizeof *s);
+    s->context = m->context;
+    s->weights = ptqi_alloc_zero(m->context, most, (int64_t)sizeof *s->weights);
+    s->own = ptqi_alloc_zero(m->context, most, (int64_t)sizeof *s->own);
+    s->q = ptqi_alloc_zero(m->context, most, (int64_t)sizeof *s->q);
+    s->matrix = ptqi_alloc_zero(m->context, most, (int64_t)sizeof *s->matrix);
+    s->gathered = ptqi_alloc_zero(m->context, most, (int64_t)sizeof *s->gathered);
+    s->rows = ptqi_alloc_zero(m->context, most, (int64_t)sizeof *s->rows);
+    if (!s->weights || !s->own || !s->q || !s->matrix || !s->gathered || !s->rows)
+        return PTQ_ERROR_MEMORY;
+    for (int i = 0; i < count; i++)
+        for (int64_t v = -1; v < values; v++)
+            PTQI_TRY(add(m, s, &matrices[i], i, o, v));
+    return PTQ_OK;
+}
+
+ptq_status slices_join(const struct slices *s, int matrix, ptq_qtensor **q)
+{
+    int64_t first = 0, count = 0, n = 0;
+    while (s->matrix[first] != matrix)
+        first++;
+    for (; first + count < s->count && s->matrix[first + count] == matrix; count++)
+        n += ptq_qtensor_n(s->q[first + count]);
+    const ptq_qtensor *const *parts = (const ptq_qtensor *const *)(s->q + first);
+    if (!s->rows[first])
+        return ptq_qtensor_stack(s->context, parts, 1, NULL, q);
+    int64_t *rows = ptqi_alloc(s->context, n, (int64_t)sizeof *rows), at = 0;
+    if (!rows)
+        return PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t part = ptq_qtensor_n(parts[i]);
+        memcpy(rows + at, s->rows[first + i], (size_t)part * sizeof *rows);
+        at += part;
+    }
+    ptq_status status = ptq_qtensor_stack(s->context, parts, count, rows, q);
+    ptqi_free(s->context, rows);
+    return status;
+}
+
+void slices_free(struct slices *s)
+{
+    for (int64_t i = 0; i < s->count; i++) {
+        ptq_tensor_free(s->weights[i]);
+        ptq_qtensor_free(s->q[i]);
+        ptqi_free(s->context, s->gathered[i]);
+        ptqi_free(s->context, s->rows[i]);
+    }
+    void *lists[] = {s->weights, s->own, s->q, s->matrix, s->gathered, s->rows};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
+        ptqi_free(s->context, lists[i]);
+}
