@@ -32,6 +32,8 @@ static const struct choice activations[] = {{"f32", PTQ_ACTIVATIONS_F32},
                                             {"int8-static", PTQ_ACTIVATIONS_INT8_STATIC},
                                             {"fptq", PTQ_ACTIVATIONS_FPTQ},
                                             {NULL, 0}};
+static const struct choice rotations[] = {
+    {"0", 0}, {"32", 32}, {"64", 64}, {"128", 128}, {NULL, 0}};
 static const struct choice equalizations[] = {{"none", PTQ_EQUALIZE_NONE},
                                               {"awq", PTQ_EQUALIZE_AWQ},
                                               {"smoothquant", PTQ_EQUALIZE_SMOOTHQUANT},
@@ -87,6 +89,8 @@ static const struct parameter parameters[] = {
      FIELD(v1)},
     {PTQ_GPTAQ, FLOAT, "gptaq", "GPTQ: how much of the inputs' mismatch is corrected", 0, 1, 1,
      NULL, FIELD(gptaq)},
+    {PTQ_ROTATE, INT32, "rotate", "columns that are mixed by a Hadamard matrix; 0: none", 0, 128, 1,
+     rotations, FIELD(rotate)},
 };
 enum { COUNT = sizeof parameters / sizeof *parameters };
 

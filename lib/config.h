@@ -25,6 +25,7 @@ struct ptq_config {
     int32_t clip;
     int64_t clip_except;
     double alpha, v0, v1, gptaq;
+    int32_t rotate;
 };
 
 /* The value of a choice by name; 0 and no value where there is none. */

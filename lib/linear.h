@@ -33,6 +33,7 @@ struct ptq_linear {
 
     /* The recipe of the activations. */
     float *input_scale; /* [k], or NULL */
+    int32_t rotation;   /* columns of a block, or 0 */
     int32_t *order;     /* [k], or NULL; only with int8 activations */
     uint64_t recipe;
 };

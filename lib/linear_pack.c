@@ -93,6 +93,7 @@ static uint64_t recipe_of(const struct ptq_linear *l)
 {
     int64_t numbers[3] = {l->k, l->activations, l->order || l->panels ? l->group_size : 0};
     uint64_t h = ptqi_hash(PTQI_HASH_START, numbers, (int64_t)sizeof numbers);
+    h = ptqi_hash(h, &l->rotation, (int64_t)sizeof l->rotation);
     if (l->input_scale)
         h = ptqi_hash(h ^ 1, l->input_scale, l->k * (int64_t)sizeof *l->input_scale);
     if (l->order)
@@ -127,6 +128,7 @@ ptq_status ptqi_linear_pack(struct ptq_linear *l, const struct ptq_qtensor *q)
     if (integer && q->order && !(l->order = copy(l, q->order, q->k * 4)))
         return PTQ_ERROR_MEMORY;
     PTQI_TRY(integer ? pack_panels(l, q) : pack_rows(l, q));
+    l->rotation = q->rotation;
     l->recipe = recipe_of(l);
     return PTQ_OK;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/half.h"
 #include "base/team.h"
+#include "linalg/rotate.h"
 #include "linear.h"
 #include "tensor.h"
 
@@ -62,6 +63,8 @@ static void load_row(const struct job *j, int64_t row, float *out)
     ptqi_to_f32(out, from, j->dtype, l->k);
     if (l->input_scale)
         l->kernels->divide(out, l->input_scale, out, l->k);
+    if (l->rotation)
+        ptqi_rotate(l->context, out, 1, l->k, l->rotation);
 }
 
 /* x as it will be quantized, divided and in order, in one of the two buffers; NULL where the row is

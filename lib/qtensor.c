@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 #include "config.h"
+#include "linalg/rotate.h"
 
 static const double not_known = NAN;
 
@@ -160,6 +161,20 @@ ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale)
     return replace(q, (void **)&q->input_scale, input_scale, q->k, 4);
 }
 
+ptq_status ptq_qtensor_set_rotation(ptq_qtensor *q, int32_t rotation)
+{
+    if (!ptq_config_choice_name(PTQ_ROTATE, rotation))
+        return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "rotation must be 0, 32, 64 or 128, not %d",
+                         rotation);
+    q->rotation = rotation;
+    return PTQ_OK;
+}
+
+int32_t ptq_qtensor_rotation(const ptq_qtensor *q)
+{
+    return q->rotation;
+}
+
 ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations)
 {
     if (!ptq_config_choice_name(PTQ_ACTIVATIONS, activations) ||
@@ -308,6 +323,8 @@ ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out)
         return PTQ_ERROR_MEMORY;
     ptq_qtensor_group_index(q, group_of);
     ptqi_qtensor_dequantize_rows(q, group_of, 0, q->n, out);
+    if (q->rotation)
+        ptqi_rotate(q->context, out, q->n, q->k, q->rotation);
     for (int64_t n = 0; q->input_scale && n < q->n; n++)
         for (int64_t c = 0; c < q->k; c++)
             out[n * q->k + c] /= q->input_scale[c];

@@ -17,10 +17,12 @@ struct ptq_qtensor {
     uint8_t *zeros;     /* [n][groups]; NULL: 2^(bits-1) everywhere */
     int32_t *order;     /* [k]; NULL: 0 .. k-1 */
     float *input_scale; /* [k]; NULL: 1 */
+    int32_t rotation;   /* columns of a block; 0: none */
     int32_t activations;
     float activation_scale; /* 0: none */
     double weight_error, output_error, damping;
-    double weight_energy, output_energy; /* |W|^2 and |X W^T|^2, where errors were measured; else NaN */
+    double weight_energy,
+        output_energy; /* |W|^2 and |X W^T|^2, where errors were measured; else NaN */
 };
 
 /* The zero point of row n, group g. */

@@ -107,6 +107,8 @@ static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const c
     ptqi_json_add_integer(&w, "k", q->k);
     ptqi_json_add_integer(&w, "group", q->group);
     ptqi_json_add_text(&w, "activations", ptq_config_choice_name(PTQ_ACTIVATIONS, q->activations));
+    if (q->rotation)
+        ptqi_json_add_integer(&w, "rotation", q->rotation);
     if (q->activation_scale > 0)
         ptqi_json_add_number(&w, "activation_scale", q->activation_scale, 9);
     ptqi_json_add_number(&w, "weight_error", q->weight_error, 17);
@@ -151,6 +153,16 @@ static double number(const struct ptqi_json *root, const char *name)
     return value && value->kind == PTQI_JSON_NUMBER ? value->number : (double)NAN;
 }
 
+static ptq_status read_rotation(ptq_context *context, const char *prefix,
+                                const struct ptqi_json *root, ptq_qtensor *q)
+{
+    int64_t rotation;
+    if (!ptqi_json_integer(ptqi_json_get(root, "rotation"), &rotation) || rotation < 0 ||
+        rotation > 128 || ptq_qtensor_set_rotation(q, (int32_t)rotation))
+        return bad(context, prefix, "its rotation cannot be");
+    return PTQ_OK;
+}
+
 /* Creates the qtensor that the settings describe, n rows of it, without its parts. */
 static ptq_status read_settings(ptq_context *context, const char *prefix, const char *settings,
                                 int64_t n, ptq_qtensor **q)
@@ -176,6 +188,8 @@ static ptq_status read_settings(ptq_context *context, const char *prefix, const 
         status = ptq_qtensor_set_activations(*q, (int32_t)activations);
         if (!status && scale == scale)
             status = ptq_qtensor_set_activation_scale(*q, (float)scale);
+        if (!status && ptqi_json_get(root, "rotation"))
+            status = read_rotation(context, prefix, root, *q);
         (*q)->weight_error = number(root, "weight_error");
         (*q)->output_error = number(root, "output_error");
         (*q)->damping = damping == damping ? damping : 0;

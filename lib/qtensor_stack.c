@@ -25,10 +25,11 @@ static ptq_status check_parts(ptq_context *context, const ptq_qtensor *const *pa
                           !memcmp(p->order, first->order, (size_t)p->k * sizeof *p->order));
         if (p->k != first->k || p->bits != first->bits || p->group != first->group || !same_order ||
             !same_floats(p->input_scale, first->input_scale, p->k) ||
-            p->activations != first->activations || p->activation_scale != first->activation_scale)
+            p->rotation != first->rotation || p->activations != first->activations ||
+            p->activation_scale != first->activation_scale)
             return ptqi_fail(context, PTQ_ERROR_CONFLICT,
                              "part %lld differs from the first in columns, bits, groups, order, "
-                             "input scale or activations",
+                             "input scale, rotation or activations",
                              (long long)i);
     }
     return PTQ_OK;
@@ -78,6 +79,7 @@ static ptq_status allocate(ptq_context *context, const ptq_qtensor *const *parts
         PTQI_TRY(ptq_qtensor_set_order(q, first->order));
     if (first->input_scale)
         PTQI_TRY(ptq_qtensor_set_input_scale(q, first->input_scale));
+    q->rotation = first->rotation;
     q->activations = first->activations;
     q->activation_scale = first->activation_scale;
     return PTQ_OK;

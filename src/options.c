@@ -159,7 +159,7 @@ static const struct {
 };
 static const char *const valued[] = {"bits",  "group",       "grid",        "round", "damp",
                                      "block", "scale-dtype", "equalize",    "clip",  "alpha",
-                                     "v0",    "v1",          "activations", "gptaq"};
+                                     "v0",    "v1",          "activations", "gptaq", "rotate"};
 
 static ptq_status apply_settings(const struct options *o, ptq_config *config)
 {

@@ -50,6 +50,7 @@ struct options {
         {"gptaq", "F", "GPTQ: correct the inputs' mismatch by GPTAQ, 0.25 in the original"},       \
         {"scale-dtype", "NAME", "f32, f16 or bf16: what scales are rounded to; default f32"},      \
         {"equalize", "NAME", "none, awq, smoothquant, lae or fptq, whatever the method"},          \
+        {"rotate", "N", "mix each 32, 64 or 128 columns by a Hadamard matrix; default 0: none"},   \
         {"clip", "on|off", "AWQ's search for the range of each group"},                            \
         {"duo", NULL, "AWQ: candidates of AutoAWQ's duo scaling"},                                 \
         {"alpha", "F", "SmoothQuant: how much of the range moves into W; default 0.5"},            \

@@ -46,7 +46,8 @@ enum {
     PTQ_ALPHA = 17,        /* SmoothQuant, float: how much of the range moves into the weights */
     PTQ_V0 = 18,           /* FPTQ, float: inputs up to here are static and not equalized */
     PTQ_V1 = 19,           /* FPTQ, float: inputs from here on are quantized per token */
-    PTQ_GPTAQ = 20         /* GPTQ, float: how much of the inputs' mismatch is corrected; 0: none */
+    PTQ_GPTAQ = 20,        /* GPTQ, float: how much of the inputs' mismatch is corrected; 0: none */
+    PTQ_ROTATE = 21        /* 0, 32, 64 or 128: columns that a Hadamard matrix mixes, after the scale */
 };
 
 enum {

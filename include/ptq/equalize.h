@@ -1,6 +1,7 @@
 /*
  * ptq/equalize.h - an equalization: what the columns of W are multiplied by and the input divided by,
- * and how the input is then quantized. x' = x / s, W' = W s, y = x' W'^T.
+ * and how the input is then quantized. x' = (x / s) B, W' = W s B, y = x' W'^T, with B a block rotation
+ * (PTQ_ROTATE) or the identity.
  *
  * ptq_quantize makes one by itself. Making it apart serves callers who fold it into the operation
  * before (a norm, v_proj, up_proj), or who choose it from other statistics than they round with.
@@ -32,6 +33,8 @@ PTQ_API void ptq_equalization_free(ptq_equalization *equalization);
 /* Whether there is a scale; the scale, out[K], 1 where there is none. */
 PTQ_API int32_t ptq_equalization_has_scale(const ptq_equalization *equalization);
 PTQ_API ptq_status ptq_equalization_scale(const ptq_equalization *equalization, float *out);
+/* Columns that the rotation mixes, 0 where there is none. */
+PTQ_API int32_t ptq_equalization_rotation(const ptq_equalization *equalization);
 /* PTQ_ACTIVATIONS_..., never FPTQ; and the static scale of x', 0 where there is none. */
 PTQ_API int32_t ptq_equalization_activations(const ptq_equalization *equalization);
 PTQ_API float ptq_equalization_activation_scale(const ptq_equalization *equalization);

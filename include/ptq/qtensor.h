@@ -52,6 +52,10 @@ PTQ_API ptq_status ptq_qtensor_set_order(ptq_qtensor *q, const int32_t *order);
 PTQ_API ptq_status ptq_qtensor_set_group_index(ptq_qtensor *q, const int32_t *group_index);
 /* input_scale [K], finite and > 0: the codes are those of W * s, the input is divided by s. */
 PTQ_API ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale);
+/* rotation: 0, 32, 64 or 128: the codes are those of W s B, the input is multiplied by B after the
+ * division by s. B has a Hadamard matrix over its root on every `rotation` columns; what is left at the
+ * end takes the largest power of two that fits, and so on down. */
+PTQ_API ptq_status ptq_qtensor_set_rotation(ptq_qtensor *q, int32_t rotation);
 /* One of PTQ_ACTIVATIONS_..., but FPTQ, which is a rule and not a scheme. */
 PTQ_API ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations);
 /* The scale of PTQ_ACTIVATIONS_INT8_STATIC: x' = x / input_scale is rounded to multiples of it. */
@@ -86,7 +90,8 @@ PTQ_API ptq_status ptq_qtensor_order(const ptq_qtensor *q, int32_t *out);
 PTQ_API ptq_status ptq_qtensor_group_index(const ptq_qtensor *q, int32_t *out);
 PTQ_API int32_t ptq_qtensor_has_input_scale(const ptq_qtensor *q);
 PTQ_API ptq_status ptq_qtensor_input_scale(const ptq_qtensor *q, float *out);
-/* out [N][K] = scale (code - zero), rounded once; divided by the input scale where there is one. */
+PTQ_API int32_t ptq_qtensor_rotation(const ptq_qtensor *q);
+/* out [N][K] = scale (code - zero), rounded once; rotated back where there is a rotation, and divided by the input scale where there is one. */
 PTQ_API ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out);
 
 /* |W - Q|^2 / |W|^2, and |X W^T - X Q^T|^2 / |X W^T|^2 over the calibration rows (Frobenius norms);

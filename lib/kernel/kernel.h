@@ -69,6 +69,7 @@ struct ptqi_kernels {
     float (*sum_exp)(const float *x, float shift, int64_t n);
     void (*silu_multiply)(const float *gate, const float *up, float *out, int64_t n);
     void (*gelu)(float *x, int64_t n);
+    void (*rotate)(float *x, int64_t blocks, int32_t block);
     void (*subtract_scaled)(float *w, const float *u, float factor, int64_t n);
     void (*shrink_errors)(const float *w, int64_t n, const float *scales, const float *zeros,
                           float top, int candidates, float *errors);

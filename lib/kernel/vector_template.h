@@ -133,6 +133,26 @@ TARGET static void NAME(gelu)(float *x, int64_t n)
     }
 }
 
+/*
+ * Each of the blocks of x times the Hadamard matrix of its size, a power of two, over its root: for
+ * h = 1, 2, 4 .. pairs h apart become sum and difference, and at last all is scaled.
+ */
+TARGET static void NAME(rotate)(float *x, int64_t blocks, int32_t block)
+{
+    const float scale = 1.0f / sqrtf((float)block);
+    for (int64_t b = 0; b < blocks; b++, x += block) {
+        for (int32_t h = 1; h < block; h *= 2)
+            for (int32_t i = 0; i < block; i += 2 * h)
+                for (int32_t j = i; j < i + h; j++) {
+                    float low = x[j], high = x[j + h];
+                    x[j] = low + high;
+                    x[j + h] = low - high;
+                }
+        for (int32_t i = 0; i < block; i++)
+            x[i] *= scale;
+    }
+}
+
 /* w -= factor * u, fused. */
 TARGET static void NAME(subtract_scaled)(float *w, const float *u, float factor, int64_t n)
 {
@@ -166,5 +186,5 @@ TARGET static void NAME(shrink_errors)(const float *w, int64_t n, const float *s
 #define VECTOR_KERNELS                                                                             \
     .absmax = NAME(absmax), .quantize = NAME(quantize), .divide = NAME(divide),                    \
     .sum_squares = NAME(sum_squares), .softmax = NAME(softmax), .sum_exp = NAME(sum_exp),          \
-    .silu_multiply = NAME(silu_multiply), .gelu = NAME(gelu),                                      \
+    .silu_multiply = NAME(silu_multiply), .gelu = NAME(gelu), .rotate = NAME(rotate),                                      \
     .subtract_scaled = NAME(subtract_scaled), .shrink_errors = NAME(shrink_errors)

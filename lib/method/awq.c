@@ -184,12 +184,11 @@ ptq_status ptqi_equalize_awq(const struct ptq_config *config, const struct ptqi_
 
 struct clip {
     const struct ptq_config *config;
-    const struct ptq_stats *stats;
-    const float *scale;
-    int64_t n, k;
+    int64_t n, k, rows;
     float *w;
-    float *rows; /* [sampled][group], the sampled inputs of a group, equalized */
-    float *gram; /* [group][group] */
+    float *sample;  /* [rows][k], rows of the equalized input; or NULL: by the Hessian */
+    float *hessian; /* [k][k] of the equalized input */
+    float *gram;    /* [group][group] */
     float *group, *clamped, *rounded, *product; /* [n][group] */
     float *best;                                /* [n], the smallest error so far */
     float *limit, *chosen;                      /* [n] */
@@ -198,24 +197,14 @@ struct clip {
 /* gram = X_g^T X_g for the columns first .. first + width of the equalized input. */
 static ptq_status group_gram(const struct clip *c, int64_t first, int64_t width)
 {
-    ptq_context *context = c->config->context;
-    const struct ptq_stats *stats = c->stats;
-    if (stats->sampled) {
-        for (int64_t t = 0; t < stats->sampled; t++)
-            for (int64_t i = 0; i < width; i++) {
-                float x = stats->sample[t * c->k + first + i];
-                c->rows[t * width + i] = c->scale ? x / c->scale[first + i] : x;
-            }
-        struct ptqi_matrix a = {c->rows, 1, width}, b = {c->rows, width, 1};
-        return ptqi_matmul(context, width, width, stats->sampled, a, b, c->gram, width, 0);
+    if (c->hessian) { /* without a sample: all rows, by the Hessian */
+        for (int64_t i = 0; i < width; i++)
+            for (int64_t j = 0; j < width; j++)
+                c->gram[i * width + j] = c->hessian[(first + i) * c->k + first + j];
+        return PTQ_OK;
     }
-    for (int64_t i = 0; i < width; i++) /* without a sample: all rows, by the Hessian */
-        for (int64_t j = 0; j < width; j++) {
-            int64_t low = first + (i < j ? i : j), high = first + (i < j ? j : i);
-            float h = stats->hessian[low * c->k + high];
-            c->gram[i * width + j] = c->scale ? h / c->scale[low] / c->scale[high] : h;
-        }
-    return PTQ_OK;
+    struct ptqi_matrix a = {c->sample + first, 1, c->k}, b = {c->sample + first, c->k, 1};
+    return ptqi_matmul(c->config->context, width, width, c->rows, a, b, c->gram, width, 0);
 }
 
 /* The errors of all rows of W with the group clamped to shrink times its range. */
@@ -266,23 +255,44 @@ static ptq_status clip_group(const struct clip *c, int64_t first, int64_t width)
     return ptqi_check_cancelled(c->config->context);
 }
 
+/* The rows of the sample, or the Hessian, of the equalized input. */
+static ptq_status load_input(struct clip *c, const struct ptq_stats *stats,
+                             const struct ptq_equalization *e)
+{
+    c->rows = stats->sampled;
+    if (!stats->sampled) {
+        c->hessian = ptqi_alloc(c->config->context, c->k * c->k, (int64_t)sizeof *c->hessian);
+        if (!c->hessian)
+            return PTQ_ERROR_MEMORY;
+        PTQI_TRY(ptq_stats_hessian(stats, c->hessian));
+        return ptqi_equalize_square(e, c->hessian, 1);
+    }
+    c->sample = ptqi_alloc(c->config->context, c->rows * c->k, (int64_t)sizeof *c->sample);
+    if (!c->sample)
+        return PTQ_ERROR_MEMORY;
+    memcpy(c->sample, stats->sample, (size_t)(c->rows * c->k) * sizeof *c->sample);
+    ptqi_equalize_rows(e, c->sample, c->rows);
+    return PTQ_OK;
+}
+
 ptq_status ptqi_clip_awq(const struct ptq_config *config, const struct ptq_stats *stats,
-                         const float *scale, int64_t n, int64_t k, float *w)
+                         const struct ptq_equalization *e, int64_t n, int64_t k, float *w)
 {
     ptq_context *context = config->context;
-    struct clip c = {.config = config, .stats = stats, .scale = scale, .n = n, .k = k, .w = w};
+    struct clip c = {.config = config, .n = n, .k = k, .w = w};
     const int64_t group = group_size(config, k);
-    float **buffers[] = {&c.rows,    &c.gram, &c.group, &c.clamped, &c.rounded,
-                         &c.product, &c.best, &c.limit, &c.chosen};
-    const int64_t sizes[] = {
-        stats->sampled * group, group * group, n * group, n * group, n * group, n * group, n, n, n};
-    ptq_status status = PTQ_OK;
-    for (int i = 0; i < 9 && !status; i++)
+    float **buffers[] = {&c.gram,    &c.group, &c.clamped, &c.rounded,
+                         &c.product, &c.best,  &c.limit,   &c.chosen};
+    const int64_t sizes[] = {group * group, n * group, n * group, n * group, n * group, n, n, n};
+    ptq_status status = load_input(&c, stats, e);
+    for (int i = 0; i < 8 && !status; i++)
         if (!(*buffers[i] = ptqi_alloc(context, sizes[i], (int64_t)sizeof(float))))
             status = PTQ_ERROR_MEMORY;
     for (int64_t first = 0; first < k && !status; first += group)
         status = clip_group(&c, first, first + group < k ? group : k - first);
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < 8; i++)
         ptqi_free(context, *buffers[i]);
+    ptqi_free(context, c.sample);
+    ptqi_free(context, c.hessian);
     return status;
 }

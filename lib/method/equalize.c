@@ -4,6 +4,8 @@
  */
 #include <math.h>
 #include <string.h>
+#include "kernel/kernel.h"
+#include "linalg/rotate.h"
 #include "method.h"
 #include "stats.h"
 #include "tensor.h"
@@ -48,10 +50,76 @@ double ptq_equalization_loss(const ptq_equalization *e)
     return e->loss;
 }
 
+int32_t ptq_equalization_rotation(const ptq_equalization *e)
+{
+    return e->rotation;
+}
+
 void ptq_equalization_set_folded(ptq_equalization *e)
 {
     ptqi_free(e->context, e->scale);
     e->scale = NULL;
+}
+
+void ptqi_equalize_rows(const struct ptq_equalization *e, float *rows, int64_t count)
+{
+    for (int64_t i = 0; e->scale && i < count; i++)
+        for (int64_t c = 0; c < e->k; c++)
+            rows[i * e->k + c] /= e->scale[c];
+    if (e->rotation)
+        ptqi_rotate(e->context, rows, count, e->k, e->rotation);
+}
+
+void ptqi_equalize_weights(const struct ptq_equalization *e, float *w, int64_t n)
+{
+    for (int64_t row = 0; e->scale && row < n; row++)
+        for (int64_t c = 0; c < e->k; c++)
+            w[row * e->k + c] *= e->scale[c];
+    if (e->rotation)
+        ptqi_rotate(e->context, w, n, e->k, e->rotation);
+}
+
+void ptqi_restore_weights(const struct ptq_equalization *e, float *w, int64_t n)
+{
+    if (e->rotation) /* its own inverse */
+        ptqi_rotate(e->context, w, n, e->k, e->rotation);
+    for (int64_t row = 0; e->scale && row < n; row++)
+        for (int64_t c = 0; c < e->k; c++)
+            w[row * e->k + c] /= e->scale[c];
+}
+
+static void transpose(float *a, int64_t k)
+{
+    const int64_t tile = 32; /* two tiles stay in the first-level cache */
+    for (int64_t i0 = 0; i0 < k; i0 += tile)
+        for (int64_t j0 = i0; j0 < k; j0 += tile)
+            for (int64_t i = i0; i < i0 + tile && i < k; i++)
+                for (int64_t j = j0 > i ? j0 : i + 1; j < j0 + tile && j < k; j++) {
+                    float t = a[i * k + j];
+                    a[i * k + j] = a[j * k + i];
+                    a[j * k + i] = t;
+                }
+}
+
+ptq_status ptqi_equalize_square(const struct ptq_equalization *e, float *a, int symmetric)
+{
+    const int64_t k = e->k;
+    for (int64_t i = 0; e->scale && i < k; i++)
+        for (int64_t j = symmetric ? i : 0; j < k; j++)
+            a[i * k + j] = a[i * k + j] / e->scale[i] / e->scale[j];
+    if (e->rotation) {
+        for (int64_t i = 0; symmetric && i < k; i++)
+            for (int64_t j = 0; j < i; j++)
+                a[i * k + j] = a[j * k + i];
+        for (int side = 0; side < 2; side++) {
+            ptqi_rotate(e->context, a, k, k, e->rotation);
+            transpose(a, k);
+        }
+    }
+    for (int64_t i = 0; symmetric && i < k; i++)
+        for (int64_t j = 0; j < i; j++)
+            a[i * k + j] = a[j * k + i];
+    return ptqi_check_finite(e->context, "Hessian", a, PTQ_F32, k, k, k);
 }
 
 static void free_matrices(ptq_context *context, struct ptqi_matrices *m)
@@ -155,27 +223,48 @@ static ptq_status choose_scale(const struct ptq_config *config, int32_t kind,
     return status;
 }
 
-/* Static activations: the scale is that of max |x'| over the calibration rows. */
-static void choose_activations(const struct ptq_config *config, int32_t kind, const float *absmax,
-                               float most, struct ptq_equalization *e)
+/* max |x'| over the calibration rows; with a rotation over those of the sample. */
+static ptq_status equalized_range(const struct ptq_stats *stats, int32_t kind, const float *absmax,
+                                  const struct ptq_equalization *e, float *range)
 {
+    *range = 0;
+    if (e->rotation) {
+        const int64_t count = stats->sampled * e->k;
+        float *rows = ptqi_alloc(e->context, count, (int64_t)sizeof *rows);
+        if (!rows)
+            return PTQ_ERROR_MEMORY;
+        memcpy(rows, stats->sample, (size_t)count * sizeof *rows);
+        ptqi_equalize_rows(e, rows, stats->sampled);
+        *range = e->context->kernels->absmax(rows, count);
+        ptqi_free(e->context, rows);
+        return PTQ_OK;
+    }
+    for (int64_t c = 0; kind != PTQ_EQUALIZE_LAE && c < e->k; c++) {
+        float r = e->scale ? absmax[c] / e->scale[c] : absmax[c];
+        *range = r > *range ? r : *range;
+    }
+    if (kind == PTQ_EQUALIZE_LAE)
+        *range = ptqi_lae_range(absmax, e->k);
+    return PTQ_OK;
+}
+
+static ptq_status choose_activations(const struct ptq_config *config, int32_t kind,
+                                     const struct ptq_stats *stats, const float *absmax, float most,
+                                     struct ptq_equalization *e)
+{
+    float range;
     e->activations = config->activations;
     if (e->activations == PTQ_ACTIVATIONS_FPTQ)
         e->activations = ptqi_fptq_activations(config, most);
     if (e->activations != PTQ_ACTIVATIONS_INT8_STATIC)
-        return;
-    if (kind == PTQ_EQUALIZE_LAE) {
-        e->activation_scale = ptqi_lae_activation_scale(absmax, e->k);
-    } else {
-        float range = 0;
-        for (int64_t c = 0; c < e->k; c++) {
-            float r = e->scale ? absmax[c] / e->scale[c] : absmax[c];
-            range = r > range ? r : range;
-        }
-        e->activation_scale = range / 127.0f;
-    }
-    if (!(e->activation_scale > 0)) /* an input that was always zero */
-        e->activation_scale = 1.0f;
+        return PTQ_OK;
+    if (e->rotation && !stats->sampled)
+        return ptqi_fail(
+            config->context, PTQ_ERROR_MISSING,
+            "static activations that are rotated need statistics with PTQ_STATS_SAMPLE");
+    PTQI_TRY(equalized_range(stats, kind, absmax, e, &range));
+    e->activation_scale = range > 0 ? range / 127.0f : 1.0f; /* 1: an input that was always zero */
+    return PTQ_OK;
 }
 
 static ptq_status check_need(const ptq_config *config, const ptq_stats *stats, int64_t k)
@@ -207,10 +296,11 @@ static ptq_status equalize(const ptq_config *config, const ptq_tensor *const *we
     for (int64_t c = 0; c < e->k && !status; c++)
         most = ranges.absmax[c] > most ? ranges.absmax[c] : most;
     int32_t kind = resolve(config, most);
+    e->rotation = config->rotate;
     if (!status)
         status = choose_scale(config, kind, weights, count, stats, &ranges, e);
     if (!status)
-        choose_activations(config, kind, ranges.absmax, most, e);
+        status = choose_activations(config, kind, stats, ranges.absmax, most, e);
     ptqi_free(config->context, ranges.absmax);
     ptqi_free(config->context, ranges.mean_abs);
     return status;

@@ -29,14 +29,14 @@ void ptqi_equalize_lae(const float *absmax, int64_t k, float *scale)
         scale[c] = scale[c] > 0 ? scale[c] : 1.0f; /* a channel so small that its s vanishes */
 }
 
-float ptqi_lae_activation_scale(const float *absmax, int64_t k)
+float ptqi_lae_range(const float *absmax, int64_t k)
 {
     double most = 0;
     for (int64_t c = 0; c < k; c++) {
         double range = absmax[c] > 0 ? logarithmic(absmax[c]) : 0;
         most = range > most ? range : most;
     }
-    return (float)(most / 127.0);
+    return (float)most;
 }
 
 int32_t ptqi_fptq_activations(const struct ptq_config *config, float most)

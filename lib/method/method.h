@@ -27,6 +27,7 @@ struct ptq_equalization {
     ptq_context *context;
     int64_t k;
     float *scale;           /* [k], or NULL: 1 */
+    int32_t rotation;       /* columns of a block, after the scale; 0: none */
     int32_t activations;    /* PTQ_ACTIVATIONS_..., not FPTQ */
     float activation_scale; /* static; 0: none */
     int32_t candidate;      /* AWQ's, or -1 */
@@ -62,15 +63,23 @@ ptq_status ptqi_equalize_smoothquant(const struct ptq_config *config,
                                      const struct ptqi_matrices *matrices,
                                      const struct ptqi_ranges *ranges, float *scale);
 void ptqi_equalize_lae(const float *absmax, int64_t k, float *scale);
-/* fptq.c: the scale of static activations after LAE, and FPTQ's choice of activations by max |x|.
- */
-float ptqi_lae_activation_scale(const float *absmax, int64_t k);
+/* fptq.c: the largest range of a channel after LAE; FPTQ's choice of activations by max |x|. */
+float ptqi_lae_range(const float *absmax, int64_t k);
 int32_t ptqi_fptq_activations(const struct ptq_config *config, float most);
 
-/* awq.c: clips every group of w [n][k], equalized by scale (NULL: 1), to the range that loses
- * least. */
+/* awq.c: clips every group of w [n][k], which e has equalized, to the range that loses least. */
 ptq_status ptqi_clip_awq(const struct ptq_config *config, const struct ptq_stats *stats,
-                         const float *scale, int64_t n, int64_t k, float *w);
+                         const struct ptq_equalization *e, int64_t n, int64_t k, float *w);
+
+/*
+ * equalize.c: what e makes of rows [count][k] of an input, x D^-1 B; of a [k][k], made of products of
+ * two input channels like H or GPTAQ's mismatch, B D^-1 a D^-1 B (symmetric: to the last bit, as a is);
+ * of w [n][k], W D B; and back, W B D^-1. D is the scale, B the rotation, its own inverse.
+ */
+void ptqi_equalize_rows(const struct ptq_equalization *e, float *rows, int64_t count);
+ptq_status ptqi_equalize_square(const struct ptq_equalization *e, float *a, int symmetric);
+void ptqi_equalize_weights(const struct ptq_equalization *e, float *w, int64_t n);
+void ptqi_restore_weights(const struct ptq_equalization *e, float *w, int64_t n);
 
 /* quantize.c: the config does not contradict itself, the weights are finite matrices of one width.
  */

@@ -90,10 +90,11 @@ static void free_curvature(ptq_context *context, struct ptqi_curvature *c)
     memset(c, 0, sizeof *c);
 }
 
-/* The whole Hessian of the equalized input, D^-1 H D^-1 with D = diag s, and its dead columns. */
-static ptq_status load_curvature(ptq_context *context, const ptq_stats *stats, const float *scale,
+/* The whole Hessian of the equalized input, and its dead columns. */
+static ptq_status load_curvature(const ptq_equalization *e, const ptq_stats *stats,
                                  struct ptqi_curvature *c)
 {
+    ptq_context *context = e->context;
     const int64_t k = stats->k;
     memset(c, 0, sizeof *c);
     c->k = k;
@@ -102,29 +103,21 @@ static ptq_status load_curvature(ptq_context *context, const ptq_stats *stats, c
     if (!c->hessian || !c->dead)
         return PTQ_ERROR_MEMORY;
     PTQI_TRY(ptq_stats_hessian(stats, c->hessian));
-    for (int64_t i = 0; scale && i < k * k; i++) {
-        int64_t row = i / k,
-                column = i % k; /* in one order for both halves: symmetric to the bit */
-        float first = scale[row < column ? row : column],
-              second = scale[row < column ? column : row];
-        c->hessian[i] = c->hessian[i] / first / second;
-    }
-    PTQI_TRY(ptqi_check_finite(context, "Hessian", c->hessian, PTQ_F32, k, k, k));
+    PTQI_TRY(ptqi_equalize_square(e, c->hessian, 1));
     for (int64_t i = 0; i < k; i++)
         c->dead[i] = c->hessian[i * k + i] == 0.0f;
     return PTQ_OK;
 }
 
-/* GPTAQ's correction of the equalized input: D^-1 M D^-1 like the Hessian. */
-static ptq_status load_correction(const ptq_config *config, const ptq_stats *stats,
-                                  const float *scale, const int32_t *order,
+/* GPTAQ's correction for the equalized input. */
+static ptq_status load_correction(const ptq_config *config, const ptq_equalization *e,
+                                  const ptq_stats *stats, const int32_t *order,
                                   struct ptqi_curvature *c)
 {
-    const int64_t k = stats->k;
-    float *mismatch = ptqi_alloc(config->context, k * k, (int64_t)sizeof *mismatch);
+    float *mismatch = ptqi_alloc(config->context, c->k * c->k, (int64_t)sizeof *mismatch);
     ptq_status status = mismatch ? ptq_stats_mismatch(stats, mismatch) : PTQ_ERROR_MEMORY;
-    for (int64_t i = 0; scale && !status && i < k * k; i++)
-        mismatch[i] = mismatch[i] / scale[i / k] / scale[i % k];
+    if (!status)
+        status = ptqi_equalize_square(e, mismatch, 0);
     if (!status)
         status = ptqi_gptaq_correction(config, c, mismatch, order);
     ptqi_free(config->context, mismatch);
@@ -132,8 +125,8 @@ static ptq_status load_correction(const ptq_config *config, const ptq_stats *sta
 }
 
 /* What GPTQ needs of a curvature that is loaded: its factor, and GPTAQ's correction. */
-static ptq_status factor_curvature(const ptq_config *config, const ptq_stats *stats,
-                                   const float *scale, const int32_t *order,
+static ptq_status factor_curvature(const ptq_config *config, const ptq_equalization *e,
+                                   const ptq_stats *stats, const int32_t *order,
                                    struct ptqi_curvature *c)
 {
     if (config->rounding != PTQ_ROUNDING_GPTQ)
@@ -142,7 +135,7 @@ static ptq_status factor_curvature(const ptq_config *config, const ptq_stats *st
     if (!c->factor)
         return PTQ_ERROR_MEMORY;
     PTQI_TRY(ptqi_gptq_factor(config, c, order));
-    return config->gptaq > 0 ? load_correction(config, stats, scale, order, c) : PTQ_OK;
+    return config->gptaq > 0 ? load_correction(config, e, stats, order, c) : PTQ_OK;
 }
 
 ptq_status ptqi_energy(ptq_context *context, const float *hessian, int64_t k, int64_t n,
@@ -156,12 +149,21 @@ ptq_status ptqi_energy(ptq_context *context, const float *hessian, int64_t k, in
     return PTQ_OK;
 }
 
-/* weight_error, in the original basis, and, with a Hessian, output_error of q; w is W * s, with c
- * the curvature of the equalized input: there D' H' D'^T = D H D^T. */
-static ptq_status measure(const ptq_config *config, const float *w, const float *scale,
-                          const struct ptqi_curvature *c, struct ptq_qtensor *q)
+/* |a|^2 of n x k numbers. */
+static double squares(const float *a, int64_t count)
 {
-    ptq_context *context = config->context;
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++)
+        sum += (double)a[i] * (double)a[i];
+    return sum;
+}
+
+/* weight_error, in the original basis, and, with a Hessian, output_error of q; w is the equalized
+ * matrix and c the curvature of the equalized input: there D' H' D'^T = D H D^T. w is restored. */
+static ptq_status measure(const ptq_equalization *e, float *w, const struct ptqi_curvature *c,
+                          struct ptq_qtensor *q)
+{
+    ptq_context *context = q->context;
     int64_t count = q->n * q->k;
     int32_t *group_of = ptqi_alloc(context, q->k, (int64_t)sizeof *group_of);
     float *difference = ptqi_alloc(context, count, (int64_t)sizeof *difference);
@@ -171,16 +173,8 @@ static ptq_status measure(const ptq_config *config, const float *w, const float 
         group_of && difference && product ? ptq_qtensor_group_index(q, group_of) : PTQ_ERROR_MEMORY;
     if (!status)
         ptqi_qtensor_dequantize_rows(q, group_of, 0, q->n, difference);
-    for (int64_t n = 0; n < q->n && !status; n++)
-        for (int64_t i = 0; i < q->k; i++) {
-            const int64_t at = n * q->k + i;
-            const double s = scale ? (double)scale[i] : 1.0;
-            difference[at] = w[at] - difference[at];
-            lost += difference[at] / s * (difference[at] / s);
-            whole += w[at] / s * (w[at] / s);
-        }
-    q->weight_error = whole > 0 ? lost / whole : 0;
-    q->weight_energy = whole;
+    for (int64_t i = 0; i < count && !status; i++)
+        difference[i] = w[i] - difference[i];
     if (!status && c->hessian) {
         status = ptqi_energy(context, c->hessian, q->k, q->n, difference, product, &lost);
         if (!status)
@@ -188,6 +182,12 @@ static ptq_status measure(const ptq_config *config, const float *w, const float 
         lost = lost > 0 ? lost : 0; /* rounding can leave a tiny negative sum */
         q->output_error = whole > 0 ? lost / whole : 0;
         q->output_energy = whole;
+    }
+    if (!status) {
+        ptqi_restore_weights(e, difference, q->n);
+        ptqi_restore_weights(e, w, q->n);
+        q->weight_energy = squares(w, count);
+        q->weight_error = q->weight_energy > 0 ? squares(difference, count) / q->weight_energy : 0;
     }
     ptqi_free(context, group_of);
     ptqi_free(context, difference);
@@ -234,7 +234,7 @@ static ptq_status round_matrix(const struct shared *s, int64_t index, const floa
         if (!(clipped = ptqi_alloc(config->context, q->n * q->k, (int64_t)sizeof *clipped)))
             return PTQ_ERROR_MEMORY;
         memcpy(clipped, w, (size_t)(q->n * q->k) * sizeof *clipped);
-        status = ptqi_clip_awq(config, s->stats, s->e->scale, q->n, q->k, clipped);
+        status = ptqi_clip_awq(config, s->stats, s->e, q->n, q->k, clipped);
         w = clipped;
     }
     if (!status)
@@ -249,6 +249,7 @@ static ptq_status set_scheme(const struct shared *s, ptq_qtensor *q)
     PTQI_TRY(ptq_qtensor_set_activations(q, s->e->activations));
     if (s->e->activation_scale > 0)
         PTQI_TRY(ptq_qtensor_set_activation_scale(q, s->e->activation_scale));
+    PTQI_TRY(ptq_qtensor_set_rotation(q, s->e->rotation));
     return s->e->scale ? ptq_qtensor_set_input_scale(q, s->e->scale) : PTQ_OK;
 }
 
@@ -260,19 +261,17 @@ static ptq_status quantize_one(const struct shared *s, int64_t index, const ptq_
     if (own_stats && (!own_stats->hessian || !own_stats->rows))
         own_stats = NULL; /* rtn takes any statistics; these know no error */
     const struct ptqi_curvature *c = own_stats ? &own : &s->curvature;
-    const float *scale = s->e->scale;
     const int64_t n = weight->shape[0], k = weight->shape[1];
     float *w = ptqi_alloc(context, weight->elements, (int64_t)sizeof *w);
     ptq_status status = w ? ptq_tensor_to_f32(weight, w) : PTQ_ERROR_MEMORY;
-    for (int64_t row = 0; scale && row < n && !status; row++)
-        for (int64_t column = 0; column < k; column++)
-            w[row * k + column] *= scale[column];
+    if (!status)
+        ptqi_equalize_weights(s->e, w, n);
     if (!status)
         status = ptqi_check_finite(context, "equalized weight", w, PTQ_F32, n, k, k);
     if (!status && own_stats)
-        status = load_curvature(context, own_stats, scale, &own);
+        status = load_curvature(s->e, own_stats, &own);
     if (!status && own_stats)
-        status = factor_curvature(s->config, own_stats, scale, s->order, &own);
+        status = factor_curvature(s->config, s->e, own_stats, s->order, &own);
     if (!status)
         status = new_qtensor(s->config, n, k, s->order, q);
     if (!status)
@@ -280,7 +279,7 @@ static ptq_status quantize_one(const struct shared *s, int64_t index, const ptq_
     if (!status)
         status = round_matrix(s, index, w, c, *q);
     if (!status)
-        status = measure(s->config, w, scale, c, *q);
+        status = measure(s->e, w, c, *q);
     ptqi_free(context, w);
     free_curvature(context, &own);
     return status;
@@ -306,7 +305,7 @@ static ptq_status prepare_shared(struct shared *s)
     ptq_context *context = s->config->context;
     if (!s->stats || !s->stats->hessian || !s->stats->rows)
         return PTQ_OK;
-    PTQI_TRY(load_curvature(context, s->stats, s->e->scale, &s->curvature));
+    PTQI_TRY(load_curvature(s->e, s->stats, &s->curvature));
     const int64_t k = s->curvature.k;
     if (s->config->act_order) {
         s->order = ptqi_alloc(context, k, (int64_t)sizeof *s->order);
@@ -314,7 +313,7 @@ static ptq_status prepare_shared(struct shared *s)
             return PTQ_ERROR_MEMORY;
         PTQI_TRY(ptqi_gptq_order(context, &s->curvature, s->order));
     }
-    return factor_curvature(s->config, s->stats, s->e->scale, s->order, &s->curvature);
+    return factor_curvature(s->config, s->e, s->stats, s->order, &s->curvature);
 }
 
 ptq_status ptq_quantize_equalized(const ptq_config *config, const ptq_equalization *equalization,

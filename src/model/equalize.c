@@ -30,7 +30,8 @@ static ptq_status create_stats(const struct calibration *c, const struct block *
     s->context = c->model->context;
     for (int i = 0; i < b->count; i++)
         if (!s->site[b->matrices[i].site])
-            PTQI_TRY(ptq_stats_create(s->context, b->matrices[i].k, PTQ_STATS_HESSIAN,
+            PTQI_TRY(ptq_stats_create(s->context, b->matrices[i].k,
+                                      PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE,
                                       &s->site[b->matrices[i].site]));
     return PTQ_OK;
 }
