@@ -22,8 +22,10 @@ static const struct choice grids[] = {{"default", PTQ_GRID_DEFAULT},
                                       {"awq", PTQ_GRID_AWQ},
                                       {"absmax", PTQ_GRID_ABSMAX},
                                       {NULL, 0}};
-static const struct choice roundings[] = {
-    {"rtn", PTQ_ROUNDING_RTN}, {"gptq", PTQ_ROUNDING_GPTQ}, {NULL, 0}};
+static const struct choice roundings[] = {{"rtn", PTQ_ROUNDING_RTN},
+                                          {"gptq", PTQ_ROUNDING_GPTQ},
+                                          {"gptq+", PTQ_ROUNDING_GPTQ_PLUS},
+                                          {NULL, 0}};
 static const struct choice scale_dtypes[] = {
     {"f32", PTQ_F32}, {"f16", PTQ_F16}, {"bf16", PTQ_BF16}, {NULL, 0}};
 static const struct choice activations[] = {{"f32", PTQ_ACTIVATIONS_F32},
@@ -62,7 +64,7 @@ static const struct parameter parameters[] = {
      FIELD(grid)},
     {PTQ_MSE, INT32, "mse", "search how far to shrink each group's range", 0, 1, 1, flag,
      FIELD(mse)},
-    {PTQ_ROUNDING, INT32, "round", "how codes are chosen", 1, 2, 1, roundings, FIELD(rounding)},
+    {PTQ_ROUNDING, INT32, "round", "how codes are chosen", 1, 3, 1, roundings, FIELD(rounding)},
     {PTQ_ACT_ORDER, INT32, "act-order", "GPTQ: columns with large inputs first", 0, 1, 1, flag,
      FIELD(act_order)},
     {PTQ_STATIC_GROUPS, INT32, "static-groups", "GPTQ: grids of the untouched weights", 0, 1, 1,
@@ -369,7 +371,9 @@ const char *ptq_config_parameter_sentence(int32_t parameter)
 ptq_status ptq_config_check(const ptq_config *c)
 {
     const char *problem = NULL;
-    if ((c->grid == PTQ_GRID_AWQ || c->grid == PTQ_GRID_ABSMAX) && c->mse)
+    if (c->mse && c->rounding == PTQ_ROUNDING_GPTQ_PLUS)
+        problem = "gptq+ searches scales by a measure of its own; mse is another";
+    else if ((c->grid == PTQ_GRID_AWQ || c->grid == PTQ_GRID_ABSMAX) && c->mse)
         problem = "mse belongs to GPTQ's grids; the awq and absmax grids have none";
     else if (c->grid == PTQ_GRID_ABSMAX && !c->symmetric)
         problem = "the absmax grid is symmetric";
@@ -377,11 +381,11 @@ ptq_status ptq_config_check(const ptq_config *c)
         problem = "duo belongs to AWQ's equalization";
     else if (c->v0 > c->v1)
         problem = "v0 must not be above v1";
-    else if (c->act_order && c->rounding != PTQ_ROUNDING_GPTQ)
+    else if (c->act_order && c->rounding == PTQ_ROUNDING_RTN)
         problem = "act-order is an order of GPTQ's rounding; rtn has none";
-    else if (c->gptaq > 0 && c->rounding != PTQ_ROUNDING_GPTQ)
+    else if (c->gptaq > 0 && c->rounding == PTQ_ROUNDING_RTN)
         problem = "gptaq corrects GPTQ's rounding; rtn has nothing to correct";
-    else if (c->static_groups && c->rounding != PTQ_ROUNDING_GPTQ)
+    else if (c->static_groups && c->rounding == PTQ_ROUNDING_RTN)
         problem = "static-groups is an option of GPTQ's rounding; rtn has it always";
     return problem ? ptqi_fail(c->context, PTQ_ERROR_CONFLICT, "%s", problem) : PTQ_OK;
 }

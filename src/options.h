@@ -42,7 +42,7 @@ struct options {
         {"asym", NULL, "a zero point for each group"},                                             \
         {"grid", "NAME", "default, gptq, awq or absmax: how scales follow from weights"},          \
         {"mse", NULL, "search how far to shrink each group's range"},                              \
-        {"round", "NAME", "rtn or gptq: how codes are chosen, whatever the method"},               \
+        {"round", "NAME", "rtn, gptq or gptq+: how codes are chosen, whatever the method"},               \
         {"act-order", NULL, "GPTQ: columns with large inputs first"},                              \
         {"static-groups", NULL, "GPTQ: grids of the untouched weights"},                           \
         {"damp", "F", "GPTQ: part of the mean of diag(H) added to it; default 0.01"},              \

@@ -25,6 +25,7 @@
     TEST(linear)                                                                                   \
     TEST(method)                                                                                   \
     TEST(gptaq)                                                                                    \
+    TEST(plus)                                                                                     \
     TEST(equalize)                                                                                 \
     TEST(golden)                                                                                   \
     TEST(text)                                                                                     \

@@ -56,7 +56,11 @@ enum {
     PTQ_GRID_AWQ = 2,     /* of mit-han-lab/llm-awq quantizer.py */
     PTQ_GRID_ABSMAX = 3   /* symmetric, scale = max |w| / (2^(bits-1) - 1): FPTQ's */
 };
-enum { PTQ_ROUNDING_RTN = 1, PTQ_ROUNDING_GPTQ = 2 };
+enum {
+    PTQ_ROUNDING_RTN = 1,
+    PTQ_ROUNDING_GPTQ = 2,
+    PTQ_ROUNDING_GPTQ_PLUS = 3 /* GPTQ with searched scales, coordinate descent and scales refitted */
+};
 enum {
     PTQ_ACTIVATIONS_F32 = 0,         /* weight-only */
     PTQ_ACTIVATIONS_INT8_TOKEN = 1,  /* int8, symmetric, a scale of its own for each row */

@@ -73,9 +73,11 @@ struct ptqi_kernels {
     void (*subtract_scaled)(float *w, const float *u, float factor, int64_t n);
     void (*shrink_errors)(const float *w, int64_t n, const float *scales, const float *zeros,
                           float top, int candidates, float *errors);
+    void (*metric_errors)(const float *w, const float *metric, int64_t n, const float *scales,
+                          const float *zeros, float top, int candidates, float *errors);
 };
 
-/* Candidates of shrink_errors come in multiples of this. */
+/* Candidates of shrink_errors and metric_errors come in multiples of this. */
 #define PTQI_SHRINK_UNIT 16
 
 extern const struct ptqi_kernels ptqi_kernels_portable;

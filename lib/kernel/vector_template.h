@@ -183,8 +183,27 @@ TARGET static void NAME(shrink_errors)(const float *w, int64_t n, const float *s
     }
 }
 
+/* The same with errors[c] = sum of metric (w' - w)^2. */
+TARGET static void NAME(metric_errors)(const float *w, const float *metric, int64_t n,
+                                       const float *scales, const float *zeros, float top,
+                                       int candidates, float *errors)
+{
+    for (int c0 = 0; c0 < candidates; c0 += PTQI_SHRINK_UNIT) {
+        float sum[PTQI_SHRINK_UNIT] = {0};
+        for (int64_t i = 0; i < n; i++)
+            for (int j = 0; j < PTQI_SHRINK_UNIT; j++) {
+                float scale = scales[c0 + j], zero = zeros[c0 + j];
+                float d = scale * (ptqi_code(w[i], scale, zero, top) - zero) - w[i];
+                sum[j] += metric[i] * d * d;
+            }
+        for (int j = 0; j < PTQI_SHRINK_UNIT; j++)
+            errors[c0 + j] = sum[j];
+    }
+}
+
 #define VECTOR_KERNELS                                                                             \
     .absmax = NAME(absmax), .quantize = NAME(quantize), .divide = NAME(divide),                    \
     .sum_squares = NAME(sum_squares), .softmax = NAME(softmax), .sum_exp = NAME(sum_exp),          \
-    .silu_multiply = NAME(silu_multiply), .gelu = NAME(gelu), .rotate = NAME(rotate),                                      \
-    .subtract_scaled = NAME(subtract_scaled), .shrink_errors = NAME(shrink_errors)
+    .silu_multiply = NAME(silu_multiply), .gelu = NAME(gelu), .rotate = NAME(rotate),              \
+    .subtract_scaled = NAME(subtract_scaled), .shrink_errors = NAME(shrink_errors),                \
+    .metric_errors = NAME(metric_errors)

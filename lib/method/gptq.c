@@ -35,9 +35,10 @@
 struct job {
     const struct ptq_config *config;
     const struct ptqi_kernels *kernels;
-    const float *w; /* [n][k], original order */
-    const float *u; /* [k][k], quantization order */
-    const float *p; /* [k][k], GPTAQ's correction; or NULL */
+    const float *w;      /* [n][k], original order */
+    const float *u;      /* [k][k], quantization order */
+    const float *p;      /* [k][k], GPTAQ's correction; or NULL */
+    const float *metric; /* [k], 1 / U_ii^2, quantization order, by which gptq+ searches; or NULL */
     const uint8_t *dead;
     const int32_t *order;
     struct ptq_qtensor *q;
@@ -67,7 +68,8 @@ static struct ptqi_grid grid_of(const struct job *j, const struct rows *r, int64
 {
     for (int64_t i = 0; i < count; i++)
         if (!j->dead[column(j, first + i)])
-            return ptqi_find_grid(j->config, live, count);
+            return j->metric ? ptqi_search_grid(j->config, live, j->metric + first, count)
+                             : ptqi_find_grid(j->config, live, count);
     for (int64_t i = 0; i < count; i++)
         r->weights[i] = j->w[(r->first + row) * j->q->k + column(j, first + i)];
     return ptqi_find_grid(j->config, r->weights, count);
@@ -201,10 +203,21 @@ ptq_status ptqi_round_gptq(const struct ptq_config *config, const float *w,
                     .order = order,
                     .q = q,
                     .parts = ptqi_threads(config->context)};
+    float *metric = NULL;
+    if (config->rounding == PTQ_ROUNDING_GPTQ_PLUS) {
+        if (!(metric = ptqi_alloc(config->context, q->k, (int64_t)sizeof *metric)))
+            return PTQ_ERROR_MEMORY;
+        for (int64_t i = 0; i < q->k; i++) {
+            float u = j.u[i * q->k + i];
+            metric[i] = j.dead[order ? order[i] : i] ? 0.0f : 1.0f / (u * u);
+        }
+        j.metric = metric;
+    }
     j.block = config->block < q->k ? config->block : q->k;
     j.parts = j.parts < q->n ? j.parts : q->n;
     atomic_init(&j.failed, 0);
     ptqi_parallel(config->context, j.parts, round_part, &j);
+    ptqi_free(config->context, metric);
     q->damping = curvature->damping;
     ptq_status status = atomic_load(&j.failed);
     if (status)
@@ -263,8 +276,13 @@ ptq_status ptqi_gptq_factor(const struct ptq_config *config, struct ptqi_curvatu
 {
     ptq_context *context = config->context;
     double damping = config->damping;
+    if (config->rounding == PTQ_ROUNDING_GPTQ_PLUS &&
+        !(c->damped = ptqi_alloc(context, c->k * c->k, (int64_t)sizeof *c->damped)))
+        return PTQ_ERROR_MEMORY;
     for (;;) {
         permute_and_damp(c, order, damping);
+        if (c->damped)
+            memcpy(c->damped, c->factor, (size_t)(c->k * c->k) * sizeof *c->damped);
         ptq_status status = ptqi_inverse_factor(context, c->k, c->factor);
         c->damping = damping;
         if (status != PTQ_ERROR_NUMERIC)
@@ -301,6 +319,10 @@ ptq_status ptqi_gptaq_correction(const struct ptq_config *config, struct ptqi_cu
     if (!status)
         status = ptqi_matmul(context, k, k, k, (struct ptqi_matrix){upper, k, 1}, u, c->correction,
                              k, PTQI_UPPER);
+    if (config->rounding == PTQ_ROUNDING_GPTQ_PLUS) {
+        c->mismatch = m;
+        m = NULL;
+    }
     ptqi_free(context, m);
     ptqi_free(context, upper);
     return status;

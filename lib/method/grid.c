@@ -22,14 +22,14 @@
 #include "kernel/code.h"
 #include "kernel/kernel.h"
 
-#define CANDIDATES 80 /* a multiple of PTQI_SHRINK_UNIT */
+#define CANDIDATES 80        /* multiples of PTQI_SHRINK_UNIT */
+#define METRIC_CANDIDATES 16 /* 1, 0.975 .. 0.625 of the maximum */
 
 struct range {
     float low, high;
 };
 
-/* A scale as it will be stored: never zero and never infinite. */
-static float storable(float scale, int32_t dtype)
+float ptqi_storable_scale(float scale, int32_t dtype)
 {
     static const float smallest[] = {
         [PTQ_F32] = FLT_MIN, [PTQ_F16] = 0x1p-24f, [PTQ_BF16] = FLT_MIN};
@@ -58,7 +58,7 @@ static float magnitude(struct range r)
 static struct ptqi_grid absmax_grid(const struct ptq_config *c, float most)
 {
     const float middle = (float)(1 << (c->bits - 1));
-    return (struct ptqi_grid){storable(most / (middle - 1.0f), c->scale_dtype), middle};
+    return (struct ptqi_grid){ptqi_storable_scale(most / (middle - 1.0f), c->scale_dtype), middle};
 }
 
 static struct ptqi_grid awq_grid(const struct ptq_config *c, struct range r)
@@ -69,7 +69,7 @@ static struct ptqi_grid awq_grid(const struct ptq_config *c, struct range r)
         return absmax_grid(c, magnitude(r) < 1e-5f ? 1e-5f : magnitude(r));
     float width = r.high - r.low;
     width = width < 1e-5f ? 1e-5f : width;
-    grid.scale = storable(width / top, c->scale_dtype);
+    grid.scale = ptqi_storable_scale(width / top, c->scale_dtype);
     grid.zero = ptqi_code(-r.low, grid.scale, 0.0f, top);
     return grid;
 }
@@ -96,7 +96,7 @@ static struct ptqi_grid gptq_grid(const struct ptq_config *c, struct range r, fl
     struct ptqi_grid grid;
     const float top = (float)((1 << c->bits) - 1);
     float low = shrink * r.low, high = shrink * r.high;
-    grid.scale = storable((high - low) / top, c->scale_dtype);
+    grid.scale = ptqi_storable_scale((high - low) / top, c->scale_dtype);
     grid.zero = c->symmetric ? (float)(1 << (c->bits - 1)) : ptqi_code(-low, grid.scale, 0.0f, top);
     return grid;
 }
@@ -129,4 +129,25 @@ struct ptqi_grid ptqi_find_grid(const struct ptq_config *config, const float *w,
         return absmax_grid(config, magnitude(r));
     r = gptq_range(config, r);
     return config->mse ? search(config, r, w, count) : gptq_grid(config, r, 1.0f);
+}
+
+struct ptqi_grid ptqi_search_grid(const struct ptq_config *config, const float *w,
+                                  const float *metric, int64_t count)
+{
+    struct ptqi_grid grid = ptqi_find_grid(config, w, count);
+    float scales[METRIC_CANDIDATES], zeros[METRIC_CANDIDATES], errors[METRIC_CANDIDATES];
+    int best = 0;
+    for (int i = 0; i < METRIC_CANDIDATES; i++) {
+        scales[i] =
+            ptqi_storable_scale(grid.scale * (1.0f - (float)i / 40.0f), config->scale_dtype);
+        zeros[i] = grid.zero;
+    }
+    config->context->kernels->metric_errors(w, metric, count, scales, zeros,
+                                            (float)((1 << config->bits) - 1), METRIC_CANDIDATES,
+                                            errors);
+    for (int i = 1; i < METRIC_CANDIDATES; i++)
+        if (errors[i] < errors[best])
+            best = i;
+    grid.scale = scales[best];
+    return grid;
 }

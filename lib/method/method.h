@@ -17,6 +17,8 @@ struct ptqi_curvature {
     int64_t k;
     float *hessian; /* [k][k], whole, symmetric, undamped */
     float *factor;  /* [k][k], U of the damped H in quantization order, H^-1 = U^T U; rows of it */
+    float *damped;     /* [k][k], the damped H in quantization order, for gptq+; or NULL */
+    float *mismatch;   /* [k][k], alpha M alike; or NULL */
     float *correction; /* [k][k], GPTAQ's P in quantization order, or NULL */
     uint8_t *dead;     /* [k]: H_jj = 0; original order */
     double damping;    /* that it took to make H positive definite */
@@ -101,6 +103,11 @@ ptq_status ptqi_round_rtn(const struct ptq_config *config, const float *w, struc
 ptq_status ptqi_round_gptq(const struct ptq_config *config, const float *w,
                            const struct ptqi_curvature *curvature, const int32_t *order,
                            struct ptq_qtensor *q);
+
+/* refine.c: a second look at the codes of GPTQ. */
+ptq_status ptqi_refine(const struct ptq_config *config, const float *w,
+                       const struct ptqi_curvature *curvature, const int32_t *order,
+                       struct ptq_qtensor *q);
 
 /* gptq.c: the factor, from the Hessian and the order; raises the damping where it must. */
 ptq_status ptqi_gptq_factor(const struct ptq_config *config, struct ptqi_curvature *curvature,

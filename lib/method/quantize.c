@@ -65,7 +65,7 @@ static ptq_status check_arguments(const ptq_config *config, const ptq_equalizati
                                   const ptq_stats *stats, const ptq_stats *const *own_stats)
 {
     const int64_t k = weights[0]->shape[1];
-    int need_hessian = config->rounding == PTQ_ROUNDING_GPTQ;
+    int need_hessian = config->rounding != PTQ_ROUNDING_RTN;
     for (int64_t i = 0; i < count; i++) {
         const ptq_stats *own = own_stats ? own_stats[i] : NULL;
         PTQI_TRY(
@@ -86,6 +86,8 @@ static void free_curvature(ptq_context *context, struct ptqi_curvature *c)
     ptqi_free(context, c->hessian);
     ptqi_free(context, c->factor);
     ptqi_free(context, c->correction);
+    ptqi_free(context, c->damped);
+    ptqi_free(context, c->mismatch);
     ptqi_free(context, c->dead);
     memset(c, 0, sizeof *c);
 }
@@ -129,7 +131,7 @@ static ptq_status factor_curvature(const ptq_config *config, const ptq_equalizat
                                    const ptq_stats *stats, const int32_t *order,
                                    struct ptqi_curvature *c)
 {
-    if (config->rounding != PTQ_ROUNDING_GPTQ)
+    if (config->rounding == PTQ_ROUNDING_RTN)
         return PTQ_OK;
     c->factor = ptqi_alloc(config->context, c->k * c->k, (int64_t)sizeof *c->factor);
     if (!c->factor)
@@ -238,8 +240,10 @@ static ptq_status round_matrix(const struct shared *s, int64_t index, const floa
         w = clipped;
     }
     if (!status)
-        status = config->rounding == PTQ_ROUNDING_GPTQ ? ptqi_round_gptq(config, w, c, s->order, q)
-                                                       : ptqi_round_rtn(config, w, q);
+        status = config->rounding == PTQ_ROUNDING_RTN ? ptqi_round_rtn(config, w, q)
+                                                      : ptqi_round_gptq(config, w, c, s->order, q);
+    if (!status && config->rounding == PTQ_ROUNDING_GPTQ_PLUS)
+        status = ptqi_refine(config, w, c, s->order, q);
     ptqi_free(config->context, clipped);
     return status;
 }

@@ -23,7 +23,7 @@ int quantize_needs_calibration(const ptq_config *config)
     int64_t rounding = 0, clip = 0;
     ptq_config_get_int(config, PTQ_ROUNDING, &rounding);
     ptq_config_get_int(config, PTQ_CLIP, &clip);
-    return rounding == PTQ_ROUNDING_GPTQ || clip || equalize_is_needed(config);
+    return rounding != PTQ_ROUNDING_RTN || clip || equalize_is_needed(config);
 }
 
 ptq_status quantize_load_calibration(const struct model *m,
