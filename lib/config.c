@@ -35,12 +35,20 @@ static const struct choice activations[] = {{"f32", PTQ_ACTIVATIONS_F32},
                                             {"fptq", PTQ_ACTIVATIONS_FPTQ},
                                             {NULL, 0}};
 static const struct choice rotations[] = {
-    {"0", 0}, {"32", 32}, {"64", 64}, {"128", 128}, {NULL, 0}};
+    {"0", 0}, {"32", 32}, {"64", 64}, {"128", 128}, {"auto", PTQ_ROTATE_AUTO}, {NULL, 0}};
+static const struct choice symmetries[] = {
+    {"off", 0}, {"on", 1}, {"auto", PTQ_SYMMETRIC_AUTO}, {NULL, 0}};
+static const struct choice clips[] = {{"off", 0}, {"on", 1}, {"auto", PTQ_CLIP_AUTO}, {NULL, 0}};
+static const struct choice efforts[] = {{"fast", PTQ_EFFORT_FAST},
+                                        {"default", PTQ_EFFORT_DEFAULT},
+                                        {"best", PTQ_EFFORT_BEST},
+                                        {NULL, 0}};
 static const struct choice equalizations[] = {{"none", PTQ_EQUALIZE_NONE},
                                               {"awq", PTQ_EQUALIZE_AWQ},
                                               {"smoothquant", PTQ_EQUALIZE_SMOOTHQUANT},
                                               {"lae", PTQ_EQUALIZE_LAE},
                                               {"fptq", PTQ_EQUALIZE_FPTQ},
+                                              {"auto", PTQ_EQUALIZE_AUTO},
                                               {NULL, 0}};
 
 struct parameter {
@@ -58,7 +66,7 @@ static const struct parameter parameters[] = {
     {PTQ_BITS, INT32, "bits", "bits of a code", 2, 8, 1, bits, FIELD(bits)},
     {PTQ_GROUP, INT64, "group", "columns that share a scale; 0: the whole row", 0, 131072, 32, NULL,
      FIELD(group)},
-    {PTQ_SYMMETRIC, INT32, "sym", "zero in the middle of the codes", 0, 1, 1, flag,
+    {PTQ_SYMMETRIC, INT32, "sym", "zero in the middle of the codes", 0, 2, 1, symmetries,
      FIELD(symmetric)},
     {PTQ_GRID, INT32, "grid", "how scale and zero follow from a group's weights", 0, 3, 1, grids,
      FIELD(grid)},
@@ -77,10 +85,11 @@ static const struct parameter parameters[] = {
      scale_dtypes, FIELD(scale_dtype)},
     {PTQ_ACTIVATIONS, INT32, "activations", "how the input is quantized when run", 0, 4, 1,
      activations, FIELD(activations)},
-    {PTQ_EQUALIZE, INT32, "equalize", "what W is multiplied and the input divided by", 0, 4, 1,
+    {PTQ_EQUALIZE, INT32, "equalize", "what W is multiplied and the input divided by", 0, 5, 1,
      equalizations, FIELD(equalize)},
     {PTQ_DUO, INT32, "duo", "AWQ: candidates of AutoAWQ's duo scaling", 0, 1, 1, flag, FIELD(duo)},
-    {PTQ_CLIP, INT32, "clip", "AWQ: search how far to clip each group", 0, 1, 1, flag, FIELD(clip)},
+    {PTQ_CLIP, INT32, "clip", "AWQ: search how far to clip each group", 0, 2, 1, clips,
+     FIELD(clip)},
     {PTQ_CLIP_EXCEPT, INT64, "clip-except", "bits of the matrices that are not clipped", 0,
      4294967295.0, 1, NULL, FIELD(clip_except)},
     {PTQ_ALPHA, FLOAT, "alpha", "SmoothQuant: how much of the range moves into the weights", 0, 1,
@@ -93,6 +102,8 @@ static const struct parameter parameters[] = {
      NULL, FIELD(gptaq)},
     {PTQ_ROTATE, INT32, "rotate", "columns that are mixed by a Hadamard matrix; 0: none", 0, 128, 1,
      rotations, FIELD(rotate)},
+    {PTQ_EFFORT, INT32, "effort", "how much is tried where something is auto", 1, 3, 1, efforts,
+     FIELD(effort)},
 };
 enum { COUNT = sizeof parameters / sizeof *parameters };
 
@@ -109,12 +120,16 @@ static const struct ptq_config defaults = {
     .alpha = 0.5,
     .v0 = 15,
     .v1 = 150,
+    .effort = PTQ_EFFORT_DEFAULT,
 };
 
-static const struct choice methods[] = {
-    {"rtn", PTQ_METHOD_RTN},   {"gptq", PTQ_METHOD_GPTQ},
-    {"awq", PTQ_METHOD_AWQ},   {"smoothquant", PTQ_METHOD_SMOOTHQUANT},
-    {"fptq", PTQ_METHOD_FPTQ}, {NULL, 0}};
+static const struct choice methods[] = {{"rtn", PTQ_METHOD_RTN},
+                                        {"gptq", PTQ_METHOD_GPTQ},
+                                        {"awq", PTQ_METHOD_AWQ},
+                                        {"smoothquant", PTQ_METHOD_SMOOTHQUANT},
+                                        {"fptq", PTQ_METHOD_FPTQ},
+                                        {"auto", PTQ_METHOD_AUTO},
+                                        {NULL, 0}};
 
 /* The choices of a method's original; what a preset does not name stays at its default. */
 static void apply_preset(struct ptq_config *c)
@@ -140,6 +155,14 @@ static void apply_preset(struct ptq_config *c)
         c->equalize = PTQ_EQUALIZE_FPTQ;
         c->grid = PTQ_GRID_ABSMAX;
         c->activations = PTQ_ACTIVATIONS_FPTQ;
+        break;
+    case PTQ_METHOD_AUTO: /* W4A8 */
+        c->rounding = PTQ_ROUNDING_GPTQ_PLUS;
+        c->equalize = PTQ_EQUALIZE_AUTO;
+        c->rotate = PTQ_ROTATE_AUTO;
+        c->symmetric = PTQ_SYMMETRIC_AUTO;
+        c->clip = PTQ_CLIP_AUTO;
+        c->activations = PTQ_ACTIVATIONS_INT8_TOKEN;
         break;
     }
 }

@@ -26,6 +26,7 @@ struct ptq_config {
     int64_t clip_except;
     double alpha, v0, v1, gptaq;
     int32_t rotate;
+    int32_t effort;
 };
 
 /* The value of a choice by name; 0 and no value where there is none. */

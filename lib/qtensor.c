@@ -39,6 +39,7 @@ ptq_status ptq_qtensor_create(ptq_context *context, int64_t n, int64_t k, int32_
     new->activations = PTQ_ACTIVATIONS_F32;
     new->weight_error = new->output_error = not_known;
     new->weight_energy = new->output_energy = not_known;
+    new->plain_error = new->chosen_error = not_known;
     *q = new;
     return PTQ_OK;
 }
@@ -170,6 +171,11 @@ ptq_status ptq_qtensor_set_rotation(ptq_qtensor *q, int32_t rotation)
     return PTQ_OK;
 }
 
+int32_t ptq_qtensor_equalize(const ptq_qtensor *q)
+{
+    return q->equalize;
+}
+
 int32_t ptq_qtensor_rotation(const ptq_qtensor *q)
 {
     return q->rotation;
@@ -242,6 +248,16 @@ double ptq_qtensor_weight_error(const ptq_qtensor *q)
 double ptq_qtensor_output_error(const ptq_qtensor *q)
 {
     return q->output_error;
+}
+
+double ptq_qtensor_plain_error(const ptq_qtensor *q)
+{
+    return q->plain_error;
+}
+
+double ptq_qtensor_chosen_error(const ptq_qtensor *q)
+{
+    return q->chosen_error;
 }
 
 double ptq_qtensor_damping(const ptq_qtensor *q)

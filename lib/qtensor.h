@@ -18,9 +18,11 @@ struct ptq_qtensor {
     int32_t *order;     /* [k]; NULL: 0 .. k-1 */
     float *input_scale; /* [k]; NULL: 1 */
     int32_t rotation;   /* columns of a block; 0: none */
+    int32_t equalize;   /* PTQ_EQUALIZE_... that the input scale came from, folded away or not */
     int32_t activations;
     float activation_scale; /* 0: none */
     double weight_error, output_error, damping;
+    double plain_error, chosen_error; /* of auto's first candidate and its choice; else NaN */
     double weight_energy,
         output_energy; /* |W|^2 and |X W^T|^2, where errors were measured; else NaN */
 };

@@ -109,11 +109,17 @@ static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const c
     ptqi_json_add_text(&w, "activations", ptq_config_choice_name(PTQ_ACTIVATIONS, q->activations));
     if (q->rotation)
         ptqi_json_add_integer(&w, "rotation", q->rotation);
+    if (q->equalize)
+        ptqi_json_add_text(&w, "equalize", ptq_config_choice_name(PTQ_EQUALIZE, q->equalize));
     if (q->activation_scale > 0)
         ptqi_json_add_number(&w, "activation_scale", q->activation_scale, 9);
     ptqi_json_add_number(&w, "weight_error", q->weight_error, 17);
     ptqi_json_add_number(&w, "output_error", q->output_error, 17);
     ptqi_json_add_number(&w, "damping", q->damping, 17);
+    if (q->chosen_error == q->chosen_error) {
+        ptqi_json_add_number(&w, "plain_error", q->plain_error, 17);
+        ptqi_json_add_number(&w, "chosen_error", q->chosen_error, 17);
+    }
     ptqi_json_close(&w, '}');
     ptq_status status = ptqi_json_finish(&w);
     if (!status)
@@ -192,6 +198,12 @@ static ptq_status read_settings(ptq_context *context, const char *prefix, const 
             status = read_rotation(context, prefix, root, *q);
         (*q)->weight_error = number(root, "weight_error");
         (*q)->output_error = number(root, "output_error");
+        int64_t equalize = PTQ_EQUALIZE_NONE;
+        ptqi_choice_value(PTQ_EQUALIZE, ptqi_json_string(ptqi_json_get(root, "equalize")),
+                          &equalize);
+        (*q)->equalize = (int32_t)equalize;
+        (*q)->plain_error = number(root, "plain_error");
+        (*q)->chosen_error = number(root, "chosen_error");
         (*q)->damping = damping == damping ? damping : 0;
     }
     ptqi_json_free(document);

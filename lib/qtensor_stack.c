@@ -43,18 +43,22 @@ static double mean_error(double sum, double energy)
 
 static void add_errors(ptq_qtensor *q, const ptq_qtensor *const *parts, int64_t count)
 {
-    double weight = 0, output = 0;
+    double weight = 0, output = 0, plain = 0, chosen = 0;
     q->weight_energy = q->output_energy = 0;
     for (int64_t i = 0; i < count; i++) {
         const ptq_qtensor *p = parts[i];
         weight += p->weight_error * p->weight_energy;
         output += p->output_error * p->output_energy;
+        plain += p->plain_error * p->output_energy;
+        chosen += p->chosen_error * p->output_energy;
         q->weight_energy += p->weight_energy;
         q->output_energy += p->output_energy;
         q->damping = p->damping > q->damping ? p->damping : q->damping;
     }
     q->weight_error = mean_error(weight, q->weight_energy);
     q->output_error = mean_error(output, q->output_energy);
+    q->plain_error = mean_error(plain, q->output_energy);
+    q->chosen_error = mean_error(chosen, q->output_energy);
 }
 
 static ptq_status allocate(ptq_context *context, const ptq_qtensor *const *parts, int64_t count,
@@ -80,6 +84,7 @@ static ptq_status allocate(ptq_context *context, const ptq_qtensor *const *parts
     if (first->input_scale)
         PTQI_TRY(ptq_qtensor_set_input_scale(q, first->input_scale));
     q->rotation = first->rotation;
+    q->equalize = first->equalize;
     q->activations = first->activations;
     q->activation_scale = first->activation_scale;
     return PTQ_OK;

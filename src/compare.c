@@ -43,18 +43,21 @@ static const struct plan {
     const char *name;
     int32_t method;
     const char *settings; /* "name=value name=value" */
+    int token_weights;
 } plans[] = {
-    {"RTN", PTQ_METHOD_RTN, "bits=8 group=0 grid=awq activations=int8-token"},
-    {"SmoothQuant", PTQ_METHOD_SMOOTHQUANT, ""},
-    {"RTN", PTQ_METHOD_RTN, ""},
-    {"RTN", PTQ_METHOD_RTN, "sym=off"},
-    {"GPTQ", PTQ_METHOD_GPTQ, ""},
-    {"GPTQ", PTQ_METHOD_GPTQ, "sym=off"},
-    {"AWQ", PTQ_METHOD_AWQ, ""},
-    {"RTN", PTQ_METHOD_RTN, "activations=int8-token"},
-    {"GPTQ", PTQ_METHOD_GPTQ, "activations=int8-token"},
-    {"FPTQ", PTQ_METHOD_FPTQ, ""},
-    {"FPTQ + GPTQ", PTQ_METHOD_FPTQ, "round=gptq"},
+    {"RTN", PTQ_METHOD_RTN, "bits=8 group=0 grid=awq activations=int8-token", TOKENS_UNIFORM},
+    {"SmoothQuant", PTQ_METHOD_SMOOTHQUANT, "", TOKENS_UNIFORM},
+    {"RTN", PTQ_METHOD_RTN, "", TOKENS_UNIFORM},
+    {"RTN", PTQ_METHOD_RTN, "sym=off", TOKENS_UNIFORM},
+    {"GPTQ", PTQ_METHOD_GPTQ, "", TOKENS_UNIFORM},
+    {"GPTQ", PTQ_METHOD_GPTQ, "sym=off", TOKENS_UNIFORM},
+    {"AWQ", PTQ_METHOD_AWQ, "", TOKENS_UNIFORM},
+    {"RTN", PTQ_METHOD_RTN, "activations=int8-token", TOKENS_UNIFORM},
+    {"GPTQ", PTQ_METHOD_GPTQ, "activations=int8-token", TOKENS_UNIFORM},
+    {"FPTQ", PTQ_METHOD_FPTQ, "", TOKENS_UNIFORM},
+    {"FPTQ + GPTQ", PTQ_METHOD_FPTQ, "round=gptq", TOKENS_UNIFORM},
+    {"auto", PTQ_METHOD_AUTO, "activations=f32", TOKENS_ATTENTION},
+    {"auto", PTQ_METHOD_AUTO, "", TOKENS_ATTENTION},
 };
 enum { PLANS = sizeof plans / sizeof *plans };
 
@@ -111,12 +114,13 @@ static ptq_status plan_row(struct compare *c, const struct plan *plan, struct co
     PTQI_TRY(ptq_config_get_int(row->config, PTQ_GROUP, &row->group));
     PTQI_TRY(ptq_config_get_int(row->config, PTQ_SYMMETRIC, &symmetric));
     PTQI_TRY(ptq_config_get_int(row->config, PTQ_ACTIVATIONS, &activations));
+    row->token_weights = plan->token_weights;
     row->weight_bits = (int)bits;
     row->activation_bits = activations == PTQ_ACTIVATIONS_F32 ? 16 : 8;
     snprintf(row->activations, sizeof row->activations, "%s",
              ptq_config_choice_name(PTQ_ACTIVATIONS, activations));
     snprintf(row->name, sizeof row->name, "%s W%dA%d%s", plan->name, row->weight_bits,
-             row->activation_bits, symmetric ? "" : " asym");
+             row->activation_bits, symmetric == 0 ? " asym" : "");
     return PTQ_OK;
 }
 
@@ -204,6 +208,7 @@ static ptq_status quantize_row(struct compare *c, struct comparison_row *row, co
                                .model = c->model,
                                .windows = &c->calibration,
                                .config = row->config,
+                               .token_weights = row->token_weights,
                                .path = path,
                                .progress = &c->progress};
     ptq_status status = quantize_model(&run);

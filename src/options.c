@@ -157,9 +157,9 @@ static const struct {
     {"static-groups", "static-groups", "on"},
     {"duo", "duo", "on"},
 };
-static const char *const valued[] = {"bits",  "group",       "grid",        "round", "damp",
-                                     "block", "scale-dtype", "equalize",    "clip",  "alpha",
-                                     "v0",    "v1",          "activations", "gptaq", "rotate"};
+static const char *const valued[] = {"bits",        "group",    "grid",   "round", "damp", "block",
+                                     "scale-dtype", "equalize", "clip",   "alpha", "v0",   "v1",
+                                     "activations", "gptaq",    "rotate", "effort"};
 
 static ptq_status apply_settings(const struct options *o, ptq_config *config)
 {
@@ -179,10 +179,10 @@ int options_config(const struct options *o, ptq_context *context, ptq_config **c
     int32_t method = ptq_method_from_name(name);
     char message[512];
     if (!name)
-        return usage_error(o, "--method is missing: rtn, gptq, awq, smoothquant or fptq");
+        return usage_error(o, "--method is missing: rtn, gptq, awq, smoothquant, fptq or auto");
     if (!method)
-        return usage_error(o, "there is no method \"%s\": rtn, gptq, awq, smoothquant or fptq",
-                           name);
+        return usage_error(
+            o, "there is no method \"%s\": rtn, gptq, awq, smoothquant, fptq or auto", name);
     if (option_given(o, "sym") && option_given(o, "asym"))
         return usage_error(o, "--sym and --asym contradict each other");
     ptq_status status = ptq_config_create(context, method, config);

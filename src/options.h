@@ -35,23 +35,25 @@ struct options {
         NULL, NULL, NULL                                                                           \
     }
 #define SETTINGS_OPTIONS                                                                           \
-    {"method", "NAME", "rtn, gptq, awq, smoothquant or fptq"},                                     \
+    {"method", "NAME", "rtn, gptq, awq, smoothquant, fptq or auto"},                               \
         {"bits", "N", "2, 3, 4 or 8; default 4"},                                                  \
         {"group", "N", "columns that share a scale, a multiple of 32; 0: a row; default 128"},     \
         {"sym", NULL, "zero in the middle of the codes (default)"},                                \
         {"asym", NULL, "a zero point for each group"},                                             \
         {"grid", "NAME", "default, gptq, awq or absmax: how scales follow from weights"},          \
         {"mse", NULL, "search how far to shrink each group's range"},                              \
-        {"round", "NAME", "rtn, gptq or gptq+: how codes are chosen, whatever the method"},               \
+        {"round", "NAME", "rtn, gptq or gptq+: how codes are chosen, whatever the method"},        \
         {"act-order", NULL, "GPTQ: columns with large inputs first"},                              \
         {"static-groups", NULL, "GPTQ: grids of the untouched weights"},                           \
         {"damp", "F", "GPTQ: part of the mean of diag(H) added to it; default 0.01"},              \
         {"block", "N", "GPTQ: columns between updates; default 128"},                              \
         {"gptaq", "F", "GPTQ: correct the inputs' mismatch by GPTAQ, 0.25 in the original"},       \
         {"scale-dtype", "NAME", "f32, f16 or bf16: what scales are rounded to; default f32"},      \
-        {"equalize", "NAME", "none, awq, smoothquant, lae or fptq, whatever the method"},          \
-        {"rotate", "N", "mix each 32, 64 or 128 columns by a Hadamard matrix; default 0: none"},   \
-        {"clip", "on|off", "AWQ's search for the range of each group"},                            \
+        {"equalize", "NAME", "none, awq, smoothquant, lae, fptq or auto, whatever the method"},    \
+        {"rotate", "N",                                                                            \
+         "32, 64 or 128 columns mixed by a Hadamard matrix; 0: none (default); auto"},             \
+        {"clip", "on|off|auto", "AWQ's search for the range of each group"},                       \
+        {"effort", "NAME", "fast, default or best: how much auto tries"},                          \
         {"duo", NULL, "AWQ: candidates of AutoAWQ's duo scaling"},                                 \
         {"alpha", "F", "SmoothQuant: how much of the range moves into W; default 0.5"},            \
         {"v0", "F", "FPTQ: inputs up to here are static; default 15"},                             \

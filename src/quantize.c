@@ -1,6 +1,7 @@
 /*
  * ptq quantize: a Hugging Face model directory in, a quantized one out.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/context.h"
@@ -73,6 +74,13 @@ static ptq_status print_json(const struct quantize *q)
         if (r->activation_scale > 0)
             ptqi_json_add_number(&w, "activation_scale", r->activation_scale, 9);
         ptqi_json_add_text(&w, "equalization", equalized[r->equalized]);
+        ptqi_json_add_text(&w, "equalize", ptq_config_choice_name(PTQ_EQUALIZE, r->equalize));
+        ptqi_json_add_integer(&w, "rotation", r->rotation);
+        ptqi_json_add_bool(&w, "sym", r->symmetric);
+        if (r->chosen_error == r->chosen_error) {
+            ptqi_json_add_number(&w, "plain_error", r->plain_error, 9);
+            ptqi_json_add_number(&w, "chosen_error", r->chosen_error, 9);
+        }
         if (r->candidate >= 0)
             ptqi_json_add_number(&w, "awq_ratio", r->candidate / 20.0, 9);
         ptqi_json_close(&w, '}');
@@ -101,6 +109,37 @@ static ptq_status print_schemes(const struct quantize *q)
     return PTQ_OK;
 }
 
+/* What auto chose, over all matrices, and what it won. */
+static void print_choices(const struct quantize *q)
+{
+    int64_t equalized[8] = {0}, rotated[4] = {0}, asymmetric = 0, chosen = 0;
+    double log_gain = 0;
+    for (int64_t i = 0; i < q->run.report_count; i++) {
+        const struct matrix_report *r = &q->run.reports[i];
+        if (r->chosen_error != r->chosen_error)
+            continue;
+        chosen++;
+        equalized[r->equalize & 7]++;
+        rotated[r->rotation / 32 > 3 ? 3 : r->rotation / 32]++;
+        asymmetric += !r->symmetric;
+        if (r->plain_error > 0 && r->chosen_error > 0)
+            log_gain += log(r->chosen_error / r->plain_error);
+    }
+    if (!chosen)
+        return;
+    printf("chosen:");
+    for (int32_t kind = 0; kind < 8; kind++)
+        if (equalized[kind])
+            printf(" %s %lld,", kind ? ptq_config_choice_name(PTQ_EQUALIZE, kind) : "no scale",
+                   (long long)equalized[kind]);
+    for (int i = 0; i < 4; i++)
+        if (rotated[i])
+            printf(i ? " rotation %d %lld," : " no rotation %.0d%lld,", i > 2 ? 128 : 32 * i,
+                   (long long)rotated[i]);
+    printf(" zero points %lld; error %.0f %% of the plain matrices'\n", (long long)asymmetric,
+           100 * exp(log_gain / (double)chosen));
+}
+
 static ptq_status print_text(const struct quantize *q)
 {
     const struct matrix_report *worst = &q->run.reports[0];
@@ -122,6 +161,7 @@ static ptq_status print_text(const struct quantize *q)
     printf("worst matrix %s: %s error %.3e\n", worst->name, q->run.windows ? "output" : "weight",
            q->run.windows ? worst->output_error : worst->weight_error);
     PTQI_TRY(print_schemes(q));
+    print_choices(q);
     if (raised)
         printf("%lld Hessians were not positive definite; their damping was raised\n",
                (long long)raised);
@@ -166,7 +206,9 @@ int command_quantize(int argc, char **argv)
         return usage_error(&o, "--fold must be on or off, not \"%s\"", fold);
     q.run.fold = fold && !strcmp(fold, "on");
     const char *weights = option_text(&o, "token-weights");
-    q.run.token_weights = weights ? token_weights_from_name(weights) : TOKENS_UNIFORM;
+    q.run.token_weights = weights                             ? token_weights_from_name(weights)
+                          : method && !strcmp(method, "auto") ? TOKENS_ATTENTION
+                                                              : TOKENS_UNIFORM;
     if (q.run.token_weights < 0)
         return usage_error(
             &o, "--token-weights must be uniform, attention or attention-heads, not \"%s\"",

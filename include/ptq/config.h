@@ -22,14 +22,15 @@ enum {
     PTQ_METHOD_GPTQ = 2,        /* Frantar et al. 2022, arXiv 2210.17323 */
     PTQ_METHOD_AWQ = 3,         /* Lin et al. 2023, arXiv 2306.00978 */
     PTQ_METHOD_SMOOTHQUANT = 4, /* Xiao et al. 2022, arXiv 2211.10438 */
-    PTQ_METHOD_FPTQ = 5         /* Li et al. 2023, arXiv 2308.15987 */
+    PTQ_METHOD_FPTQ = 5,        /* Li et al. 2023, arXiv 2308.15987 */
+    PTQ_METHOD_AUTO = 6         /* gptq+, and whatever of the equalizations and the rest loses least */
 };
 
 /* Parameters. Integers unless said otherwise; choices are integers with named values. */
 enum {
     PTQ_BITS = 1,          /* 2, 3, 4 or 8 */
     PTQ_GROUP = 2,         /* columns that share a scale: a multiple of 32; 0: the whole row */
-    PTQ_SYMMETRIC = 3,     /* 1: zero = 2^(bits-1); 0: a zero point per group */
+    PTQ_SYMMETRIC = 3,     /* 1: zero = 2^(bits-1); 0: a zero point per group; or ..._AUTO */
     PTQ_GRID = 4,          /* PTQ_GRID_...: how scale and zero follow from a group's weights */
     PTQ_MSE = 5,           /* 1: search the shrinking of each group's range, error |w' - w|^2.4 */
     PTQ_ROUNDING = 6,      /* PTQ_ROUNDING_... */
@@ -41,13 +42,15 @@ enum {
     PTQ_ACTIVATIONS = 12,  /* PTQ_ACTIVATIONS_...: how ptq_linear treats the input */
     PTQ_EQUALIZE = 13,     /* PTQ_EQUALIZE_...: what W is multiplied by and the input divided by */
     PTQ_DUO = 14,          /* AWQ: 1: candidates of AutoAWQ's duo scaling instead of llm-awq's */
-    PTQ_CLIP = 15,         /* 1: AWQ's search for the range of each group that loses least */
+    PTQ_CLIP = 15,         /* 1: AWQ's search for the range of each group that loses least; ..._AUTO */
     PTQ_CLIP_EXCEPT = 16,  /* bit i set: matrix i of those that share an input is not clipped */
     PTQ_ALPHA = 17,        /* SmoothQuant, float: how much of the range moves into the weights */
     PTQ_V0 = 18,           /* FPTQ, float: inputs up to here are static and not equalized */
     PTQ_V1 = 19,           /* FPTQ, float: inputs from here on are quantized per token */
     PTQ_GPTAQ = 20,        /* GPTQ, float: how much of the inputs' mismatch is corrected; 0: none */
-    PTQ_ROTATE = 21        /* 0, 32, 64 or 128: columns that a Hadamard matrix mixes, after the scale */
+    PTQ_ROTATE = 21,       /* 0, 32, 64 or 128: columns that a Hadamard matrix mixes, after the scale;
+                            * or ..._AUTO */
+    PTQ_EFFORT = 22        /* PTQ_EFFORT_...: how much is tried where something is _AUTO */
 };
 
 enum {
@@ -73,7 +76,15 @@ enum {
     PTQ_EQUALIZE_AWQ = 1,         /* scale search over 20 powers of mean |x| */
     PTQ_EQUALIZE_SMOOTHQUANT = 2, /* max |x|^alpha / max |w|^(1 - alpha) */
     PTQ_EQUALIZE_LAE = 3,         /* max |x| / log2(2 + max |x|) */
-    PTQ_EQUALIZE_FPTQ = 4         /* LAE where v0 < max |x| < v1, else none */
+    PTQ_EQUALIZE_FPTQ = 4,        /* LAE where v0 < max |x| < v1, else none */
+    PTQ_EQUALIZE_AUTO = 5         /* what loses least */
+};
+/* What may be left open: ptq_quantize tries, and keeps what loses least for the matrices of a call. */
+enum { PTQ_ROTATE_AUTO = 1, PTQ_SYMMETRIC_AUTO = 2, PTQ_CLIP_AUTO = 2 };
+enum {
+    PTQ_EFFORT_FAST = 1,    /* candidates are compared after rounding to nearest */
+    PTQ_EFFORT_DEFAULT = 2, /* each candidate is rounded in earnest */
+    PTQ_EFFORT_BEST = 3     /* and there are more of them */
 };
 
 /* Creates a config with the preset of a method. */

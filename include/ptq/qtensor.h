@@ -91,6 +91,8 @@ PTQ_API ptq_status ptq_qtensor_group_index(const ptq_qtensor *q, int32_t *out);
 PTQ_API int32_t ptq_qtensor_has_input_scale(const ptq_qtensor *q);
 PTQ_API ptq_status ptq_qtensor_input_scale(const ptq_qtensor *q, float *out);
 PTQ_API int32_t ptq_qtensor_rotation(const ptq_qtensor *q);
+/* PTQ_EQUALIZE_... that chose the input scale, also where it was folded away; NONE where none did. */
+PTQ_API int32_t ptq_qtensor_equalize(const ptq_qtensor *q);
 /* out [N][K] = scale (code - zero), rounded once; rotated back where there is a rotation, and divided by the input scale where there is one. */
 PTQ_API ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out);
 
@@ -98,6 +100,10 @@ PTQ_API ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out);
  * NaN where it is not known: a qtensor made from parts, or quantized without statistics. */
 PTQ_API double ptq_qtensor_weight_error(const ptq_qtensor *q);
 PTQ_API double ptq_qtensor_output_error(const ptq_qtensor *q);
+/* Where something was left open (PTQ_EQUALIZE_AUTO and so on): the error, of weights and int8
+ * activations together, that the plain matrix would have had, and that of what was chosen; else NaN. */
+PTQ_API double ptq_qtensor_plain_error(const ptq_qtensor *q);
+PTQ_API double ptq_qtensor_chosen_error(const ptq_qtensor *q);
 /* The damping that GPTQ ended up with: more than was asked for where the Hessian was not positive
  * definite; 0 where there was none. */
 PTQ_API double ptq_qtensor_damping(const ptq_qtensor *q);

@@ -297,6 +297,7 @@ static ptq_status equalize(const ptq_config *config, const ptq_tensor *const *we
         most = ranges.absmax[c] > most ? ranges.absmax[c] : most;
     int32_t kind = resolve(config, most);
     e->rotation = config->rotate;
+    e->equalize = kind;
     if (!status)
         status = choose_scale(config, kind, weights, count, stats, &ranges, e);
     if (!status)
@@ -314,6 +315,8 @@ ptq_status ptq_equalize(const ptq_config *config, const ptq_tensor *const *weigh
                          "ptq_equalize: no config, weights or place for the result");
     *out = NULL;
     PTQI_TRY(ptqi_check_weights(config, weights, count));
+    if (ptqi_is_open(config))
+        return ptqi_choose(config, weights, count, stats, NULL, ties, out, NULL);
     PTQI_TRY(check_need(config, stats, weights[0]->shape[1]));
     struct ptq_equalization *e = ptqi_alloc_zero(config->context, 1, (int64_t)sizeof *e);
     if (!e)

@@ -34,6 +34,9 @@ struct ptq_equalization {
     float activation_scale; /* static; 0: none */
     int32_t candidate;      /* AWQ's, or -1 */
     double loss;
+    int32_t equalize; /* PTQ_EQUALIZE_... that the scale is of, NONE where there is none */
+    int32_t chosen;   /* by auto, with the config's equalize, and symmetric and clip */
+    int32_t choice, symmetric, clip;
 };
 
 /* Matrices that share an input, as f32 [n][k] each. */
@@ -103,6 +106,13 @@ ptq_status ptqi_round_rtn(const struct ptq_config *config, const float *w, struc
 ptq_status ptqi_round_gptq(const struct ptq_config *config, const float *w,
                            const struct ptqi_curvature *curvature, const int32_t *order,
                            struct ptq_qtensor *q);
+
+/* auto.c: whether the config leaves something open; and the choice, for which e and q, where they are
+ * wanted, are those that lose least. */
+int ptqi_is_open(const struct ptq_config *config);
+ptq_status ptqi_choose(const struct ptq_config *config, const ptq_tensor *const *weights,
+                       int64_t count, const ptq_stats *stats, const ptq_stats *const *own_stats,
+                       const int32_t *ties, ptq_equalization **e, ptq_qtensor **q);
 
 /* refine.c: a second look at the codes of GPTQ. */
 ptq_status ptqi_refine(const struct ptq_config *config, const float *w,

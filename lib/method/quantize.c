@@ -254,6 +254,7 @@ static ptq_status set_scheme(const struct shared *s, ptq_qtensor *q)
     if (s->e->activation_scale > 0)
         PTQI_TRY(ptq_qtensor_set_activation_scale(q, s->e->activation_scale));
     PTQI_TRY(ptq_qtensor_set_rotation(q, s->e->rotation));
+    q->equalize = s->e->equalize;
     return s->e->scale ? ptq_qtensor_set_input_scale(q, s->e->scale) : PTQ_OK;
 }
 
@@ -328,6 +329,17 @@ ptq_status ptq_quantize_equalized(const ptq_config *config, const ptq_equalizati
     if (!config || !equalization || !weights || count < 1 || !q)
         return ptqi_fail(config ? config->context : NULL, PTQ_ERROR_ARGUMENT,
                          "ptq_quantize: no config, weights or place for the results");
+    struct ptq_config resolved = *config; /* with what was chosen for the equalization */
+    if (equalization->chosen) {
+        resolved.equalize = equalization->choice;
+        resolved.symmetric = equalization->symmetric;
+        resolved.clip = equalization->clip;
+        resolved.rotate = equalization->rotation;
+        config = &resolved;
+    }
+    if (ptqi_is_open(config))
+        return ptqi_fail(config->context, PTQ_ERROR_CONFLICT,
+                         "the config leaves something open that the equalization does not say");
     struct shared s = {.config = config, .e = equalization, .stats = stats};
     for (int64_t i = 0; i < count; i++)
         q[i] = NULL;
@@ -351,6 +363,10 @@ ptq_status ptq_quantize(const ptq_config *config, const ptq_tensor *const *weigh
     ptq_equalization *e;
     for (int64_t i = 0; q && i < count; i++)
         q[i] = NULL;
+    if (config && weights && count > 0 && q && ptqi_is_open(config)) {
+        PTQI_TRY(ptqi_check_weights(config, weights, count));
+        return ptqi_choose(config, weights, count, stats, own_stats, NULL, NULL, q);
+    }
     PTQI_TRY(ptq_equalize(config, weights, count, stats, NULL, &e));
     ptq_status status = ptq_quantize_equalized(config, e, weights, count, stats, own_stats, q);
     ptq_equalization_free(e);

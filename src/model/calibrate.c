@@ -94,6 +94,11 @@ void calibrate_report(const struct matrix *m, const ptq_qtensor *q, const ptq_eq
     r->activations = ptq_qtensor_activations(q);
     r->activation_scale = ptq_qtensor_activation_scale(q);
     r->equalized = folded ? 2 : ptq_qtensor_has_input_scale(q);
+    r->equalize = ptq_qtensor_equalize(q);
+    r->rotation = ptq_qtensor_rotation(q);
+    r->symmetric = ptq_qtensor_symmetric(q);
+    r->plain_error = ptq_qtensor_plain_error(q);
+    r->chosen_error = ptq_qtensor_chosen_error(q);
     r->candidate = e ? ptq_equalization_candidate(e) : -1;
 }
 
@@ -205,7 +210,9 @@ ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *pa
     ptq_equalization *e[SITES] = {0};
     int folded[SITES] = {0};
     ptq_status status = load_reference(c, b->index);
-    if (!status && c->windows && equalize_is_needed(c->config))
+    /* what is left open is chosen site by site, but for a scale that must be folded beforehand */
+    int before = c->fold || !equalize_is_open(c->config);
+    if (!status && c->windows && before && equalize_is_needed(c->config))
         status = equalize_block(c, b, e, folded);
     if (!status)
         status = calibrate_sites(c, b, e, folded, part, reports);

@@ -45,6 +45,8 @@ struct matrix_report {
     double activation_scale; /* static; 0: none */
     int equalized;           /* 1: input_scale kept; 2: folded */
     int candidate;           /* AWQ's, or -1 */
+    int32_t equalize, rotation, symmetric;
+    double plain_error, chosen_error; /* where auto chose; else NaN */
 };
 
 ptq_status calibration_create(struct model *model, const struct windows *windows,

@@ -2,13 +2,31 @@
 #include <string.h>
 #include "base/context.h"
 
+int equalize_is_open(const ptq_config *config)
+{
+    static const struct {
+        int32_t parameter;
+        int64_t open;
+    } choices[] = {{PTQ_EQUALIZE, PTQ_EQUALIZE_AUTO},
+                   {PTQ_ROTATE, PTQ_ROTATE_AUTO},
+                   {PTQ_SYMMETRIC, PTQ_SYMMETRIC_AUTO},
+                   {PTQ_CLIP, PTQ_CLIP_AUTO}};
+    for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
+        int64_t value = 0;
+        ptq_config_get_int(config, choices[i].parameter, &value);
+        if (value == choices[i].open)
+            return 1;
+    }
+    return 0;
+}
+
 int equalize_is_needed(const ptq_config *config)
 {
     int64_t equalize = 0, activations = 0;
     ptq_config_get_int(config, PTQ_EQUALIZE, &equalize);
     ptq_config_get_int(config, PTQ_ACTIVATIONS, &activations);
-    return equalize != PTQ_EQUALIZE_NONE || activations == PTQ_ACTIVATIONS_INT8_STATIC ||
-           activations == PTQ_ACTIVATIONS_FPTQ;
+    return equalize != PTQ_EQUALIZE_NONE || equalize_is_open(config) ||
+           activations == PTQ_ACTIVATIONS_INT8_STATIC || activations == PTQ_ACTIVATIONS_FPTQ;
 }
 
 /* Statistics of the four sites, of all windows or of some that are merged into them. */

@@ -12,6 +12,8 @@ ptq_status equalize_block(struct calibration *c, struct block *b, ptq_equalizati
                           int *folded);
 /* Whether a config equalizes, or needs to see the input to quantize it. */
 int equalize_is_needed(const ptq_config *config);
+/* Whether a config leaves something to be chosen by trying. */
+int equalize_is_open(const ptq_config *config);
 
 /* fold.c: folds s of a site into the operation before: norm, v_proj or up_proj; what is stored in a
  * checkpoint's dtype is rounded to it first, and the matrices of the site take what was really

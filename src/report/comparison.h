@@ -11,6 +11,7 @@
 struct comparison_row {
     char name[48];                    /* "GPTQ W4A16", "full precision" */
     ptq_config *config;               /* NULL: full precision */
+    int token_weights;                /* TOKENS_... */
     char activations[16];             /* "f32", "int8-token", "fptq", ... */
     int weight_bits, activation_bits; /* as the literature writes them; full precision 16 and 16 */
     int64_t group;                    /* 0: one scale a row */
