@@ -325,7 +325,9 @@ ptq_status ptq_config_parse(ptq_config *config, const char *name, const char *te
     const struct choice *c = choice_named(p->choices, text);
     if (c)
         return set(config, p, c->value);
-    if ((p->choices && p->choices != flag) ||
+    /* of the choices only those that are switches have numbers that mean something to people */
+    int is_switch = p->choices && !strcmp(p->choices->name, "off");
+    if ((p->choices && !is_switch) ||
         !ptqi_parse_number(text, (int64_t)strlen(text), &value)) {
         char list[128] = "";
         for (c = p->choices; c && c->name; c++)
