@@ -39,6 +39,8 @@ static const struct choice rotations[] = {
 static const struct choice symmetries[] = {
     {"off", 0}, {"on", 1}, {"auto", PTQ_SYMMETRIC_AUTO}, {NULL, 0}};
 static const struct choice clips[] = {{"off", 0}, {"on", 1}, {"auto", PTQ_CLIP_AUTO}, {NULL, 0}};
+static const struct choice scale_forms[] = {
+    {"plain", PTQ_SCALES_PLAIN}, {"two-level", PTQ_SCALES_TWO_LEVEL}, {NULL, 0}};
 static const struct choice efforts[] = {{"fast", PTQ_EFFORT_FAST},
                                         {"default", PTQ_EFFORT_DEFAULT},
                                         {"best", PTQ_EFFORT_BEST},
@@ -104,6 +106,7 @@ static const struct parameter parameters[] = {
      rotations, FIELD(rotate)},
     {PTQ_EFFORT, INT32, "effort", "how much is tried where something is auto", 1, 3, 1, efforts,
      FIELD(effort)},
+    {PTQ_SCALES, INT32, "scales", "the form of the scales", 0, 1, 1, scale_forms, FIELD(scales)},
 };
 enum { COUNT = sizeof parameters / sizeof *parameters };
 
@@ -327,8 +330,7 @@ ptq_status ptq_config_parse(ptq_config *config, const char *name, const char *te
         return set(config, p, c->value);
     /* of the choices only those that are switches have numbers that mean something to people */
     int is_switch = p->choices && !strcmp(p->choices->name, "off");
-    if ((p->choices && !is_switch) ||
-        !ptqi_parse_number(text, (int64_t)strlen(text), &value)) {
+    if ((p->choices && !is_switch) || !ptqi_parse_number(text, (int64_t)strlen(text), &value)) {
         char list[128] = "";
         for (c = p->choices; c && c->name; c++)
             snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s",
@@ -404,6 +406,8 @@ ptq_status ptq_config_check(const ptq_config *c)
         problem = "the absmax grid is symmetric";
     else if (c->duo && c->equalize != PTQ_EQUALIZE_AWQ)
         problem = "duo belongs to AWQ's equalization";
+    else if (c->scales == PTQ_SCALES_TWO_LEVEL && (c->bits == 8 || c->scale_dtype == PTQ_BF16))
+        problem = "two-level scales are for codes of up to 4 bits, and bf16 cannot hold them";
     else if (c->v0 > c->v1)
         problem = "v0 must not be above v1";
     else if (c->act_order && c->rounding == PTQ_ROUNDING_RTN)

@@ -27,6 +27,7 @@ struct ptq_config {
     double alpha, v0, v1, gptaq;
     int32_t rotate;
     int32_t effort;
+    int32_t scales; /* PTQ_SCALES_... */
 };
 
 /* The value of a choice by name; 0 and no value where there is none. */

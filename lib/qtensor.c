@@ -50,6 +50,7 @@ void ptq_qtensor_free(ptq_qtensor *q)
         return;
     ptqi_free(q->context, q->codes);
     ptqi_free(q->context, q->scales);
+    ptqi_free(q->context, q->row_scales);
     ptqi_free(q->context, q->zeros);
     ptqi_free(q->context, q->order);
     ptqi_free(q->context, q->input_scale);
@@ -109,7 +110,37 @@ ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales)
         if (scales[i] - scales[i] != 0)
             return ptqi_fail(q->context, PTQ_ERROR_NOT_FINITE, "scales[%lld][%lld] is not finite",
                              (long long)(i / q->groups), (long long)(i % q->groups));
+    ptqi_free(q->context, q->row_scales); /* of other scales */
+    q->row_scales = NULL;
     return replace(q, (void **)&q->scales, scales, q->n * q->groups, 4);
+}
+
+ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales)
+{
+    PTQI_TRY(ptqi_qtensor_check(q));
+    for (int64_t n = 0; row_scales && n < q->n; n++)
+        for (int64_t g = 0; g < q->groups; g++) {
+            float zero = (float)ptqi_qtensor_zero(q, n, g), scale = q->scales[n * q->groups + g];
+            float level = ptqi_round_level(scale, zero, q->bits, row_scales[n]);
+            if (!(row_scales[n] > 0) || scale != level * row_scales[n])
+                return ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
+                                 "scales[%lld][%lld] is no integer multiple of its row's that fits",
+                                 (long long)n, (long long)g);
+        }
+    return replace(q, (void **)&q->row_scales, row_scales, q->n, 4);
+}
+
+int32_t ptq_qtensor_has_row_scales(const ptq_qtensor *q)
+{
+    return q->row_scales != NULL;
+}
+
+ptq_status ptq_qtensor_row_scales(const ptq_qtensor *q, float *out)
+{
+    if (!q->row_scales)
+        return ptqi_fail(q->context, PTQ_ERROR_MISSING, "the scales are plain ones");
+    memcpy(out, q->row_scales, (size_t)q->n * sizeof *out);
+    return PTQ_OK;
 }
 
 ptq_status ptq_qtensor_set_order(ptq_qtensor *q, const int32_t *order)

@@ -2,7 +2,9 @@
 #ifndef PTQI_QTENSOR_H
 #define PTQI_QTENSOR_H
 
+#include <math.h>
 #include "base/context.h"
+#include "base/exact.h"
 #include "ptq/qtensor.h"
 
 struct ptq_qtensor {
@@ -14,6 +16,7 @@ struct ptq_qtensor {
     int64_t groups;
     uint8_t *codes;     /* [n][k], original order; NULL until set */
     float *scales;      /* [n][groups]; NULL until set */
+    float *row_scales;  /* [n]: scales are multiples of it by 1 .. 15; NULL: plain ones */
     uint8_t *zeros;     /* [n][groups]; NULL: 2^(bits-1) everywhere */
     int32_t *order;     /* [k]; NULL: 0 .. k-1 */
     float *input_scale; /* [k]; NULL: 1 */
@@ -31,6 +34,24 @@ struct ptq_qtensor {
 static inline int32_t ptqi_qtensor_zero(const struct ptq_qtensor *q, int64_t n, int64_t g)
 {
     return q->zeros ? q->zeros[n * q->groups + g] : 1 << (q->bits - 1);
+}
+
+/* Columns of group g: the last one may be short. */
+static inline int64_t ptqi_group_columns(const struct ptq_qtensor *q, int64_t g)
+{
+    const int64_t left = q->k - g * q->group_size;
+    return left < q->group_size ? left : q->group_size;
+}
+
+/* The integer of 1 .. 15 nearest to scale / row_scale whose product with code - zero, for any code, fits
+ * 8 bits. */
+static inline float ptqi_round_level(float scale, float zero, int32_t bits, float row_scale)
+{
+    const float top = (float)((1 << bits) - 1), far = zero > top - zero ? zero : top - zero;
+    float most = floorf(127.0f / far), level = ptqi_round_even(scale / row_scale);
+    most = most < 15.0f ? most : 15.0f;
+    level = level > 1.0f ? level : 1.0f;
+    return level < most ? level : most;
 }
 
 /* PTQ_ERROR_MISSING unless codes and scales are there. */

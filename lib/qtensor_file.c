@@ -3,6 +3,7 @@
  *
  *     <prefix>.codes        u8 [n][ceil(k * bits / 8)], each row a stream of bits, lowest first
  *     <prefix>.scales       f16 [n][groups] where that is exact for every scale, else f32
+ *     <prefix>.row_scales   f32 [n], absent where scales are plain ones
  *     <prefix>.zeros        u8 [n][groups], absent where symmetric
  *     <prefix>.order        i32 [k], absent where it is 0 .. k-1
  *     <prefix>.input_scale  f32 [k], absent where it is 1
@@ -136,6 +137,9 @@ ptq_status ptq_qtensor_write(const ptq_qtensor *q, ptq_store *store, const char 
     PTQI_TRY(ptqi_qtensor_check(q));
     PTQI_TRY(write_codes(q, store, prefix));
     PTQI_TRY(write_scales(q, store, prefix));
+    if (q->row_scales)
+        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "row_scales").text, PTQ_F32, 1, &q->n,
+                                q->row_scales));
     if (q->order)
         PTQI_TRY(
             ptqi_store_put(store, part_name(prefix, "order").text, PTQ_I32, 1, &q->k, q->order));
@@ -266,6 +270,7 @@ static ptq_status read_parts(const ptq_store *store, const char *prefix, ptq_qte
     PTQI_TRY(read_codes(store, prefix, q));
     PTQI_TRY(read_scales(store, prefix, q));
     READ_OPTIONAL("zeros", PTQ_U8, uint8_t, 2, shape, q->n * q->groups, ptq_qtensor_set_zeros);
+    READ_OPTIONAL("row_scales", PTQ_F32, float, 1, &q->n, q->n, ptq_qtensor_set_row_scales);
     READ_OPTIONAL("order", PTQ_I32, int32_t, 1, &k, k, ptq_qtensor_set_order);
     READ_OPTIONAL("input_scale", PTQ_F32, float, 1, &k, k, ptq_qtensor_set_input_scale);
     return PTQ_OK;

@@ -66,10 +66,11 @@ static ptq_status allocate(ptq_context *context, const ptq_qtensor *const *parts
 {
     const ptq_qtensor *first = parts[0];
     int64_t n = 0;
-    int zeros = 0;
+    int zeros = 0, two_level = 1;
     for (int64_t i = 0; i < count; i++) {
         n += parts[i]->n;
         zeros |= parts[i]->zeros != NULL;
+        two_level &= parts[i]->row_scales != NULL;
     }
     PTQI_TRY(ptq_qtensor_create(context, n, first->k, first->bits, first->group, out));
     ptq_qtensor *q = *out;
@@ -77,7 +78,9 @@ static ptq_status allocate(ptq_context *context, const ptq_qtensor *const *parts
     q->scales = ptqi_alloc(context, n * q->groups, (int64_t)sizeof *q->scales);
     if (zeros)
         q->zeros = ptqi_alloc(context, n * q->groups, 1);
-    if (!q->codes || !q->scales || (zeros && !q->zeros))
+    if (two_level)
+        q->row_scales = ptqi_alloc(context, n, (int64_t)sizeof *q->row_scales);
+    if (!q->codes || !q->scales || (zeros && !q->zeros) || (two_level && !q->row_scales))
         return PTQ_ERROR_MEMORY;
     if (first->order)
         PTQI_TRY(ptq_qtensor_set_order(q, first->order));
@@ -92,6 +95,8 @@ static ptq_status allocate(ptq_context *context, const ptq_qtensor *const *parts
 
 static void copy_row(ptq_qtensor *q, int64_t to, const ptq_qtensor *p, int64_t from)
 {
+    if (q->row_scales)
+        q->row_scales[to] = p->row_scales[from];
     memcpy(q->codes + to * q->k, p->codes + from * q->k, (size_t)q->k);
     for (int64_t g = 0; g < q->groups; g++) {
         q->scales[to * q->groups + g] = p->scales[from * q->groups + g];

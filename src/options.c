@@ -157,9 +157,9 @@ static const struct {
     {"static-groups", "static-groups", "on"},
     {"duo", "duo", "on"},
 };
-static const char *const valued[] = {"bits",        "group",    "grid",   "round", "damp", "block",
-                                     "scale-dtype", "equalize", "clip",   "alpha", "v0",   "v1",
-                                     "activations", "gptaq",    "rotate", "effort"};
+static const char *const valued[] = {
+    "bits",  "group", "grid", "round",       "damp",  "block",  "scale-dtype", "equalize", "clip",
+    "alpha", "v0",    "v1",   "activations", "gptaq", "rotate", "scales",      "effort"};
 
 static ptq_status apply_settings(const struct options *o, ptq_config *config)
 {

@@ -50,7 +50,8 @@ enum {
     PTQ_GPTAQ = 20,        /* GPTQ, float: how much of the inputs' mismatch is corrected; 0: none */
     PTQ_ROTATE = 21,       /* 0, 32, 64 or 128: columns that a Hadamard matrix mixes, after the scale;
                             * or ..._AUTO */
-    PTQ_EFFORT = 22        /* PTQ_EFFORT_...: how much is tried where something is _AUTO */
+    PTQ_EFFORT = 22,       /* PTQ_EFFORT_...: how much is tried where something is _AUTO */
+    PTQ_SCALES = 23        /* PTQ_SCALES_...: the form of the scales */
 };
 
 enum {
@@ -78,6 +79,11 @@ enum {
     PTQ_EQUALIZE_LAE = 3,         /* max |x| / log2(2 + max |x|) */
     PTQ_EQUALIZE_FPTQ = 4,        /* LAE where v0 < max |x| < v1, else none */
     PTQ_EQUALIZE_AUTO = 5         /* what loses least */
+};
+enum {
+    PTQ_SCALES_PLAIN = 0,    /* each group has any scale */
+    PTQ_SCALES_TWO_LEVEL = 1 /* a scale for the row times an integer 1 .. 15 for the group: no float work
+                              * inside the product; not for 8 bits */
 };
 /* What may be left open: ptq_quantize tries, and keeps what loses least for the matrices of a call. */
 enum { PTQ_ROTATE_AUTO = 1, PTQ_SYMMETRIC_AUTO = 2, PTQ_CLIP_AUTO = 2 };

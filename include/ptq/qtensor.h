@@ -43,6 +43,10 @@ PTQ_API void ptq_qtensor_free(ptq_qtensor *q);
 PTQ_API ptq_status ptq_qtensor_set_codes(ptq_qtensor *q, const uint8_t *codes);
 /* scales [N][groups], finite. */
 PTQ_API ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales);
+/* row_scales [N]: makes the scales, which must be there with the zeros, two-level: each must be an
+ * integer of 1 .. 15 times that of its row, and that integer times code - zero must fit 8 bits for every
+ * code. So a product with int8 activations is one integer sum over all of K. */
+PTQ_API ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales);
 /* zeros [N][groups], each below 2^bits. */
 PTQ_API ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros);
 /* order [K], a permutation: group g is made of the columns order[g * group ..]. */
@@ -84,6 +88,8 @@ PTQ_API float ptq_qtensor_activation_scale(const ptq_qtensor *q);
  * input scale all 1. _has_ functions tell whether there is one. */
 PTQ_API ptq_status ptq_qtensor_codes(const ptq_qtensor *q, uint8_t *out);
 PTQ_API ptq_status ptq_qtensor_scales(const ptq_qtensor *q, float *out);
+PTQ_API int32_t ptq_qtensor_has_row_scales(const ptq_qtensor *q);
+PTQ_API ptq_status ptq_qtensor_row_scales(const ptq_qtensor *q, float *out);
 PTQ_API ptq_status ptq_qtensor_zeros(const ptq_qtensor *q, uint8_t *out);
 PTQ_API int32_t ptq_qtensor_has_order(const ptq_qtensor *q);
 PTQ_API ptq_status ptq_qtensor_order(const ptq_qtensor *q, int32_t *out);

@@ -62,23 +62,50 @@ static int64_t column(const struct job *j, int64_t position)
     return j->order ? j->order[position] : position;
 }
 
+/* The grid of weights of row n; by the metric, where there is one. */
+static struct ptqi_grid level(const struct job *j, int64_t n, const float *w, const float *metric,
+                              int64_t count)
+{
+    if (j->q->row_scales)
+        return ptqi_level_grid(j->config, ptqi_find_grid(j->config, w, count), j->q->row_scales[n],
+                               w, metric, count);
+    return metric ? ptqi_search_grid(j->config, w, metric, count)
+                  : ptqi_find_grid(j->config, w, count);
+}
+
 /* A group whose columns are all dead takes its grid from the weights themselves. */
 static struct ptqi_grid grid_of(const struct job *j, const struct rows *r, int64_t row,
                                 int64_t first, int64_t count, const float *live)
 {
     for (int64_t i = 0; i < count; i++)
         if (!j->dead[column(j, first + i)])
-            return j->metric ? ptqi_search_grid(j->config, live, j->metric + first, count)
-                             : ptqi_find_grid(j->config, live, count);
+            return level(j, r->first + row, live, j->metric ? j->metric + first : NULL, count);
     for (int64_t i = 0; i < count; i++)
         r->weights[i] = j->w[(r->first + row) * j->q->k + column(j, first + i)];
-    return ptqi_find_grid(j->config, r->weights, count);
+    return level(j, r->first + row, r->weights, NULL, count);
 }
 
-static int64_t group_length(const struct ptq_qtensor *q, int64_t g)
+/* Two-level: the scale of each row from the grids of its untouched weights, in quantization order.
+ */
+static ptq_status take_row_scales(const struct job *j, const struct rows *r)
 {
-    int64_t first = g * q->group_size;
-    return first + q->group_size > q->k ? q->k - first : q->group_size;
+    struct ptq_qtensor *q = j->q;
+    struct ptqi_grid *grids = ptqi_alloc(j->config->context, q->groups, (int64_t)sizeof *grids);
+    if (!grids)
+        return PTQ_ERROR_MEMORY;
+    for (int64_t row = 0; row < r->count; row++) {
+        const float *w = r->w + row * q->k;
+        for (int64_t g = 0; g < q->groups; g++) {
+            const int64_t first = g * q->group_size, count = ptqi_group_columns(q, g);
+            grids[g] = j->metric ? ptqi_search_grid(j->config, w + first, j->metric + first, count)
+                                 : ptqi_find_grid(j->config, w + first, count);
+        }
+        q->row_scales[r->first + row] =
+            j->metric ? ptqi_search_row_scale(j->config, w, j->metric, q->k, q->group_size, grids)
+                      : ptqi_row_scale(q->bits, grids, q->groups);
+    }
+    ptqi_free(j->config->context, grids);
+    return PTQ_OK;
 }
 
 /* Static groups: grids of the untouched weights on the original groups, before anything is rounded.
@@ -89,13 +116,13 @@ static void take_static_grids(const struct job *j, const struct rows *r)
     for (int64_t row = 0; row < r->count; row++)
         for (int64_t g = 0; g < q->groups; g++) {
             const float *w = j->w + (r->first + row) * q->k + g * q->group_size;
-            int64_t count = group_length(q, g), live = 0;
+            int64_t count = ptqi_group_columns(q, g), live = 0;
             for (int64_t i = 0; i < count; i++) {
                 int dead = j->dead[g * q->group_size + i];
                 r->weights[i] = dead ? 0.0f : w[i];
                 live += !dead;
             }
-            struct ptqi_grid grid = ptqi_find_grid(j->config, live ? r->weights : w, count);
+            struct ptqi_grid grid = level(j, r->first + row, live ? r->weights : w, NULL, count);
             ptqi_set_grid(q, r->first + row, g, grid.scale, grid.zero);
         }
 }
@@ -114,7 +141,8 @@ static void round_block(const struct job *j, const struct rows *r, int64_t row, 
         if (j->config->static_groups) {
             g = original / q->group_size;
         } else if (i % q->group_size == 0) {
-            struct ptqi_grid grid = grid_of(j, r, row, i, group_length(q, g), r->w + row * k + i);
+            struct ptqi_grid grid =
+                grid_of(j, r, row, i, ptqi_group_columns(q, g), r->w + row * k + i);
             ptqi_set_grid(q, n, g, grid.scale, grid.zero);
         }
         float scale = q->scales[n * q->groups + g], zero = (float)ptqi_qtensor_zero(q, n, g);
@@ -143,6 +171,8 @@ static ptq_status round_rows(struct job *j, struct rows *r)
             float w = j->w[(r->first + row) * k + original];
             r->w[row * k + i] = j->dead[original] ? 0.0f : w;
         }
+    if (j->q->row_scales)
+        PTQI_TRY(take_row_scales(j, r));
     if (j->config->static_groups)
         take_static_grids(j, r);
     for (int64_t b0 = 0; b0 < k; b0 += j->block) {

@@ -21,6 +21,7 @@
 #include "base/half.h"
 #include "kernel/code.h"
 #include "kernel/kernel.h"
+#include "qtensor.h"
 
 #define CANDIDATES 80        /* multiples of PTQI_SHRINK_UNIT */
 #define METRIC_CANDIDATES 16 /* 1, 0.975 .. 0.625 of the maximum */
@@ -146,6 +147,80 @@ struct ptqi_grid ptqi_search_grid(const struct ptq_config *config, const float *
                                             (float)((1 << config->bits) - 1), METRIC_CANDIDATES,
                                             errors);
     for (int i = 1; i < METRIC_CANDIDATES; i++)
+        if (errors[i] < errors[best])
+            best = i;
+    grid.scale = scales[best];
+    return grid;
+}
+
+/* The largest integer of a group with this zero. */
+static float highest_level(int32_t bits, float zero)
+{
+    return ptqi_round_level(1e30f, zero, bits, 1.0f);
+}
+
+/* x > 0 with 7 significant bits, not below x. */
+static float keep_seven_bits(float x)
+{
+    return ptqi_from_bits((ptqi_bits(x) + 0x1ffffu) & ~0x1ffffu);
+}
+
+float ptqi_row_scale(int32_t bits, const struct ptqi_grid *grids, int64_t groups)
+{
+    float most = 0;
+    for (int64_t g = 0; g < groups; g++) {
+        float scale = grids[g].scale / highest_level(bits, grids[g].zero);
+        most = scale > most ? scale : most;
+    }
+    most = most < 0x1p-20f ? 0x1p-20f : most; /* far below all weights, and exact in f16 */
+    return keep_seven_bits(most);
+}
+
+float ptqi_search_row_scale(const struct ptq_config *config, const float *w, const float *metric,
+                            int64_t k, int64_t group, const struct ptqi_grid *grids)
+{
+    enum { ROW_SCALES = 32 };
+    const float top = (float)((1 << config->bits) - 1);
+    float rows[ROW_SCALES], scales[ROW_SCALES], zeros[ROW_SCALES], errors[ROW_SCALES];
+    float sums[ROW_SCALES] = {0},
+          most = ptqi_row_scale(config->bits, grids, (k + group - 1) / group);
+    int best = 0;
+    for (int i = 0; i < ROW_SCALES; i++)
+        rows[i] = keep_seven_bits(most * (1.0f - (float)i / 64.0f));
+    for (int64_t first = 0, g = 0; first < k; first += group, g++) {
+        for (int i = 0; i < ROW_SCALES; i++) {
+            zeros[i] = grids[g].zero;
+            scales[i] = rows[i] * ptqi_round_level(grids[g].scale, zeros[i], config->bits, rows[i]);
+        }
+        config->context->kernels->metric_errors(w + first, metric + first,
+                                                first + group < k ? group : k - first, scales,
+                                                zeros, top, ROW_SCALES, errors);
+        for (int i = 0; i < ROW_SCALES; i++)
+            sums[i] += errors[i];
+    }
+    for (int i = 1; i < ROW_SCALES; i++)
+        if (sums[i] < sums[best])
+            best = i;
+    return rows[best];
+}
+
+struct ptqi_grid ptqi_level_grid(const struct ptq_config *config, struct ptqi_grid grid,
+                                 float row_scale, const float *w, const float *metric,
+                                 int64_t count)
+{
+    const float top = (float)((1 << config->bits) - 1);
+    float scales[16], zeros[16], errors[16];
+    int best = 0;
+    if (!metric) {
+        grid.scale = row_scale * ptqi_round_level(grid.scale, grid.zero, config->bits, row_scale);
+        return grid;
+    }
+    for (int i = 0; i < 16; i++) {
+        scales[i] = row_scale * ptqi_round_level((float)(i + 1), grid.zero, config->bits, 1.0f);
+        zeros[i] = grid.zero;
+    }
+    config->context->kernels->metric_errors(w, metric, count, scales, zeros, top, 16, errors);
+    for (int i = 1; i < 16; i++)
         if (errors[i] < errors[best])
             best = i;
     grid.scale = scales[best];

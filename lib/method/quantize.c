@@ -207,7 +207,10 @@ static ptq_status new_qtensor(const ptq_config *config, int64_t n, int64_t k, co
     q->scales = ptqi_alloc(config->context, n * q->groups, (int64_t)sizeof *q->scales);
     if (!config->symmetric)
         q->zeros = ptqi_alloc(config->context, n * q->groups, 1);
-    if (!q->codes || !q->scales || (!config->symmetric && !q->zeros))
+    if (config->scales == PTQ_SCALES_TWO_LEVEL)
+        q->row_scales = ptqi_alloc(config->context, n, (int64_t)sizeof *q->row_scales);
+    if (!q->codes || !q->scales || (!config->symmetric && !q->zeros) ||
+        (config->scales == PTQ_SCALES_TWO_LEVEL && !q->row_scales))
         return PTQ_ERROR_MEMORY;
     /* The order matters only where it decides which columns make a group. */
     if (order && !config->static_groups && q->groups > 1)

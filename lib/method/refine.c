@@ -51,12 +51,6 @@ static int64_t column(const struct job *j, int64_t position)
     return j->order ? j->order[position] : position;
 }
 
-static int64_t group_end(const struct ptq_qtensor *q, int64_t g)
-{
-    int64_t end = (g + 1) * q->group_size;
-    return end < q->k ? end : q->k;
-}
-
 static int64_t group_of(const struct job *j, int64_t position)
 {
     return (j->config->static_groups ? column(j, position) : position) / j->q->group_size;
@@ -148,19 +142,29 @@ static double best_change(const struct job *j, const float *codes, const float *
     return curvature > 0 ? slope / curvature : 0;
 }
 
+/* The nearest scale that the group of a row may have. */
+static float storable(const struct job *j, int64_t n, int64_t g, float scale)
+{
+    const struct ptq_qtensor *q = j->q;
+    if (!q->row_scales)
+        return ptqi_storable_scale(scale, j->config->scale_dtype);
+    float zero = (float)ptqi_qtensor_zero(q, n, g);
+    return q->row_scales[n] * ptqi_round_level(scale, zero, q->bits, q->row_scales[n]);
+}
+
 /* The scale of every group of every row, one group after the other. */
 static ptq_status refit(const struct job *j, const struct rows *r)
 {
     struct ptq_qtensor *q = j->q;
     const int64_t k = q->k;
     for (int64_t g = 0; g < q->groups; g++) {
-        const int64_t first = g * q->group_size, end = group_end(q, g), width = end - first;
+        const int64_t first = g * q->group_size, width = ptqi_group_columns(q, g),
+                      end = first + width;
         for (int64_t row = 0; row < r->count; row++) {
             float *scale = &q->scales[(r->first + row) * q->groups + g];
             const float *codes = r->codes + row * k;
             double change = best_change(j, codes, r->g + row * k, first, end);
-            float now =
-                ptqi_storable_scale((float)((double)*scale + change), j->config->scale_dtype);
+            float now = storable(j, r->first + row, g, (float)((double)*scale + change));
             now = (double)*scale + change > 0 ? now : *scale;
             for (int64_t i = first; i < end; i++) {
                 float value = now * codes[i];

@@ -10,6 +10,7 @@ struct job {
     const struct ptq_config *config;
     const float *w;
     struct ptq_qtensor *q;
+    struct ptqi_grid *grids; /* [parts][groups] */
     int64_t parts;
 };
 
@@ -20,23 +21,34 @@ static void round_rows(void *argument, int64_t part)
     const float top = (float)((1 << q->bits) - 1);
     int64_t begin, end;
     ptqi_split(q->n, 1, part, j->parts, &begin, &end);
-    for (int64_t n = begin; n < end; n++)
+    struct ptqi_grid *grids = j->grids + part * q->groups;
+    for (int64_t n = begin; n < end; n++) {
+        const float *w = j->w + n * q->k;
+        for (int64_t g = 0; g < q->groups; g++)
+            grids[g] = ptqi_find_grid(j->config, w + g * q->group_size, ptqi_group_columns(q, g));
+        if (q->row_scales)
+            q->row_scales[n] = ptqi_row_scale(q->bits, grids, q->groups);
         for (int64_t g = 0; g < q->groups; g++) {
-            int64_t first = g * q->group_size, count = q->group_size;
-            count = first + count > q->k ? q->k - first : count;
-            const float *w = j->w + n * q->k + first;
-            struct ptqi_grid grid = ptqi_find_grid(j->config, w, count);
+            struct ptqi_grid grid = grids[g];
+            if (q->row_scales)
+                grid = ptqi_level_grid(j->config, grid, q->row_scales[n], NULL, NULL, 0);
             ptqi_set_grid(q, n, g, grid.scale, grid.zero);
-            for (int64_t i = 0; i < count; i++)
-                q->codes[n * q->k + first + i] =
-                    (uint8_t)ptqi_code(w[i], grid.scale, grid.zero, top);
+            for (int64_t i = g * q->group_size; i < g * q->group_size + ptqi_group_columns(q, g);
+                 i++)
+                q->codes[n * q->k + i] = (uint8_t)ptqi_code(w[i], grid.scale, grid.zero, top);
         }
+    }
 }
 
 ptq_status ptqi_round_rtn(const struct ptq_config *config, const float *w, struct ptq_qtensor *q)
 {
-    struct job job = {config, w, q, ptqi_threads(config->context)};
+    const int64_t parts = ptqi_threads(config->context);
+    struct job job = {config, w, q, NULL, parts};
+    job.grids = ptqi_alloc(config->context, parts * q->groups, (int64_t)sizeof *job.grids);
+    if (!job.grids)
+        return PTQ_ERROR_MEMORY;
     ptqi_parallel(config->context, job.parts, round_rows, &job);
+    ptqi_free(config->context, job.grids);
     return PTQ_OK;
 }
 
