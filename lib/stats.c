@@ -9,6 +9,7 @@
 #include <string.h>
 #include "base/half.h"
 #include "base/team.h"
+#include "kernel/kernel.h"
 #include "linalg/matmul.h"
 #include "store/store.h"
 #include "tensor.h"
@@ -41,7 +42,9 @@ ptq_status ptq_stats_create(ptq_context *context, int64_t k, int32_t flags, ptq_
     if (ok && (flags & PTQ_STATS_MISMATCH))
         ok = (s->mismatch = ptqi_alloc_zero(context, k * k, 4)) != NULL;
     if (ok && (flags & PTQ_STATS_SAMPLE))
-        ok = (s->sample = ptqi_alloc(context, k * PTQI_SAMPLE_ROWS, 4)) != NULL;
+        ok = (s->sample = ptqi_alloc(context, k * PTQI_SAMPLE_ROWS, 4)) &&
+             (s->extremes = ptqi_alloc(context, k * PTQI_EXTREME_ROWS, 4)) &&
+             (s->extreme_sizes = ptqi_alloc(context, PTQI_EXTREME_ROWS, 4));
     if (!ok) {
         ptq_stats_free(s);
         return PTQ_ERROR_MEMORY;
@@ -60,6 +63,8 @@ void ptq_stats_free(ptq_stats *s)
     ptqi_free(s->context, s->hessian);
     ptqi_free(s->context, s->mismatch);
     ptqi_free(s->context, s->sample);
+    ptqi_free(s->context, s->extremes);
+    ptqi_free(s->context, s->extreme_sizes);
     ptqi_free(s->context, s);
 }
 
@@ -83,6 +88,24 @@ static void sample_row(struct ptq_stats *s, const float *row, int64_t position)
     if (position % s->stride)
         return;
     memcpy(s->sample + s->sampled++ * s->k, row, (size_t)s->k * 4);
+}
+
+void ptqi_stats_keep_extreme(struct ptq_stats *s, const float *row)
+{
+    const float size = s->context->kernels->absmax(row, s->k);
+    int64_t place = s->extreme_count;
+    if (place == PTQI_EXTREME_ROWS) {
+        place = 0;
+        for (int64_t i = 1; i < s->extreme_count; i++)
+            if (s->extreme_sizes[i] < s->extreme_sizes[place])
+                place = i;
+        if (!(size > s->extreme_sizes[place]))
+            return;
+    } else {
+        s->extreme_count++;
+    }
+    s->extreme_sizes[place] = size;
+    memcpy(s->extremes + place * s->k, row, (size_t)s->k * sizeof *row);
 }
 
 struct ranges_job {
@@ -154,8 +177,10 @@ static ptq_status update_chunk(struct ptq_stats *s, const struct chunk *c)
     ptqi_parallel(s->context, job.parts, update_ranges, &job);
     for (int64_t r = 0; r < c->rows; r++) {
         s->total_weight += c->weights ? (double)c->weights[r] : 1.0;
-        if (s->sample)
+        if (s->sample) {
             sample_row(s, c->x + r * s->k, s->rows + r);
+            ptqi_stats_keep_extreme(s, c->x + r * s->k);
+        }
     }
     s->rows += c->rows;
     return PTQ_OK;
@@ -267,6 +292,8 @@ ptq_status ptq_stats_merge(ptq_stats *s, const ptq_stats *other)
             thin_sample(s);
         for (int64_t i = 0; i < other->sampled; i++)
             merge_sample_row(s, other, i);
+        for (int64_t i = 0; i < other->extreme_count; i++)
+            ptqi_stats_keep_extreme(s, other->extremes + i * s->k);
     }
     s->rows += other->rows;
     s->total_weight += other->total_weight;
@@ -376,5 +403,6 @@ ptq_status ptq_stats_set_sample(ptq_stats *s, const void *x, int32_t dtype, int6
     s->sample = sample;
     s->sampled = rows;
     s->stride = 0;
+    s->extreme_count = 0;
     return PTQ_OK;
 }

@@ -6,6 +6,7 @@
 #include "ptq/stats.h"
 
 #define PTQI_SAMPLE_ROWS 512
+#define PTQI_EXTREME_ROWS 32
 #define PTQI_MAX_ROWS ((int64_t)1 << 48)
 
 struct ptq_stats {
@@ -23,8 +24,15 @@ struct ptq_stats {
      * would be more than PTQI_SAMPLE_ROWS of them. */
     float *sample;
     int64_t stride, sampled; /* stride 0: the caller's own sample */
+
+    /* With the sample: the rows with the largest max |x|, of equal ones the first. */
+    float *extremes;      /* [extreme_count][k], in no order */
+    float *extreme_sizes; /* [extreme_count], max |x| of each */
+    int64_t extreme_count;
 };
 
+/* Keeps a row among the extremes if it belongs there. */
+void ptqi_stats_keep_extreme(struct ptq_stats *stats, const float *row);
 ptq_status ptqi_stats_fail_own_sample(const ptq_stats *stats);
 
 #endif

@@ -8,8 +8,8 @@
 
 /*
  * The file: f32 tensors minimum, maximum [k]; sum_abs [k][2] as i32 halves of doubles; hessian
- * and mismatch [k][k]; sample [rows][k]; and a tensor counts, i32 [10]: format, flags, then rows,
- * the bits of total_weight, stride and sampled as low and high halves.
+ * and mismatch [k][k]; sample and extremes [rows][k]; and a tensor counts, i32 [10]: format, flags,
+ * then rows, the bits of total_weight, stride and sampled as low and high halves.
  */
 enum { COUNTS = 10 };
 
@@ -52,6 +52,9 @@ ptq_status ptq_stats_save(const ptq_stats *s, const char *path)
         status = ptqi_store_put(store, "mismatch", PTQ_F32, 2, square, s->mismatch);
     if (!status && s->sample)
         status = ptqi_store_put(store, "sample", PTQ_F32, 2, rows, s->sample);
+    int64_t extremes[2] = {s->extreme_count, k};
+    if (!status && s->extreme_count)
+        status = ptqi_store_put(store, "extremes", PTQ_F32, 2, extremes, s->extremes);
     if (!status)
         status = ptq_store_commit(store);
     ptq_store_free(store);
@@ -118,6 +121,27 @@ static ptq_status read_parts(const ptq_store *store, struct ptq_stats *s)
     return PTQ_OK;
 }
 
+/* Rows with the largest values, where the file has them. */
+static ptq_status read_extremes(const ptq_store *store, struct ptq_stats *s)
+{
+    ptq_tensor *tensor;
+    if (!s->sample || !ptq_store_has(store, "extremes"))
+        return PTQ_OK;
+    PTQI_TRY(ptq_store_tensor(store, "extremes", &tensor));
+    const int64_t count = ptq_tensor_size(tensor, 0);
+    ptq_status status = PTQ_OK;
+    if (ptq_tensor_dtype(tensor) != PTQ_F32 || ptq_tensor_rank(tensor) != 2 ||
+        ptq_tensor_size(tensor, 1) != s->k || count > PTQI_EXTREME_ROWS)
+        status = ptqi_fail(s->context, PTQ_ERROR_FORMAT, "its extreme rows cannot be");
+    const float *rows = ptq_tensor_data(tensor);
+    if (!status)
+        status = ptqi_check_finite(s->context, "extremes", rows, PTQ_F32, count, s->k, s->k);
+    for (int64_t i = 0; i < count && !status; i++)
+        ptqi_stats_keep_extreme(s, rows + i * s->k);
+    ptq_tensor_free(tensor);
+    return status;
+}
+
 ptq_status ptq_stats_load(ptq_context *context, const char *path, ptq_stats **stats)
 {
     ptq_store *store;
@@ -135,6 +159,8 @@ ptq_status ptq_stats_load(ptq_context *context, const char *path, ptq_stats **st
         s->stride = head.stride;
         s->sampled = head.sampled;
         status = read_parts(store, s);
+        if (!status)
+            status = read_extremes(store, s);
     }
     ptq_store_free(store);
     if (status) {

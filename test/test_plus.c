@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/half.h"
 #include "linalg/rotate.h"
 #include "test.h"
 
@@ -188,6 +189,94 @@ static void test_rotated(void)
     ptq_qtensor_free(q);
 }
 
+/* A static scale of a rotated input covers the largest row, wherever it comes in the stream. */
+static void test_extremes(void)
+{
+    static float rows[2000 * K], scale[K];
+    struct random r = {123};
+    ptq_stats *whole, *first, *second;
+    ptq_equalization *e;
+    ptq_config *config;
+    ptq_tensor *weight;
+    const int64_t shape[2] = {N, K};
+    for (int i = 0; i < 2000 * K; i++)
+        rows[i] = random_normal(&r);
+    for (int i = 0; i < K; i++)
+        rows[1337 * K + i] *= 30; /* an odd place, which the sample leaves out */
+    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_F32, 2, shape, w, &weight));
+    CHECK_OK(ptq_config_create(test_context(), PTQ_METHOD_RTN, &config));
+    CHECK_OK(ptq_config_parse(config, "activations", "int8-static"));
+    CHECK_OK(ptq_config_parse(config, "rotate", "64"));
+    ptq_stats **all[] = {&whole, &first, &second};
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(ptq_stats_create(test_context(), K, PTQ_STATS_SAMPLE, all[i]));
+        CHECK_OK(ptq_stats_update(*all[i], i == 2 ? rows + 700 * K : rows, PTQ_F32,
+                                  i == 0   ? 2000
+                                  : i == 1 ? 700
+                                           : 1300,
+                                  K, NULL));
+    }
+    CHECK_OK(ptq_stats_merge(first, second));
+    CHECK_OK(ptq_stats_save(first, test_scratch("extremes.stats")));
+    ptq_stats_free(second);
+    CHECK_OK(ptq_stats_load(test_context(), test_scratch("extremes.stats"), &second));
+    ptqi_rotate(test_context(), rows + 1337 * K, 1, K, 64);
+    float most = 0;
+    for (int i = 0; i < K; i++)
+        most = fabsf(rows[1337 * K + i]) > most ? fabsf(rows[1337 * K + i]) : most;
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(ptq_equalize(config, (const ptq_tensor *const *)&weight, 1, *all[i], NULL, &e));
+        CHECK(ptq_equalization_activation_scale(e) == most / 127.0f);
+        CHECK_EQ(ptq_equalization_rotation(e), 64);
+        CHECK_OK(ptq_equalization_scale(e, scale));
+        CHECK(scale[0] == 1.0f && scale[K - 1] == 1.0f);
+        ptq_equalization_free(e);
+        ptq_stats_free(*all[i]);
+    }
+    ptq_config_free(config);
+    ptq_tensor_free(weight);
+}
+
+/* Two-level scales are what they promise, through the file too. */
+static void test_two_level(void)
+{
+    static const char *const settings[] = {
+        "group 32 round rtn",
+        "group 64 sym off round gptq",
+        "group 32 round gptq+ bits 3",
+        "group 32 sym off round gptq+ rotate 64 act-order on",
+        "group 0 sym off grid awq bits 2",
+        "group 32 act-order on static-groups on round gptq+",
+    };
+    for (int s = 0; s < 6; s++) {
+        char text[128];
+        float scales[N * 6], row_scales[N];
+        uint8_t zeros[N * 6];
+        snprintf(text, sizeof text, "%s scales two-level", settings[s]);
+        ptq_qtensor *q = quantize(text), *plain = quantize(settings[s]);
+        int64_t groups = ptq_qtensor_groups(q), bits = ptq_qtensor_bits(q), wrong = 0;
+        CHECK(ptq_qtensor_has_row_scales(q) && !ptq_qtensor_has_row_scales(plain));
+        CHECK(lost(q) < 1.3 * lost(plain) + 1e-3);
+        CHECK_OK(ptq_qtensor_scales(q, scales));
+        CHECK_OK(ptq_qtensor_zeros(q, zeros));
+        CHECK_OK(ptq_qtensor_row_scales(q, row_scales));
+        for (int64_t i = 0; i < N * groups; i++) {
+            float level = scales[i] / row_scales[i / groups];
+            int top = (1 << bits) - 1, far = zeros[i] > top - zeros[i] ? zeros[i] : top - zeros[i];
+            wrong += level != (float)(int)level || level < 1 || level > 15 ||
+                     (int)level * far > 127 || ptqi_round_to(scales[i], PTQ_F16) != scales[i];
+        }
+        CHECK_EQ(wrong, 0);
+        check_file(q);
+        scales[0] *= 1.01f;
+        CHECK_OK(ptq_qtensor_set_scales(q, scales));
+        CHECK(!ptq_qtensor_has_row_scales(q));
+        CHECK_STATUS(ptq_qtensor_set_row_scales(q, row_scales), PTQ_ERROR_BOUNDS);
+        ptq_qtensor_free(q);
+        ptq_qtensor_free(plain);
+    }
+}
+
 /* A linear with another rotation is another recipe. */
 static void test_recipe(void)
 {
@@ -333,6 +422,8 @@ void test_plus(void)
     make_layer();
     test_rotation();
     test_rotated();
+    test_extremes();
+    test_two_level();
     test_recipe();
     test_second_look();
     test_equal_bits();

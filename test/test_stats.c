@@ -282,7 +282,7 @@ static void test_refused(void)
     ptq_stats_free(before);
     CHECK_STATUS(ptq_stats_create(test_context(), 0, 0, &out), PTQ_ERROR_ARGUMENT);
     CHECK_STATUS(ptq_stats_create(test_context(), 131073, 0, &out), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_stats_create(test_context(), K, 4, &out), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_stats_create(test_context(), K, 8, &out), PTQ_ERROR_ARGUMENT);
     CHECK_STATUS(ptq_stats_create(test_context(), K, -1, &out), PTQ_ERROR_ARGUMENT);
     CHECK(out == NULL);
     stats = make(test_context(), PTQ_STATS_RANGES);

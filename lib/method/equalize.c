@@ -223,19 +223,20 @@ static ptq_status choose_scale(const struct ptq_config *config, int32_t kind,
     return status;
 }
 
-/* max |x'| over the calibration rows; with a rotation over those of the sample. */
+/* max |x'| over the calibration rows; with a rotation over those that the statistics keep. */
 static ptq_status equalized_range(const struct ptq_stats *stats, int32_t kind, const float *absmax,
                                   const struct ptq_equalization *e, float *range)
 {
     *range = 0;
     if (e->rotation) {
-        const int64_t count = stats->sampled * e->k;
-        float *rows = ptqi_alloc(e->context, count, (int64_t)sizeof *rows);
+        const int64_t sampled = stats->sampled * e->k, extreme = stats->extreme_count * e->k;
+        float *rows = ptqi_alloc(e->context, sampled + extreme, (int64_t)sizeof *rows);
         if (!rows)
             return PTQ_ERROR_MEMORY;
-        memcpy(rows, stats->sample, (size_t)count * sizeof *rows);
-        ptqi_equalize_rows(e, rows, stats->sampled);
-        *range = e->context->kernels->absmax(rows, count);
+        memcpy(rows, stats->sample, (size_t)sampled * sizeof *rows);
+        memcpy(rows + sampled, stats->extremes, (size_t)extreme * sizeof *rows);
+        ptqi_equalize_rows(e, rows, stats->sampled + stats->extreme_count);
+        *range = e->context->kernels->absmax(rows, sampled + extreme);
         ptqi_free(e->context, rows);
         return PTQ_OK;
     }
