@@ -17,14 +17,14 @@ struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *l, int64_t ro
 {
     struct ptqi_prepared p = {.magic = PTQI_PREPARED_MAGIC, .recipe = l->recipe, .rows = rows};
     int integer = l->activations != PTQ_ACTIVATIONS_F32;
-    int64_t per_row = 16 + (integer ? l->groups * 4 + ptqi_padded_k(l) : l->k * 4);
+    int64_t per_row = 16 + (integer ? l->groups * 4 + ptqi_x_stride(l) : l->k * 4);
     if (rows < 0 || rows > (INT64_MAX / 4) / per_row)
         return p;
     int64_t threads = ptqi_threads(l->context);
     p.scales = align((int64_t)sizeof p);
     p.sums = p.scales + align(rows * 4);
     p.x = p.sums + (integer ? align(rows * l->groups * 4) : 0);
-    p.scratch = p.x + align(rows * (integer ? ptqi_padded_k(l) : l->k * 4));
+    p.scratch = p.x + align(rows * (integer ? ptqi_x_stride(l) : l->k * 4));
     p.bytes = p.scratch + (rows < threads ? rows : threads) * 2 * align(l->k * 4);
     return p;
 }
@@ -102,7 +102,7 @@ static void quantize_row(const struct job *j, int64_t row, float *x, float *orde
     const int64_t padded = ptqi_padded_k(l);
     float *scale = (float *)(j->prepared + j->layout.scales) + row;
     int32_t *sums = (int32_t *)(j->prepared + j->layout.sums) + row * l->groups;
-    int8_t *q = (int8_t *)(j->prepared + j->layout.x) + row * padded;
+    int8_t *q = (int8_t *)(j->prepared + j->layout.x) + row * ptqi_x_stride(l);
     memset(q, 0, (size_t)padded);
     memset(sums, 0, (size_t)l->groups * sizeof *sums);
     const float *from = ordered_row(j, row, x, ordered);
