@@ -417,7 +417,7 @@ static void check_reductions(const struct ptqi_kernels *kernels, int64_t n)
         squares += (double)x[i] * (double)x[i];
         exps += exp((double)fminf(y[i], 8.0f) - 4);
     }
-    EXPECT(same(kernels->absmax(x, n), (float)most), "absmax", n);
+    EXPECT(same(ptqi_from_bits(kernels->magnitude(x, n)), (float)most), "magnitude", n);
     EXPECT(same(kernels->sum_squares(x, n), p->sum_squares(x, n)), "sum_squares", n);
     EXPECT(fabs((double)kernels->sum_squares(x, n) - squares) <= 1e-5 * squares + 1e-36,
            "sum_squares", n);
@@ -466,22 +466,49 @@ static void check_elementwise(const struct ptqi_kernels *kernels, int64_t n)
 static void check_quantize(const struct ptqi_kernels *kernels, int64_t n)
 {
     static const float scales[] = {0.01f, 1.0f, 1e-44f, 3e38f, 0.5f};
-    for (int s = 0; s < 5; s++) {
+    static const int64_t groups[] = {32, 64, 96, 128, 1 << 20};
+    for (int s = 0; s < 25; s++) {
+        const float scale = scales[s % 5];
+        const int64_t group = groups[s / 5] < n ? groups[s / 5] : n + !n;
         struct vectors v = make_vectors(n);
-        struct guarded q = guard(n, 3);
+        struct guarded q = guard(n, 3), sums = guard((n + group - 1) / group * 4, 4);
         float *x = in(&v.x);
+        int8_t *code = in(&q);
         int wrong = 0;
-        for (int64_t i = 0; i < n && s == 4; i++)
+        int32_t sum = 0;
+        for (int64_t i = 0; i < n && s % 5 == 4; i++)
             x[i] = (float)(i - n / 2) / 4; /* ties */
-        kernels->quantize(x, scales[s], in(&q), n);
-        for (int64_t i = 0; i < n; i++)
-            wrong +=
-                ((int8_t *)in(&q))[i] != (int8_t)rintf(fmaxf(-127, fminf(127, x[i] / scales[s])));
+        kernels->quantize(x, scale, n, group, code, in(&sums));
+        for (int64_t i = 0; i < n; i++) {
+            wrong += code[i] != (int8_t)rintf(fmaxf(-127, fminf(127, x[i] / scale)));
+            sum += code[i];
+            if ((i + 1) % group == 0 || i + 1 == n) {
+                wrong += ((int32_t *)in(&sums))[i / group] != sum;
+                sum = 0;
+            }
+        }
         EXPECT(wrong == 0, "quantize", n);
-        int alive = unguard(&q);
+        int alive = unguard(&q) & unguard(&sums);
         alive &= free_vectors(&v);
         EXPECT(alive, "quantize, canaries", n);
     }
+}
+
+/* The place of a number that is not finite does not matter. */
+static void check_not_finite(const struct ptqi_kernels *kernels, int64_t n)
+{
+    static const uint32_t bad[] = {0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001};
+    struct vectors v = make_vectors(n);
+    uint32_t *x = in(&v.x);
+    int wrong = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t kept = x[i];
+        x[i] = bad[i % 5];
+        wrong += kernels->magnitude(in(&v.x), n) != (bad[i % 5] & 0x7fffffff);
+        x[i] = kept;
+    }
+    EXPECT(wrong == 0, "magnitude", n);
+    EXPECT(free_vectors(&v), "magnitude, canaries", n);
 }
 
 static void check_softmax(const struct ptqi_kernels *kernels, int64_t n)
@@ -589,6 +616,7 @@ static void test_vectors(const struct ptqi_kernels *kernels)
         check_reductions(kernels, n);
         check_elementwise(kernels, n);
         check_quantize(kernels, n);
+        check_not_finite(kernels, n);
         check_finish(kernels, n);
         if (n < 300) {
             check_dequantize(kernels, n, 4, kernels->f32_nr);

@@ -14,6 +14,8 @@
 #define F32_CASES F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3) F32_CASE(2) F32_CASE(1)
 #include "f32_template.h"
 
+#include "quantize_template.h"
+
 #define NR 32
 #define STREAM_MR 4
 #define STREAM_ROWS 4
@@ -37,6 +39,8 @@ const struct ptqi_kernels ptqi_kernels_avx2 = {
     .isa = PTQ_ISA_AVX2,
     F32_KERNELS,
     INT_KERNELS,
+    .magnitude = magnitude,
+    .quantize = quantize,
     VECTOR_KERNELS,
 };
 #else

@@ -52,11 +52,11 @@ INLINE void dot_packed(const int rows, const int nv, const int shift, const uint
     for (int j = 0; j < 4; j++, codes += 4 * NR, x += 4) {
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
-            w[v] = vi_and(vi_load(codes + v * LANES * 4), mask);
+            w[v] = vi_held(vi_and(vi_load(codes + v * LANES * 4), mask));
         multiply(rows, nv, j == 0, w, x, ldx, s);
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
-            w[v] = vi_and(vi_shift4(vi_load(codes + v * LANES * 4)), mask);
+            w[v] = vi_held(vi_and(vi_shift4(vi_load(codes + v * LANES * 4)), mask));
         multiply(rows, nv, 0, w, x + 16, ldx, s);
     }
     widen(rows, nv, s, dot);
@@ -70,7 +70,7 @@ INLINE void dot_bytes4(const int rows, const int nv, const uint8_t *codes, const
     for (int j = 0; j < 8; j++, codes += 4 * NR, x += 4) {
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
-            w[v] = vi_load(codes + v * LANES * 4);
+            w[v] = vi_held(vi_load(codes + v * LANES * 4));
         multiply(rows, nv, j == 0, w, x, ldx, s);
     }
     widen(rows, nv, s, dot);

@@ -23,6 +23,8 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
     F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3) F32_CASE(2) F32_CASE(1)
 #include "f32_template.h"
 
+#include "quantize_template.h"
+
 #define NR 64
 #define STREAM_MR 8
 #define STREAM_ROWS 8
@@ -53,6 +55,8 @@ const struct ptqi_kernels ptqi_kernels_avx512_vnni = {
     .isa = PTQ_ISA_AVX512_VNNI,
     F32_KERNELS,
     INT_KERNELS,
+    .magnitude = magnitude,
+    .quantize = quantize,
     VECTOR_KERNELS,
 };
 #else

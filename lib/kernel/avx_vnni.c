@@ -34,6 +34,8 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define F32_CASES F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3) F32_CASE(2) F32_CASE(1)
 #include "f32_template.h"
 
+#include "quantize_template.h"
+
 #define NR 32
 #define STREAM_MR 6
 #define STREAM_ROWS 6
@@ -58,6 +60,8 @@ const struct ptqi_kernels TABLE = {
     .isa = PTQ_ISA_AVX_VNNI,
     F32_KERNELS,
     INT_KERNELS,
+    .magnitude = magnitude,
+    .quantize = quantize,
     VECTOR_KERNELS,
 };
 #else

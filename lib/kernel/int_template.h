@@ -162,6 +162,9 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
         else
             start_dots(rows, nv, &s, 0, sums + g, ldsums, dot);
         for (int64_t b = 0; b < blocks; b++) {
+            PTQI_UNROLL
+            for (int m = 0; m < rows; m++)
+                PTQI_PREFETCH(x + (TILE_MR + m) * ldx);
             if (bits == 4)
                 dot_bytes4(rows, nv, block, x, ldx, dot);
             else

@@ -109,9 +109,16 @@ struct ptqi_kernels {
     void (*w8a8_tile)(int rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
                       const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
 
+    /*
+     * The largest |x|, by its bits, whose order is that of magnitudes: from 0x7f800000 on x is not
+     * finite. q = round(x / scale), ties to even, within -127 .. 127, and the sum of each group of q;
+     * scale > 0.
+     */
+    uint32_t (*magnitude)(const float *x, int64_t n);
+    void (*quantize)(const float *x, float scale, int64_t n, int64_t group, int8_t *q,
+                     int32_t *sums);
+
     /* Elementwise and row operations: vector_template.h says what each does. */
-    float (*absmax)(const float *x, int64_t n);
-    void (*quantize)(const float *x, float scale, int8_t *q, int64_t n);
     void (*finish)(const float *sum, float scale, const float *bias, float *out, int64_t n);
     void (*dequantize)(const uint32_t *words, int bits, int64_t k, int nr, const int32_t *group_of,
                        const float *scales, const int32_t *zeros, int32_t zero, float *out);

@@ -12,6 +12,30 @@
 #define STREAM_MR 4
 #define INT_NR 16
 
+static uint32_t magnitude(const float *x, int64_t n)
+{
+    uint32_t most = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t a = ptqi_bits(x[i]) & 0x7fffffff;
+        most = a > most ? a : most;
+    }
+    return most;
+}
+
+static void quantize(const float *x, float scale, int64_t n, int64_t group, int8_t *q,
+                     int32_t *sums)
+{
+    for (int64_t begin = 0; begin < n; begin += group) {
+        const int64_t end = n - begin < group ? n : begin + group;
+        int32_t sum = 0;
+        for (int64_t i = begin; i < end; i++) {
+            q[i] = quantize_one(x[i], scale);
+            sum += q[i];
+        }
+        *sums++ = sum;
+    }
+}
+
 static void f32_tile(int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k,
                      const float *b, float *c, int64_t ldc, int accumulate)
 {
@@ -116,5 +140,7 @@ const struct ptqi_kernels ptqi_kernels_portable = {
     .stream_mr = STREAM_MR,
     .w4a8_stream = w4a8_stream,
     .w8a8_stream = w8a8_stream,
+    .magnitude = magnitude,
+    .quantize = quantize,
     VECTOR_KERNELS,
 };

@@ -20,34 +20,13 @@ TARGET static inline float NAME(add_lanes)(float *lane)
     return lane[0];
 }
 
-/* max |x|; NaN does not count, so look for it elsewhere. */
-TARGET static float NAME(absmax)(const float *x, int64_t n)
+/* round(x / scale), ties to even, within -127 .. 127; scale > 0. */
+TARGET static inline int8_t NAME(quantize_one)(float x, float scale)
 {
-    float lane[SUM_LANES] = {0}, result = 0;
-    int64_t i = 0;
-    for (; i + SUM_LANES <= n; i += SUM_LANES)
-        for (int j = 0; j < SUM_LANES; j++) {
-            float a = fabsf(x[i + j]);
-            lane[j] = a > lane[j] ? a : lane[j];
-        }
-    for (; i < n; i++) {
-        float a = fabsf(x[i]);
-        lane[0] = a > lane[0] ? a : lane[0];
-    }
-    for (int j = 0; j < SUM_LANES; j++)
-        result = lane[j] > result ? lane[j] : result;
-    return result;
-}
-
-/* q = round(x / scale), ties to even, within -127 .. 127; scale > 0. */
-TARGET static void NAME(quantize)(const float *x, float scale, int8_t *q, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        float v = x[i] / scale;
-        v = v < -127.0f ? -127.0f : v;
-        v = v > 127.0f ? 127.0f : v;
-        q[i] = (int8_t)(int32_t)ptqi_round_even(v);
-    }
+    float v = x / scale;
+    v = v < -127.0f ? -127.0f : v;
+    v = v > 127.0f ? 127.0f : v;
+    return (int8_t)(int32_t)ptqi_round_even(v);
 }
 
 /* out = sum * scale, or fma(sum, scale, bias); every NaN becomes the one quiet NaN 0x7fc00000. */
@@ -200,8 +179,7 @@ TARGET static void NAME(shrink_errors)(const float *w, int64_t n, const float *s
 }
 
 #define VECTOR_KERNELS                                                                             \
-    .absmax = NAME(absmax), .quantize = NAME(quantize), .finish = NAME(finish),                    \
-    .dequantize = NAME(dequantize), .divide = NAME(divide), \
+    .finish = NAME(finish), .dequantize = NAME(dequantize), .divide = NAME(divide), \
     .sum_squares = NAME(sum_squares), .softmax = NAME(softmax), .sum_exp = NAME(sum_exp),          \
     .silu_multiply = NAME(silu_multiply), .subtract_scaled = NAME(subtract_scaled),                \
     .shrink_errors = NAME(shrink_errors)

@@ -33,8 +33,7 @@ INLINE void dot_packed(const int rows, const int nv, const int shift, const uint
             for (int v = 0; v < nv; v++) {
                 w[v] = vi_load(codes + v * LANES * 4);
                 w[v] = vi_and(high ? vi_shift4(w[v]) : w[v], mask);
-                if (shift)
-                    w[v] = vi_add_bytes(w[v], shifts[v]);
+                w[v] = vi_held(shift ? vi_add_bytes(w[v], shifts[v]) : w[v]);
             }
             PTQI_UNROLL
             for (int m = 0; m < rows; m++) {
@@ -55,7 +54,7 @@ INLINE void dot_bytes(const int rows, const int nv, const uint8_t *codes, const 
         VI w[MAX_NV];
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
-            w[v] = vi_load(codes + v * LANES * 4);
+            w[v] = vi_held(vi_load(codes + v * LANES * 4));
         PTQI_UNROLL
         for (int m = 0; m < rows; m++) {
             const VI xm = broadcast4(x + m * ldx);

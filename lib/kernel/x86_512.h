@@ -19,6 +19,13 @@ INLINE void vi_store(void *p, VI a)
     _mm512_storeu_si512(p, a);
 }
 
+/* a, in a register from here on: GCC would rather load an operand once more for every use. */
+INLINE VI vi_held(VI a)
+{
+    __asm__("" : "+v"(a));
+    return a;
+}
+
 INLINE VI vi_set1(int32_t x)
 {
     return _mm512_set1_epi32(x);
@@ -87,4 +94,43 @@ INLINE VF vf_set1(const float *p)
 INLINE VF vf_fma(VF a, VF b, VF c)
 {
     return _mm512_fmadd_ps(a, b, c);
+}
+
+INLINE VI vi_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+
+INLINE VI vi_add(VI a, VI b)
+{
+    return _mm512_add_epi32(a, b);
+}
+
+/* Of unsigned numbers. */
+INLINE VI vi_max(VI a, VI b)
+{
+    return _mm512_max_epu32(a, b);
+}
+
+INLINE VF vf_div(VF a, VF b)
+{
+    return _mm512_div_ps(a, b);
+}
+
+INLINE VF vf_clamp127(VF a)
+{
+    return _mm512_min_ps(_mm512_max_ps(a, _mm512_set1_ps(-127.0f)), _mm512_set1_ps(127.0f));
+}
+
+/* To the nearest integer, ties to even. */
+INLINE VI vi_from_vf(VF a)
+{
+    return _mm512_cvtps_epi32(a);
+}
+
+/* 32 integers as bytes. */
+INLINE void pack32(int8_t *q, const VI *v)
+{
+    _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtepi32_epi8(v[0]));
+    _mm_storeu_si128((__m128i *)(void *)(q + 16), _mm512_cvtepi32_epi8(v[1]));
 }
