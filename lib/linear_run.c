@@ -39,7 +39,7 @@ struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *l)
     const struct ptqi_kernels *kernels = l->kernels;
     const struct ptqi_panel *p = &l->panel;
     struct ptqi_blocking b = {0};
-    int64_t most = l->context->l1_bytes / 2 / (kernels->int_nr * PTQI_BLOCK);
+    int64_t most = l->context->l1_bytes * 3 / 4 / (kernels->int_nr * PTQI_BLOCK);
     most = most < 1 ? 1 : most;
     b.chunk_groups = min64(most, p->blocks) / p->group_blocks;
     b.chunk_blocks = b.chunk_groups * p->group_blocks;
@@ -89,6 +89,8 @@ int64_t ptqi_run_scratch(const struct ptq_linear *l, int64_t rows)
     return is_stream(l, rows) ? 0 : plan_room(l, rows).bytes;
 }
 
+#define ROWS_AHEAD 8 /* of y, whose rows are too far apart for a CPU to guess the next one */
+
 /* sum [rows][nr] scaled, biased and stored as columns n0 .. of rows m0 .. of y. */
 static void store_rows(const struct ptqi_run *r, const float *sum, int64_t m0, int64_t rows,
                        int64_t n0, int nr)
@@ -99,7 +101,10 @@ static void store_rows(const struct ptqi_run *r, const float *sum, int64_t m0, i
     const int64_t width = min64(l->n - n0, nr);
     for (int64_t m = 0; m < rows; m++) {
         float out[PTQI_MAX_NR];
-        char *y = r->y + ((m0 + m) * r->ldy + n0) * ptq_dtype_size(r->dtype);
+        const int64_t size = ptq_dtype_size(r->dtype);
+        char *y = r->y + ((m0 + m) * r->ldy + n0) * size;
+        for (int64_t line = 0; line < width * size && m + ROWS_AHEAD < rows; line += 64)
+            PTQI_PREFETCH_WRITE(y + ROWS_AHEAD * r->ldy * size + line);
         if (r->dtype == PTQ_F32 && (uintptr_t)y % sizeof(float) == 0) {
             l->kernels->finish(sum + m * nr, scales[m0 + m], bias, (float *)(void *)y, width);
         } else {
@@ -159,6 +164,16 @@ static int next_chunk(const struct ptq_linear *l, struct ptqi_chunk *c)
     return in_group > 0;
 }
 
+/* Where the packed codes of a chunk end and those of the next one begin. */
+static const uint8_t *packed_end(const struct ptq_linear *l, const struct ptqi_panel *p,
+                                 const struct ptqi_chunk *c)
+{
+    const int64_t group = ptqi_group_bytes(l->kernels->int_nr, l->code_bits, p->scale_bytes,
+                                           p->has_zeros, p->group_blocks);
+    return p->data + c->first_group * group +
+           (c->first_block + c->blocks) * (group / p->group_blocks);
+}
+
 /* Rows m0 .. m0 + rows of x by a panel, sums in out [rows][nr]. */
 static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int64_t m0,
                        int64_t rows, char *scratch)
@@ -173,14 +188,22 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
     struct ptqi_chunk c = {.room = (uint8_t *)scratch,
                            .scale_room = (float *)(void *)(scratch + room.scales),
                            .zero_room = (int32_t *)(void *)(scratch + room.zeros)};
+    /* The codes of the next chunk come while this one is used. */
+    const int64_t tiles = (rows + kernels->tile_mr - 1) / kernels->tile_mr;
+    const int64_t lines =
+        (l->blocking.chunk_blocks * 4 * l->code_bits * nr / 64 + tiles - 1) / tiles;
     memset(out, 0, (size_t)(rows * nr) * sizeof *out);
     while (next_chunk(l, &c)) {
         const int64_t column = (c.first_group * p->group_blocks + c.first_block) * PTQI_BLOCK;
         (l->code_bits == 8 ? kernels->w8_unpack : kernels->w4_unpack)(p, &c);
-        for (int64_t m = 0; m < rows; m += kernels->tile_mr)
+        const uint8_t *ahead = packed_end(l, p, &c);
+        for (int64_t m = 0; m < rows; m += kernels->tile_mr) {
+            for (int64_t i = 0; i < lines; i++, ahead += 64)
+                PTQI_PREFETCH(ahead);
             (l->code_bits == 8 ? kernels->w8a8_tile : kernels->w4a8_tile)(
                 (int)min64(rows - m, kernels->tile_mr), &c, x_at(r, m0 + m) + column, stride,
                 sums_at(r, m0 + m) + c.first_group, l->groups, out + m * nr, partial + m * nr);
+        }
     }
 }
 

@@ -67,6 +67,20 @@ INLINE VF scales_at(const uint8_t *scales, int scale_bytes, int column)
                             : vf_load((const float *)(const void *)scales + column);
 }
 
+/*
+ * A block's codes of a strip. Hardware follows a panel that is read from front to back better by
+ * itself; a strip that leaves out the lines of its neighbours needs help.
+ */
+#define BYTES_AHEAD 8192
+INLINE void prefetch_strip(const int nv, const int bits, const uint8_t *codes)
+{
+    PTQI_UNROLL
+    for (int j = 0; j < bits; j++)
+        PTQI_UNROLL
+        for (int line = 0; line < nv * LANES * 4; line += 64)
+            PTQI_PREFETCH(codes + j * 4 * NR + line);
+}
+
 /* One strip, beginning at a column of the panel, over all groups. */
 INLINE void stream_strip(const int rows, const int nv, const int bits, const int shift,
                          const struct ptqi_panel *p, const int column, const int8_t *x,
@@ -94,6 +108,8 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
                 shifts[v] = shift_of(vi_from_bytes(zeros + column + v * LANES));
         start_dots(rows, nv, &s, bits == 8 ? W8_OFFSET : 0, sums, ldsums, dot);
         for (int64_t b = 0; b < blocks; b++) {
+            if (nv * LANES < NR)
+                prefetch_strip(nv, bits, codes + BYTES_AHEAD);
             if (bits == 4)
                 dot_packed(rows, nv, shift, codes, x, ldx, shifts, dot);
             else
