@@ -16,7 +16,7 @@
 
 #include "quantize_template.h"
 
-#define NR 32
+#define NR 64
 #define STREAM_MR 4
 #define STREAM_ROWS 4
 #define STREAM_NV(rows) ((rows) > 2 ? 1 : (rows) > 1 ? 2 : 4)

@@ -27,7 +27,7 @@ INLINE void multiply(const int rows, const int nv, const int first, const VI *w,
         PTQI_UNROLL
         for (int v = 0; v < nv; v++) {
             VI pairs = _mm256_maddubs_epi16(w[v], xm);
-            s[m][v] = first ? pairs : _mm256_add_epi16(s[m][v], pairs);
+            s[m][v] = first ? pairs : vi_held(_mm256_add_epi16(s[m][v], pairs));
         }
     }
 }

@@ -27,7 +27,7 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 
 #define NR 64
 #define STREAM_MR 8
-#define STREAM_ROWS 16
+#define STREAM_ROWS 32
 #define STREAM_NV(rows) ((rows) > 4 ? 2 : 4)
 #define STREAM_CASES(bits, shift)                                                                  \
     STREAM_CASE(1, bits, shift)                                                                    \
