@@ -32,34 +32,43 @@ INLINE void multiply(const int rows, const int nv, const int first, const VI *w,
     }
 }
 
-INLINE void widen(const int rows, const int nv, VI (*s)[MAX_NV], VI (*dot)[MAX_NV])
+/* Adds s to dot, at vectors from first on. */
+INLINE void widen(const int rows, const int nv, const int first, VI (*s)[MAX_NV],
+                  VI (*dot)[MAX_NV])
 {
     const VI ones = _mm256_set1_epi16(1);
     PTQI_UNROLL
     for (int m = 0; m < rows; m++)
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
-            dot[m][v] = _mm256_add_epi32(dot[m][v], _mm256_madd_epi16(s[m][v], ones));
+            dot[m][first + v] =
+                _mm256_add_epi32(dot[m][first + v], _mm256_madd_epi16(s[m][v], ones));
 }
 
+/* At most four vectors at a time, whose sums in 16 bits fit beside the others. */
 INLINE void dot_packed(const int rows, const int nv, const int shift, const uint8_t *codes,
                        const int8_t *x, int64_t ldx, const VI *shifts, VI (*dot)[MAX_NV])
 {
     const VI mask = vi_set1(0x0f0f0f0f);
-    VI s[ROWS_HELD][MAX_NV], w[MAX_NV];
+    const int part = nv < 4 ? nv : 4;
     (void)shift, (void)shifts;
     PTQI_UNROLL
-    for (int j = 0; j < 4; j++, codes += 4 * NR, x += 4) {
+    for (int first = 0; first < nv; first += part) {
+        VI s[ROWS_HELD][MAX_NV], w[MAX_NV];
         PTQI_UNROLL
-        for (int v = 0; v < nv; v++)
-            w[v] = vi_held(vi_and(vi_load(codes + v * LANES * 4), mask));
-        multiply(rows, nv, j == 0, w, x, ldx, s);
-        PTQI_UNROLL
-        for (int v = 0; v < nv; v++)
-            w[v] = vi_held(vi_and(vi_shift4(vi_load(codes + v * LANES * 4)), mask));
-        multiply(rows, nv, 0, w, x + 16, ldx, s);
+        for (int j = 0; j < 4; j++) {
+            const uint8_t *from = codes + (j * NR + first * LANES) * 4;
+            PTQI_UNROLL
+            for (int v = 0; v < part; v++)
+                w[v] = vi_held(vi_and(vi_load(from + v * LANES * 4), mask));
+            multiply(rows, part, j == 0, w, x + 4 * j, ldx, s);
+            PTQI_UNROLL
+            for (int v = 0; v < part; v++)
+                w[v] = vi_held(vi_and(vi_shift4(vi_load(from + v * LANES * 4)), mask));
+            multiply(rows, part, 0, w, x + 4 * j + 16, ldx, s);
+        }
+        widen(rows, part, first, s, dot);
     }
-    widen(rows, nv, s, dot);
 }
 
 INLINE void dot_bytes4(const int rows, const int nv, const uint8_t *codes, const int8_t *x,
@@ -73,7 +82,7 @@ INLINE void dot_bytes4(const int rows, const int nv, const uint8_t *codes, const
             w[v] = vi_held(vi_load(codes + v * LANES * 4));
         multiply(rows, nv, j == 0, w, x, ldx, s);
     }
-    widen(rows, nv, s, dot);
+    widen(rows, nv, 0, s, dot);
 }
 
 /*

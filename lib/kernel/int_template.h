@@ -18,7 +18,7 @@
  * shifted by 15 - zero instead, in 0 .. 30, so that the zero point is 15 everywhere: where the dot
  * product has the bits for that, asymmetric groups cost no multiplication.
  */
-#define MAX_NV 4
+#define MAX_NV 8
 #define SHIFTED_ZERO 15
 #include INT_BLOCKS
 
@@ -61,83 +61,86 @@ INLINE void start_dots(const int rows, const int nv, const struct strip *s, int 
     }
 }
 
+/* Scales of a vector of columns from the head of a group. */
 INLINE VF scales_at(const uint8_t *scales, int scale_bytes, int column)
 {
     return scale_bytes == 2 ? vf_from_half(scales + 2 * column)
                             : vf_load((const float *)(const void *)scales + column);
 }
 
-/*
- * A block's codes of a strip. Hardware follows a panel that is read from front to back better by
- * itself; a strip that leaves out the lines of its neighbours needs help.
- */
-#define BYTES_AHEAD 8192
-INLINE void prefetch_strip(const int nv, const int bits, const uint8_t *codes)
-{
-    PTQI_UNROLL
-    for (int j = 0; j < bits; j++)
-        PTQI_UNROLL
-        for (int line = 0; line < nv * LANES * 4; line += 64)
-            PTQI_PREFETCH(codes + j * 4 * NR + line);
-}
+/* What a stream reads of one group. */
+struct group {
+    const uint8_t *scales, *zeros, *codes; /* of the whole panel; zeros may be NULL */
+    int64_t blocks;
+    const int8_t *x;
+    const int32_t *sums;
+};
 
-/* One strip, beginning at a column of the panel, over all groups. */
+#define BYTES_AHEAD 8192
+
+/* One strip, beginning at a column of the panel, over one group: out goes on from what it holds. */
 INLINE void stream_strip(const int rows, const int nv, const int bits, const int shift,
-                         const struct ptqi_panel *p, const int column, const int8_t *x,
-                         int64_t ldx, const int32_t *sums, int64_t ldsums, float *out)
+                         const struct ptqi_panel *p, const struct group *g, const int column,
+                         int64_t ldx, int64_t ldsums, float *out)
 {
-    VF sum[STREAM_MR][MAX_NV];
-    const uint8_t *data = p->data;
-    PTQI_UNROLL
-    for (int m = 0; m < rows; m++)
+    const struct strip s = {.zeros = g->zeros && !shift ? g->zeros + column : NULL,
+                            .zero = shift ? SHIFTED_ZERO : p->zero};
+    const uint8_t *codes = g->codes + 4 * column;
+    const int8_t *x = g->x;
+    VI dot[STREAM_MR][MAX_NV], shifts[MAX_NV];
+    if (shift)
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
-            sum[m][v] = vf_zero();
-    for (int64_t block = 0; block < p->blocks; sums++) {
-        const int64_t left = p->blocks - block;
-        const int64_t blocks = left < p->group_blocks ? left : p->group_blocks;
-        const uint8_t *scales = data, *zeros = data + NR * p->scale_bytes;
-        const uint8_t *codes = zeros + (p->has_zeros ? NR : 0) + 4 * column;
-        const int zeros_here = p->has_zeros && !shift;
-        const struct strip s = {.zeros = zeros_here ? zeros + column : NULL,
-                                .zero = shift ? SHIFTED_ZERO : p->zero};
-        VI dot[STREAM_MR][MAX_NV], shifts[MAX_NV];
-        if (shift)
-            PTQI_UNROLL
-            for (int v = 0; v < nv; v++)
-                shifts[v] = shift_of(vi_from_bytes(zeros + column + v * LANES));
-        start_dots(rows, nv, &s, bits == 8 ? W8_OFFSET : 0, sums, ldsums, dot);
-        for (int64_t b = 0; b < blocks; b++) {
-            if (nv * LANES < NR)
-                prefetch_strip(nv, bits, codes + BYTES_AHEAD);
-            if (bits == 4)
-                dot_packed(rows, nv, shift, codes, x, ldx, shifts, dot);
-            else
-                dot_bytes8(rows, nv, codes, x, ldx, dot);
-            codes += 4 * bits * NR;
-            x += PTQI_BLOCK;
-        }
-        PTQI_UNROLL
-        for (int v = 0; v < nv; v++) {
-            VF scale = scales_at(scales, p->scale_bytes, column + v * LANES);
-            PTQI_UNROLL
-            for (int m = 0; m < rows; m++)
-                sum[m][v] = vf_fma(scale, vf_from_vi(dot[m][v]), sum[m][v]);
-        }
-        data += ptqi_group_bytes(NR, bits, p->scale_bytes, p->has_zeros, blocks);
-        block += blocks;
+            shifts[v] = shift_of(vi_from_bytes(g->zeros + column + v * LANES));
+    start_dots(rows, nv, &s, bits == 8 ? W8_OFFSET : 0, g->sums, ldsums, dot);
+    for (int64_t b = 0; b < g->blocks; b++) {
+        /* Hardware follows a panel that is read from front to back by itself, but not the first of
+         * several strips, which leaves out the lines of the others. */
+        if (nv * LANES < NR && column == 0)
+            for (int line = 0; line < 4 * bits * NR; line += 64)
+                PTQI_PREFETCH(codes + line + BYTES_AHEAD);
+        if (bits == 4)
+            dot_packed(rows, nv, shift, codes, x, ldx, shifts, dot);
+        else
+            dot_bytes8(rows, nv, codes, x, ldx, dot);
+        codes += 4 * bits * NR;
+        x += PTQI_BLOCK;
     }
     PTQI_UNROLL
-    for (int m = 0; m < rows; m++)
+    for (int v = 0; v < nv; v++) {
+        VF scale = scales_at(g->scales, p->scale_bytes, column + v * LANES);
         PTQI_UNROLL
-        for (int v = 0; v < nv; v++)
-            vf_store(out + m * NR + column + v * LANES, sum[m][v]);
+        for (int m = 0; m < rows; m++) {
+            float *sum = out + m * NR + column + v * LANES;
+            vf_store(sum, vf_fma(scale, vf_from_vi(dot[m][v]), vf_load(sum)));
+        }
+    }
+}
+
+/* A panel group by group, each in strips: its codes are in the first-level cache for all but one. */
+INLINE void stream_panel(const int rows, const int nv, const int bits, const int shift,
+                         const struct ptqi_panel *p, const int8_t *x, int64_t ldx,
+                         const int32_t *sums, int64_t ldsums, float *out)
+{
+    const uint8_t *data = p->data;
+    for (int i = 0; i < rows * NR; i += LANES)
+        vf_store(out + i, vf_zero());
+    for (int64_t block = 0; block < p->blocks; block += p->group_blocks) {
+        const int64_t left = p->blocks - block;
+        struct group g = {.scales = data, .x = x, .sums = sums++};
+        g.blocks = left < p->group_blocks ? left : p->group_blocks;
+        g.zeros = p->has_zeros ? data + NR * p->scale_bytes : NULL;
+        g.codes = data + NR * (p->scale_bytes + p->has_zeros);
+        for (int column = 0; column < NR; column += nv * LANES)
+            stream_strip(rows, nv, bits, shift, p, &g, column, ldx, ldsums, out);
+        x += g.blocks * PTQI_BLOCK;
+        data = g.codes + g.blocks * 4 * bits * NR;
+    }
 }
 
 #define STREAM_CASE(rows, bits, shift)                                                             \
     case rows:                                                                                     \
-        for (int c = 0; c < NR; c += STREAM_NV(rows) * LANES)                                      \
-            stream_strip(rows, STREAM_NV(rows), bits, shift, panel, c, x, ldx, sums, ldsums, out); \
+        stream_panel(rows, STREAM_NV(rows), bits, shift, panel, x, ldx, sums, ldsums, out);        \
         break;
 
 /* The number of rows must be a constant for the sums to stay in registers. */
