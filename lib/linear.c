@@ -94,10 +94,18 @@ static void run_share(const struct ptqi_run *r, char *scratch, int64_t part, int
     ptqi_run_range(r, scratch, begin, end);
 }
 
+/* Panels go to whoever is ready for the next one: a thread that something else keeps from its CPU does
+ * not hold up the others. Which thread computes a panel changes nothing in it. */
 static void run_part(void *argument, int64_t part)
 {
     struct ptqi_run *r = argument;
-    run_share(r, r->scratch + part * r->part_scratch, part, r->parts);
+    const int64_t panels = ptqi_run_panels(r->l);
+    for (;;) {
+        int64_t panel = atomic_fetch_add_explicit(&r->next, 1, memory_order_relaxed);
+        if (panel >= panels)
+            return;
+        ptqi_run_range(r, r->scratch + part * r->part_scratch, panel, panel + 1);
+    }
 }
 
 static ptq_status begin_run(const ptq_linear *l, const void *prepared, void *y, int32_t y_dtype,
@@ -131,7 +139,8 @@ ptq_status ptq_linear_forward_part(const ptq_linear *l, const void *prepared, vo
         return ptqi_fail(l->context, PTQ_ERROR_ARGUMENT, "there is no part %lld of %lld",
                          (long long)part, (long long)parts);
     void *own = NULL;
-    if (!scratch && !(own = ptqi_alloc(l->context, ptq_linear_part_scratch_bytes(l, r.layout.rows), 1)))
+    if (!scratch &&
+        !(own = ptqi_alloc(l->context, ptq_linear_part_scratch_bytes(l, r.layout.rows), 1)))
         return PTQ_ERROR_MEMORY;
     run_share(&r, own ? own : scratch, part, parts);
     ptqi_free(l->context, own);
@@ -151,6 +160,7 @@ ptq_status ptq_linear_forward_prepared(const ptq_linear *l, const void *prepared
     if (!scratch && !(own = ptqi_alloc(l->context, r.parts, r.part_scratch)))
         return PTQ_ERROR_MEMORY;
     r.scratch = own ? own : scratch;
+    atomic_init(&r.next, 0);
     ptqi_parallel(l->context, r.parts, run_part, &r);
     ptqi_free(l->context, own);
     return PTQ_OK;

@@ -6,8 +6,8 @@
 #include "kernel/kernel.h"
 #include "ptq/linear.h"
 
-/* How the products of many rows are cut up: a chunk of a panel stays in the first-level cache, while
- * the sums of a block of rows and their part of x stay in the second. */
+/* How the products of many rows are cut up: a chunk of a panel stays in the first-level cache,
+ * while the sums of a block of rows and their part of x stay in the second. */
 struct ptqi_blocking {
     int64_t chunk_blocks; /* of 32 columns */
     int64_t chunk_groups; /* whole groups in a chunk; 0 where a chunk is a part of one */
@@ -24,8 +24,9 @@ struct ptq_linear {
     int32_t code_bits; /* as held: 4 or 8 */
 
     /*
-     * int8 activations: panels of int_nr rows, each as struct ptqi_panel says, columns in the order of
-     * quantization; what all panels have in common stands in panel, whose data is the first one's.
+     * int8 activations: panels of int_nr rows, each as struct ptqi_panel says, columns in the order
+     * of quantization; what all panels have in common stands in panel, whose data is the first
+     * one's.
      */
     uint8_t *data;
     struct ptqi_panel panel;
@@ -95,6 +96,7 @@ struct ptqi_run {
     int64_t ldy;
     char *scratch; /* of all parts, or of this part */
     int64_t part_scratch, parts;
+    atomic_llong next; /* panel that nobody has begun */
 };
 
 /* linear_run.c: the panels from begin to end, with scratch memory of ptqi_run_scratch bytes. */

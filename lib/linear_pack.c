@@ -85,8 +85,7 @@ static ptq_status pack_panels(struct ptq_linear *l, const struct ptq_qtensor *q)
         for (int64_t i = 0; i < q->k; i++)
             row[i] = codes[q->order ? q->order[i] : i];
         for (int64_t g = 0; g < q->groups; g++)
-            pack_group(l, q, n, g, row + g * l->group_size, panel + g * group_bytes,
-                       (int)(n % nr));
+            pack_group(l, q, n, g, row + g * l->group_size, panel + g * group_bytes, (int)(n % nr));
     }
     ptqi_free(l->context, row);
     p->data = l->data;
@@ -130,7 +129,8 @@ static ptq_status pack_words(struct ptq_linear *l, const struct ptq_qtensor *q)
 /* What two linears must have in common to take the same prepared activations. */
 static uint64_t recipe_of(const struct ptq_linear *l)
 {
-    int64_t numbers[3] = {l->k, l->activations, l->activations != PTQ_ACTIVATIONS_F32 ? l->group_size : 0};
+    int64_t numbers[3] = {l->k, l->activations,
+                          l->activations != PTQ_ACTIVATIONS_F32 ? l->group_size : 0};
     uint64_t h = ptqi_hash(PTQI_HASH_START, numbers, (int64_t)sizeof numbers);
     if (l->input_scale)
         h = ptqi_hash(h ^ 1, l->input_scale, l->k * (int64_t)sizeof *l->input_scale);

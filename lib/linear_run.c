@@ -2,12 +2,12 @@
  * Running panels of a packed matrix over rows of x.
  *
  * int8 activations, few rows: the kernel reads the packed codes once and unpacks them in registers.
- * Many rows: a chunk of a panel, so many columns of W as fit into the first-level cache, is unpacked
- * once, and the kernel's tile runs over it with all rows of a block, whose sums wait in the
- * second-level cache. The order of the additions is the same in both ways.
+ * Many rows: a chunk of a panel, so many columns of W as fit into the first-level cache, is
+ * unpacked once, and the kernel's tile runs over it with all rows of a block, whose sums wait in
+ * the second-level cache. The order of the additions is the same in both ways.
  *
- * f32 activations: a chunk is dequantized and the f32 kernel runs over it, so that the result is bit
- * for bit the f32 product with the dequantized weights.
+ * f32 activations: a chunk is dequantized and the f32 kernel runs over it, so that the result is
+ * bit for bit the f32 product with the dequantized weights.
  */
 #include <string.h>
 #include "base/half.h"
@@ -220,8 +220,8 @@ static void run_int_panel(const struct ptqi_run *r, int64_t panel, char *scratch
     for (int64_t m = 0; m < r->layout.rows; m += l->blocking.rows) {
         int64_t rows = min64(r->layout.rows - m, l->blocking.rows);
         tile_panel(r, &p, m, rows, scratch);
-        store_rows(r, (const float *)(void *)(scratch + plan_room(l, r->layout.rows).sums), m,
-                   rows, panel * nr, nr);
+        store_rows(r, (const float *)(void *)(scratch + plan_room(l, r->layout.rows).sums), m, rows,
+                   panel * nr, nr);
     }
 }
 

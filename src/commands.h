@@ -6,5 +6,6 @@ int command_quantize(int argc, char **argv);
 int command_eval(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_layer(int argc, char **argv);
+int command_bench(int argc, char **argv);
 
 #endif

@@ -15,6 +15,7 @@ static const struct {
     {"eval", command_eval, "perplexity of a model, quantized or not"},
     {"inspect", command_inspect, "what a model or a file holds"},
     {"layer", command_layer, "quantize one matrix and compare it"},
+    {"bench", command_bench, "how fast the kernels run here, against the machine's limits"},
 };
 enum { COUNT = sizeof commands / sizeof *commands };
 

@@ -106,7 +106,7 @@ static struct logical make_logical(struct random *r, int rows, int nr, int bits,
     l.half = (int)random_below(r, 2);
     l.zero = 1 << (bits - 1);
     for (int64_t i = 0; i < nr * k; i++)
-        l.codes[i] = (uint8_t)(kind == RANDOM                       ? random_below(r, top + 1)
+        l.codes[i] = (uint8_t)(kind == RANDOM                          ? random_below(r, top + 1)
                                : kind == LARGEST || random_below(r, 3) ? top
                                                                        : 0);
     for (int64_t i = 0; i < nr * l.groups; i++) {
@@ -227,8 +227,8 @@ static int is_right(const struct logical *l, const struct call *c, const float *
 }
 
 /* The tile over chunks of so many blocks: whole groups where they hold one, else parts. */
-static void run_chunks(const struct ptqi_kernels *kernels, const struct logical *l,
-                       struct call *c, int64_t chunk_blocks)
+static void run_chunks(const struct ptqi_kernels *kernels, const struct logical *l, struct call *c,
+                       int64_t chunk_blocks)
 {
     const int nr = l->nr;
     struct guarded room = guard(l->blocks * 32 * nr, 4), partial = guard(l->rows * nr * 4, 4);
@@ -290,8 +290,7 @@ static void test_integers(const struct ptqi_kernels *kernels)
 {
     static const int64_t sizes[] = {1, 31, 32, 33, 64, 96, 100, 128, 160, 577, 1024};
     static const int64_t groups[] = {1, 2, 4, 1 << 20};
-    const int most =
-        kernels->tile_mr > kernels->stream_mr ? kernels->tile_mr : kernels->stream_mr;
+    const int most = kernels->tile_mr > kernels->stream_mr ? kernels->tile_mr : kernels->stream_mr;
     for (int rows = 1; rows <= most; rows++)
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
             for (int g = 0; g < 4; g++) {
@@ -600,8 +599,8 @@ static void check_dequantize(const struct ptqi_kernels *kernels, int64_t k, int 
         kernels->dequantize(word, bits, k, nr, group_of, scales, with_zeros ? zeros : NULL, 7, got);
         for (int64_t i = 0; i < k * nr; i++) {
             int64_t n = i % nr, c = i / nr, at = group_of[c] * nr + n;
-            int32_t code = (int32_t)(word[c / per_word * nr + n] >> (c % per_word * bits)) &
-                           ((1 << bits) - 1);
+            int32_t code =
+                (int32_t)(word[c / per_word * nr + n] >> (c % per_word * bits)) & ((1 << bits) - 1);
             wrong += !same(got[i], scales[at] * (float)(code - (with_zeros ? zeros[at] : 7)));
         }
         EXPECT(wrong == 0, "dequantize", k);

@@ -324,8 +324,8 @@ static void check_run(ptq_context *context, const struct layer *l, struct run *r
 static void check_case(struct shape s, int what, int64_t rows, int32_t x_dtype, int32_t y_dtype,
                        int kind, int all_threads)
 {
-    static const int32_t isas[] = {PTQ_ISA_PORTABLE,     PTQ_ISA_AVX2,     PTQ_ISA_AVX_VNNI,
-                                   PTQ_ISA_AVX512_VNNI,  PTQ_ISA_AMX_INT8, PTQ_ISA_NEON,
+    static const int32_t isas[] = {PTQ_ISA_PORTABLE,     PTQ_ISA_AVX2,      PTQ_ISA_AVX_VNNI,
+                                   PTQ_ISA_AVX512_VNNI,  PTQ_ISA_AMX_INT8,  PTQ_ISA_NEON,
                                    PTQ_ISA_NEON_DOTPROD, PTQ_ISA_NEON_I8MM, EVEX};
     static const int32_t threads[] = {1, 2, 3, 7};
     static uint64_t seed;
@@ -339,8 +339,8 @@ static void check_case(struct shape s, int what, int64_t rows, int32_t x_dtype, 
             if (!is_right(&run) && !failed++)
                 printf("    %s, %d threads: n %d k %d group %d bits %d rows %d what %d dtypes %d "
                        "%d seed %d\n",
-                       ptq_isa_name(context->isa), threads[t], (int)s.n, (int)s.k, (int)s.group, s.bits,
-                       (int)rows, what, x_dtype, y_dtype, (int)seed);
+                       ptq_isa_name(context->isa), threads[t], (int)s.n, (int)s.k, (int)s.group,
+                       s.bits, (int)rows, what, x_dtype, y_dtype, (int)seed);
             ptq_context_free(context);
         }
     free_run(&run);

@@ -43,7 +43,8 @@ static uint32_t detect(void)
     return features;
 }
 
-/* Leaf 4 of Intel and leaf 0x8000001d of AMD describe one cache for each subleaf, in the same bits. */
+/* Leaf 4 of Intel and leaf 0x8000001d of AMD describe one cache for each subleaf, in the same bits.
+ */
 static void detect_caches(int64_t *l1, int64_t *l2)
 {
     uint32_t a, b, c, d, leaf = 4;

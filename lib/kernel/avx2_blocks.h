@@ -2,7 +2,7 @@
  * The blocks of int_template.h with vpmaddubsw: unsigned codes by signed x, pairs added in 16 bits.
  * Eight of them are added, 8 * 2 * 15 * 127 = 30480 < 32768, before one vpmaddwd widens them.
  */
-#define SHIFT_ZEROS 0  /* codes up to 30 would not fit */
+#define SHIFT_ZEROS 0 /* codes up to 30 would not fit */
 #define W8_OFFSET 128
 
 INLINE VI broadcast4(const int8_t *x)
@@ -33,16 +33,14 @@ INLINE void multiply(const int rows, const int nv, const int first, const VI *w,
 }
 
 /* Adds s to dot, at vectors from first on. */
-INLINE void widen(const int rows, const int nv, const int first, VI (*s)[MAX_NV],
-                  VI (*dot)[MAX_NV])
+INLINE void widen(const int rows, const int nv, const int first, VI (*s)[MAX_NV], VI (*dot)[MAX_NV])
 {
     const VI ones = _mm256_set1_epi16(1);
     PTQI_UNROLL
     for (int m = 0; m < rows; m++)
         PTQI_UNROLL
-        for (int v = 0; v < nv; v++)
-            dot[m][first + v] =
-                _mm256_add_epi32(dot[m][first + v], _mm256_madd_epi16(s[m][v], ones));
+    for (int v = 0; v < nv; v++)
+        dot[m][first + v] = _mm256_add_epi32(dot[m][first + v], _mm256_madd_epi16(s[m][v], ones));
 }
 
 /* At most four vectors at a time, whose sums in 16 bits fit beside the others. */
@@ -95,20 +93,19 @@ INLINE void dot_bytes8(const int rows, const int nv, const uint8_t *codes, const
     const VI ones = _mm256_set1_epi16(1);
     for (int j = 0; j < 8; j++, codes += 4 * NR, x += 4)
         PTQI_UNROLL
-        for (int v = 0; v < nv; v++) {
-            const VI w = vi_load(codes + v * LANES * 4), magnitude = _mm256_abs_epi8(w);
-            PTQI_UNROLL
-            for (int m = 0; m < rows; m++) {
-                VI signed_x = _mm256_sign_epi8(broadcast4(x + m * ldx), w);
-                VI pairs = _mm256_maddubs_epi16(magnitude, signed_x);
-                dot[m][v] = _mm256_add_epi32(dot[m][v], _mm256_madd_epi16(pairs, ones));
-            }
+    for (int v = 0; v < nv; v++) {
+        const VI w = vi_load(codes + v * LANES * 4), magnitude = _mm256_abs_epi8(w);
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++) {
+            VI signed_x = _mm256_sign_epi8(broadcast4(x + m * ldx), w);
+            VI pairs = _mm256_maddubs_epi16(magnitude, signed_x);
+            dot[m][v] = _mm256_add_epi32(dot[m][v], _mm256_madd_epi16(pairs, ones));
         }
+    }
 }
 
 /* codes [4][NR][4] to room [8][NR][4]. */
-INLINE void unpack_block(const int shift, const uint8_t *codes, const uint8_t *zeros,
-                         uint8_t *room)
+INLINE void unpack_block(const int shift, const uint8_t *codes, const uint8_t *zeros, uint8_t *room)
 {
     const VI mask = vi_set1(0x0f0f0f0f);
     (void)shift, (void)zeros;

@@ -1,6 +1,6 @@
 /*
- * Kernels for CPUs with AVX-512 and its VNNI: Intel servers since Cascade Lake (2019), laptops of the
- * Ice Lake to Rocket Lake years, AMD since Zen 4 (2022).
+ * Kernels for CPUs with AVX-512 and its VNNI: Intel servers since Cascade Lake (2019), laptops of
+ * the Ice Lake to Rocket Lake years, AMD since Zen 4 (2022).
  */
 #include "kernel.h"
 #ifdef PTQI_X86
@@ -19,8 +19,9 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define F32_MR 12
 #define F32_NV 2
 #define F32_CASES                                                                                  \
-    F32_CASE(12) F32_CASE(11) F32_CASE(10) F32_CASE(9) F32_CASE(8) F32_CASE(7)                      \
-    F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3) F32_CASE(2) F32_CASE(1)
+    F32_CASE(12)                                                                                   \
+    F32_CASE(11) F32_CASE(10) F32_CASE(9) F32_CASE(8) F32_CASE(7) F32_CASE(6) F32_CASE(5)          \
+        F32_CASE(4) F32_CASE(3) F32_CASE(2) F32_CASE(1)
 #include "f32_template.h"
 
 #include "quantize_template.h"

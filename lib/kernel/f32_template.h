@@ -1,6 +1,6 @@
 /*
- * The f32 tile, written once for all vector instruction sets: F32_MR x F32_NV vectors of sums stay in
- * registers, with F32_NV of b and one number of a. The including file also defines what
+ * The f32 tile, written once for all vector instruction sets: F32_MR x F32_NV vectors of sums stay
+ * in registers, with F32_NV of b and one number of a. The including file also defines what
  * int_template.h wants of floats, and F32_CASES, the switch over the number of rows.
  */
 #define F32_NR (F32_NV * LANES)
@@ -12,8 +12,8 @@ INLINE void f32_rows(const int rows, int64_t k, const float *a, int64_t a_row, i
     PTQI_UNROLL
     for (int m = 0; m < rows; m++)
         PTQI_UNROLL
-        for (int v = 0; v < F32_NV; v++)
-            sum[m][v] = accumulate ? vf_load(c + m * ldc + v * LANES) : vf_zero();
+    for (int v = 0; v < F32_NV; v++)
+        sum[m][v] = accumulate ? vf_load(c + m * ldc + v * LANES) : vf_zero();
     for (int64_t i = 0; i < k; i++) {
         VF row[F32_NV];
         PTQI_UNROLL
@@ -32,8 +32,8 @@ INLINE void f32_rows(const int rows, int64_t k, const float *a, int64_t a_row, i
     PTQI_UNROLL
     for (int m = 0; m < rows; m++)
         PTQI_UNROLL
-        for (int v = 0; v < F32_NV; v++)
-            vf_store(c + m * ldc + v * LANES, sum[m][v]);
+    for (int v = 0; v < F32_NV; v++)
+        vf_store(c + m * ldc + v * LANES, sum[m][v]);
 }
 
 #define F32_CASE(rows)                                                                             \

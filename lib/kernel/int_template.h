@@ -13,10 +13,10 @@
  *   dot_bytes4, dot_bytes8    a block of codes with a byte each
  *   unpack_block              a block of 4-bit codes to bytes
  *
- * A strip is nv vectors of a panel: rows x nv sums are what registers hold. The zero points enter as
- * the first value of an integer sum: -zero times the group sum of x. With SHIFT_ZEROS the codes are
- * shifted by 15 - zero instead, in 0 .. 30, so that the zero point is 15 everywhere: where the dot
- * product has the bits for that, asymmetric groups cost no multiplication.
+ * A strip is nv vectors of a panel: rows x nv sums are what registers hold. The zero points enter
+ * as the first value of an integer sum: -zero times the group sum of x. With SHIFT_ZEROS the codes
+ * are shifted by 15 - zero instead, in 0 .. 30, so that the zero point is 15 everywhere: where the
+ * dot product has the bits for that, asymmetric groups cost no multiplication.
  */
 #define MAX_NV 8
 #define SHIFTED_ZERO 15
@@ -90,8 +90,8 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
     VI dot[STREAM_MR][MAX_NV], shifts[MAX_NV];
     if (shift)
         PTQI_UNROLL
-        for (int v = 0; v < nv; v++)
-            shifts[v] = shift_of(vi_from_bytes(g->zeros + column + v * LANES));
+    for (int v = 0; v < nv; v++)
+        shifts[v] = shift_of(vi_from_bytes(g->zeros + column + v * LANES));
     start_dots(rows, nv, &s, bits == 8 ? W8_OFFSET : 0, g->sums, ldsums, dot);
     for (int64_t b = 0; b < g->blocks; b++) {
         /* Hardware follows a panel that is read from front to back by itself, but not the first of
@@ -117,7 +117,8 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
     }
 }
 
-/* A panel group by group, each in strips: its codes are in the first-level cache for all but one. */
+/* A panel group by group, each in strips: its codes are in the first-level cache for all but one.
+ */
 INLINE void stream_panel(const int rows, const int nv, const int bits, const int shift,
                          const struct ptqi_panel *p, const int8_t *x, int64_t ldx,
                          const int32_t *sums, int64_t ldsums, float *out)
@@ -164,8 +165,8 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
     PTQI_UNROLL
     for (int m = 0; m < rows; m++)
         PTQI_UNROLL
-        for (int v = 0; v < nv; v++)
-            sum[m][v] = vf_load(out + m * NR + column + v * LANES);
+    for (int v = 0; v < nv; v++)
+        sum[m][v] = vf_load(out + m * NR + column + v * LANES);
     for (int64_t g = 0; g < c->groups; g++) {
         const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
         const uint8_t *block = codes + g * c->group_bytes;
@@ -174,12 +175,11 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
         VI dot[TILE_MR][MAX_NV];
         if (c->resume)
             PTQI_UNROLL
-            for (int m = 0; m < rows; m++)
-                PTQI_UNROLL
-                for (int v = 0; v < nv; v++)
-                    dot[m][v] = vi_load(partial + m * NR + column + v * LANES);
-        else
-            start_dots(rows, nv, &s, 0, sums + g, ldsums, dot);
+        for (int m = 0; m < rows; m++)
+            PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            dot[m][v] = vi_load(partial + m * NR + column + v * LANES);
+        else start_dots(rows, nv, &s, 0, sums + g, ldsums, dot);
         for (int64_t b = 0; b < blocks; b++) {
             PTQI_UNROLL
             for (int m = 0; m < rows; m++)
@@ -196,8 +196,8 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
             PTQI_UNROLL
             for (int m = 0; m < rows; m++)
                 PTQI_UNROLL
-                for (int v = 0; v < nv; v++)
-                    vi_store(partial + m * NR + column + v * LANES, dot[m][v]);
+            for (int v = 0; v < nv; v++)
+                vi_store(partial + m * NR + column + v * LANES, dot[m][v]);
             return;
         }
         PTQI_UNROLL
@@ -211,8 +211,8 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
     PTQI_UNROLL
     for (int m = 0; m < rows; m++)
         PTQI_UNROLL
-        for (int v = 0; v < nv; v++)
-            vf_store(out + m * NR + column + v * LANES, sum[m][v]);
+    for (int v = 0; v < nv; v++)
+        vf_store(out + m * NR + column + v * LANES, sum[m][v]);
 }
 
 #define TILE_CASE(rows, bits)                                                                      \
@@ -299,5 +299,4 @@ TARGET static void w4a8_stream(int rows, const struct ptqi_panel *panel, const i
 #define INT_KERNELS                                                                                \
     .int_nr = NR, .w8_offset = W8_OFFSET, .stream_mr = STREAM_MR, .stream_rows = STREAM_ROWS,      \
     .w4a8_stream = w4a8_stream, .w8a8_stream = w8a8_stream, .tile_mr = TILE_MR,                    \
-    .w4_unpack = w4_unpack, .w8_unpack = w8_unpack, .w4a8_tile = w4a8_tile,                        \
-    .w8a8_tile = w8a8_tile
+    .w4_unpack = w4_unpack, .w8_unpack = w8_unpack, .w4a8_tile = w4a8_tile, .w8a8_tile = w8a8_tile

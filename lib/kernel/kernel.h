@@ -21,12 +21,11 @@
  *
  * scales [nr], f32 or f16; f16 where every scale of the matrix is one exactly;
  * zeros [nr], one byte each, only where has_zeros;
- * codes, 4 bits: for each block, for j in 0..3, for n in 0..nr-1, for i in 0..3 one byte: the code of
- * column 4j + i in the low nibble and that of column 4(j+4) + i in the high one. So four neighbouring
- * bytes are four columns of one row, as the dot-product instructions of all CPUs want them, and one
- * load gives two operands by a mask and a shift.
- * codes, 8 bits: for each block, for j in 0..7, n, i: the code of column 4j + i, minus the table's
- * w8_offset.
+ * codes, 4 bits: for each block, for j in 0..3, for n in 0..nr-1, for i in 0..3 one byte: the code
+ * of column 4j + i in the low nibble and that of column 4(j+4) + i in the high one. So four
+ * neighbouring bytes are four columns of one row, as the dot-product instructions of all CPUs want
+ * them, and one load gives two operands by a mask and a shift. codes, 8 bits: for each block, for j
+ * in 0..7, n, i: the code of column 4j + i, minus the table's w8_offset.
  */
 struct ptqi_panel {
     const uint8_t *data;
@@ -45,19 +44,19 @@ PTQI_INLINE int64_t ptqi_group_bytes(int nr, int bits, int scale_bytes, int has_
 }
 
 /*
- * A piece of a panel along K, unpacked once and used by many rows of x: whole groups, or a part of one
- * group. The unpacking function fills it in; it may leave 8-bit codes where they are.
+ * A piece of a panel along K, unpacked once and used by many rows of x: whole groups, or a part of
+ * one group. The unpacking function fills it in; it may leave 8-bit codes where they are.
  */
 struct ptqi_chunk {
     /* Set by the caller: where to unpack to. */
-    uint8_t *room;        /* [blocks][8][nr][4] */
-    float *scale_room;    /* [groups][nr] */
-    int32_t *zero_room;   /* [groups][nr] */
-    int64_t first_group;  /* the groups of the panel that it holds */
-    int64_t groups;       /* ... and how many */
-    int64_t first_block;  /* within the first group; 0 unless the chunk is a part of a group */
-    int64_t blocks;       /* of all groups */
-    int resume, leave;    /* the chunk goes on with a group; it ends within one */
+    uint8_t *room;       /* [blocks][8][nr][4] */
+    float *scale_room;   /* [groups][nr] */
+    int32_t *zero_room;  /* [groups][nr] */
+    int64_t first_group; /* the groups of the panel that it holds */
+    int64_t groups;      /* ... and how many */
+    int64_t first_block; /* within the first group; 0 unless the chunk is a part of a group */
+    int64_t blocks;      /* of all groups */
+    int resume, leave;   /* the chunk goes on with a group; it ends within one */
 
     /* Filled in. One byte a code. */
     const uint8_t *codes;
@@ -83,8 +82,8 @@ struct ptqi_kernels {
 
     /*
      * Integer products, x int8 [rows][blocks * 32] in -127 .. 127, sums [rows][groups] its group
-     * sums: out[m][n] = sum over g ascending of scale[g][n] * (dot_g - zero[g][n] * sums[m][g]), the
-     * integer in wrapping 32 bits, one conversion to f32, one fused multiply-add, from +0.
+     * sums: out[m][n] = sum over g ascending of scale[g][n] * (dot_g - zero[g][n] * sums[m][g]),
+     * the integer in wrapping 32 bits, one conversion to f32, one fused multiply-add, from +0.
      *
      * _stream: a whole panel for 1 <= rows <= stream_mr, straight from the packed codes; out is
      * [rows][nr]. The way for few rows, up to stream_rows.
@@ -111,8 +110,8 @@ struct ptqi_kernels {
 
     /*
      * The largest |x|, by its bits, whose order is that of magnitudes: from 0x7f800000 on x is not
-     * finite. q = round(x / scale), ties to even, within -127 .. 127, and the sum of each group of q;
-     * scale > 0.
+     * finite. q = round(x / scale), ties to even, within -127 .. 127, and the sum of each group of
+     * q; scale > 0.
      */
     uint32_t (*magnitude)(const float *x, int64_t n);
     void (*quantize)(const float *x, float scale, int64_t n, int64_t group, int8_t *q,

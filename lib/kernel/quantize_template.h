@@ -1,7 +1,8 @@
 /*
- * Quantizing a row of activations, for all vector instruction sets. Beside what int_template.h lists
- * the including file defines vi_zero, vi_add, vi_max (unsigned), vi_and, vf_set1, vf_div, vf_clamp127,
- * vi_from_vf (ties to even) and pack32, which stores 32 integers of -127 .. 127 as bytes.
+ * Quantizing a row of activations, for all vector instruction sets. Beside what int_template.h
+ * lists the including file defines vi_zero, vi_add, vi_max (unsigned), vi_and, vf_set1, vf_div,
+ * vf_clamp127, vi_from_vf (ties to even) and pack32, which stores 32 integers of -127 .. 127 as
+ * bytes.
  */
 TARGET static uint32_t magnitude(const float *x, int64_t n)
 {
@@ -11,8 +12,8 @@ TARGET static uint32_t magnitude(const float *x, int64_t n)
     int64_t i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES)
         PTQI_UNROLL
-        for (int j = 0; j < 4; j++)
-            most[j] = vi_max(most[j], vi_and(vi_load(x + i + j * LANES), mask));
+    for (int j = 0; j < 4; j++)
+        most[j] = vi_max(most[j], vi_and(vi_load(x + i + j * LANES), mask));
     most[0] = vi_max(vi_max(most[0], most[1]), vi_max(most[2], most[3]));
     vi_store(lane, most[0]);
     for (int j = 0; j < LANES; j++)

@@ -1,9 +1,9 @@
 /*
- * Elementwise and row operations, written once in plain C and compiled for each instruction set: the
- * including file defines NAME(function) and TARGET, the attribute that lets the compiler use its
- * vector instructions. Every operation here is one of IEEE 754 or one on integers, and sums are kept
- * in SUM_LANES partial sums that are added in a fixed tree, so that the results are the same bits however
- * the loops are vectorized.
+ * Elementwise and row operations, written once in plain C and compiled for each instruction set:
+ * the including file defines NAME(function) and TARGET, the attribute that lets the compiler use
+ * its vector instructions. Every operation here is one of IEEE 754 or one on integers, and sums are
+ * kept in SUM_LANES partial sums that are added in a fixed tree, so that the results are the same
+ * bits however the loops are vectorized.
  */
 #include <math.h>
 #include "base/exact.h"
@@ -30,8 +30,8 @@ TARGET static inline int8_t NAME(quantize_one)(float x, float scale)
 }
 
 /* out = sum * scale, or fma(sum, scale, bias); every NaN becomes the one quiet NaN 0x7fc00000. */
-TARGET static void NAME(finish)(const float *restrict sum, float scale,
-                                const float *restrict bias, float *restrict out, int64_t n)
+TARGET static void NAME(finish)(const float *restrict sum, float scale, const float *restrict bias,
+                                float *restrict out, int64_t n)
 {
     const float nan = ptqi_from_bits(0x7fc00000);
     if (bias)
@@ -160,8 +160,7 @@ TARGET static void NAME(subtract_scaled)(float *w, const float *u, float factor,
  * |d|^2.4 = d^2 |d|^0.4.
  */
 TARGET static void NAME(shrink_errors)(const float *w, int64_t n, const float *scales,
-                                       const float *zeros, float top, int candidates,
-                                       float *errors)
+                                       const float *zeros, float top, int candidates, float *errors)
 {
     for (int c0 = 0; c0 < candidates; c0 += PTQI_SHRINK_UNIT) {
         float sum[PTQI_SHRINK_UNIT] = {0};
@@ -179,7 +178,7 @@ TARGET static void NAME(shrink_errors)(const float *w, int64_t n, const float *s
 }
 
 #define VECTOR_KERNELS                                                                             \
-    .finish = NAME(finish), .dequantize = NAME(dequantize), .divide = NAME(divide), \
+    .finish = NAME(finish), .dequantize = NAME(dequantize), .divide = NAME(divide),                \
     .sum_squares = NAME(sum_squares), .softmax = NAME(softmax), .sum_exp = NAME(sum_exp),          \
     .silu_multiply = NAME(silu_multiply), .subtract_scaled = NAME(subtract_scaled),                \
     .shrink_errors = NAME(shrink_errors)

@@ -69,8 +69,7 @@ INLINE void dot_bytes(const int rows, const int nv, const uint8_t *codes, const 
 #define dot_bytes8 dot_bytes
 
 /* codes [4][NR][4] to room [8][NR][4], shifted by 15 - zero. */
-INLINE void unpack_block(const int shift, const uint8_t *codes, const uint8_t *zeros,
-                         uint8_t *room)
+INLINE void unpack_block(const int shift, const uint8_t *codes, const uint8_t *zeros, uint8_t *room)
 {
     const VI mask = vi_set1(0x0f0f0f0f);
     for (int v = 0; v < NR; v += LANES) {
