@@ -94,8 +94,8 @@ static void run_share(const struct ptqi_run *r, char *scratch, int64_t part, int
     ptqi_run_range(r, scratch, begin, end);
 }
 
-/* Panels go to whoever is ready for the next one: a thread that something else keeps from its CPU does
- * not hold up the others. Which thread computes a panel changes nothing in it. */
+/* Panels go to whoever is ready for the next one: a thread that something else keeps from its CPU
+ * does not hold up the others. Which thread computes a panel changes nothing in it. */
 static void run_part(void *argument, int64_t part)
 {
     struct ptqi_run *r = argument;

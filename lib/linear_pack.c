@@ -16,7 +16,7 @@ static int fits_half(const float *scales, int64_t count)
     return 1;
 }
 
-/* A row of 4-bit codes, in order, into its places in the blocks of a group. */
+/* A row of 4-bit codes, in order, into its places in the blocks of a group's strip of nr rows. */
 static void pack_codes4(const uint8_t *codes, int64_t count, int nr, uint8_t *out)
 {
     for (int64_t i = 0; i < count; i++) {
@@ -50,11 +50,14 @@ static void pack_group(const struct ptq_linear *l, const struct ptq_qtensor *q, 
         memcpy(group + 4 * row, &scale, 4);
     if (p->has_zeros)
         header[row] = q->zeros[n * q->groups + g];
-    uint8_t *out = header + (p->has_zeros ? nr : 0) + 4 * row;
+    const int strip = l->kernels->int_strip;
+    const int64_t blocks = (count + PTQI_BLOCK - 1) / PTQI_BLOCK;
+    uint8_t *out = header + (p->has_zeros ? nr : 0) +
+                   row / strip * (blocks * 4 * l->code_bits * strip) + row % strip * 4;
     if (l->code_bits == 4)
-        pack_codes4(codes, count, nr, out);
+        pack_codes4(codes, count, strip, out);
     else
-        pack_codes8(codes, count, nr, l->kernels->w8_offset, out);
+        pack_codes8(codes, count, strip, l->kernels->w8_offset, out);
 }
 
 static int64_t min64(int64_t a, int64_t b)

@@ -164,14 +164,33 @@ static int next_chunk(const struct ptq_linear *l, struct ptqi_chunk *c)
     return in_group > 0;
 }
 
-/* Where the packed codes of a chunk end and those of the next one begin. */
-static const uint8_t *packed_end(const struct ptq_linear *l, const struct ptqi_panel *p,
-                                 const struct ptqi_chunk *c)
+/* The packed bytes of the next chunk, which come while this one is used: runs of size bytes that
+ * are next bytes apart. */
+struct ahead {
+    const uint8_t *from;
+    int64_t size, next;
+};
+
+static struct ahead next_codes(const struct ptq_linear *l, const struct ptqi_panel *p,
+                               const struct ptqi_chunk *c)
 {
-    const int64_t group = ptqi_group_bytes(l->kernels->int_nr, l->code_bits, p->scale_bytes,
-                                           p->has_zeros, p->group_blocks);
-    return p->data + c->first_group * group +
-           (c->first_block + c->blocks) * (group / p->group_blocks);
+    const int nr = l->kernels->int_nr, strip = l->kernels->int_strip;
+    const int64_t block = 4 * l->code_bits * strip;
+    const int64_t group =
+        ptqi_group_bytes(nr, l->code_bits, p->scale_bytes, p->has_zeros, p->group_blocks);
+    const uint8_t *from = p->data + (c->first_group + c->groups) * group;
+    if (!c->leave)
+        return (struct ahead){from, c->blocks * (group / p->group_blocks), 0};
+    from += nr * (p->scale_bytes + p->has_zeros) - group;
+    return (struct ahead){from + (c->first_block + c->blocks) * block, c->blocks * block,
+                          min64(p->group_blocks, p->blocks) * block};
+}
+
+/* Asks for the lines begin .. end of it. */
+static void prefetch(const struct ahead *a, int64_t begin, int64_t end)
+{
+    for (int64_t at = begin * 64; at < end * 64; at += 64)
+        PTQI_PREFETCH(a->from + at / a->size * a->next + at % a->size);
 }
 
 /* Rows m0 .. m0 + rows of x by a panel, sums in out [rows][nr]. */
@@ -196,10 +215,10 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
     while (next_chunk(l, &c)) {
         const int64_t column = (c.first_group * p->group_blocks + c.first_block) * PTQI_BLOCK;
         (l->code_bits == 8 ? kernels->w8_unpack : kernels->w4_unpack)(p, &c);
-        const uint8_t *ahead = packed_end(l, p, &c);
+        const struct ahead ahead = next_codes(l, p, &c);
         for (int64_t m = 0; m < rows; m += kernels->tile_mr) {
-            for (int64_t i = 0; i < lines; i++, ahead += 64)
-                PTQI_PREFETCH(ahead);
+            const int64_t tile = m / kernels->tile_mr;
+            prefetch(&ahead, tile * lines, (tile + 1) * lines);
             (l->code_bits == 8 ? kernels->w8a8_tile : kernels->w4a8_tile)(
                 (int)min64(rows - m, kernels->tile_mr), &c, x_at(r, m0 + m) + column, stride,
                 sums_at(r, m0 + m) + c.first_group, l->groups, out + m * nr, partial + m * nr);

@@ -134,17 +134,22 @@ static void free_logical(struct logical *l)
 }
 
 /* The codes of a group of one row, as kernel.h says. */
-static void pack_row(const struct logical *l, int n, int64_t g, int offset, uint8_t *out)
+static void pack_row(const struct logical *l, int n, int64_t g, int strip, int offset, uint8_t *out)
 {
     const int64_t first = g * l->group_blocks * 32;
+    int64_t blocks = l->blocks - g * l->group_blocks;
+    blocks = blocks < l->group_blocks ? blocks : l->group_blocks;
+    out += n / strip * (blocks * strip * 4 * l->bits);
+    const uint8_t *codes = l->codes + n * l->k;
+    n %= strip;
     for (int64_t c = first; c < first + l->group_blocks * 32 && c < l->k; c++) {
-        uint8_t *block = out + (c - first) / 32 * l->nr * 4 * l->bits;
+        uint8_t *block = out + (c - first) / 32 * strip * 4 * l->bits;
         int64_t quad = c % 32 / 4, i = c % 4;
+        uint8_t code = codes[c];
         if (l->bits == 8)
-            block[(quad * l->nr + n) * 4 + i] = (uint8_t)(l->codes[n * l->k + c] - offset);
+            block[(quad * strip + n) * 4 + i] = (uint8_t)(code - offset);
         else
-            block[(quad % 4 * l->nr + n) * 4 + i] |=
-                (uint8_t)(l->codes[n * l->k + c] << (quad < 4 ? 0 : 4));
+            block[(quad % 4 * strip + n) * 4 + i] |= (uint8_t)(code << (quad < 4 ? 0 : 4));
     }
 }
 
@@ -167,7 +172,7 @@ static struct ptqi_panel pack(const struct ptqi_kernels *kernels, const struct l
             memcpy(out + n * scale_bytes, l->half ? (void *)&half : &scale, (size_t)scale_bytes);
             if (l->with_zeros)
                 zeros[n] = l->zeros[n * l->groups + g];
-            pack_row(l, n, g, offset, codes);
+            pack_row(l, n, g, kernels->int_strip, offset, codes);
         }
         out = codes + l->nr * 4 * l->bits * (left < l->group_blocks ? left : l->group_blocks);
     }

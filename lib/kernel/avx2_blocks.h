@@ -4,6 +4,7 @@
  */
 #define SHIFT_ZEROS 0 /* codes up to 30 would not fit */
 #define W8_OFFSET 128
+#define TWO_SUMS 0
 
 INLINE VI broadcast4(const int8_t *x)
 {
@@ -32,66 +33,62 @@ INLINE void multiply(const int rows, const int nv, const int first, const VI *w,
     }
 }
 
-/* Adds s to dot, at vectors from first on. */
-INLINE void widen(const int rows, const int nv, const int first, VI (*s)[MAX_NV], VI (*dot)[MAX_NV])
+INLINE void widen(const int rows, const int nv, VI (*s)[MAX_NV], VI (*dot)[MAX_NV])
 {
     const VI ones = _mm256_set1_epi16(1);
     PTQI_UNROLL
     for (int m = 0; m < rows; m++)
         PTQI_UNROLL
     for (int v = 0; v < nv; v++)
-        dot[m][first + v] = _mm256_add_epi32(dot[m][first + v], _mm256_madd_epi16(s[m][v], ones));
+        dot[m][v] = _mm256_add_epi32(dot[m][v], _mm256_madd_epi16(s[m][v], ones));
 }
 
-/* At most four vectors at a time, whose sums in 16 bits fit beside the others. */
 INLINE void dot_packed(const int rows, const int nv, const int shift, const uint8_t *codes,
-                       const int8_t *x, int64_t ldx, const VI *shifts, VI (*dot)[MAX_NV])
+                       int64_t next, const int8_t *x, int64_t ldx, const VI *shifts,
+                       VI (*dot)[MAX_NV], VI (*unused)[MAX_NV])
 {
     const VI mask = vi_set1(0x0f0f0f0f);
-    const int part = nv < 4 ? nv : 4;
-    (void)shift, (void)shifts;
+    VI s[ROWS_HELD][MAX_NV], w[MAX_NV];
+    (void)shift, (void)shifts, (void)next, (void)unused;
     PTQI_UNROLL
-    for (int first = 0; first < nv; first += part) {
-        VI s[ROWS_HELD][MAX_NV], w[MAX_NV];
+    for (int j = 0; j < 4; j++, codes += 4 * STRIP, x += 4) {
         PTQI_UNROLL
-        for (int j = 0; j < 4; j++) {
-            const uint8_t *from = codes + (j * NR + first * LANES) * 4;
-            PTQI_UNROLL
-            for (int v = 0; v < part; v++)
-                w[v] = vi_held(vi_and(vi_load(from + v * LANES * 4), mask));
-            multiply(rows, part, j == 0, w, x + 4 * j, ldx, s);
-            PTQI_UNROLL
-            for (int v = 0; v < part; v++)
-                w[v] = vi_held(vi_and(vi_shift4(vi_load(from + v * LANES * 4)), mask));
-            multiply(rows, part, 0, w, x + 4 * j + 16, ldx, s);
-        }
-        widen(rows, part, first, s, dot);
+        for (int v = 0; v < nv; v++)
+            w[v] = vi_held(vi_and(vi_load(codes + v * LANES * 4), mask));
+        multiply(rows, nv, j == 0, w, x, ldx, s);
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            w[v] = vi_held(vi_and(vi_shift4(vi_load(codes + v * LANES * 4)), mask));
+        multiply(rows, nv, 0, w, x + 16, ldx, s);
     }
+    widen(rows, nv, s, dot);
 }
 
-INLINE void dot_bytes4(const int rows, const int nv, const uint8_t *codes, const int8_t *x,
-                       int64_t ldx, VI (*dot)[MAX_NV])
+INLINE void dot_bytes4(const int rows, const int nv, const int width, const uint8_t *codes,
+                       int64_t next, const int8_t *x, int64_t ldx, VI (*dot)[MAX_NV])
 {
+    (void)next;
     VI s[ROWS_HELD][MAX_NV], w[MAX_NV];
     PTQI_UNROLL
-    for (int j = 0; j < 8; j++, codes += 4 * NR, x += 4) {
+    for (int j = 0; j < 8; j++, codes += 4 * width, x += 4) {
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
             w[v] = vi_held(vi_load(codes + v * LANES * 4));
         multiply(rows, nv, j == 0, w, x, ldx, s);
     }
-    widen(rows, nv, 0, s, dot);
+    widen(rows, nv, s, dot);
 }
 
 /*
  * 8-bit codes, held minus 128: vpmaddubsw wants one unsigned operand, so the sign of w moves to x.
  * |w| <= 128 and |x| <= 127: a pair is at most 32512 and does not saturate.
  */
-INLINE void dot_bytes8(const int rows, const int nv, const uint8_t *codes, const int8_t *x,
-                       int64_t ldx, VI (*dot)[MAX_NV])
+INLINE void dot_bytes8(const int rows, const int nv, const int width, const uint8_t *codes,
+                       int64_t next, const int8_t *x, int64_t ldx, VI (*dot)[MAX_NV])
 {
+    (void)next;
     const VI ones = _mm256_set1_epi16(1);
-    for (int j = 0; j < 8; j++, codes += 4 * NR, x += 4)
+    for (int j = 0; j < 8; j++, codes += 4 * width, x += 4)
         PTQI_UNROLL
     for (int v = 0; v < nv; v++) {
         const VI w = vi_load(codes + v * LANES * 4), magnitude = _mm256_abs_epi8(w);
@@ -104,14 +101,16 @@ INLINE void dot_bytes8(const int rows, const int nv, const uint8_t *codes, const
     }
 }
 
-/* codes [4][NR][4] to room [8][NR][4]. */
+/* codes [4][STRIP][4] to room [8][NR][4]. */
 INLINE void unpack_block(const int shift, const uint8_t *codes, const uint8_t *zeros, uint8_t *room)
 {
     const VI mask = vi_set1(0x0f0f0f0f);
     (void)shift, (void)zeros;
-    for (int i = 0; i < 16 * NR; i += 32) {
-        const VI both = vi_load(codes + i);
-        vi_store(room + i, vi_and(both, mask));
-        vi_store(room + 16 * NR + i, vi_and(vi_shift4(both), mask));
+    for (int v = 0; v < STRIP; v += LANES)
+        PTQI_UNROLL
+    for (int j = 0; j < 4; j++) {
+        const VI both = vi_load(codes + (j * STRIP + v) * 4);
+        vi_store(room + (j * NR + v) * 4, vi_and(both, mask));
+        vi_store(room + ((j + 4) * NR + v) * 4, vi_and(vi_shift4(both), mask));
     }
 }

@@ -20,8 +20,10 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define F32_NV 2
 #define F32_CASES                                                                                  \
     F32_CASE(12)                                                                                   \
-    F32_CASE(11) F32_CASE(10) F32_CASE(9) F32_CASE(8) F32_CASE(7) F32_CASE(6) F32_CASE(5)          \
-        F32_CASE(4) F32_CASE(3) F32_CASE(2) F32_CASE(1)
+    F32_CASE(11)                                                                                   \
+    F32_CASE(10)                                                                                   \
+    F32_CASE(9) F32_CASE(8) F32_CASE(7) F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3)            \
+        F32_CASE(2) F32_CASE(1)
 #include "f32_template.h"
 
 #include "quantize_template.h"
@@ -29,7 +31,7 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define NR 64
 #define STREAM_MR 8
 #define STREAM_ROWS 32
-#define STREAM_NV(rows) ((rows) > 4 ? 2 : 4)
+#define STREAM_NV(rows) 2
 #define STREAM_CASES(bits, shift)                                                                  \
     STREAM_CASE(1, bits, shift)                                                                    \
     STREAM_CASE(2, bits, shift)                                                                    \

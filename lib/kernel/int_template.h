@@ -11,14 +11,15 @@
  *   INT_BLOCKS       the file with the functions on blocks of 32 columns:
  *   dot_packed(rows, nv, ..)  a block of 4-bit codes times x, straight from the panel
  *   dot_bytes4, dot_bytes8    a block of codes with a byte each
- *   unpack_block              a block of 4-bit codes to bytes
+ *   unpack_block              a strip's block of 4-bit codes to bytes
  *
  * A strip is nv vectors of a panel: rows x nv sums are what registers hold. The zero points enter
  * as the first value of an integer sum: -zero times the group sum of x. With SHIFT_ZEROS the codes
  * are shifted by 15 - zero instead, in 0 .. 30, so that the zero point is 15 everywhere: where the
  * dot product has the bits for that, asymmetric groups cost no multiplication.
  */
-#define MAX_NV 8
+#define MAX_NV 4
+#define STRIP 32 /* columns whose codes are contiguous */
 #define SHIFTED_ZERO 15
 #include INT_BLOCKS
 
@@ -76,7 +77,7 @@ struct group {
     const int32_t *sums;
 };
 
-#define BYTES_AHEAD 8192
+#define BYTES_AHEAD 2048
 
 /* One strip, beginning at a column of the panel, over one group: out goes on from what it holds. */
 INLINE void stream_strip(const int rows, const int nv, const int bits, const int shift,
@@ -85,25 +86,34 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
 {
     const struct strip s = {.zeros = g->zeros && !shift ? g->zeros + column : NULL,
                             .zero = shift ? SHIFTED_ZERO : p->zero};
-    const uint8_t *codes = g->codes + 4 * column;
+    const int64_t strip_bytes = g->blocks * 4 * bits * STRIP; /* to the next strip */
+    const uint8_t *codes = g->codes + column / STRIP * strip_bytes + column % STRIP * 4;
     const int8_t *x = g->x;
-    VI dot[STREAM_MR][MAX_NV], shifts[MAX_NV];
+    /* Few sums would wait for each other: then those of high nibbles have registers of their own.
+     */
+    const int two = TWO_SUMS && bits == 4 && rows * nv <= 4;
+    VI dot[STREAM_MR][MAX_NV], high[STREAM_MR][MAX_NV], shifts[MAX_NV];
     if (shift)
         PTQI_UNROLL
     for (int v = 0; v < nv; v++)
         shifts[v] = shift_of(vi_from_bytes(g->zeros + column + v * LANES));
     start_dots(rows, nv, &s, bits == 8 ? W8_OFFSET : 0, g->sums, ldsums, dot);
+    if (two)
+        PTQI_UNROLL
+    for (int m = 0; m < rows; m++)
+        PTQI_UNROLL
+    for (int v = 0; v < nv; v++)
+        high[m][v] = vi_zero();
     for (int64_t b = 0; b < g->blocks; b++) {
-        /* Hardware follows a panel that is read from front to back by itself, but not the first of
-         * several strips, which leaves out the lines of the others. */
-        if (nv * LANES < NR && column == 0)
-            for (int line = 0; line < 4 * bits * NR; line += 64)
+        /* With many sums a kernel leaves the memory idle for too long at a time. */
+        if (rows > 6)
+            for (int line = 0; line < 4 * bits * STRIP; line += 64)
                 PTQI_PREFETCH(codes + line + BYTES_AHEAD);
         if (bits == 4)
-            dot_packed(rows, nv, shift, codes, x, ldx, shifts, dot);
+            dot_packed(rows, nv, shift, codes, strip_bytes, x, ldx, shifts, dot, two ? high : dot);
         else
-            dot_bytes8(rows, nv, codes, x, ldx, dot);
-        codes += 4 * bits * NR;
+            dot_bytes8(rows, nv, STRIP, codes, strip_bytes, x, ldx, dot);
+        codes += 4 * bits * STRIP;
         x += PTQI_BLOCK;
     }
     PTQI_UNROLL
@@ -112,7 +122,8 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
         PTQI_UNROLL
         for (int m = 0; m < rows; m++) {
             float *sum = out + m * NR + column + v * LANES;
-            vf_store(sum, vf_fma(scale, vf_from_vi(dot[m][v]), vf_load(sum)));
+            const VI all = two ? vi_add(dot[m][v], high[m][v]) : dot[m][v];
+            vf_store(sum, vf_fma(scale, vf_from_vi(all), vf_load(sum)));
         }
     }
 }
@@ -160,7 +171,7 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
                        int64_t ldsums, float *out, int32_t *partial)
 {
     VF sum[TILE_MR][MAX_NV];
-    const uint8_t *codes = c->codes + 4 * column;
+    const uint8_t *codes = c->room + 4 * column;
     int64_t left = c->blocks;
     PTQI_UNROLL
     for (int m = 0; m < rows; m++)
@@ -169,7 +180,7 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
         sum[m][v] = vf_load(out + m * NR + column + v * LANES);
     for (int64_t g = 0; g < c->groups; g++) {
         const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
-        const uint8_t *block = codes + g * c->group_bytes;
+        const uint8_t *block = codes + g * c->group_blocks * 32 * NR;
         const struct strip s = {.wide_zeros = c->zeros ? c->zeros + g * NR + column : NULL,
                                 .zero = c->zero};
         VI dot[TILE_MR][MAX_NV];
@@ -185,9 +196,9 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
             for (int m = 0; m < rows; m++)
                 PTQI_PREFETCH(x + (TILE_MR + m) * ldx);
             if (bits == 4)
-                dot_bytes4(rows, nv, block, x, ldx, dot);
+                dot_bytes4(rows, nv, NR, block, 4 * STRIP, x, ldx, dot);
             else
-                dot_bytes8(rows, nv, block, x, ldx, dot);
+                dot_bytes8(rows, nv, NR, block, 4 * STRIP, x, ldx, dot);
             block += 32 * NR;
             x += PTQI_BLOCK;
         }
@@ -231,7 +242,27 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
         }                                                                                          \
     }
 
-/* Scales and zeros of a chunk's groups, and its codes where they must be unpacked. */
+INLINE int64_t min_blocks(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A block of a strip as bytes [8][NR][4] of a chunk. */
+INLINE void unpack_strip(const int bits, const int shift, const uint8_t *codes,
+                         const uint8_t *zeros, uint8_t *room)
+{
+    if (bits == 4) {
+        unpack_block(shift, codes, zeros, room);
+        return;
+    }
+    PTQI_UNROLL
+    for (int j = 0; j < 8; j++)
+        PTQI_UNROLL
+    for (int v = 0; v < STRIP; v += LANES)
+        vi_store(room + (j * NR + v) * 4, vi_load(codes + (j * STRIP + v) * 4));
+}
+
+/* Scales and zeros of a chunk's groups, and its codes. */
 INLINE void unpack(const int bits, const struct ptqi_panel *p, struct ptqi_chunk *c)
 {
     const int64_t stride =
@@ -239,16 +270,14 @@ INLINE void unpack(const int bits, const struct ptqi_panel *p, struct ptqi_chunk
     const int shift = SHIFT_ZEROS && bits == 4 && p->has_zeros;
     const int64_t header = NR * (p->scale_bytes + p->has_zeros);
     const uint8_t *group = p->data + c->first_group * stride;
-    int64_t left = c->blocks;
+    int64_t left = c->blocks, done = c->first_group * p->group_blocks;
     c->group_blocks = p->group_blocks;
-    c->group_bytes = bits == 4 ? 32 * NR * p->group_blocks : stride;
-    c->codes = bits == 4 ? c->room : group + header + c->first_block * 32 * NR;
     c->zeros = p->has_zeros && !shift ? c->zero_room : NULL;
     c->zero = shift ? SHIFTED_ZERO : p->zero;
     uint8_t *room = c->room;
     for (int64_t g = 0; g < c->groups; g++, group += stride) {
-        const uint8_t *zeros = p->has_zeros ? group + NR * p->scale_bytes : NULL;
-        const struct strip s = {.zeros = zeros, .zero = p->zero};
+        const uint8_t *zeros = group + NR * p->scale_bytes;
+        const struct strip s = {.zeros = p->has_zeros ? zeros : NULL, .zero = p->zero};
         for (int v = 0; v < NR / LANES; v++) {
             vf_store(c->scale_room + g * NR + v * LANES,
                      scales_at(group, p->scale_bytes, v * LANES));
@@ -256,12 +285,15 @@ INLINE void unpack(const int bits, const struct ptqi_panel *p, struct ptqi_chunk
                 vi_store(c->zero_room + g * NR + v * LANES,
                          zeros_at(&s, v, bits == 8 ? W8_OFFSET : 0));
         }
-        const uint8_t *codes = group + header + c->first_block * 16 * NR;
-        for (int64_t b = 0; bits == 4 && b < p->group_blocks && b < left; b++) {
-            unpack_block(shift, codes, zeros, room);
-            codes += 16 * NR;
-            room += 32 * NR;
-        }
+        const int64_t in_group = min_blocks(p->group_blocks, p->blocks - done);
+        const int64_t blocks = min_blocks(in_group, left);
+        const uint8_t *codes = group + header + c->first_block * 4 * bits * STRIP;
+        for (int64_t b = 0; b < blocks; b++, room += 32 * NR)
+            for (int n = 0; n < NR; n += STRIP) {
+                const uint8_t *from = codes + n / STRIP * in_group * (4 * bits * STRIP);
+                unpack_strip(bits, shift, from + b * 4 * bits * STRIP, zeros + n, room + 4 * n);
+            }
+        done += in_group;
         left -= p->group_blocks;
     }
 }
@@ -297,6 +329,7 @@ TARGET static void w4a8_stream(int rows, const struct ptqi_panel *panel, const i
 }
 
 #define INT_KERNELS                                                                                \
-    .int_nr = NR, .w8_offset = W8_OFFSET, .stream_mr = STREAM_MR, .stream_rows = STREAM_ROWS,      \
-    .w4a8_stream = w4a8_stream, .w8a8_stream = w8a8_stream, .tile_mr = TILE_MR,                    \
-    .w4_unpack = w4_unpack, .w8_unpack = w8_unpack, .w4a8_tile = w4a8_tile, .w8a8_tile = w8a8_tile
+    .int_nr = NR, .int_strip = STRIP, .w8_offset = W8_OFFSET, .stream_mr = STREAM_MR,              \
+    .stream_rows = STREAM_ROWS, .w4a8_stream = w4a8_stream, .w8a8_stream = w8a8_stream,            \
+    .tile_mr = TILE_MR, .w4_unpack = w4_unpack, .w8_unpack = w8_unpack, .w4a8_tile = w4a8_tile,    \
+    .w8a8_tile = w8a8_tile

@@ -21,11 +21,13 @@
  *
  * scales [nr], f32 or f16; f16 where every scale of the matrix is one exactly;
  * zeros [nr], one byte each, only where has_zeros;
- * codes, 4 bits: for each block, for j in 0..3, for n in 0..nr-1, for i in 0..3 one byte: the code
- * of column 4j + i in the low nibble and that of column 4(j+4) + i in the high one. So four
- * neighbouring bytes are four columns of one row, as the dot-product instructions of all CPUs want
- * them, and one load gives two operands by a mask and a shift. codes, 8 bits: for each block, for j
- * in 0..7, n, i: the code of column 4j + i, minus the table's w8_offset.
+ * codes, strip by strip: a strip is the next int_strip of the nr rows of W, so that a kernel with
+ * registers for one strip still reads from front to back. 4 bits: for each block, for j in 0..3,
+ * for n in 0..strip-1, for i in 0..3 one byte: the code of column 4j + i in the low nibble and that
+ * of column 4(j+4) + i in the high one. So four neighbouring bytes are four columns of one row, as
+ * the dot-product instructions of all CPUs want them, and one load gives two operands by a mask and
+ * a shift. 8 bits: for each block, for j in 0..7, n, i: the code of column 4j + i, minus the
+ * table's w8_offset.
  */
 struct ptqi_panel {
     const uint8_t *data;
@@ -45,7 +47,7 @@ PTQI_INLINE int64_t ptqi_group_bytes(int nr, int bits, int scale_bytes, int has_
 
 /*
  * A piece of a panel along K, unpacked once and used by many rows of x: whole groups, or a part of
- * one group. The unpacking function fills it in; it may leave 8-bit codes where they are.
+ * one group. The unpacking function fills it in.
  */
 struct ptqi_chunk {
     /* Set by the caller: where to unpack to. */
@@ -58,9 +60,7 @@ struct ptqi_chunk {
     int64_t blocks;      /* of all groups */
     int resume, leave;   /* the chunk goes on with a group; it ends within one */
 
-    /* Filled in. One byte a code. */
-    const uint8_t *codes;
-    int64_t group_bytes; /* from one group's codes to the next one's */
+    /* Filled in. */
     int64_t group_blocks;
     const int32_t *zeros; /* NULL: zero for all */
     int32_t zero;
@@ -88,7 +88,7 @@ struct ptqi_kernels {
      * _stream: a whole panel for 1 <= rows <= stream_mr, straight from the packed codes; out is
      * [rows][nr]. The way for few rows, up to stream_rows.
      */
-    int int_nr;
+    int int_nr, int_strip;
     int w8_offset; /* 128 where the dot product wants signed weights, else 0 */
     int stream_mr, stream_rows;
     void (*w4a8_stream)(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,

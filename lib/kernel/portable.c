@@ -137,6 +137,7 @@ const struct ptqi_kernels ptqi_kernels_portable = {
     .f32_tile = f32_tile,
     .f32_transpose = f32_transpose,
     .int_nr = INT_NR,
+    .int_strip = INT_NR,
     .stream_mr = STREAM_MR,
     .w4a8_stream = w4a8_stream,
     .w8a8_stream = w8a8_stream,
