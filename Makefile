@@ -5,7 +5,7 @@
 #   make test-all             everything, with the long ones
 #   make test-real            the tests on SmolLM2-135M
 #   make demo                 the main job on the bundled model
-#   make bench                times of the kernels
+#   make bench                times of the kernels, against the machine's limits
 #   make install PREFIX=/usr/local DESTDIR=
 #   make clean
 #
@@ -88,12 +88,8 @@ test-real: all
 demo: all
 	BUILD=$(BUILD) RUN="$(RUN)" sh examples/demo.sh
 
-bench: $(BUILD)/bench
-	$(RUN) $(BUILD)/bench
-
-$(BUILD)/bench: $(BUILD)/examples/bench.o $(STATIC)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
-
+bench: all
+	$(RUN) $(BUILD)/ptq bench
 
 $(BUILD)/libptq.pc: pkgconfig/libptq.pc.in Makefile
 	@mkdir -p $(@D)

@@ -6,6 +6,14 @@
 #include "kernel/kernel.h"
 #include "ptq/linear.h"
 
+/* How the products of many rows are cut up: a chunk of a panel stays in the first-level cache,
+ * while the sums of a block of rows and their part of x stay in the second. */
+struct ptqi_blocking {
+    int64_t chunk_blocks; /* of 32 columns */
+    int64_t chunk_groups; /* whole groups in a chunk; 0 where a chunk is a part of one */
+    int64_t rows;
+};
+
 struct ptq_linear {
     ptq_context *context;
     const struct ptqi_kernels *kernels; /* packed for these, and run by these */
@@ -16,17 +24,26 @@ struct ptq_linear {
     int32_t code_bits; /* as held: 4 or 8 */
 
     /*
-     * int8 activations: panels of int_nr rows, in the layout of struct ptqi_panel, columns in the
-     * order of quantization; scales [panels][groups][nr], zeros the same or NULL.
-     * f32 activations: rows in original order of columns, two 4-bit codes a byte; scales and zeros
-     * [n][groups]; group_of [k].
+     * int8 activations: panels of int_nr rows, each as struct ptqi_panel says, columns in the order
+     * of quantization; what all panels have in common stands in panel, whose data is the first
+     * one's.
      */
-    uint8_t *codes;
+    uint8_t *data;
+    struct ptqi_panel panel;
+    int64_t panels, panel_bytes;
+    struct ptqi_blocking blocking;
+
+    /*
+     * f32 activations: panels of f32_nr rows, columns in their original order. words: [panels]
+     * [words of a row][nr], 32 bits of codes, the first column's lowest; scales and zeros [panels]
+     * [groups][nr]; group_of [k].
+     */
+    uint32_t *words;
     float *scales;
     int32_t *zeros;
     int32_t zero; /* where zeros is NULL */
     int32_t *group_of;
-    int64_t panels, panel_bytes, row_bytes;
+    int64_t row_words;
     int64_t bytes;
 
     float *bias; /* [n], or NULL */
@@ -45,9 +62,18 @@ static inline int64_t ptqi_padded_k(const struct ptq_linear *linear)
 }
 
 /*
+ * From one row of x in int8 to the next: an odd number of cache lines, since at a multiple of 4096
+ * bytes all rows would fall into the same few lines of a cache.
+ */
+static inline int64_t ptqi_x_stride(const struct ptq_linear *linear)
+{
+    return ((ptqi_padded_k(linear) + 63) / 64 | 1) * 64;
+}
+
+/*
  * Prepared activations: this header, then at the given offsets
  * scales f32 [rows], NaN for a row that is not finite;
- * int8: sums i32 [rows][groups], x i8 [rows][padded k];   f32: x f32 [rows][k];
+ * int8: sums i32 [rows][groups], x i8 [rows][x stride];   f32: x f32 [rows][k];
  * and room for the rows being prepared.
  */
 struct ptqi_prepared {
@@ -60,6 +86,26 @@ struct ptqi_prepared {
 struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *linear, int64_t rows);
 
 #define PTQI_PREPARED_MAGIC 0x3130707270717470u /* "ptqprp01" */
+
+/* A forward call under way. */
+struct ptqi_run {
+    const struct ptq_linear *l;
+    const char *prepared;
+    struct ptqi_prepared layout;
+    char *y;
+    int32_t dtype;
+    int64_t ldy;
+    char *scratch; /* of all parts, or of this part */
+    int64_t part_scratch, parts;
+    atomic_llong next; /* panel that nobody has begun */
+};
+
+/* linear_run.c: the panels from begin to end, with scratch memory of ptqi_run_scratch bytes. */
+int64_t ptqi_run_scratch(const struct ptq_linear *linear, int64_t rows);
+int64_t ptqi_run_panels(const struct ptq_linear *linear);
+void ptqi_run_range(const struct ptqi_run *run, char *scratch, int64_t begin, int64_t end);
+/* For linear_pack.c, once the panels are known. */
+struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *linear);
 
 /* linear_pack.c */
 ptq_status ptqi_linear_pack(struct ptq_linear *linear, const struct ptq_qtensor *q);

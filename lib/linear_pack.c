@@ -2,96 +2,138 @@
  * Packing a quantized matrix for the kernels of a context.
  */
 #include <string.h>
+#include "base/half.h"
 #include "base/hash.h"
 #include "linear.h"
 #include "qtensor.h"
 
-/* Codes as the integer kernels take them: 8-bit ones minus 128. */
-static uint8_t held_code(const struct ptq_qtensor *q, int64_t n, int64_t column)
+/* 1 where every scale is an f16 exactly; then the packed ones take half the bytes. */
+static int fits_half(const float *scales, int64_t count)
 {
-    uint8_t code = q->codes[n * q->k + column];
-    return q->bits == 8 ? (uint8_t)(code ^ 0x80) : code;
+    for (int64_t i = 0; i < count; i++)
+        if (ptqi_bits(ptqi_f16_to_f32(ptqi_f32_to_f16(scales[i]))) != ptqi_bits(scales[i]))
+            return 0;
+    return 1;
 }
 
-static int32_t held_zero(const struct ptq_qtensor *q, int64_t n, int64_t g)
+/* A row of 4-bit codes, in order, into its places in the blocks of a group's strip of nr rows. */
+static void pack_codes4(const uint8_t *codes, int64_t count, int nr, uint8_t *out)
 {
-    return ptqi_qtensor_zero(q, n, g) - (q->bits == 8 ? 128 : 0);
-}
-
-/* Row `row` of a panel, in the layout that kernel.h describes. */
-static void pack_codes(const struct ptq_linear *l, const struct ptq_qtensor *q, int64_t n,
-                       uint8_t *panel, int row)
-{
-    const int nr = l->kernels->int_nr;
-    const int64_t block_bytes = (int64_t)l->code_bits * 4 * nr;
-    for (int64_t i = 0; i < q->k; i++) {
-        uint8_t code = held_code(q, n, q->order ? q->order[i] : i);
+    for (int64_t i = 0; i < count; i++) {
         int64_t within = i % PTQI_BLOCK, quad = within / 4;
-        uint8_t *block = panel + i / PTQI_BLOCK * block_bytes;
-        if (l->code_bits == 8)
-            block[(quad * nr + row) * 4 + within % 4] = code;
-        else
-            block[(quad % 4 * nr + row) * 4 + within % 4] |= (uint8_t)(code << (quad / 4 * 4));
+        uint8_t *block = out + i / PTQI_BLOCK * (16 * nr);
+        block[quad % 4 * nr * 4 + within % 4] |= (uint8_t)(codes[i] << (quad / 4 * 4));
     }
 }
 
-static ptq_status allocate(struct ptq_linear *l, int64_t code_bytes, int64_t scales, int zeros)
+/* The same with a byte for each code. */
+static void pack_codes8(const uint8_t *codes, int64_t count, int nr, int offset, uint8_t *out)
 {
-    l->codes = ptqi_alloc_zero(l->context, code_bytes, 1);
-    l->scales = ptqi_alloc_zero(l->context, scales, (int64_t)sizeof *l->scales);
-    if (zeros)
-        l->zeros = ptqi_alloc_zero(l->context, scales, (int64_t)sizeof *l->zeros);
-    l->bytes = code_bytes + scales * (zeros ? 8 : 4);
-    return l->codes && l->scales && (!zeros || l->zeros) ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; i < count; i++)
+        out[i / 4 * nr * 4 + i % 4] = (uint8_t)(codes[i] ^ offset); /* minus 128, or as it is */
+}
+
+/* One group of row `row` of a panel. */
+static void pack_group(const struct ptq_linear *l, const struct ptq_qtensor *q, int64_t n,
+                       int64_t g, const uint8_t *codes, uint8_t *group, int row)
+{
+    const int nr = l->kernels->int_nr;
+    const struct ptqi_panel *p = &l->panel;
+    const int64_t left = l->k - g * l->group_size;
+    const int64_t count = left < l->group_size ? left : l->group_size;
+    uint8_t *header = group + nr * p->scale_bytes;
+    float scale = q->scales[n * q->groups + g];
+    uint16_t half = ptqi_f32_to_f16(scale);
+    if (p->scale_bytes == 2)
+        memcpy(group + 2 * row, &half, 2);
+    else
+        memcpy(group + 4 * row, &scale, 4);
+    if (p->has_zeros)
+        header[row] = q->zeros[n * q->groups + g];
+    const int strip = l->kernels->int_strip;
+    const int64_t blocks = (count + PTQI_BLOCK - 1) / PTQI_BLOCK;
+    uint8_t *out = header + (p->has_zeros ? nr : 0) +
+                   row / strip * (blocks * 4 * l->code_bits * strip) + row % strip * 4;
+    if (l->code_bits == 4)
+        pack_codes4(codes, count, strip, out);
+    else
+        pack_codes8(codes, count, strip, l->kernels->w8_offset, out);
+}
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
 }
 
 static ptq_status pack_panels(struct ptq_linear *l, const struct ptq_qtensor *q)
 {
     const int nr = l->kernels->int_nr;
+    struct ptqi_panel *p = &l->panel;
+    p->scale_bytes = fits_half(q->scales, q->n * q->groups) ? 2 : 4;
+    p->has_zeros = q->zeros != NULL;
+    p->zero = ptqi_qtensor_zero(q, 0, 0) - (l->code_bits == 8 ? l->kernels->w8_offset : 0);
+    p->blocks = ptqi_padded_k(l) / PTQI_BLOCK;
+    p->group_blocks = min64((l->group_size + PTQI_BLOCK - 1) / PTQI_BLOCK, p->blocks);
+    const int64_t group_bytes =
+        ptqi_group_bytes(nr, l->code_bits, p->scale_bytes, p->has_zeros, p->group_blocks);
     l->panels = (q->n + nr - 1) / nr;
-    l->panel_bytes = ptqi_padded_k(l) * nr * l->code_bits / 8;
-    PTQI_TRY(allocate(l, l->panels * l->panel_bytes, l->panels * q->groups * nr, q->zeros != NULL));
-    l->zero = held_zero(q, 0, 0);
-    for (int64_t n = 0; n < q->n; n++) {
-        int64_t panel = n / nr, row = n % nr;
-        pack_codes(l, q, n, l->codes + panel * l->panel_bytes, (int)row);
-        for (int64_t g = 0; g < q->groups; g++) {
-            int64_t at = (panel * q->groups + g) * nr + row;
-            l->scales[at] = q->scales[n * q->groups + g];
-            if (l->zeros)
-                l->zeros[at] = held_zero(q, n, g);
-        }
+    l->panel_bytes = ptqi_group_bytes(nr, l->code_bits, p->scale_bytes * (int)q->groups,
+                                      p->has_zeros * (int)q->groups, p->blocks);
+    l->bytes = l->panels * l->panel_bytes;
+    l->data = ptqi_alloc_zero(l->context, l->panels, l->panel_bytes);
+    uint8_t *row = ptqi_alloc(l->context, q->k, 1);
+    for (int64_t n = 0; l->data && row && n < q->n; n++) {
+        uint8_t *panel = l->data + n / nr * l->panel_bytes;
+        const uint8_t *codes = q->codes + n * q->k;
+        for (int64_t i = 0; i < q->k; i++)
+            row[i] = codes[q->order ? q->order[i] : i];
+        for (int64_t g = 0; g < q->groups; g++)
+            pack_group(l, q, n, g, row + g * l->group_size, panel + g * group_bytes, (int)(n % nr));
     }
-    return PTQ_OK;
+    ptqi_free(l->context, row);
+    p->data = l->data;
+    l->blocking = ptqi_plan_blocking(l);
+    return l->data && row ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
-static ptq_status pack_rows(struct ptq_linear *l, const struct ptq_qtensor *q)
+/* Weight-only: words of codes in the original order of the columns. */
+static ptq_status pack_words(struct ptq_linear *l, const struct ptq_qtensor *q)
 {
-    l->row_bytes = (q->k * l->code_bits + 7) / 8;
-    PTQI_TRY(allocate(l, q->n * l->row_bytes, q->n * q->groups, q->zeros != NULL));
+    const int nr = l->kernels->f32_nr, per_word = 32 / l->code_bits;
+    l->panels = (q->n + nr - 1) / nr;
+    l->row_words = (q->k + per_word - 1) / per_word;
+    const int64_t words = l->panels * nr * l->row_words, scales = l->panels * nr * q->groups;
+    l->words = ptqi_alloc_zero(l->context, words, (int64_t)sizeof *l->words);
+    l->scales = ptqi_alloc_zero(l->context, scales, (int64_t)sizeof *l->scales);
+    if (q->zeros)
+        l->zeros = ptqi_alloc_zero(l->context, scales, (int64_t)sizeof *l->zeros);
+    l->bytes = words * 4 + scales * (q->zeros ? 8 : 4);
     l->group_of = ptqi_alloc(l->context, q->k, (int64_t)sizeof *l->group_of);
-    if (!l->group_of)
+    if (!l->words || !l->scales || (q->zeros && !l->zeros) || !l->group_of)
         return PTQ_ERROR_MEMORY;
     PTQI_TRY(ptq_qtensor_group_index(q, l->group_of));
     l->zero = ptqi_qtensor_zero(q, 0, 0);
-    memcpy(l->scales, q->scales, (size_t)(q->n * q->groups) * sizeof *l->scales);
-    for (int64_t i = 0; l->zeros && i < q->n * q->groups; i++)
-        l->zeros[i] = q->zeros[i];
-    for (int64_t n = 0; n < q->n; n++)
-        for (int64_t i = 0; i < q->k; i++) {
-            uint8_t code = q->codes[n * q->k + i];
-            if (l->code_bits == 8)
-                l->codes[n * l->row_bytes + i] = code;
-            else
-                l->codes[n * l->row_bytes + i / 2] |= (uint8_t)(code << (i % 2 * 4));
+    for (int64_t n = 0; n < q->n; n++) {
+        const int64_t panel = n / nr, row = n % nr;
+        uint32_t *out = l->words + panel * l->row_words * nr + row;
+        for (int64_t i = 0; i < q->k; i++)
+            out[i / per_word * nr] |= (uint32_t)q->codes[n * q->k + i]
+                                      << (i % per_word * l->code_bits);
+        for (int64_t g = 0; g < q->groups; g++) {
+            const int64_t at = (panel * q->groups + g) * nr + row;
+            l->scales[at] = q->scales[n * q->groups + g];
+            if (q->zeros)
+                l->zeros[at] = q->zeros[n * q->groups + g];
         }
+    }
     return PTQ_OK;
 }
 
 /* What two linears must have in common to take the same prepared activations. */
 static uint64_t recipe_of(const struct ptq_linear *l)
 {
-    int64_t numbers[3] = {l->k, l->activations, l->order || l->panels ? l->group_size : 0};
+    int64_t numbers[3] = {l->k, l->activations,
+                          l->activations != PTQ_ACTIVATIONS_F32 ? l->group_size : 0};
     uint64_t h = ptqi_hash(PTQI_HASH_START, numbers, (int64_t)sizeof numbers);
     h = ptqi_hash(h, &l->rotation, (int64_t)sizeof l->rotation);
     if (l->input_scale)
@@ -127,7 +169,7 @@ ptq_status ptqi_linear_pack(struct ptq_linear *l, const struct ptq_qtensor *q)
         return PTQ_ERROR_MEMORY;
     if (integer && q->order && !(l->order = copy(l, q->order, q->k * 4)))
         return PTQ_ERROR_MEMORY;
-    PTQI_TRY(integer ? pack_panels(l, q) : pack_rows(l, q));
+    PTQI_TRY(integer ? pack_panels(l, q) : pack_words(l, q));
     l->rotation = q->rotation;
     l->recipe = recipe_of(l);
     return PTQ_OK;

@@ -18,14 +18,14 @@ struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *l, int64_t ro
 {
     struct ptqi_prepared p = {.magic = PTQI_PREPARED_MAGIC, .recipe = l->recipe, .rows = rows};
     int integer = l->activations != PTQ_ACTIVATIONS_F32;
-    int64_t per_row = 16 + (integer ? l->groups * 4 + ptqi_padded_k(l) : l->k * 4);
+    int64_t per_row = 16 + (integer ? l->groups * 4 + ptqi_x_stride(l) : l->k * 4);
     if (rows < 0 || rows > (INT64_MAX / 4) / per_row)
         return p;
     int64_t threads = ptqi_threads(l->context);
     p.scales = align((int64_t)sizeof p);
     p.sums = p.scales + align(rows * 4);
     p.x = p.sums + (integer ? align(rows * l->groups * 4) : 0);
-    p.scratch = p.x + align(rows * (integer ? ptqi_padded_k(l) : l->k * 4));
+    p.scratch = p.x + align(rows * (integer ? ptqi_x_stride(l) : l->k * 4));
     p.bytes = p.scratch + (rows < threads ? rows : threads) * 2 * align(l->k * 4);
     return p;
 }
@@ -45,47 +45,56 @@ struct job {
     void (*step)(const struct job *j, int64_t row, float *x, float *ordered);
 };
 
-static int is_finite_row(const float *x, int64_t k)
+static const float *source(const struct job *j, int64_t row)
 {
-    uint32_t worst = 0;
-    for (int64_t i = 0; i < k; i++) {
-        uint32_t magnitude = ptqi_bits(x[i]) & 0x7fffffff;
-        worst = magnitude > worst ? magnitude : worst;
-    }
-    return worst < 0x7f800000;
+    const char *from = j->x + row * j->ldx * ptq_dtype_size(j->dtype);
+    return (const float *)(const void *)from;
 }
 
-/* One row as f32, divided by the input scale. */
-static void load_row(const struct job *j, int64_t row, float *out)
+/* One row as f32, divided by the input scale and rotated: in out, or where it is if nothing
+ * changes. */
+static const float *load_row(const struct job *j, int64_t row, float *out)
 {
     const struct ptq_linear *l = j->l;
-    const char *from = j->x + row * j->ldx * ptq_dtype_size(j->dtype);
-    ptqi_to_f32(out, from, j->dtype, l->k);
-    if (l->input_scale)
-        l->kernels->divide(out, l->input_scale, out, l->k);
-    if (l->rotation)
+    const float *from = source(j, row);
+    if (j->dtype != PTQ_F32 || (uintptr_t)from % sizeof *from) {
+        ptqi_to_f32(out, from, j->dtype, l->k);
+        from = out;
+    }
+    if (l->input_scale) {
+        l->kernels->divide(from, l->input_scale, out, l->k);
+        from = out;
+    }
+    if (l->rotation) {
+        if (from != out)
+            memcpy(out, from, (size_t)l->k * sizeof *out);
         ptqi_rotate(l->context, out, 1, l->k, l->rotation);
+        from = out;
+    }
+    return from;
 }
 
-/* x as it will be quantized, divided and in order, in one of the two buffers; NULL where the row is
- * not finite. */
+/* x as it will be quantized, divided and in order: where it is, or in one of the two buffers. */
 static const float *ordered_row(const struct job *j, int64_t row, float *x, float *ordered)
 {
     const struct ptq_linear *l = j->l;
-    load_row(j, row, x);
-    if (!is_finite_row(x, l->k))
-        return NULL;
+    const float *from = load_row(j, row, x);
     for (int64_t i = 0; l->order && i < l->k; i++)
-        ordered[i] = x[l->order[i]];
-    return l->order ? ordered : x;
+        ordered[i] = from[l->order[i]];
+    return l->order ? ordered : from;
 }
 
-/* The scale of a row by itself: max |x| / 127. */
+/* max |x| / 127, or NaN where the row is not finite. */
+static float own_scale(const struct job *j, const float *x)
+{
+    float most = ptqi_from_bits(j->l->kernels->magnitude(x, j->l->k));
+    return ptqi_bits(most) < 0x7f800000 ? most / 127.0f : ptqi_from_bits(0x7fc00000);
+}
+
 static void measure_row(const struct job *j, int64_t row, float *x, float *ordered)
 {
     float *scale = (float *)(j->prepared + j->layout.scales) + row;
-    const float *from = ordered_row(j, row, x, ordered);
-    *scale = from ? j->l->kernels->absmax(from, j->l->k) / 127.0f : ptqi_from_bits(0x7fc00000);
+    *scale = own_scale(j, ordered_row(j, row, x, ordered));
 }
 
 /* One scale for all rows that are finite. */
@@ -105,39 +114,34 @@ static void quantize_row(const struct job *j, int64_t row, float *x, float *orde
     const int64_t padded = ptqi_padded_k(l);
     float *scale = (float *)(j->prepared + j->layout.scales) + row;
     int32_t *sums = (int32_t *)(j->prepared + j->layout.sums) + row * l->groups;
-    int8_t *q = (int8_t *)(j->prepared + j->layout.x) + row * padded;
-    memset(q, 0, (size_t)padded);
-    memset(sums, 0, (size_t)l->groups * sizeof *sums);
+    int8_t *q = (int8_t *)(j->prepared + j->layout.x) + row * ptqi_x_stride(l);
     const float *from = ordered_row(j, row, x, ordered);
-    if (!from) {
-        *scale = ptqi_from_bits(0x7fc00000);
-        return;
-    }
-    if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC)
+    const float own = own_scale(j, from);
+    memset(q + l->k, 0, (size_t)(padded - l->k));
+    if (own != own || l->activations == PTQ_ACTIVATIONS_INT8_TOKEN)
+        *scale = own;
+    else if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC)
         *scale = l->activation_scale;
-    else if (l->activations == PTQ_ACTIVATIONS_INT8_TOKEN)
-        *scale = l->kernels->absmax(from, l->k) / 127.0f;
-    if (*scale == 0.0f)
+    if (*scale > 0.0f) {
+        l->kernels->quantize(from, *scale, l->k, l->group_size, q, sums);
         return;
-    l->kernels->quantize(from, *scale, q, l->k);
-    for (int64_t g = 0; g < l->groups; g++) {
-        int64_t first = g * l->group_size, end = first + l->group_size;
-        int32_t sum = 0;
-        for (int64_t i = first; i < end && i < l->k; i++)
-            sum += q[i];
-        sums[g] = sum;
     }
+    memset(q, 0, (size_t)l->k);
+    memset(sums, 0, (size_t)l->groups * sizeof *sums);
 }
 
 static void keep_row(const struct job *j, int64_t row, float *unused, float *unused_too)
 {
+    const struct ptq_linear *l = j->l;
     float *scale = (float *)(j->prepared + j->layout.scales) + row;
-    float *kept = (float *)(j->prepared + j->layout.x) + row * j->l->k;
+    float *kept = (float *)(j->prepared + j->layout.x) + row * l->k;
     (void)unused, (void)unused_too;
-    load_row(j, row, kept);
+    const float *from = load_row(j, row, kept);
+    if (from != kept)
+        memcpy(kept, from, (size_t)l->k * sizeof *kept);
     *scale = 1.0f;
-    if (!is_finite_row(kept, j->l->k)) {
-        memset(kept, 0, (size_t)j->l->k * sizeof *kept);
+    if (l->kernels->magnitude(kept, l->k) >= 0x7f800000) {
+        memset(kept, 0, (size_t)l->k * sizeof *kept);
         *scale = ptqi_from_bits(0x7fc00000);
     }
 }

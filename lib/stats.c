@@ -9,8 +9,8 @@
 #include <string.h>
 #include "base/half.h"
 #include "base/team.h"
-#include "kernel/kernel.h"
 #include "linalg/matmul.h"
+#include "linalg/vector.h"
 #include "store/store.h"
 #include "tensor.h"
 
@@ -92,7 +92,7 @@ static void sample_row(struct ptq_stats *s, const float *row, int64_t position)
 
 void ptqi_stats_keep_extreme(struct ptq_stats *s, const float *row)
 {
-    const float size = s->context->kernels->absmax(row, s->k);
+    const float size = ptqi_absmax(s->context, row, s->k);
     int64_t place = s->extreme_count;
     if (place == PTQI_EXTREME_ROWS) {
         place = 0;

@@ -16,6 +16,7 @@ static const struct {
     {"compare", command_compare, "every method side by side on one model"},
     {"inspect", command_inspect, "what a model or a file holds"},
     {"layer", command_layer, "quantize one matrix and compare it"},
+    {"bench", command_bench, "how fast the kernels run here, against the machine's limits"},
 };
 enum { COUNT = sizeof commands / sizeof *commands };
 

@@ -9,8 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/cpu.h"
 #include "base/half.h"
 #include "kernel/kernel.h"
+
+extern const struct ptqi_kernels ptqi_kernels_evex; /* evex.c */
 
 void test_kernel(void);
 
@@ -66,20 +69,25 @@ static void report(const struct ptqi_kernels *k, const char *what, int64_t size)
 /* Integer weights, unpacked: [nr][k] codes, [nr][groups] scales and zeros. */
 struct logical {
     int64_t k, groups, group_blocks, blocks;
-    int rows, nr, bits, with_zeros;
+    int rows, nr, bits, with_zeros, half;
     int32_t zero;
-    uint8_t *codes;
+    uint8_t *codes, *zeros;
     float *scales;
-    int32_t *zeros, *sums;
+    int32_t *sums;
     int8_t *x;
 };
 
-enum { RANDOM, EXTREME, WRAPPING };
+enum { RANDOM, EXTREME, LARGEST }; /* the last: sums as large as they can be */
 
-static float any_scale(struct random *r, int kind)
+static float any_scale(struct random *r, int kind, int half)
 {
     static const float special[] = {0.0f, -0.0f, 1e-41f, -1e-45f, 1e30f, -1e30f, 1.0f, 0x1p-126f};
-    return kind == RANDOM ? random_normal(r) * 0.01f : special[random_below(r, 8)];
+    float scale = kind == RANDOM ? random_normal(r) * 0.01f : special[random_below(r, 8)];
+    if (half && kind == RANDOM)
+        return ptqi_round_to(scale, PTQ_F16);
+    if (half) /* denormals of f16, negative zero, the largest */
+        return ptqi_f16_to_f32((uint16_t)(random_bits(r) % 0x7c00 | (random_bits(r) & 0x8000)));
+    return scale;
 }
 
 static struct logical make_logical(struct random *r, int rows, int nr, int bits, int64_t k,
@@ -91,25 +99,28 @@ static struct logical make_logical(struct random *r, int rows, int nr, int bits,
     l.groups = (l.blocks + group_blocks - 1) / group_blocks;
     l.codes = malloc((size_t)(nr * k));
     l.scales = malloc((size_t)(nr * l.groups) * 4);
-    l.zeros = malloc((size_t)(nr * l.groups) * 4);
+    l.zeros = malloc((size_t)(nr * l.groups));
     l.sums = calloc((size_t)(rows * l.groups), 4);
     l.x = calloc((size_t)(rows * l.blocks * 32), 1);
     l.with_zeros = (int)random_below(r, 2);
+    l.half = (int)random_below(r, 2);
     l.zero = 1 << (bits - 1);
     for (int64_t i = 0; i < nr * k; i++)
-        l.codes[i] = (uint8_t)(kind ? (random_below(r, 3) ? top : 0) : random_below(r, top + 1));
+        l.codes[i] = (uint8_t)(kind == RANDOM                          ? random_below(r, top + 1)
+                               : kind == LARGEST || random_below(r, 3) ? top
+                                                                       : 0);
     for (int64_t i = 0; i < nr * l.groups; i++) {
-        l.scales[i] = any_scale(r, kind);
-        l.zeros[i] = kind == WRAPPING ? (int32_t)random_bits(r) : (int32_t)random_below(r, top + 1);
+        l.scales[i] = any_scale(r, kind, l.half);
+        l.zeros[i] = (uint8_t)(kind == LARGEST ? 0 : random_below(r, top + 1));
     }
     for (int m = 0; m < rows; m++)
         for (int64_t i = 0; i < k; i++) {
-            int value = kind ? (random_below(r, 4) ? 127 : -127) : (int)random_below(r, 255) - 127;
+            int value = (int)random_below(r, 255) - 127;
+            if (kind != RANDOM)
+                value = kind == LARGEST || random_below(r, 4) ? 127 : -127;
             l.x[m * l.blocks * 32 + i] = (int8_t)value;
             l.sums[m * l.groups + i / (32 * group_blocks)] += value;
         }
-    for (int64_t i = 0; kind == WRAPPING && i < rows * l.groups; i++)
-        l.sums[i] = (int32_t)random_bits(r);
     return l;
 }
 
@@ -122,105 +133,182 @@ static void free_logical(struct logical *l)
     free(l->x);
 }
 
-/* 8-bit codes and zeros are held minus 128. */
-static int32_t held(const struct logical *l, int32_t value)
+/* The codes of a group of one row, as kernel.h says. */
+static void pack_row(const struct logical *l, int n, int64_t g, int strip, int offset, uint8_t *out)
 {
-    return l->bits == 8 ? (int32_t)((uint32_t)value - 128u) : value;
+    const int64_t first = g * l->group_blocks * 32;
+    int64_t blocks = l->blocks - g * l->group_blocks;
+    blocks = blocks < l->group_blocks ? blocks : l->group_blocks;
+    out += n / strip * (blocks * strip * 4 * l->bits);
+    const uint8_t *codes = l->codes + n * l->k;
+    n %= strip;
+    for (int64_t c = first; c < first + l->group_blocks * 32 && c < l->k; c++) {
+        uint8_t *block = out + (c - first) / 32 * strip * 4 * l->bits;
+        int64_t quad = c % 32 / 4, i = c % 4;
+        uint8_t code = codes[c];
+        if (l->bits == 8)
+            block[(quad * strip + n) * 4 + i] = (uint8_t)(code - offset);
+        else
+            block[(quad % 4 * strip + n) * 4 + i] |= (uint8_t)(code << (quad < 4 ? 0 : 4));
+    }
 }
 
 /* The panel of kernel.h, in memory that is aligned to 4 bytes at most. */
-static struct ptqi_panel pack(const struct logical *l, struct guarded *codes,
-                              struct guarded *scales, struct guarded *zeros)
+static struct ptqi_panel pack(const struct ptqi_kernels *kernels, const struct logical *l,
+                              struct guarded *data)
 {
-    const int64_t block_bytes = (int64_t)l->nr * 32 * (l->bits == 8 ? 8 : 4) / 8;
-    *codes = guard(l->blocks * block_bytes, 4);
-    *scales = guard(l->nr * l->groups * 4, 12);
-    *zeros = guard(l->nr * l->groups * 4, 20);
-    uint8_t *out = in(codes);
-    float *scale = in(scales);
-    int32_t *zero = in(zeros);
-    memset(out, 0, (size_t)codes->bytes);
-    for (int n = 0; n < l->nr; n++) {
-        for (int64_t c = 0; c < l->k; c++) {
-            uint8_t *block = out + c / 32 * block_bytes;
-            int64_t quad = c % 32 / 4, i = c % 4;
-            if (l->bits == 8)
-                block[(quad * l->nr + n) * 4 + i] = (uint8_t)held(l, l->codes[n * l->k + c]);
-            else
-                block[(quad % 4 * l->nr + n) * 4 + i] |=
-                    (uint8_t)(l->codes[n * l->k + c] << (quad < 4 ? 0 : 4));
+    const int scale_bytes = l->half ? 2 : 4, offset = l->bits == 8 ? kernels->w8_offset : 0;
+    const int64_t row = (l->with_zeros + scale_bytes) * l->groups + 4 * l->bits * l->blocks;
+    *data = guard(l->nr * row, 4);
+    uint8_t *out = in(data);
+    memset(out, 0, (size_t)data->bytes);
+    for (int64_t g = 0; g < l->groups; g++) {
+        int64_t left = l->blocks - g * l->group_blocks;
+        uint8_t *zeros = out + l->nr * scale_bytes;
+        uint8_t *codes = zeros + l->nr * l->with_zeros;
+        for (int n = 0; n < l->nr; n++) {
+            float scale = l->scales[n * l->groups + g];
+            uint16_t half = ptqi_f32_to_f16(scale);
+            memcpy(out + n * scale_bytes, l->half ? (void *)&half : &scale, (size_t)scale_bytes);
+            if (l->with_zeros)
+                zeros[n] = l->zeros[n * l->groups + g];
+            pack_row(l, n, g, kernels->int_strip, offset, codes);
         }
-        for (int64_t g = 0; g < l->groups; g++) {
-            scale[g * l->nr + n] = l->scales[n * l->groups + g];
-            zero[g * l->nr + n] = held(l, l->zeros[n * l->groups + g]);
-        }
+        out = codes + l->nr * 4 * l->bits * (left < l->group_blocks ? left : l->group_blocks);
     }
-    return (struct ptqi_panel){.codes = out,
-                               .scales = scale,
-                               .zeros = l->with_zeros ? zero : NULL,
-                               .zero = held(l, l->zero),
+    return (struct ptqi_panel){.data = in(data),
+                               .scale_bytes = scale_bytes,
+                               .has_zeros = l->with_zeros,
+                               .zero = l->zero - offset,
                                .blocks = l->blocks,
                                .group_blocks = l->group_blocks};
 }
 
-/* The formula of kernel.h for one output. 8-bit codes: what is held takes part, as the sums may be
- * any number here. */
+/* The formula of kernel.h for one output. */
 static float plain_output(const struct logical *l, int m, int n)
 {
     float out = 0;
     for (int64_t g = 0; g < l->groups; g++) {
-        int32_t zero = held(l, l->with_zeros ? l->zeros[n * l->groups + g] : l->zero);
+        int32_t zero = l->with_zeros ? l->zeros[n * l->groups + g] : l->zero;
         uint32_t dot = 0u - (uint32_t)zero * (uint32_t)l->sums[m * l->groups + g];
         for (int64_t c = g * l->group_blocks * 32; c < (g + 1) * l->group_blocks * 32; c++)
             if (c < l->k)
-                dot += (uint32_t)(held(l, l->codes[n * l->k + c]) * l->x[m * l->blocks * 32 + c]);
+                dot += (uint32_t)(l->codes[n * l->k + c] * l->x[m * l->blocks * 32 + c]);
         out = fmaf(l->scales[n * l->groups + g], (float)(int32_t)dot, out);
     }
     return out;
 }
 
-static void check_tile(const struct ptqi_kernels *kernels, int rows, int bits, int64_t k,
-                       int64_t group_blocks, int kind)
+/* A call of the kernels under test: x and sums in memory of their own, out. */
+struct call {
+    struct guarded data, x, sums, out;
+    struct ptqi_panel panel;
+    int64_t ldx, ldsums;
+};
+
+static struct call make_call(const struct ptqi_kernels *kernels, const struct logical *l)
 {
-    struct random r = {++seed};
-    struct guarded codes, scales, zeros;
-    struct logical l = make_logical(&r, rows, kernels->int_nr, bits, k, group_blocks, kind);
-    struct ptqi_panel panel = pack(&l, &codes, &scales, &zeros);
-    const int64_t ldx = l.blocks * 32 + 5, ldsums = l.groups + 1;
-    struct guarded out = guard((int64_t)rows * l.nr * 4, 4), x = guard(rows * ldx, 1);
-    struct guarded sums = guard(rows * ldsums * 4, 4);
-    for (int m = 0; m < rows; m++) {
-        memcpy((int8_t *)in(&x) + m * ldx, l.x + m * l.blocks * 32, (size_t)l.blocks * 32);
-        memcpy((int32_t *)in(&sums) + m * ldsums, l.sums + m * l.groups, (size_t)l.groups * 4);
+    struct call c = {.ldx = l->blocks * 32 + 5, .ldsums = l->groups + 1};
+    c.panel = pack(kernels, l, &c.data);
+    c.out = guard((int64_t)l->rows * l->nr * 4, 4);
+    c.x = guard(l->rows * c.ldx, 1);
+    c.sums = guard(l->rows * c.ldsums * 4, 4);
+    for (int m = 0; m < l->rows; m++) {
+        memcpy((int8_t *)in(&c.x) + m * c.ldx, l->x + m * l->blocks * 32, (size_t)l->blocks * 32);
+        memcpy((int32_t *)in(&c.sums) + m * c.ldsums, l->sums + m * l->groups,
+               (size_t)l->groups * 4);
     }
-    (bits == 8 ? kernels->w8a8_tile : kernels->w4a8_tile)(rows, &panel, in(&x), ldx, in(&sums),
-                                                          ldsums, in(&out));
-    int wrong = 0;
-    for (int m = 0; m < rows; m++)
-        for (int n = 0; n < l.nr; n++) {
-            float want = plain_output(&l, m, n);
-            wrong += memcmp((float *)in(&out) + m * l.nr + n, &want, 4) != 0;
+    return c;
+}
+
+static int free_call(struct call *c)
+{
+    return unguard(&c->data) & unguard(&c->x) & unguard(&c->sums) & unguard(&c->out);
+}
+
+static int is_right(const struct logical *l, const struct call *c, const float *want)
+{
+    return !memcmp(in(&c->out), want, (size_t)(l->rows * l->nr) * 4);
+}
+
+/* The tile over chunks of so many blocks: whole groups where they hold one, else parts. */
+static void run_chunks(const struct ptqi_kernels *kernels, const struct logical *l, struct call *c,
+                       int64_t chunk_blocks)
+{
+    const int nr = l->nr;
+    struct guarded room = guard(l->blocks * 32 * nr, 4), partial = guard(l->rows * nr * 4, 4);
+    struct guarded scales = guard(l->groups * nr * 4, 4), zeros = guard(l->groups * nr * 4, 4);
+    struct ptqi_chunk chunk = {
+        .room = in(&room), .scale_room = in(&scales), .zero_room = in(&zeros)};
+    memset(in(&c->out), 0, (size_t)(l->rows * nr) * 4);
+    for (int64_t at = 0; at < l->blocks; at += chunk.blocks) {
+        int64_t in_group = at % l->group_blocks, to_end = l->blocks - at;
+        int64_t group_left = l->group_blocks - in_group;
+        group_left = group_left < to_end ? group_left : to_end;
+        chunk.first_group = at / l->group_blocks;
+        chunk.first_block = in_group;
+        chunk.resume = in_group > 0;
+        if (chunk_blocks < l->group_blocks) {
+            chunk.blocks = chunk_blocks < group_left ? chunk_blocks : group_left;
+            chunk.groups = 1;
+        } else {
+            chunk.blocks = chunk_blocks / l->group_blocks * l->group_blocks;
+            chunk.blocks = chunk.blocks < to_end ? chunk.blocks : to_end;
+            chunk.groups = (chunk.blocks + l->group_blocks - 1) / l->group_blocks;
         }
-    EXPECT(wrong == 0, bits == 8 ? "w8a8_tile" : "w4a8_tile", k);
-    int alive = unguard(&out) & unguard(&x) & unguard(&sums);
-    alive &= unguard(&codes) & unguard(&scales) & unguard(&zeros);
-    EXPECT(alive, "integer tile, canaries", k);
+        chunk.leave = chunk_blocks < l->group_blocks && chunk.blocks < group_left;
+        (l->bits == 8 ? kernels->w8_unpack : kernels->w4_unpack)(&c->panel, &chunk);
+        (l->bits == 8 ? kernels->w8a8_tile : kernels->w4a8_tile)(
+            l->rows, &chunk, (int8_t *)in(&c->x) + at * 32, c->ldx,
+            (int32_t *)in(&c->sums) + chunk.first_group, c->ldsums, in(&c->out), in(&partial));
+    }
+    int alive = unguard(&room) & unguard(&partial) & unguard(&scales) & unguard(&zeros);
+    EXPECT(alive, "integer tile, canaries of a chunk", l->k);
+}
+
+static void check_integer(const struct ptqi_kernels *kernels, int rows, int bits, int64_t k,
+                          int64_t group_blocks, int kind)
+{
+    static const int64_t chunks[] = {1, 3, 4, 8, 1 << 20};
+    struct random r = {++seed};
+    struct logical l = make_logical(&r, rows, kernels->int_nr, bits, k, group_blocks, kind);
+    struct call c = make_call(kernels, &l);
+    float *want = malloc((size_t)(rows * l.nr) * 4);
+    for (int m = 0; m < rows; m++)
+        for (int n = 0; n < l.nr; n++)
+            want[m * l.nr + n] = plain_output(&l, m, n);
+    if (rows <= kernels->stream_mr) {
+        (bits == 8 ? kernels->w8a8_stream : kernels->w4a8_stream)(
+            rows, &c.panel, in(&c.x), c.ldx, in(&c.sums), c.ldsums, in(&c.out));
+        EXPECT(is_right(&l, &c, want), bits == 8 ? "w8a8_stream" : "w4a8_stream", k);
+    }
+    for (int i = 0; i < 5 && rows <= kernels->tile_mr; i++) {
+        run_chunks(kernels, &l, &c, chunks[i]);
+        EXPECT(is_right(&l, &c, want), bits == 8 ? "w8a8_tile" : "w4a8_tile", k);
+    }
+    EXPECT(free_call(&c), "integer product, canaries", k);
+    free(want);
     free_logical(&l);
 }
 
-static void test_integer_tiles(const struct ptqi_kernels *kernels)
+static void test_integers(const struct ptqi_kernels *kernels)
 {
-    static const int64_t sizes[] = {1, 31, 32, 33, 64, 96, 100, 128, 160, 577, 4096};
+    static const int64_t sizes[] = {1, 31, 32, 33, 64, 96, 100, 128, 160, 577, 1024};
     static const int64_t groups[] = {1, 2, 4, 1 << 20};
-    for (int rows = 1; rows <= kernels->int_mr; rows++)
+    const int most = kernels->tile_mr > kernels->stream_mr ? kernels->tile_mr : kernels->stream_mr;
+    for (int rows = 1; rows <= most; rows++)
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
             for (int g = 0; g < 4; g++) {
                 int64_t blocks = (sizes[s] + 31) / 32, group = groups[g];
-                for (int kind = RANDOM; kind <= WRAPPING; kind++) {
-                    check_tile(kernels, rows, 4, sizes[s], group < blocks ? group : blocks, kind);
-                    check_tile(kernels, rows, 8, sizes[s], group < blocks ? group : blocks, kind);
-                }
+                for (int kind = RANDOM; kind <= EXTREME; kind++)
+                    for (int bits = 4; bits <= 8; bits += 4)
+                        check_integer(kernels, rows, bits, sizes[s],
+                                      group < blocks ? group : blocks, kind);
             }
+    /* Sums of 8-bit products go beyond 2^31 here and wrap. */
+    check_integer(kernels, 1, 8, 70000, 4, LARGEST);
+    check_integer(kernels, 1, 8, 70000, 1 << 20, LARGEST);
+    check_integer(kernels, 2, 8, 140000, 1 << 20, EXTREME);
 }
 
 /* Numbers of all sizes, without products that overflow: the sign of a NaN is no one's promise. */
@@ -333,7 +421,7 @@ static void check_reductions(const struct ptqi_kernels *kernels, int64_t n)
         squares += (double)x[i] * (double)x[i];
         exps += exp((double)fminf(y[i], 8.0f) - 4);
     }
-    EXPECT(same(kernels->absmax(x, n), (float)most), "absmax", n);
+    EXPECT(same(ptqi_from_bits(kernels->magnitude(x, n)), (float)most), "magnitude", n);
     EXPECT(same(kernels->sum_squares(x, n), p->sum_squares(x, n)), "sum_squares", n);
     EXPECT(fabs((double)kernels->sum_squares(x, n) - squares) <= 1e-5 * squares + 1e-36,
            "sum_squares", n);
@@ -392,22 +480,49 @@ static void check_elementwise(const struct ptqi_kernels *kernels, int64_t n)
 static void check_quantize(const struct ptqi_kernels *kernels, int64_t n)
 {
     static const float scales[] = {0.01f, 1.0f, 1e-44f, 3e38f, 0.5f};
-    for (int s = 0; s < 5; s++) {
+    static const int64_t groups[] = {32, 64, 96, 128, 1 << 20};
+    for (int s = 0; s < 25; s++) {
+        const float scale = scales[s % 5];
+        const int64_t group = groups[s / 5] < n ? groups[s / 5] : n + !n;
         struct vectors v = make_vectors(n);
-        struct guarded q = guard(n, 3);
+        struct guarded q = guard(n, 3), sums = guard((n + group - 1) / group * 4, 4);
         float *x = in(&v.x);
+        int8_t *code = in(&q);
         int wrong = 0;
-        for (int64_t i = 0; i < n && s == 4; i++)
+        int32_t sum = 0;
+        for (int64_t i = 0; i < n && s % 5 == 4; i++)
             x[i] = (float)(i - n / 2) / 4; /* ties */
-        kernels->quantize(x, scales[s], in(&q), n);
-        for (int64_t i = 0; i < n; i++)
-            wrong +=
-                ((int8_t *)in(&q))[i] != (int8_t)rintf(fmaxf(-127, fminf(127, x[i] / scales[s])));
+        kernels->quantize(x, scale, n, group, code, in(&sums));
+        for (int64_t i = 0; i < n; i++) {
+            wrong += code[i] != (int8_t)rintf(fmaxf(-127, fminf(127, x[i] / scale)));
+            sum += code[i];
+            if ((i + 1) % group == 0 || i + 1 == n) {
+                wrong += ((int32_t *)in(&sums))[i / group] != sum;
+                sum = 0;
+            }
+        }
         EXPECT(wrong == 0, "quantize", n);
-        int alive = unguard(&q);
+        int alive = unguard(&q) & unguard(&sums);
         alive &= free_vectors(&v);
         EXPECT(alive, "quantize, canaries", n);
     }
+}
+
+/* The place of a number that is not finite does not matter. */
+static void check_not_finite(const struct ptqi_kernels *kernels, int64_t n)
+{
+    static const uint32_t bad[] = {0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001};
+    struct vectors v = make_vectors(n);
+    uint32_t *x = in(&v.x);
+    int wrong = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t kept = x[i];
+        x[i] = bad[i % 5];
+        wrong += kernels->magnitude(in(&v.x), n) != (bad[i % 5] & 0x7fffffff);
+        x[i] = kept;
+    }
+    EXPECT(wrong == 0, "magnitude", n);
+    EXPECT(free_vectors(&v), "magnitude, canaries", n);
 }
 
 static void check_softmax(const struct ptqi_kernels *kernels, int64_t n)
@@ -458,17 +573,87 @@ static void check_shrink(const struct ptqi_kernels *kernels, int64_t n, int cand
     EXPECT(alive, "shrink_errors, canaries", n);
 }
 
+/* sum scale + bias, and one NaN. */
+static void check_finish(const struct ptqi_kernels *kernels, int64_t n)
+{
+    static const float scales[] = {0.01f, -0.0f, 1e-44f, 1e38f, NAN};
+    for (int s = 0; s < 10; s++) {
+        struct vectors v = make_vectors(n);
+        float *x = in(&v.x), *bias = in(&v.y), *out = in(&v.out), scale = scales[s / 2];
+        int wrong = 0;
+        for (int64_t i = 0; i < n; i += 5)
+            x[i] = i % 2 ? INFINITY : -INFINITY;
+        kernels->finish(x, scale, s % 2 ? bias : NULL, out, n);
+        for (int64_t i = 0; i < n; i++) {
+            float want = s % 2 ? fmaf(x[i], scale, bias[i]) : x[i] * scale;
+            wrong += ptqi_bits(out[i]) != (want == want ? ptqi_bits(want) : 0x7fc00000u);
+        }
+        EXPECT(wrong == 0, "finish", n);
+        EXPECT(free_vectors(&v), "finish, canaries", n);
+    }
+}
+
+static void check_dequantize(const struct ptqi_kernels *kernels, int64_t k, int bits, int nr)
+{
+    struct random r = {++seed};
+    const int64_t per_word = 32 / bits, words = (k + per_word - 1) / per_word;
+    struct guarded w = guard(words * nr * 4, 4), out = guard(k * nr * 4, 4);
+    uint32_t *word = in(&w);
+    float scales[3 * PTQI_MAX_NR], *got = in(&out);
+    int32_t zeros[3 * PTQI_MAX_NR], group_of[300];
+    for (int64_t i = 0; i < words * nr; i++)
+        word[i] = (uint32_t)random_bits(&r);
+    for (int i = 0; i < 3 * nr; i++) {
+        scales[i] = any_scale(&r, (int)random_below(&r, 2), 0);
+        zeros[i] = (int32_t)random_below(&r, 1 << bits);
+    }
+    for (int64_t i = 0; i < k; i++)
+        group_of[i] = (int32_t)random_below(&r, 3);
+    for (int with_zeros = 0; with_zeros < 2; with_zeros++) {
+        int wrong = 0;
+        kernels->dequantize(word, bits, k, nr, group_of, scales, with_zeros ? zeros : NULL, 7, got);
+        for (int64_t i = 0; i < k * nr; i++) {
+            int64_t n = i % nr, c = i / nr, at = group_of[c] * nr + n;
+            int32_t code =
+                (int32_t)(word[c / per_word * nr + n] >> (c % per_word * bits)) & ((1 << bits) - 1);
+            wrong += !same(got[i], scales[at] * (float)(code - (with_zeros ? zeros[at] : 7)));
+        }
+        EXPECT(wrong == 0, "dequantize", k);
+    }
+    int alive = unguard(&w) & unguard(&out);
+    EXPECT(alive, "dequantize, canaries", k);
+}
+
 static void test_vectors(const struct ptqi_kernels *kernels)
 {
     for (int64_t n = 0; n < 600; n += n < 70 ? 1 : 97) {
         check_reductions(kernels, n);
         check_elementwise(kernels, n);
         check_quantize(kernels, n);
+        check_not_finite(kernels, n);
+        check_finish(kernels, n);
+        if (n < 300) {
+            check_dequantize(kernels, n, 4, kernels->f32_nr);
+            check_dequantize(kernels, n, 8, kernels->f32_nr);
+        }
         if (n)
             check_softmax(kernels, n);
         if (n < 40 || n % 2)
             for (int candidates = 0; candidates <= 80; candidates += 16)
                 check_shrink(kernels, n, candidates);
+    }
+}
+
+static void test_table(const struct ptqi_kernels *kernels)
+{
+    CHECK(kernels->tile_mr <= PTQI_MAX_MR && kernels->stream_mr <= PTQI_MAX_MR &&
+          kernels->int_nr <= PTQI_MAX_NR && kernels->f32_mr <= PTQI_MAX_MR &&
+          kernels->f32_nr <= PTQI_MAX_NR && kernels->f32_nr % 16 == 0);
+    for (int round = 0; round < (test_long() ? 30 : 2); round++) {
+        seed = (uint64_t)round * 1000000;
+        test_integers(kernels);
+        test_f32_tiles(kernels);
+        test_vectors(kernels);
     }
 }
 
@@ -489,15 +674,14 @@ void test_kernel(void)
         }
         CHECK_OK(ptq_context_set_isa(context, isas[i]));
         const struct ptqi_kernels *kernels = context->kernels;
-        CHECK(kernels->isa == isas[i] && kernels->int_mr <= PTQI_MAX_MR &&
-              kernels->int_nr <= PTQI_MAX_NR && kernels->f32_mr <= PTQI_MAX_MR &&
-              kernels->f32_nr <= PTQI_MAX_NR);
-        for (int round = 0; round < (test_long() ? 30 : 1); round++) {
-            seed = (uint64_t)round * 1000000;
-            test_integer_tiles(kernels);
-            test_f32_tiles(kernels);
-            test_vectors(kernels);
-        }
+        CHECK(kernels->isa == isas[i]);
+        test_table(kernels);
     }
     ptq_context_free(context);
+#ifdef PTQI_X86
+    if (ptqi_cpu_features() & PTQI_CPU_AVX512_VNNI)
+        test_table(&ptqi_kernels_evex);
+    else
+        test_skip("AVX-VNNI kernels in EVEX form: not on this CPU");
+#endif
 }

@@ -9,10 +9,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/context.h"
+#include "base/cpu.h"
 #include "base/half.h"
+#include "kernel/kernel.h"
 #include "linalg/matmul.h"
 
 void test_linear(void);
+
+extern const struct ptqi_kernels ptqi_kernels_evex;
 
 enum { ZEROS = 1, ORDER = 2, INPUT_SCALE = 4, BIAS = 8, INT8 = 16, GAPS = 32, OVERFLOW = 64 };
 
@@ -276,11 +281,28 @@ static void check_calls(const ptq_linear *linear, struct run *run)
     CHECK(unguard(prepared, prepared_bytes));
 }
 
+enum { EVEX = 1000 }; /* the AVX-VNNI kernels in the form of AVX-512: evex.c */
+
+static int is_usable(int32_t isa)
+{
+#ifdef PTQI_X86
+    if (isa == EVEX)
+        return (ptqi_cpu_features() & PTQI_CPU_AVX512_VNNI) != 0;
+#endif
+    return ptq_isa_usable(isa);
+}
+
 static ptq_context *make_context(int32_t threads, int32_t isa)
 {
     ptq_context *context;
     CHECK_OK(ptq_context_create(&context));
     CHECK_OK(ptq_context_set_threads(context, threads));
+#ifdef PTQI_X86
+    if (isa == EVEX) {
+        context->kernels = &ptqi_kernels_evex;
+        return context;
+    }
+#endif
     CHECK_OK(ptq_context_set_isa(context, isa));
     return context;
 }
@@ -302,23 +324,23 @@ static void check_run(ptq_context *context, const struct layer *l, struct run *r
 static void check_case(struct shape s, int what, int64_t rows, int32_t x_dtype, int32_t y_dtype,
                        int kind, int all_threads)
 {
-    static const int32_t isas[] = {PTQ_ISA_PORTABLE,     PTQ_ISA_AVX2,     PTQ_ISA_AVX_VNNI,
-                                   PTQ_ISA_AVX512_VNNI,  PTQ_ISA_AMX_INT8, PTQ_ISA_NEON,
-                                   PTQ_ISA_NEON_DOTPROD, PTQ_ISA_NEON_I8MM};
+    static const int32_t isas[] = {PTQ_ISA_PORTABLE,     PTQ_ISA_AVX2,      PTQ_ISA_AVX_VNNI,
+                                   PTQ_ISA_AVX512_VNNI,  PTQ_ISA_AMX_INT8,  PTQ_ISA_NEON,
+                                   PTQ_ISA_NEON_DOTPROD, PTQ_ISA_NEON_I8MM, EVEX};
     static const int32_t threads[] = {1, 2, 3, 7};
     static uint64_t seed;
     int64_t failed = 0;
     struct layer l = make_layer(test_context(), s, what, ++seed);
     struct run run = make_run(&l, rows, x_dtype, y_dtype, kind, seed);
-    for (int i = 0; i < 8; i++)
-        for (int t = 0; t < (all_threads ? 4 : 1) && ptq_isa_usable(isas[i]); t++) {
+    for (int i = 0; i < 9; i++)
+        for (int t = 0; t < (all_threads ? 4 : 1) && is_usable(isas[i]); t++) {
             ptq_context *context = make_context(threads[t], isas[i]);
             check_run(context, &l, &run);
             if (!is_right(&run) && !failed++)
                 printf("    %s, %d threads: n %d k %d group %d bits %d rows %d what %d dtypes %d "
                        "%d seed %d\n",
-                       ptq_isa_name(isas[i]), threads[t], (int)s.n, (int)s.k, (int)s.group, s.bits,
-                       (int)rows, what, x_dtype, y_dtype, (int)seed);
+                       ptq_isa_name(context->isa), threads[t], (int)s.n, (int)s.k, (int)s.group,
+                       s.bits, (int)rows, what, x_dtype, y_dtype, (int)seed);
             ptq_context_free(context);
         }
     free_run(&run);

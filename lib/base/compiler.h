@@ -10,6 +10,15 @@
 #define PTQI_INLINE static inline
 #endif
 
+/* Asks for memory that will be read soon; any address will do. */
+#if defined(__GNUC__) || defined(__clang__)
+#define PTQI_PREFETCH(p) __builtin_prefetch(p)
+#define PTQI_PREFETCH_WRITE(p) __builtin_prefetch(p, 1)
+#else
+#define PTQI_PREFETCH(p) (void)(p)
+#define PTQI_PREFETCH_WRITE(p) (void)(p)
+#endif
+
 /* Before a loop of few, constant rounds whose arrays must become registers: GCC would unroll it too
  * late for that by itself. */
 #if defined(__clang__)

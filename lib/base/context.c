@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "cpu.h"
 #include "team.h"
 
 #define ALLOCATION_ALIGNMENT 64 /* a cache line, and the widest vector */
@@ -38,6 +39,7 @@ ptq_status ptq_context_create_with_allocator(ptq_allocate_function allocate,
     c->allocate = allocate;
     c->release = release;
     c->allocator_user = user;
+    ptqi_cpu_caches(&c->l1_bytes, &c->l2_bytes);
     atomic_init(&c->cancelled, 0);
     if (pthread_mutex_init(&c->message_lock, NULL)) {
         release(user, c);

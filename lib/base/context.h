@@ -29,6 +29,7 @@ struct ptq_context {
 
     int32_t isa;                        /* PTQ_ISA_AUTO until chosen */
     const struct ptqi_kernels *kernels; /* lib/kernel/select.c */
+    int64_t l1_bytes, l2_bytes;         /* data caches of a core */
 
     ptq_log_function log;
     void *log_user;

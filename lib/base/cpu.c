@@ -42,6 +42,24 @@ static uint32_t detect(void)
         features |= PTQI_CPU_AMX_INT8;
     return features;
 }
+
+/* Leaf 4 of Intel and leaf 0x8000001d of AMD describe one cache for each subleaf, in the same bits.
+ */
+static void detect_caches(int64_t *l1, int64_t *l2)
+{
+    uint32_t a, b, c, d, leaf = 4;
+    if (__get_cpuid_count(leaf, 0, &a, &b, &c, &d) == 0 || (a & 31) == 0)
+        leaf = 0x8000001d;
+    for (uint32_t i = 0; i < 8 && __get_cpuid_count(leaf, i, &a, &b, &c, &d) && (a & 31); i++) {
+        int64_t ways = (b >> 22) + 1, partitions = (b >> 12 & 0x3ff) + 1, line = (b & 0xfff) + 1;
+        int64_t bytes = ways * partitions * line * ((int64_t)c + 1);
+        uint32_t level = a >> 5 & 7, kind = a & 31; /* 1: data, 2: instructions, 3: both */
+        if (level == 1 && kind != 2)
+            *l1 = bytes;
+        if (level == 2)
+            *l2 = bytes;
+    }
+}
 #elif defined(PTQI_ARM)
 #include <sys/auxv.h>
 #define HWCAP_ASIMDDP_BIT (1ul << 20)
@@ -62,6 +80,24 @@ static uint32_t detect(void)
     return 0;
 }
 #endif
+
+#ifndef PTQI_X86
+static void detect_caches(int64_t *l1, int64_t *l2)
+{
+    (void)l1, (void)l2;
+}
+#endif
+
+void ptqi_cpu_caches(int64_t *l1, int64_t *l2)
+{
+    *l1 = 32 << 10;
+    *l2 = 512 << 10;
+    detect_caches(l1, l2);
+    if (*l1 < 8 << 10 || *l2 < *l1) { /* an emulator's nonsense */
+        *l1 = 32 << 10;
+        *l2 = 512 << 10;
+    }
+}
 
 uint32_t ptqi_cpu_features(void)
 {

@@ -17,4 +17,8 @@ enum {
 /* The features found, a set of the bits above. Detected once; the same for the whole process. */
 uint32_t ptqi_cpu_features(void);
 
+/* Bytes of the first-level data cache and of the second-level cache of a core; likely ones where the
+ * CPU does not tell. */
+void ptqi_cpu_caches(int64_t *l1, int64_t *l2);
+
 #endif

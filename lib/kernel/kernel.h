@@ -2,37 +2,68 @@
  * The table of kernels. Every context has one, chosen once for its CPU (select.c); the portable C
  * kernels are the specification, and every other kernel gives the same bits.
  *
- * A tile is what a micro-kernel computes in registers: up to mr rows of x by nr columns of y. A panel
- * is nr rows of W, packed so that the kernel reads it from front to back.
+ * A tile is what a micro-kernel computes in registers: up to mr rows of x by some columns of y. A
+ * panel is nr rows of W, packed so that the kernel reads it from front to back.
  */
 #ifndef PTQI_KERNEL_H
 #define PTQI_KERNEL_H
 
 #include "base/context.h"
 
-#define PTQI_MAX_MR 8
-#define PTQI_MAX_NR 32
+#define PTQI_MAX_MR 16
+#define PTQI_MAX_NR 64
 #define PTQI_BLOCK 32 /* columns of W that integer kernels take at a time; groups are multiples */
 
 /*
- * A panel of integer weights. Along K it is cut into blocks of 32, the last one filled up with zero
- * codes, whose inputs are zero too.
+ * A panel of integer weights, one stream of bytes. Along K it is cut into groups, and those into
+ * blocks of 32 columns, the last one filled up with zero codes, whose inputs are zero too. For each
+ * group:
  *
- * codes, 4 bits: for each block, for j in 0..3, for n in 0..nr-1, for i in 0..3 one byte: the code of
- * column 4j + i in the low nibble and that of column 4(j+4) + i in the high one. So four neighbouring
- * bytes are four columns of one row, as the dot-product instructions of all CPUs want them, and one
- * load gives two operands by a mask and a shift.
- * codes, 8 bits: for each block, for j in 0..7, n, i: code - 128 of column 4j + i.
- *
- * scales [groups][nr]; zeros [groups][nr], or NULL where every one is zero (minus 128 for 8 bits).
+ * scales [nr], f32 or f16; f16 where every scale of the matrix is one exactly;
+ * zeros [nr], one byte each, only where has_zeros;
+ * codes, strip by strip: a strip is the next int_strip of the nr rows of W, so that a kernel with
+ * registers for one strip still reads from front to back. 4 bits: for each block, for j in 0..3,
+ * for n in 0..strip-1, for i in 0..3 one byte: the code of column 4j + i in the low nibble and that
+ * of column 4(j+4) + i in the high one. So four neighbouring bytes are four columns of one row, as
+ * the dot-product instructions of all CPUs want them, and one load gives two operands by a mask and
+ * a shift. 8 bits: for each block, for j in 0..7, n, i: the code of column 4j + i, minus the
+ * table's w8_offset.
  */
 struct ptqi_panel {
-    const uint8_t *codes;
-    const float *scales;
-    const int32_t *zeros;
-    int32_t zero;
+    const uint8_t *data;
+    int scale_bytes; /* 2 or 4 */
+    int has_zeros;
+    int32_t zero;         /* of every group where there are no zeros; 8 bits: minus w8_offset */
     int64_t blocks;       /* of the whole row */
     int64_t group_blocks; /* of a group; the last group takes what is left */
+};
+
+/* Bytes of a group of so many blocks. */
+PTQI_INLINE int64_t ptqi_group_bytes(int nr, int bits, int scale_bytes, int has_zeros,
+                                     int64_t blocks)
+{
+    return nr * (scale_bytes + has_zeros + 4 * bits * blocks);
+}
+
+/*
+ * A piece of a panel along K, unpacked once and used by many rows of x: whole groups, or a part of
+ * one group. The unpacking function fills it in.
+ */
+struct ptqi_chunk {
+    /* Set by the caller: where to unpack to. */
+    uint8_t *room;       /* [blocks][8][nr][4] */
+    float *scale_room;   /* [groups][nr] */
+    int32_t *zero_room;  /* [groups][nr] */
+    int64_t first_group; /* the groups of the panel that it holds */
+    int64_t groups;      /* ... and how many */
+    int64_t first_block; /* within the first group; 0 unless the chunk is a part of a group */
+    int64_t blocks;      /* of all groups */
+    int resume, leave;   /* the chunk goes on with a group; it ends within one */
+
+    /* Filled in. */
+    int64_t group_blocks;
+    const int32_t *zeros; /* NULL: zero for all */
+    int32_t zero;
 };
 
 struct ptqi_kernels {
@@ -51,18 +82,45 @@ struct ptqi_kernels {
 
     /*
      * Integer products, x int8 [rows][blocks * 32] in -127 .. 127, sums [rows][groups] its group
-     * sums: out[m][n] = sum over g ascending of scale[g][n] * (dot_g - zero[g][n] * sums[m][g]), the
-     * integer in wrapping 32 bits, one conversion to f32, one fused multiply-add, from +0.
+     * sums: out[m][n] = sum over g ascending of scale[g][n] * (dot_g - zero[g][n] * sums[m][g]),
+     * the integer in wrapping 32 bits, one conversion to f32, one fused multiply-add, from +0.
+     *
+     * _stream: a whole panel for 1 <= rows <= stream_mr, straight from the packed codes; out is
+     * [rows][nr]. The way for few rows, up to stream_rows.
      */
-    int int_mr, int_nr;
-    void (*w4a8_tile)(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
-                      const int32_t *sums, int64_t ldsums, float *out);
-    void (*w8a8_tile)(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
-                      const int32_t *sums, int64_t ldsums, float *out);
+    int int_nr, int_strip;
+    int w8_offset; /* 128 where the dot product wants signed weights, else 0 */
+    int stream_mr, stream_rows;
+    void (*w4a8_stream)(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
+                        const int32_t *sums, int64_t ldsums, float *out);
+    void (*w8a8_stream)(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
+                        const int32_t *sums, int64_t ldsums, float *out);
+    /*
+     * _tile: one chunk of a panel for 1 <= rows <= tile_mr; x and sums begin at the chunk; out goes
+     * on from what it holds. partial [rows][nr] keeps the integer of a group that goes on in the
+     * next chunk. NULL where there are only streams.
+     */
+    int tile_mr;
+    void (*w4_unpack)(const struct ptqi_panel *panel, struct ptqi_chunk *chunk);
+    void (*w8_unpack)(const struct ptqi_panel *panel, struct ptqi_chunk *chunk);
+    void (*w4a8_tile)(int rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
+                      const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
+    void (*w8a8_tile)(int rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
+                      const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
+
+    /*
+     * The largest |x|, by its bits, whose order is that of magnitudes: from 0x7f800000 on x is not
+     * finite. q = round(x / scale), ties to even, within -127 .. 127, and the sum of each group of
+     * q; scale > 0.
+     */
+    uint32_t (*magnitude)(const float *x, int64_t n);
+    void (*quantize)(const float *x, float scale, int64_t n, int64_t group, int8_t *q,
+                     int32_t *sums);
 
     /* Elementwise and row operations: vector_template.h says what each does. */
-    float (*absmax)(const float *x, int64_t n);
-    void (*quantize)(const float *x, float scale, int8_t *q, int64_t n);
+    void (*finish)(const float *sum, float scale, const float *bias, float *out, int64_t n);
+    void (*dequantize)(const uint32_t *words, int bits, int64_t k, int nr, const int32_t *group_of,
+                       const float *scales, const int32_t *zeros, int32_t zero, float *out);
     void (*divide)(const float *x, const float *divisor, float *out, int64_t n);
     float (*sum_squares)(const float *x, int64_t n);
     void (*softmax)(float *x, int64_t n);
@@ -83,6 +141,8 @@ struct ptqi_kernels {
 extern const struct ptqi_kernels ptqi_kernels_portable;
 #ifdef PTQI_X86
 extern const struct ptqi_kernels ptqi_kernels_avx2;
+extern const struct ptqi_kernels ptqi_kernels_avx_vnni;
+extern const struct ptqi_kernels ptqi_kernels_avx512_vnni;
 #endif
 
 #endif

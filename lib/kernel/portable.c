@@ -9,8 +9,32 @@
 
 #define F32_MR 4
 #define F32_NR 16
-#define INT_MR 4
+#define STREAM_MR 4
 #define INT_NR 16
+
+static uint32_t magnitude(const float *x, int64_t n)
+{
+    uint32_t most = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint32_t a = ptqi_bits(x[i]) & 0x7fffffff;
+        most = a > most ? a : most;
+    }
+    return most;
+}
+
+static void quantize(const float *x, float scale, int64_t n, int64_t group, int8_t *q,
+                     int32_t *sums)
+{
+    for (int64_t begin = 0; begin < n; begin += group) {
+        const int64_t end = n - begin < group ? n : begin + group;
+        int32_t sum = 0;
+        for (int64_t i = begin; i < end; i++) {
+            q[i] = quantize_one(x[i], scale);
+            sum += q[i];
+        }
+        *sums++ = sum;
+    }
+}
 
 static void f32_tile(int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k,
                      const float *b, float *c, int64_t ldc, int accumulate)
@@ -52,41 +76,58 @@ static void dot_block8(const uint8_t *codes, const int8_t *x, uint32_t *dot)
     for (int j = 0; j < 8; j++)
         for (int n = 0; n < INT_NR; n++)
             for (int i = 0; i < 4; i++)
-                dot[n] += (uint32_t)((int8_t)codes[(j * INT_NR + n) * 4 + i] * x[4 * j + i]);
+                dot[n] += (uint32_t)(codes[(j * INT_NR + n) * 4 + i] * x[4 * j + i]);
+}
+
+static float scale_at(const struct ptqi_panel *panel, const uint8_t *scales, int n)
+{
+    uint16_t half;
+    float scale;
+    if (panel->scale_bytes == 2) {
+        memcpy(&half, scales + 2 * n, 2);
+        return ptqi_f16_to_f32(half);
+    }
+    memcpy(&scale, scales + 4 * n, 4);
+    return scale;
 }
 
 static void int_row(const struct ptqi_panel *panel, const int8_t *x, const int32_t *sums,
-                    float *out, int block_bytes,
-                    void (*dot_block)(const uint8_t *, const int8_t *, uint32_t *))
+                    float *out, int bits)
 {
+    const uint8_t *scales = panel->data;
     for (int n = 0; n < INT_NR; n++)
         out[n] = 0;
     for (int64_t g = 0, block = 0; block < panel->blocks; g++) {
+        const uint8_t *zeros = scales + panel->scale_bytes * INT_NR;
+        const uint8_t *codes = zeros + (panel->has_zeros ? INT_NR : 0);
         uint32_t dot[INT_NR];
         for (int n = 0; n < INT_NR; n++) {
-            int32_t zero = panel->zeros ? panel->zeros[g * INT_NR + n] : panel->zero;
+            int32_t zero = panel->has_zeros ? zeros[n] : panel->zero;
             dot[n] = 0u - (uint32_t)zero * (uint32_t)sums[g];
         }
         int64_t end = block + panel->group_blocks;
-        for (; block < end && block < panel->blocks; block++)
-            dot_block(panel->codes + block * block_bytes, x + block * PTQI_BLOCK, dot);
+        for (; block < end && block < panel->blocks; block++) {
+            (bits == 4 ? dot_block4 : dot_block8)(codes, x + block * PTQI_BLOCK, dot);
+            codes += 4 * bits * INT_NR;
+        }
         for (int n = 0; n < INT_NR; n++)
-            out[n] = fmaf(panel->scales[g * INT_NR + n], (float)(int32_t)dot[n], out[n]);
+            out[n] = fmaf(scale_at(panel, scales, n), (float)(int32_t)dot[n], out[n]);
+        scales = codes;
     }
 }
 
-static void w4a8_tile(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
-                      const int32_t *sums, int64_t ldsums, float *out)
+static void w4a8_stream(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
+                        const int32_t *sums, int64_t ldsums, float *out)
 {
     for (int m = 0; m < rows; m++)
-        int_row(panel, x + m * ldx, sums + m * ldsums, out + m * INT_NR, 16 * INT_NR, dot_block4);
+        int_row(panel, x + m * ldx, sums + m * ldsums, out + m * INT_NR, 4);
 }
 
-static void w8a8_tile(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
-                      const int32_t *sums, int64_t ldsums, float *out)
+static void w8a8_stream(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
+                        const int32_t *sums, int64_t ldsums, float *out)
 {
     for (int m = 0; m < rows; m++)
-        int_row(panel, x + m * ldx, sums + m * ldsums, out + m * INT_NR, 32 * INT_NR, dot_block8);
+        int_row(panel, x + m * ldx, sums + m * ldsums, out + m * INT_NR, 8);
 }
 
 const struct ptqi_kernels ptqi_kernels_portable = {
@@ -95,9 +136,12 @@ const struct ptqi_kernels ptqi_kernels_portable = {
     .f32_nr = F32_NR,
     .f32_tile = f32_tile,
     .f32_transpose = f32_transpose,
-    .int_mr = INT_MR,
     .int_nr = INT_NR,
-    .w4a8_tile = w4a8_tile,
-    .w8a8_tile = w8a8_tile,
+    .int_strip = INT_NR,
+    .stream_mr = STREAM_MR,
+    .w4a8_stream = w4a8_stream,
+    .w8a8_stream = w8a8_stream,
+    .magnitude = magnitude,
+    .quantize = quantize,
     VECTOR_KERNELS,
 };

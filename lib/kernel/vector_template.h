@@ -2,52 +2,75 @@
  * Elementwise and row operations, written once in plain C and compiled for each instruction set:
  * the including file defines NAME(function) and TARGET, the attribute that lets the compiler use
  * its vector instructions. Every operation here is one of IEEE 754 or one on integers, and sums are
- * kept in LANES partial sums that are added in a fixed tree, so that the results are the same bits
- * however the loops are vectorized.
+ * kept in SUM_LANES partial sums that are added in a fixed tree, so that the results are the same
+ * bits however the loops are vectorized.
  */
 #include <math.h>
 #include "base/exact.h"
 #include "kernel/code.h"
 
-#define LANES 16
+#define SUM_LANES 16
 
 /* Adds the lanes pairwise: 8 apart, 4, 2, 1. */
 TARGET static inline float NAME(add_lanes)(float *lane)
 {
-    for (int width = LANES / 2; width >= 1; width /= 2)
+    for (int width = SUM_LANES / 2; width >= 1; width /= 2)
         for (int i = 0; i < width; i++)
             lane[i] += lane[i + width];
     return lane[0];
 }
 
-/* max |x|; NaN does not count, so look for it elsewhere. */
-TARGET static float NAME(absmax)(const float *x, int64_t n)
+/* round(x / scale), ties to even, within -127 .. 127; scale > 0. */
+TARGET static inline int8_t NAME(quantize_one)(float x, float scale)
 {
-    float lane[LANES] = {0}, result = 0;
-    int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++) {
-            float a = fabsf(x[i + j]);
-            lane[j] = a > lane[j] ? a : lane[j];
-        }
-    for (; i < n; i++) {
-        float a = fabsf(x[i]);
-        lane[0] = a > lane[0] ? a : lane[0];
-    }
-    for (int j = 0; j < LANES; j++)
-        result = lane[j] > result ? lane[j] : result;
-    return result;
+    float v = x / scale;
+    v = v < -127.0f ? -127.0f : v;
+    v = v > 127.0f ? 127.0f : v;
+    return (int8_t)(int32_t)ptqi_round_even(v);
 }
 
-/* q = round(x / scale), ties to even, within -127 .. 127; scale > 0. */
-TARGET static void NAME(quantize)(const float *x, float scale, int8_t *q, int64_t n)
+/* out = sum * scale, or fma(sum, scale, bias); every NaN becomes the one quiet NaN 0x7fc00000. */
+TARGET static void NAME(finish)(const float *restrict sum, float scale, const float *restrict bias,
+                                float *restrict out, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) {
-        float v = x[i] / scale;
-        v = v < -127.0f ? -127.0f : v;
-        v = v > 127.0f ? 127.0f : v;
-        q[i] = (int8_t)(int32_t)ptqi_round_even(v);
-    }
+    const float nan = ptqi_from_bits(0x7fc00000);
+    if (bias)
+        for (int64_t i = 0; i < n; i++) {
+            float y = fmaf(sum[i], scale, bias[i]);
+            out[i] = y == y ? y : nan;
+        }
+    else
+        for (int64_t i = 0; i < n; i++) {
+            float y = sum[i] * scale;
+            out[i] = y == y ? y : nan;
+        }
+}
+
+/*
+ * out [k][nr] = scale (code - zero), rounded once, for k columns of nr rows of W, nr a multiple of
+ * SUM_LANES. words [k * bits / 32][nr]: the codes of a row, the first column's in the lowest bits;
+ * scales and zeros (or NULL: zero) [groups][nr]; group_of [k].
+ */
+TARGET static void NAME(dequantize)(const uint32_t *restrict words, int bits, int64_t k, int nr,
+                                    const int32_t *restrict group_of, const float *scales,
+                                    const int32_t *zeros, int32_t zero, float *restrict out)
+{
+    const int per_word = 32 / bits;
+    const uint32_t mask = (1u << bits) - 1;
+    for (int64_t i = 0; i < k; i++)
+        for (int n = 0; n < nr; n += SUM_LANES) {
+            const int shift = (int)(i % per_word) * bits;
+            const uint32_t *word = words + i / per_word * nr + n;
+            const float *scale = scales + group_of[i] * (int64_t)nr + n;
+            const int32_t *own = zeros ? zeros + group_of[i] * (int64_t)nr + n : NULL;
+            float *to = out + i * nr + n;
+            if (own)
+                for (int j = 0; j < SUM_LANES; j++)
+                    to[j] = scale[j] * (float)((int32_t)(word[j] >> shift & mask) - own[j]);
+            else
+                for (int j = 0; j < SUM_LANES; j++)
+                    to[j] = scale[j] * (float)((int32_t)(word[j] >> shift & mask) - zero);
+        }
 }
 
 TARGET static void NAME(divide)(const float *x, const float *divisor, float *out, int64_t n)
@@ -56,13 +79,13 @@ TARGET static void NAME(divide)(const float *x, const float *divisor, float *out
         out[i] = x[i] / divisor[i];
 }
 
-/* The sum of x[i]^2, element i in lane i mod LANES. */
+/* The sum of x[i]^2, element i in lane i mod SUM_LANES. */
 TARGET static float NAME(sum_squares)(const float *x, int64_t n)
 {
-    float lane[LANES] = {0};
+    float lane[SUM_LANES] = {0};
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++)
+    for (; i + SUM_LANES <= n; i += SUM_LANES)
+        for (int j = 0; j < SUM_LANES; j++)
             lane[j] = fmaf(x[i + j], x[i + j], lane[j]);
     for (int j = 0; i < n; i++, j++)
         lane[j] = fmaf(x[i], x[i], lane[j]);
@@ -71,16 +94,16 @@ TARGET static float NAME(sum_squares)(const float *x, int64_t n)
 
 TARGET static float NAME(maximum)(const float *x, int64_t n)
 {
-    float lane[LANES], result = x[0];
+    float lane[SUM_LANES], result = x[0];
     int64_t i = 0;
-    for (int j = 0; j < LANES; j++)
+    for (int j = 0; j < SUM_LANES; j++)
         lane[j] = x[0];
-    for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++)
+    for (; i + SUM_LANES <= n; i += SUM_LANES)
+        for (int j = 0; j < SUM_LANES; j++)
             lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
     for (; i < n; i++)
         result = x[i] > result ? x[i] : result;
-    for (int j = 0; j < LANES; j++)
+    for (int j = 0; j < SUM_LANES; j++)
         result = lane[j] > result ? lane[j] : result;
     return result;
 }
@@ -88,10 +111,10 @@ TARGET static float NAME(maximum)(const float *x, int64_t n)
 /* The sum of exp(x[i] - shift). */
 TARGET static float NAME(sum_exp)(const float *x, float shift, int64_t n)
 {
-    float lane[LANES] = {0};
+    float lane[SUM_LANES] = {0};
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++)
+    for (; i + SUM_LANES <= n; i += SUM_LANES)
+        for (int j = 0; j < SUM_LANES; j++)
             lane[j] += ptqi_expf(x[i + j] - shift);
     for (int j = 0; i < n; i++, j++)
         lane[j] += ptqi_expf(x[i] - shift);
@@ -101,10 +124,10 @@ TARGET static float NAME(sum_exp)(const float *x, float shift, int64_t n)
 /* x = exp(x - max x) / sum of the same, n >= 1. */
 TARGET static void NAME(softmax)(float *x, int64_t n)
 {
-    float lane[LANES] = {0}, shift = NAME(maximum)(x, n);
+    float lane[SUM_LANES] = {0}, shift = NAME(maximum)(x, n);
     int64_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (int j = 0; j < LANES; j++) {
+    for (; i + SUM_LANES <= n; i += SUM_LANES)
+        for (int j = 0; j < SUM_LANES; j++) {
             x[i + j] = ptqi_expf(x[i + j] - shift);
             lane[j] += x[i + j];
         }
@@ -202,7 +225,7 @@ TARGET static void NAME(metric_errors)(const float *w, const float *metric, int6
 }
 
 #define VECTOR_KERNELS                                                                             \
-    .absmax = NAME(absmax), .quantize = NAME(quantize), .divide = NAME(divide),                    \
+    .finish = NAME(finish), .dequantize = NAME(dequantize), .divide = NAME(divide),                \
     .sum_squares = NAME(sum_squares), .softmax = NAME(softmax), .sum_exp = NAME(sum_exp),          \
     .silu_multiply = NAME(silu_multiply), .gelu = NAME(gelu), .rotate = NAME(rotate),              \
     .subtract_scaled = NAME(subtract_scaled), .shrink_errors = NAME(shrink_errors),                \

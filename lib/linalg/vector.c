@@ -2,6 +2,11 @@
 #include "base/exact.h"
 #include "kernel/kernel.h"
 
+float ptqi_absmax(const ptq_context *context, const float *x, int64_t n)
+{
+    return ptqi_from_bits(context->kernels->magnitude(x, n));
+}
+
 void ptqi_softmax(const ptq_context *context, float *x, int64_t n)
 {
     context->kernels->softmax(x, n);

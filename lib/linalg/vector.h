@@ -7,6 +7,8 @@
 
 #include "base/context.h"
 
+/* max |x| of finite numbers. */
+float ptqi_absmax(const ptq_context *context, const float *x, int64_t n);
 /* x = softmax(x), n >= 1. */
 void ptqi_softmax(const ptq_context *context, float *x, int64_t n);
 /* log(sum exp(x)), n >= 1. */

@@ -15,8 +15,8 @@
 #include <math.h>
 #include <string.h>
 #include "base/exact.h"
-#include "kernel/kernel.h"
 #include "linalg/matmul.h"
+#include "linalg/vector.h"
 #include "method.h"
 #include "qtensor.h"
 #include "stats.h"
@@ -56,14 +56,13 @@ static void clear(struct search *s, struct trial *t)
 /* rows [count][k] of the equalized input become what int8 makes of them. */
 static void quantize_rows(const ptq_equalization *e, float *rows, int64_t count)
 {
-    const struct ptqi_kernels *kernels = e->context->kernels;
     const float shared = e->activations == PTQ_ACTIVATIONS_INT8_STATIC
                              ? e->activation_scale
-                             : kernels->absmax(rows, count * e->k) / 127.0f;
+                             : ptqi_absmax(e->context, rows, count * e->k) / 127.0f;
     for (int64_t t = 0; t < count; t++) {
         float *row = rows + t * e->k, scale = shared;
         if (e->activations == PTQ_ACTIVATIONS_INT8_TOKEN)
-            scale = kernels->absmax(row, e->k) / 127.0f;
+            scale = ptqi_absmax(e->context, row, e->k) / 127.0f;
         for (int64_t c = 0; scale > 0 && c < e->k; c++) {
             float v = row[c] / scale;
             v = v < -127.0f ? -127.0f : v > 127.0f ? 127.0f : v;

@@ -4,8 +4,8 @@
  */
 #include <math.h>
 #include <string.h>
-#include "kernel/kernel.h"
 #include "linalg/rotate.h"
+#include "linalg/vector.h"
 #include "method.h"
 #include "stats.h"
 #include "tensor.h"
@@ -236,7 +236,7 @@ static ptq_status equalized_range(const struct ptq_stats *stats, int32_t kind, c
         memcpy(rows, stats->sample, (size_t)sampled * sizeof *rows);
         memcpy(rows + sampled, stats->extremes, (size_t)extreme * sizeof *rows);
         ptqi_equalize_rows(e, rows, stats->sampled + stats->extreme_count);
-        *range = e->context->kernels->absmax(rows, sampled + extreme);
+        *range = ptqi_absmax(e->context, rows, sampled + extreme);
         ptqi_free(e->context, rows);
         return PTQ_OK;
     }

@@ -1,0 +1,67 @@
+/*
+ * Kernels for CPUs with AVX-512 and its VNNI: Intel servers since Cascade Lake (2019), laptops of
+ * the Ice Lake to Rocket Lake years, AMD since Zen 4 (2022).
+ */
+#include "kernel.h"
+#ifdef PTQI_X86
+#define NAME(function) function##_avx512
+#define TARGET                                                                                     \
+    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
+#include "vector_template.h"
+#include "x86_512.h"
+
+INLINE VI vi_dot(VI sum, VI codes, VI x)
+{
+    return _mm512_dpbusd_epi32(sum, codes, x);
+}
+
+/* 32 registers: 24 sums, 2 rows of b and a number of a. */
+#define F32_MR 12
+#define F32_NV 2
+#define F32_CASES                                                                                  \
+    F32_CASE(12)                                                                                   \
+    F32_CASE(11)                                                                                   \
+    F32_CASE(10)                                                                                   \
+    F32_CASE(9) F32_CASE(8) F32_CASE(7) F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3)            \
+        F32_CASE(2) F32_CASE(1)
+#include "f32_template.h"
+
+#include "quantize_template.h"
+
+#define NR 64
+#define STREAM_MR 8
+#define STREAM_ROWS 32
+#define STREAM_NV(rows) 2
+#define STREAM_CASES(bits, shift)                                                                  \
+    STREAM_CASE(1, bits, shift)                                                                    \
+    STREAM_CASE(2, bits, shift)                                                                    \
+    STREAM_CASE(3, bits, shift)                                                                    \
+    STREAM_CASE(4, bits, shift)                                                                    \
+    STREAM_CASE(5, bits, shift)                                                                    \
+    STREAM_CASE(6, bits, shift)                                                                    \
+    STREAM_CASE(7, bits, shift)                                                                    \
+    STREAM_CASE(8, bits, shift)
+#ifndef TILE_MR
+#define TILE_MR 3
+#endif
+#define TILE_NV 4
+#define TILE_CASES(bits) TILE_CASE(1, bits) TILE_CASE(2, bits) TILE_CASE(3, bits) TILE_MORE(bits)
+#if TILE_MR == 6
+#define TILE_MORE(bits) TILE_CASE(4, bits) TILE_CASE(5, bits) TILE_CASE(6, bits)
+#else
+#define TILE_MORE(bits)
+#endif
+#define INT_BLOCKS "vnni_blocks.h"
+#include "int_template.h"
+
+const struct ptqi_kernels ptqi_kernels_avx512_vnni = {
+    .isa = PTQ_ISA_AVX512_VNNI,
+    F32_KERNELS,
+    INT_KERNELS,
+    .magnitude = magnitude,
+    .quantize = quantize,
+    VECTOR_KERNELS,
+};
+#else
+typedef int ptqi_nothing_here;
+#endif

@@ -1,0 +1,69 @@
+/*
+ * Kernels for CPUs with AVX-VNNI, vpdpbusd on 256-bit registers without AVX-512: Intel laptops and
+ * desktops since Alder Lake (2021), Sierra Forest; AMD since Zen 5.
+ *
+ * A test compiles this file once more with the same instruction in its AVX-512 form, which more
+ * machines have; then PTQI_EVEX is defined.
+ */
+#include "kernel.h"
+#ifdef PTQI_X86
+#ifdef PTQI_EVEX
+#define NAME(function) function##_evex
+#define TARGET __attribute__((target("avx512f,avx512vl,avx512vnni,avx2,fma,f16c")))
+#define TABLE ptqi_kernels_evex
+#else
+#define NAME(function) function##_avx_vnni
+#define TARGET __attribute__((target("avxvnni,avx2,fma,f16c")))
+#define TABLE ptqi_kernels_avx_vnni
+#endif
+#include "vector_template.h"
+#include "x86_256.h"
+
+INLINE VI vi_dot(VI sum, VI codes, VI x)
+{
+#ifdef PTQI_EVEX
+    return _mm256_dpbusd_epi32(sum, codes, x);
+#else
+    return _mm256_dpbusd_avx_epi32(sum, codes, x);
+#endif
+}
+
+/* 16 registers: 12 sums, 2 vectors of b and a number of a. */
+#define F32_MR 6
+#define F32_NV 2
+#define F32_CASES F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3) F32_CASE(2) F32_CASE(1)
+#include "f32_template.h"
+
+#include "quantize_template.h"
+
+#define NR 64
+#define STREAM_MR 6
+#define STREAM_ROWS 24
+#define STREAM_NV(rows) ((rows) > 2 ? 2 : 4)
+#define STREAM_CASES(bits, shift)                                                                  \
+    STREAM_CASE(1, bits, shift)                                                                    \
+    STREAM_CASE(2, bits, shift)                                                                    \
+    STREAM_CASE(3, bits, shift)                                                                    \
+    STREAM_CASE(4, bits, shift)                                                                    \
+    STREAM_CASE(5, bits, shift)                                                                    \
+    STREAM_CASE(6, bits, shift)
+#define TILE_MR 6
+#define TILE_NV 2
+#define TILE_CASES(bits)                                                                           \
+    TILE_CASE(1, bits)                                                                             \
+    TILE_CASE(2, bits) TILE_CASE(3, bits) TILE_CASE(4, bits) TILE_CASE(5, bits) TILE_CASE(6, bits)
+#define INT_BLOCKS "vnni_blocks.h"
+#include "int_template.h"
+
+extern const struct ptqi_kernels TABLE;
+const struct ptqi_kernels TABLE = {
+    .isa = PTQ_ISA_AVX_VNNI,
+    F32_KERNELS,
+    INT_KERNELS,
+    .magnitude = magnitude,
+    .quantize = quantize,
+    VECTOR_KERNELS,
+};
+#else
+typedef int ptqi_nothing_here;
+#endif

@@ -1,0 +1,335 @@
+/*
+ * Integer products, written once for all vector instruction sets. The including file defines
+ *
+ *   NR, LANES        columns of a panel, and of a vector: 32-bit integers (VI) and floats (VF)
+ *   INLINE, TARGET   how primitives and functions are declared
+ *   STREAM_MR        most rows of a stream, and STREAM_NV(rows), the vectors of its strips
+ *   TILE_MR, TILE_NV rows and vectors of a tile
+ *   W8_OFFSET, SHIFT_ZEROS
+ *   vi_load vi_store vi_set1 vi_sub vi_mul, vf_load vf_store vf_zero vf_fma vf_from_vi,
+ *   vf_from_half (16-bit scales), vi_from_bytes (zeros)
+ *   INT_BLOCKS       the file with the functions on blocks of 32 columns:
+ *   dot_packed(rows, nv, ..)  a block of 4-bit codes times x, straight from the panel
+ *   dot_bytes4, dot_bytes8    a block of codes with a byte each
+ *   unpack_block              a strip's block of 4-bit codes to bytes
+ *
+ * A strip is nv vectors of a panel: rows x nv sums are what registers hold. The zero points enter
+ * as the first value of an integer sum: -zero times the group sum of x. With SHIFT_ZEROS the codes
+ * are shifted by 15 - zero instead, in 0 .. 30, so that the zero point is 15 everywhere: where the
+ * dot product has the bits for that, asymmetric groups cost no multiplication.
+ */
+#define MAX_NV 4
+#define STRIP 32 /* columns whose codes are contiguous */
+#define SHIFTED_ZERO 15
+#include INT_BLOCKS
+
+struct strip {
+    const uint8_t *zeros; /* [nv * LANES] of the group, or NULL */
+    const int32_t *wide_zeros;
+    int32_t zero;
+};
+
+/* The zero points of a vector of columns. */
+INLINE VI zeros_at(const struct strip *s, int v, int offset)
+{
+    if (s->wide_zeros)
+        return vi_load(s->wide_zeros + v * LANES);
+    if (s->zeros)
+        return vi_sub(vi_from_bytes(s->zeros + v * LANES), vi_set1(offset));
+    return vi_set1(s->zero);
+}
+
+/* dot = -zero * sum of x, for each row; one number for all columns where there is one zero. */
+INLINE void start_dots(const int rows, const int nv, const struct strip *s, int offset,
+                       const int32_t *sums, int64_t ldsums, VI (*dot)[MAX_NV])
+{
+    if (!s->zeros && !s->wide_zeros) {
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++) {
+            VI start = vi_set1((int32_t)(0u - (uint32_t)s->zero * (uint32_t)sums[m * ldsums]));
+            PTQI_UNROLL
+            for (int v = 0; v < nv; v++)
+                dot[m][v] = start;
+        }
+        return;
+    }
+    PTQI_UNROLL
+    for (int v = 0; v < nv; v++) {
+        VI zero = zeros_at(s, v, offset);
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++)
+            dot[m][v] = vi_mul(zero, vi_set1((int32_t)(0u - (uint32_t)sums[m * ldsums])));
+    }
+}
+
+/* Scales of a vector of columns from the head of a group. */
+INLINE VF scales_at(const uint8_t *scales, int scale_bytes, int column)
+{
+    return scale_bytes == 2 ? vf_from_half(scales + 2 * column)
+                            : vf_load((const float *)(const void *)scales + column);
+}
+
+/* What a stream reads of one group. */
+struct group {
+    const uint8_t *scales, *zeros, *codes; /* of the whole panel; zeros may be NULL */
+    int64_t blocks;
+    const int8_t *x;
+    const int32_t *sums;
+};
+
+#define BYTES_AHEAD 2048
+
+/* One strip, beginning at a column of the panel, over one group: out goes on from what it holds. */
+INLINE void stream_strip(const int rows, const int nv, const int bits, const int shift,
+                         const struct ptqi_panel *p, const struct group *g, const int column,
+                         int64_t ldx, int64_t ldsums, float *out)
+{
+    const struct strip s = {.zeros = g->zeros && !shift ? g->zeros + column : NULL,
+                            .zero = shift ? SHIFTED_ZERO : p->zero};
+    const int64_t strip_bytes = g->blocks * 4 * bits * STRIP; /* to the next strip */
+    const uint8_t *codes = g->codes + column / STRIP * strip_bytes + column % STRIP * 4;
+    const int8_t *x = g->x;
+    /* Few sums would wait for each other: then those of high nibbles have registers of their own.
+     */
+    const int two = TWO_SUMS && bits == 4 && rows * nv <= 4;
+    VI dot[STREAM_MR][MAX_NV], high[STREAM_MR][MAX_NV], shifts[MAX_NV];
+    if (shift)
+        PTQI_UNROLL
+    for (int v = 0; v < nv; v++)
+        shifts[v] = shift_of(vi_from_bytes(g->zeros + column + v * LANES));
+    start_dots(rows, nv, &s, bits == 8 ? W8_OFFSET : 0, g->sums, ldsums, dot);
+    if (two)
+        PTQI_UNROLL
+    for (int m = 0; m < rows; m++)
+        PTQI_UNROLL
+    for (int v = 0; v < nv; v++)
+        high[m][v] = vi_zero();
+    for (int64_t b = 0; b < g->blocks; b++) {
+        /* With many sums a kernel leaves the memory idle for too long at a time. */
+        if (rows > 6)
+            for (int line = 0; line < 4 * bits * STRIP; line += 64)
+                PTQI_PREFETCH(codes + line + BYTES_AHEAD);
+        if (bits == 4)
+            dot_packed(rows, nv, shift, codes, strip_bytes, x, ldx, shifts, dot, two ? high : dot);
+        else
+            dot_bytes8(rows, nv, STRIP, codes, strip_bytes, x, ldx, dot);
+        codes += 4 * bits * STRIP;
+        x += PTQI_BLOCK;
+    }
+    PTQI_UNROLL
+    for (int v = 0; v < nv; v++) {
+        VF scale = scales_at(g->scales, p->scale_bytes, column + v * LANES);
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++) {
+            float *sum = out + m * NR + column + v * LANES;
+            const VI all = two ? vi_add(dot[m][v], high[m][v]) : dot[m][v];
+            vf_store(sum, vf_fma(scale, vf_from_vi(all), vf_load(sum)));
+        }
+    }
+}
+
+/* A panel group by group, each in strips: its codes are in the first-level cache for all but one.
+ */
+INLINE void stream_panel(const int rows, const int nv, const int bits, const int shift,
+                         const struct ptqi_panel *p, const int8_t *x, int64_t ldx,
+                         const int32_t *sums, int64_t ldsums, float *out)
+{
+    const uint8_t *data = p->data;
+    for (int i = 0; i < rows * NR; i += LANES)
+        vf_store(out + i, vf_zero());
+    for (int64_t block = 0; block < p->blocks; block += p->group_blocks) {
+        const int64_t left = p->blocks - block;
+        struct group g = {.scales = data, .x = x, .sums = sums++};
+        g.blocks = left < p->group_blocks ? left : p->group_blocks;
+        g.zeros = p->has_zeros ? data + NR * p->scale_bytes : NULL;
+        g.codes = data + NR * (p->scale_bytes + p->has_zeros);
+        for (int column = 0; column < NR; column += nv * LANES)
+            stream_strip(rows, nv, bits, shift, p, &g, column, ldx, ldsums, out);
+        x += g.blocks * PTQI_BLOCK;
+        data = g.codes + g.blocks * 4 * bits * NR;
+    }
+}
+
+#define STREAM_CASE(rows, bits, shift)                                                             \
+    case rows:                                                                                     \
+        stream_panel(rows, STREAM_NV(rows), bits, shift, panel, x, ldx, sums, ldsums, out);        \
+        break;
+
+/* The number of rows must be a constant for the sums to stay in registers. */
+#define STREAM(name, bits, shift)                                                                  \
+    TARGET static void name(int rows, const struct ptqi_panel *panel, const int8_t *x,             \
+                            int64_t ldx, const int32_t *sums, int64_t ldsums, float *out)          \
+    {                                                                                              \
+        switch (rows) {                                                                            \
+            STREAM_CASES(bits, shift)                                                              \
+        }                                                                                          \
+    }
+
+/* A strip of a tile over the groups of a chunk. */
+INLINE void tile_strip(const int rows, const int nv, const int bits, const struct ptqi_chunk *c,
+                       const int column, const int8_t *x, int64_t ldx, const int32_t *sums,
+                       int64_t ldsums, float *out, int32_t *partial)
+{
+    VF sum[TILE_MR][MAX_NV];
+    const uint8_t *codes = c->room + 4 * column;
+    int64_t left = c->blocks;
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++)
+        PTQI_UNROLL
+    for (int v = 0; v < nv; v++)
+        sum[m][v] = vf_load(out + m * NR + column + v * LANES);
+    for (int64_t g = 0; g < c->groups; g++) {
+        const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
+        const uint8_t *block = codes + g * c->group_blocks * 32 * NR;
+        const struct strip s = {.wide_zeros = c->zeros ? c->zeros + g * NR + column : NULL,
+                                .zero = c->zero};
+        VI dot[TILE_MR][MAX_NV];
+        if (c->resume)
+            PTQI_UNROLL
+        for (int m = 0; m < rows; m++)
+            PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            dot[m][v] = vi_load(partial + m * NR + column + v * LANES);
+        else start_dots(rows, nv, &s, 0, sums + g, ldsums, dot);
+        for (int64_t b = 0; b < blocks; b++) {
+            PTQI_UNROLL
+            for (int m = 0; m < rows; m++)
+                PTQI_PREFETCH(x + (TILE_MR + m) * ldx);
+            if (bits == 4)
+                dot_bytes4(rows, nv, NR, block, 4 * STRIP, x, ldx, dot);
+            else
+                dot_bytes8(rows, nv, NR, block, 4 * STRIP, x, ldx, dot);
+            block += 32 * NR;
+            x += PTQI_BLOCK;
+        }
+        left -= blocks;
+        if (c->leave) {
+            PTQI_UNROLL
+            for (int m = 0; m < rows; m++)
+                PTQI_UNROLL
+            for (int v = 0; v < nv; v++)
+                vi_store(partial + m * NR + column + v * LANES, dot[m][v]);
+            return;
+        }
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++) {
+            VF scale = vf_load(c->scale_room + g * NR + column + v * LANES);
+            PTQI_UNROLL
+            for (int m = 0; m < rows; m++)
+                sum[m][v] = vf_fma(scale, vf_from_vi(dot[m][v]), sum[m][v]);
+        }
+    }
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++)
+        PTQI_UNROLL
+    for (int v = 0; v < nv; v++)
+        vf_store(out + m * NR + column + v * LANES, sum[m][v]);
+}
+
+#define TILE_CASE(rows, bits)                                                                      \
+    case rows:                                                                                     \
+        for (int n = 0; n < NR; n += TILE_NV * LANES)                                              \
+            tile_strip(rows, TILE_NV, bits, chunk, n, x, ldx, sums, ldsums, out, partial);         \
+        break;
+
+#define TILE(name, bits)                                                                           \
+    TARGET static void name(int rows, const struct ptqi_chunk *chunk, const int8_t *x,             \
+                            int64_t ldx, const int32_t *sums, int64_t ldsums, float *out,          \
+                            int32_t *partial)                                                      \
+    {                                                                                              \
+        switch (rows) {                                                                            \
+            TILE_CASES(bits)                                                                       \
+        }                                                                                          \
+    }
+
+INLINE int64_t min_blocks(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* A block of a strip as bytes [8][NR][4] of a chunk. */
+INLINE void unpack_strip(const int bits, const int shift, const uint8_t *codes,
+                         const uint8_t *zeros, uint8_t *room)
+{
+    if (bits == 4) {
+        unpack_block(shift, codes, zeros, room);
+        return;
+    }
+    PTQI_UNROLL
+    for (int j = 0; j < 8; j++)
+        PTQI_UNROLL
+    for (int v = 0; v < STRIP; v += LANES)
+        vi_store(room + (j * NR + v) * 4, vi_load(codes + (j * STRIP + v) * 4));
+}
+
+/* Scales and zeros of a chunk's groups, and its codes. */
+INLINE void unpack(const int bits, const struct ptqi_panel *p, struct ptqi_chunk *c)
+{
+    const int64_t stride =
+        ptqi_group_bytes(NR, bits, p->scale_bytes, p->has_zeros, p->group_blocks);
+    const int shift = SHIFT_ZEROS && bits == 4 && p->has_zeros;
+    const int64_t header = NR * (p->scale_bytes + p->has_zeros);
+    const uint8_t *group = p->data + c->first_group * stride;
+    int64_t left = c->blocks, done = c->first_group * p->group_blocks;
+    c->group_blocks = p->group_blocks;
+    c->zeros = p->has_zeros && !shift ? c->zero_room : NULL;
+    c->zero = shift ? SHIFTED_ZERO : p->zero;
+    uint8_t *room = c->room;
+    for (int64_t g = 0; g < c->groups; g++, group += stride) {
+        const uint8_t *zeros = group + NR * p->scale_bytes;
+        const struct strip s = {.zeros = p->has_zeros ? zeros : NULL, .zero = p->zero};
+        for (int v = 0; v < NR / LANES; v++) {
+            vf_store(c->scale_room + g * NR + v * LANES,
+                     scales_at(group, p->scale_bytes, v * LANES));
+            if (c->zeros)
+                vi_store(c->zero_room + g * NR + v * LANES,
+                         zeros_at(&s, v, bits == 8 ? W8_OFFSET : 0));
+        }
+        const int64_t in_group = min_blocks(p->group_blocks, p->blocks - done);
+        const int64_t blocks = min_blocks(in_group, left);
+        const uint8_t *codes = group + header + c->first_block * 4 * bits * STRIP;
+        for (int64_t b = 0; b < blocks; b++, room += 32 * NR)
+            for (int n = 0; n < NR; n += STRIP) {
+                const uint8_t *from = codes + n / STRIP * in_group * (4 * bits * STRIP);
+                unpack_strip(bits, shift, from + b * 4 * bits * STRIP, zeros + n, room + 4 * n);
+            }
+        done += in_group;
+        left -= p->group_blocks;
+    }
+}
+
+TARGET static void w4_unpack(const struct ptqi_panel *panel, struct ptqi_chunk *chunk)
+{
+    unpack(4, panel, chunk);
+}
+
+TARGET static void w8_unpack(const struct ptqi_panel *panel, struct ptqi_chunk *chunk)
+{
+    unpack(8, panel, chunk);
+}
+
+STREAM(w4a8_stream_plain, 4, 0)
+#if SHIFT_ZEROS
+STREAM(w4a8_stream_shifted, 4, 1)
+#endif
+STREAM(w8a8_stream, 8, 0)
+TILE(w4a8_tile, 4)
+TILE(w8a8_tile, 8)
+
+TARGET static void w4a8_stream(int rows, const struct ptqi_panel *panel, const int8_t *x,
+                               int64_t ldx, const int32_t *sums, int64_t ldsums, float *out)
+{
+#if SHIFT_ZEROS
+    if (panel->has_zeros) {
+        w4a8_stream_shifted(rows, panel, x, ldx, sums, ldsums, out);
+        return;
+    }
+#endif
+    w4a8_stream_plain(rows, panel, x, ldx, sums, ldsums, out);
+}
+
+#define INT_KERNELS                                                                                \
+    .int_nr = NR, .int_strip = STRIP, .w8_offset = W8_OFFSET, .stream_mr = STREAM_MR,              \
+    .stream_rows = STREAM_ROWS, .w4a8_stream = w4a8_stream, .w8a8_stream = w8a8_stream,            \
+    .tile_mr = TILE_MR, .w4_unpack = w4_unpack, .w8_unpack = w8_unpack, .w4a8_tile = w4a8_tile,    \
+    .w8a8_tile = w8a8_tile

@@ -1,0 +1,98 @@
+/*
+ * The blocks of int_template.h where there is vpdpbusd: four products of unsigned by signed bytes
+ * added to each 32-bit sum. Codes are the unsigned operand, x is the signed one. The including file
+ * defines, beside what int_template.h lists, vi_dot, vi_and, vi_shift4 and vi_add_bytes.
+ */
+#define SHIFT_ZEROS 1 /* codes up to 30 do no harm */
+#define W8_OFFSET 0
+#define TWO_SUMS 1
+
+/* Four columns of x, the same for all rows of W. */
+INLINE VI broadcast4(const int8_t *x)
+{
+    int32_t four;
+    memcpy(&four, x, 4);
+    return vi_set1(four);
+}
+
+/* shift: 15 - zero in every byte of a column's lane. */
+INLINE VI shift_of(VI zero)
+{
+    return vi_mul(vi_sub(vi_set1(SHIFTED_ZERO), zero), vi_set1(0x01010101));
+}
+
+/* Vectors beyond a strip are next bytes further. */
+INLINE const uint8_t *vector_at(const uint8_t *codes, int64_t next, int v)
+{
+    return codes + v * LANES / STRIP * next + v * LANES % STRIP * 4;
+}
+
+INLINE void dot_packed(const int rows, const int nv, const int shift, const uint8_t *codes,
+                       int64_t next, const int8_t *x, int64_t ldx, const VI *shifts,
+                       VI (*low_dot)[MAX_NV], VI (*high_dot)[MAX_NV])
+{
+    const VI mask = vi_set1(0x0f0f0f0f);
+    PTQI_UNROLL
+    for (int j = 0; j < 4; j++, codes += 4 * STRIP, x += 4) {
+        PTQI_UNROLL
+        for (int high = 0; high < 2; high++) {
+            VI w[MAX_NV], (*dot)[MAX_NV] = high ? high_dot : low_dot;
+            PTQI_UNROLL
+            for (int v = 0; v < nv; v++) {
+                w[v] = vi_load(vector_at(codes, next, v));
+                w[v] = vi_and(high ? vi_shift4(w[v]) : w[v], mask);
+                w[v] = vi_held(shift ? vi_add_bytes(w[v], shifts[v]) : w[v]);
+            }
+            PTQI_UNROLL
+            for (int m = 0; m < rows; m++) {
+                const VI xm = broadcast4(x + m * ldx + 16 * high);
+                PTQI_UNROLL
+                for (int v = 0; v < nv; v++)
+                    dot[m][v] = vi_dot(dot[m][v], w[v], xm);
+            }
+        }
+    }
+}
+
+/* width: columns from one four of columns of x to the next. */
+INLINE void dot_bytes(const int rows, const int nv, const int width, const uint8_t *codes,
+                      int64_t next, const int8_t *x, int64_t ldx, VI (*dot)[MAX_NV])
+{
+    PTQI_UNROLL
+    for (int j = 0; j < 8; j++, codes += 4 * width, x += 4) {
+        VI w[MAX_NV];
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            w[v] = vi_held(vi_load(vector_at(codes, next, v)));
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++) {
+            const VI xm = broadcast4(x + m * ldx);
+            PTQI_UNROLL
+            for (int v = 0; v < nv; v++)
+                dot[m][v] = vi_dot(dot[m][v], w[v], xm);
+        }
+    }
+}
+
+#define dot_bytes4 dot_bytes
+#define dot_bytes8 dot_bytes
+
+/* codes [4][STRIP][4] to room [8][NR][4], shifted by 15 - zero. */
+INLINE void unpack_block(const int shift, const uint8_t *codes, const uint8_t *zeros, uint8_t *room)
+{
+    const VI mask = vi_set1(0x0f0f0f0f);
+    for (int v = 0; v < STRIP; v += LANES) {
+        const VI add = shift ? shift_of(vi_from_bytes(zeros + v)) : mask;
+        PTQI_UNROLL
+        for (int j = 0; j < 4; j++) {
+            const VI both = vi_load(codes + (j * STRIP + v) * 4);
+            VI low = vi_and(both, mask), high = vi_and(vi_shift4(both), mask);
+            if (shift) {
+                low = vi_add_bytes(low, add);
+                high = vi_add_bytes(high, add);
+            }
+            vi_store(room + (j * NR + v) * 4, low);
+            vi_store(room + ((j + 4) * NR + v) * 4, high);
+        }
+    }
+}

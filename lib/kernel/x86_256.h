@@ -1,0 +1,137 @@
+/*
+ * The primitives of int_template.h and f32_template.h on 256-bit registers; the including file
+ * defines TARGET.
+ */
+#include <immintrin.h>
+
+#define INLINE TARGET PTQI_INLINE
+#define LANES 8
+typedef __m256i VI;
+typedef __m256 VF;
+
+INLINE VI vi_load(const void *p)
+{
+    return _mm256_loadu_si256((const __m256i *)p);
+}
+
+INLINE void vi_store(void *p, VI a)
+{
+    _mm256_storeu_si256((__m256i *)p, a);
+}
+
+/* a, in a register from here on: GCC would rather load an operand once more for every use. */
+INLINE VI vi_held(VI a)
+{
+    __asm__("" : "+x"(a));
+    return a;
+}
+
+INLINE VI vi_set1(int32_t x)
+{
+    return _mm256_set1_epi32(x);
+}
+
+INLINE VI vi_sub(VI a, VI b)
+{
+    return _mm256_sub_epi32(a, b);
+}
+
+INLINE VI vi_mul(VI a, VI b)
+{
+    return _mm256_mullo_epi32(a, b);
+}
+
+INLINE VI vi_and(VI a, VI b)
+{
+    return _mm256_and_si256(a, b);
+}
+
+INLINE VI vi_shift4(VI a)
+{
+    return _mm256_srli_epi16(a, 4);
+}
+
+INLINE VI vi_add_bytes(VI a, VI b)
+{
+    return _mm256_add_epi8(a, b);
+}
+
+INLINE VI vi_from_bytes(const uint8_t *p)
+{
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p));
+}
+
+INLINE VF vf_from_half(const uint8_t *p)
+{
+    return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p));
+}
+
+INLINE VF vf_from_vi(VI a)
+{
+    return _mm256_cvtepi32_ps(a);
+}
+
+INLINE VF vf_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+
+INLINE void vf_store(float *p, VF a)
+{
+    _mm256_storeu_ps(p, a);
+}
+
+INLINE VF vf_zero(void)
+{
+    return _mm256_setzero_ps();
+}
+
+INLINE VF vf_set1(const float *p)
+{
+    return _mm256_broadcast_ss(p);
+}
+
+INLINE VF vf_fma(VF a, VF b, VF c)
+{
+    return _mm256_fmadd_ps(a, b, c);
+}
+
+INLINE VI vi_zero(void)
+{
+    return _mm256_setzero_si256();
+}
+
+INLINE VI vi_add(VI a, VI b)
+{
+    return _mm256_add_epi32(a, b);
+}
+
+/* Of unsigned numbers. */
+INLINE VI vi_max(VI a, VI b)
+{
+    return _mm256_max_epu32(a, b);
+}
+
+INLINE VF vf_div(VF a, VF b)
+{
+    return _mm256_div_ps(a, b);
+}
+
+INLINE VF vf_clamp127(VF a)
+{
+    return _mm256_min_ps(_mm256_max_ps(a, _mm256_set1_ps(-127.0f)), _mm256_set1_ps(127.0f));
+}
+
+/* To the nearest integer, ties to even. */
+INLINE VI vi_from_vf(VF a)
+{
+    return _mm256_cvtps_epi32(a);
+}
+
+/* 32 integers as bytes. Packing works in halves of a register, which the permutation undoes. */
+INLINE void pack32(int8_t *q, const VI *v)
+{
+    const VI order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    VI low = _mm256_packs_epi32(v[0], v[1]), high = _mm256_packs_epi32(v[2], v[3]);
+    vi_store(q, _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order));
+}

@@ -1,0 +1,136 @@
+/*
+ * The primitives of int_template.h and f32_template.h on 512-bit registers; the including file
+ * defines TARGET.
+ */
+#include <immintrin.h>
+
+#define INLINE TARGET PTQI_INLINE
+#define LANES 16
+typedef __m512i VI;
+typedef __m512 VF;
+
+INLINE VI vi_load(const void *p)
+{
+    return _mm512_loadu_si512(p);
+}
+
+INLINE void vi_store(void *p, VI a)
+{
+    _mm512_storeu_si512(p, a);
+}
+
+/* a, in a register from here on: GCC would rather load an operand once more for every use. */
+INLINE VI vi_held(VI a)
+{
+    __asm__("" : "+v"(a));
+    return a;
+}
+
+INLINE VI vi_set1(int32_t x)
+{
+    return _mm512_set1_epi32(x);
+}
+
+INLINE VI vi_sub(VI a, VI b)
+{
+    return _mm512_sub_epi32(a, b);
+}
+
+INLINE VI vi_mul(VI a, VI b)
+{
+    return _mm512_mullo_epi32(a, b);
+}
+
+INLINE VI vi_and(VI a, VI b)
+{
+    return _mm512_and_si512(a, b);
+}
+
+INLINE VI vi_shift4(VI a)
+{
+    return _mm512_srli_epi16(a, 4);
+}
+
+INLINE VI vi_add_bytes(VI a, VI b)
+{
+    return _mm512_add_epi8(a, b);
+}
+
+INLINE VI vi_from_bytes(const uint8_t *p)
+{
+    return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p));
+}
+
+INLINE VF vf_from_half(const uint8_t *p)
+{
+    return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p));
+}
+
+INLINE VF vf_from_vi(VI a)
+{
+    return _mm512_cvtepi32_ps(a);
+}
+
+INLINE VF vf_load(const float *p)
+{
+    return _mm512_loadu_ps(p);
+}
+
+INLINE void vf_store(float *p, VF a)
+{
+    _mm512_storeu_ps(p, a);
+}
+
+INLINE VF vf_zero(void)
+{
+    return _mm512_setzero_ps();
+}
+
+INLINE VF vf_set1(const float *p)
+{
+    return _mm512_set1_ps(*p);
+}
+
+INLINE VF vf_fma(VF a, VF b, VF c)
+{
+    return _mm512_fmadd_ps(a, b, c);
+}
+
+INLINE VI vi_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+
+INLINE VI vi_add(VI a, VI b)
+{
+    return _mm512_add_epi32(a, b);
+}
+
+/* Of unsigned numbers. */
+INLINE VI vi_max(VI a, VI b)
+{
+    return _mm512_max_epu32(a, b);
+}
+
+INLINE VF vf_div(VF a, VF b)
+{
+    return _mm512_div_ps(a, b);
+}
+
+INLINE VF vf_clamp127(VF a)
+{
+    return _mm512_min_ps(_mm512_max_ps(a, _mm512_set1_ps(-127.0f)), _mm512_set1_ps(127.0f));
+}
+
+/* To the nearest integer, ties to even. */
+INLINE VI vi_from_vf(VF a)
+{
+    return _mm512_cvtps_epi32(a);
+}
+
+/* 32 integers as bytes. */
+INLINE void pack32(int8_t *q, const VI *v)
+{
+    _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtepi32_epi8(v[0]));
+    _mm_storeu_si128((__m128i *)(void *)(q + 16), _mm512_cvtepi32_epi8(v[1]));
+}

@@ -1,0 +1,278 @@
+/*
+ * Running panels of a packed matrix over rows of x.
+ *
+ * int8 activations, few rows: the kernel reads the packed codes once and unpacks them in registers.
+ * Many rows: a chunk of a panel, so many columns of W as fit into the first-level cache, is
+ * unpacked once, and the kernel's tile runs over it with all rows of a block, whose sums wait in
+ * the second-level cache. The order of the additions is the same in both ways.
+ *
+ * f32 activations: a chunk is dequantized and the f32 kernel runs over it, so that the result is
+ * bit for bit the f32 product with the dequantized weights.
+ */
+#include <string.h>
+#include "base/half.h"
+#include "linear.h"
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static int64_t align(int64_t bytes)
+{
+    return (bytes + PTQ_ALIGNMENT - 1) / PTQ_ALIGNMENT * PTQ_ALIGNMENT;
+}
+
+static int is_integer(const struct ptq_linear *l)
+{
+    return l->activations != PTQ_ACTIVATIONS_F32;
+}
+
+static int is_stream(const struct ptq_linear *l, int64_t rows)
+{
+    return rows <= l->kernels->stream_rows || !l->kernels->tile_mr;
+}
+
+/* Half of each cache is left to what passes through. */
+struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *l)
+{
+    const struct ptqi_kernels *kernels = l->kernels;
+    const struct ptqi_panel *p = &l->panel;
+    struct ptqi_blocking b = {0};
+    int64_t most = l->context->l1_bytes * 3 / 4 / (kernels->int_nr * PTQI_BLOCK);
+    most = most < 1 ? 1 : most;
+    b.chunk_groups = min64(most, p->blocks) / p->group_blocks;
+    b.chunk_blocks = b.chunk_groups * p->group_blocks;
+    if (!b.chunk_groups) {
+        int64_t pieces = (p->group_blocks + most - 1) / most; /* of about the same size */
+        b.chunk_blocks = (p->group_blocks + pieces - 1) / pieces;
+    }
+    int64_t row_bytes = 2 * 4 * kernels->int_nr + b.chunk_blocks * PTQI_BLOCK;
+    int64_t mr = kernels->tile_mr ? kernels->tile_mr : kernels->stream_mr;
+    b.rows = (l->context->l2_bytes / 2 / row_bytes / mr + 1) * mr;
+    return b;
+}
+
+int64_t ptqi_run_panels(const struct ptq_linear *l)
+{
+    return l->panels;
+}
+
+/* Where the parts of a run's scratch memory are, in bytes, and their sum. */
+struct room {
+    int64_t codes, scales, zeros, partial, sums, bytes;
+};
+
+static struct room plan_room(const struct ptq_linear *l, int64_t rows)
+{
+    const int nr = l->kernels->int_nr;
+    const struct ptqi_blocking *b = &l->blocking;
+    const int64_t groups = b->chunk_groups ? b->chunk_groups : 1;
+    struct room room = {0};
+    const int64_t sums = align(min64(rows, b->rows) * nr * 4);
+    room.scales = align(b->chunk_blocks * PTQI_BLOCK * nr);
+    room.zeros = room.scales + align(groups * nr * 4);
+    room.sums = room.zeros + align(groups * nr * 4);
+    room.partial = room.sums + sums;
+    room.bytes = room.partial + (b->chunk_groups ? 0 : sums);
+    return room;
+}
+
+#define F32_CHUNK 256 /* columns of W dequantized at a time */
+
+int64_t ptqi_run_scratch(const struct ptq_linear *l, int64_t rows)
+{
+    if (rows < 0)
+        return 0;
+    if (!is_integer(l))
+        return (F32_CHUNK + min64(rows, F32_CHUNK)) * l->kernels->f32_nr * (int64_t)sizeof(float);
+    return is_stream(l, rows) ? 0 : plan_room(l, rows).bytes;
+}
+
+#define ROWS_AHEAD 8 /* of y, whose rows are too far apart for a CPU to guess the next one */
+
+/* sum [rows][nr] scaled, biased and stored as columns n0 .. of rows m0 .. of y. */
+static void store_rows(const struct ptqi_run *r, const float *sum, int64_t m0, int64_t rows,
+                       int64_t n0, int nr)
+{
+    const struct ptq_linear *l = r->l;
+    const float *scales = (const float *)(r->prepared + r->layout.scales);
+    const float *bias = l->bias ? l->bias + n0 : NULL;
+    const int64_t width = min64(l->n - n0, nr);
+    for (int64_t m = 0; m < rows; m++) {
+        float out[PTQI_MAX_NR];
+        const int64_t size = ptq_dtype_size(r->dtype);
+        char *y = r->y + ((m0 + m) * r->ldy + n0) * size;
+        for (int64_t line = 0; line < width * size && m + ROWS_AHEAD < rows; line += 64)
+            PTQI_PREFETCH_WRITE(y + ROWS_AHEAD * r->ldy * size + line);
+        if (r->dtype == PTQ_F32 && (uintptr_t)y % sizeof(float) == 0) {
+            l->kernels->finish(sum + m * nr, scales[m0 + m], bias, (float *)(void *)y, width);
+        } else {
+            l->kernels->finish(sum + m * nr, scales[m0 + m], bias, out, width);
+            ptqi_from_f32(y, r->dtype, out, width);
+        }
+    }
+}
+
+/* The quantized rows of x from row m on, and their group sums. */
+static const int8_t *x_at(const struct ptqi_run *r, int64_t m)
+{
+    return (const int8_t *)(r->prepared + r->layout.x) + m * ptqi_x_stride(r->l);
+}
+
+static const int32_t *sums_at(const struct ptqi_run *r, int64_t m)
+{
+    return (const int32_t *)(r->prepared + r->layout.sums) + m * r->l->groups;
+}
+
+static void stream_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int64_t n0)
+{
+    const struct ptq_linear *l = r->l;
+    const struct ptqi_kernels *kernels = l->kernels;
+    const int64_t stride = ptqi_x_stride(l);
+    for (int64_t m = 0; m < r->layout.rows; m += kernels->stream_mr) {
+        float sum[PTQI_MAX_MR * PTQI_MAX_NR];
+        int rows = (int)min64(r->layout.rows - m, kernels->stream_mr);
+        (l->code_bits == 8 ? kernels->w8a8_stream : kernels->w4a8_stream)(
+            rows, p, x_at(r, m), stride, sums_at(r, m), l->groups, sum);
+        store_rows(r, sum, m, rows, n0, kernels->int_nr);
+    }
+}
+
+/* The chunk behind one that began at group, block (within the group); 0 where there is none. */
+static int next_chunk(const struct ptq_linear *l, struct ptqi_chunk *c)
+{
+    const struct ptqi_panel *p = &l->panel;
+    const struct ptqi_blocking *b = &l->blocking;
+    if (b->chunk_groups) {
+        c->first_group += c->groups;
+        int64_t done = c->first_group * p->group_blocks;
+        c->blocks = min64(b->chunk_blocks, p->blocks - done);
+        c->groups = (c->blocks + p->group_blocks - 1) / p->group_blocks;
+        return done < p->blocks;
+    }
+    c->groups = 1;
+    c->first_block += c->blocks;
+    c->resume = c->leave;
+    if (!c->leave && c->first_block) {
+        c->first_group++;
+        c->first_block = 0;
+    }
+    int64_t in_group = min64(p->group_blocks, p->blocks - c->first_group * p->group_blocks);
+    c->blocks = min64(b->chunk_blocks, in_group - c->first_block);
+    c->leave = c->first_block + c->blocks < in_group;
+    return in_group > 0;
+}
+
+/* The packed bytes of the next chunk, which come while this one is used: runs of size bytes that
+ * are next bytes apart. */
+struct ahead {
+    const uint8_t *from;
+    int64_t size, next;
+};
+
+static struct ahead next_codes(const struct ptq_linear *l, const struct ptqi_panel *p,
+                               const struct ptqi_chunk *c)
+{
+    const int nr = l->kernels->int_nr, strip = l->kernels->int_strip;
+    const int64_t block = 4 * l->code_bits * strip;
+    const int64_t group =
+        ptqi_group_bytes(nr, l->code_bits, p->scale_bytes, p->has_zeros, p->group_blocks);
+    const uint8_t *from = p->data + (c->first_group + c->groups) * group;
+    if (!c->leave)
+        return (struct ahead){from, c->blocks * (group / p->group_blocks), 0};
+    from += nr * (p->scale_bytes + p->has_zeros) - group;
+    return (struct ahead){from + (c->first_block + c->blocks) * block, c->blocks * block,
+                          min64(p->group_blocks, p->blocks) * block};
+}
+
+/* Asks for the lines begin .. end of it. */
+static void prefetch(const struct ahead *a, int64_t begin, int64_t end)
+{
+    for (int64_t at = begin * 64; at < end * 64; at += 64)
+        PTQI_PREFETCH(a->from + at / a->size * a->next + at % a->size);
+}
+
+/* Rows m0 .. m0 + rows of x by a panel, sums in out [rows][nr]. */
+static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int64_t m0,
+                       int64_t rows, char *scratch)
+{
+    const struct ptq_linear *l = r->l;
+    const struct ptqi_kernels *kernels = l->kernels;
+    const struct room room = plan_room(l, r->layout.rows);
+    const int nr = kernels->int_nr;
+    const int64_t stride = ptqi_x_stride(l);
+    float *out = (float *)(void *)(scratch + room.sums);
+    int32_t *partial = (int32_t *)(void *)(scratch + room.partial);
+    struct ptqi_chunk c = {.room = (uint8_t *)scratch,
+                           .scale_room = (float *)(void *)(scratch + room.scales),
+                           .zero_room = (int32_t *)(void *)(scratch + room.zeros)};
+    /* The codes of the next chunk come while this one is used. */
+    const int64_t tiles = (rows + kernels->tile_mr - 1) / kernels->tile_mr;
+    const int64_t lines =
+        (l->blocking.chunk_blocks * 4 * l->code_bits * nr / 64 + tiles - 1) / tiles;
+    memset(out, 0, (size_t)(rows * nr) * sizeof *out);
+    while (next_chunk(l, &c)) {
+        const int64_t column = (c.first_group * p->group_blocks + c.first_block) * PTQI_BLOCK;
+        (l->code_bits == 8 ? kernels->w8_unpack : kernels->w4_unpack)(p, &c);
+        const struct ahead ahead = next_codes(l, p, &c);
+        for (int64_t m = 0; m < rows; m += kernels->tile_mr) {
+            const int64_t tile = m / kernels->tile_mr;
+            prefetch(&ahead, tile * lines, (tile + 1) * lines);
+            (l->code_bits == 8 ? kernels->w8a8_tile : kernels->w4a8_tile)(
+                (int)min64(rows - m, kernels->tile_mr), &c, x_at(r, m0 + m) + column, stride,
+                sums_at(r, m0 + m) + c.first_group, l->groups, out + m * nr, partial + m * nr);
+        }
+    }
+}
+
+static void run_int_panel(const struct ptqi_run *r, int64_t panel, char *scratch)
+{
+    const struct ptq_linear *l = r->l;
+    const int nr = l->kernels->int_nr;
+    struct ptqi_panel p = l->panel;
+    p.data = l->data + panel * l->panel_bytes;
+    if (is_stream(l, r->layout.rows)) {
+        stream_panel(r, &p, panel * nr);
+        return;
+    }
+    for (int64_t m = 0; m < r->layout.rows; m += l->blocking.rows) {
+        int64_t rows = min64(r->layout.rows - m, l->blocking.rows);
+        tile_panel(r, &p, m, rows, scratch);
+        store_rows(r, (const float *)(void *)(scratch + plan_room(l, r->layout.rows).sums), m, rows,
+                   panel * nr, nr);
+    }
+}
+
+static void run_f32_panel(const struct ptqi_run *r, int64_t panel, char *scratch)
+{
+    const struct ptq_linear *l = r->l;
+    const int nr = l->kernels->f32_nr, mr = l->kernels->f32_mr;
+    const int64_t at = panel * l->groups * nr;
+    const uint32_t *words = l->words + panel * l->row_words * nr;
+    float *weights = (float *)(void *)scratch, *sum = weights + F32_CHUNK * nr;
+    for (int64_t m0 = 0; m0 < r->layout.rows; m0 += F32_CHUNK) {
+        const int64_t rows = min64(r->layout.rows - m0, F32_CHUNK);
+        const float *x = (const float *)(r->prepared + r->layout.x) + m0 * l->k;
+        for (int64_t k0 = 0; k0 < l->k; k0 += F32_CHUNK) {
+            const int64_t k = min64(F32_CHUNK, l->k - k0);
+            l->kernels->dequantize(words + k0 * l->code_bits / 32 * nr, l->code_bits, k, nr,
+                                   l->group_of + k0, l->scales + at,
+                                   l->zeros ? l->zeros + at : NULL, l->zero, weights);
+            for (int64_t m = 0; m < rows; m += mr)
+                l->kernels->f32_tile((int)min64(rows - m, mr), k, x + m * l->k + k0, l->k, 1,
+                                     weights, sum + m * nr, nr, k0 > 0);
+        }
+        store_rows(r, sum, m0, rows, panel * nr, nr);
+    }
+}
+
+void ptqi_run_range(const struct ptqi_run *r, char *scratch, int64_t begin, int64_t end)
+{
+    for (int64_t panel = begin; panel < end; panel++) {
+        if (is_integer(r->l))
+            run_int_panel(r, panel, scratch);
+        else
+            run_f32_panel(r, panel, scratch);
+    }
+}

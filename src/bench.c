@@ -1,0 +1,454 @@
+/*
+ * ptq bench: how fast the kernels run here, and what part that is of what the machine can do. Every
+ * measurement alternates with its limit: a bare loop of the instruction set's dot product, and a
+ * plain read of the least bytes that the matrix can have (codes at their bits, f16 scales). The
+ * limit of a product is the slower of the two.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/context.h"
+#include "base/team.h"
+#include "bench/limits.h"
+#include "commands.h"
+#include "linalg/matmul.h"
+#include "options.h"
+#include "report/json_report.h"
+
+static const char usage[] =
+    "usage: ptq bench [options]\n"
+    "\n"
+    "Times the kernels on matrices [N, K] with M rows of inputs, quantizing the inputs included.\n"
+    "limit: the fraction of what the machine does at best, measured in between: a bare loop of\n"
+    "dot products, or a plain read of the weights' bytes, whichever takes longer.\n";
+
+static const struct option table[] = {
+    {"m", "LIST", "numbers of rows of inputs, such as 1,8,128"},
+    {"n", "N", "rows of the matrix; default 4096"},
+    {"k", "K", "columns of the matrix; default 4096"},
+    {"group", "G", "columns that share a scale, a multiple of 32; 0: a row; default 128"},
+    {"kernel", "NAME", "w4a8, w8a8, w4a32, f32 or xtx alone"},
+    {"asym", NULL, "a zero point for each group"},
+    COMMON_OPTIONS,
+};
+
+enum { MAX_ROWS = 16, MAX_RING = 64, MAX_TIMES = 200 };
+#define BUDGET 0.25 /* seconds for one line */
+
+static const char *const kernel_names[] = {"w4a8", "w8a8", "w4a32", "f32", "xtx"};
+enum { W4A8, W8A8, W4A32, F32, XTX, KERNELS };
+
+struct bench {
+    ptq_context *context;
+    struct ptqi_json_writer *json;
+    int64_t m[MAX_ROWS], count, most; /* most: the largest m */
+    int64_t n, k, group;
+    int asym;
+    float *x, *y, *w;
+    char *memory; /* what the plain read reads: ring pieces of least bytes */
+    void *scratch;
+    ptq_linear *linear[MAX_RING];
+    int64_t ring, least;
+    double start[2], end[2]; /* GOP/s of the best instruction set, GB/s: did they stay? */
+};
+
+/* One line of the table. */
+struct line {
+    int kernel;
+    int32_t isa, threads;
+    int64_t m;
+    double seconds, operations, bytes, limit_seconds;
+};
+
+static int parse_rows(const struct options *o, struct bench *b)
+{
+    static const int64_t usual[] = {1, 8, 32, 128, 512};
+    const char *text = option_text(o, "m");
+    for (b->count = 0; !text && b->count < 5; b->count++)
+        b->m[b->count] = usual[b->count];
+    for (; text && *text; b->count++) {
+        char *end;
+        long long m = strtoll(text, &end, 10);
+        if (end == text || m < 1 || m > 65536 || b->count == MAX_ROWS ||
+            (*end && (*end != ',' || !end[1])))
+            return usage_error(o, "--m must be up to %d numbers from 1 to 65536, not \"%s\"",
+                               MAX_ROWS, option_text(o, "m"));
+        b->m[b->count] = m;
+        text = *end ? end + 1 : end;
+    }
+    if (!b->count)
+        return usage_error(o, "--m is empty");
+    for (int64_t i = 0; i < b->count; i++)
+        b->most = b->m[i] > b->most ? b->m[i] : b->most;
+    return 0;
+}
+
+static void *get(struct bench *b, int64_t bytes)
+{
+    return ptqi_alloc_zero(b->context, bytes, 1);
+}
+
+/* A matrix with arbitrary codes; what they are does not change the time. */
+static ptq_status make_matrix(struct bench *b, int32_t bits, int32_t activations, ptq_qtensor **q)
+{
+    PTQI_TRY(ptq_qtensor_create(b->context, b->n, b->k, bits, b->group, q));
+    const int64_t groups = ptq_qtensor_groups(*q);
+    uint8_t *codes = get(b, b->n * b->k), *zeros = get(b, b->n * groups);
+    float *scales = get(b, b->n * groups * 4);
+    ptq_status status = codes && zeros && scales ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; !status && i < b->n * b->k; i++)
+        codes[i] = (uint8_t)(((uint64_t)i * 2654435761u >> 13) & ((1u << bits) - 1));
+    for (int64_t i = 0; !status && i < b->n * groups; i++) {
+        scales[i] = (float)(1 + i % 7) / 1024.0f; /* f16 exactly */
+        zeros[i] = (uint8_t)(i % 16);
+    }
+    if (!status)
+        status = ptq_qtensor_set_codes(*q, codes);
+    if (!status)
+        status = ptq_qtensor_set_scales(*q, scales);
+    if (!status && b->asym)
+        status = ptq_qtensor_set_zeros(*q, zeros);
+    if (!status)
+        status = ptq_qtensor_set_activations(*q, activations);
+    ptqi_free(b->context, codes);
+    ptqi_free(b->context, zeros);
+    ptqi_free(b->context, scales);
+    return status;
+}
+
+/* Codes at their bits, f16 scales, zeros at their bits. */
+static int64_t least_bytes(const struct bench *b, int32_t bits)
+{
+    const int64_t groups = b->group ? (b->k + b->group - 1) / b->group : 1;
+    return (b->n * b->k * bits + b->n * groups * (16 + (b->asym ? bits : 0))) / 8;
+}
+
+static void free_linears(struct bench *b)
+{
+    for (int i = 0; i < MAX_RING; i++) {
+        ptq_linear_free(b->linear[i]);
+        b->linear[i] = NULL;
+    }
+}
+
+/* As many matrices as it takes for none to be in a cache when its turn comes. */
+static ptq_status make_linears(struct bench *b, int kernel)
+{
+    const int32_t bits = kernel == W8A8 ? 8 : 4;
+    ptq_qtensor *q = NULL;
+    b->least = least_bytes(b, bits);
+    b->ring = 1 + 2 * limit_cache_bytes() / b->least;
+    b->ring = b->ring < MAX_RING ? b->ring : MAX_RING;
+    ptq_status status = make_matrix(
+        b, bits, kernel == W4A32 ? PTQ_ACTIVATIONS_F32 : PTQ_ACTIVATIONS_INT8_TOKEN, &q);
+    for (int64_t i = 0; !status && i < b->ring; i++)
+        status = ptq_linear_create(b->context, q, &b->linear[i]);
+    ptq_qtensor_free(q);
+    if (status)
+        return status;
+    ptqi_free(b->context, b->memory);
+    ptqi_free(b->context, b->scratch);
+    b->memory = get(b, b->ring * b->least);
+    b->scratch = get(b, ptq_linear_scratch_bytes(b->linear[0], b->most));
+    return b->memory && b->scratch ? PTQ_OK : PTQ_ERROR_MEMORY;
+}
+
+/* The limits, on all threads. */
+struct work {
+    const struct limit_loop *loop;
+    int64_t rounds, parts, bytes;
+    const char *memory;
+};
+
+static void run_loop(void *argument, int64_t part)
+{
+    const struct work *w = argument;
+    (void)part;
+    w->loop->run(w->rounds);
+}
+
+static void run_read(void *argument, int64_t part)
+{
+    const struct work *w = argument;
+    int64_t begin, end;
+    ptqi_split(w->bytes, 4096, part, w->parts, &begin, &end);
+    limit_read(w->memory + begin, end - begin);
+}
+
+/* Operations per second of a loop on all threads together. */
+static double loop_rate(struct bench *b, const struct limit_loop *loop)
+{
+    struct work w = {.loop = loop, .rounds = 20000, .parts = ptqi_threads(b->context)};
+    double start = report_clock();
+    ptqi_parallel(b->context, w.parts, run_loop, &w);
+    return (double)w.parts * (double)w.rounds * loop->operations / (report_clock() - start);
+}
+
+static double read_seconds(struct bench *b, const char *memory, int64_t bytes)
+{
+    struct work w = {.parts = ptqi_threads(b->context), .bytes = bytes, .memory = memory};
+    double start = report_clock();
+    ptqi_parallel(b->context, w.parts, run_read, &w);
+    return report_clock() - start;
+}
+
+static ptq_status run_once(struct bench *b, const struct line *l, int64_t turn)
+{
+    struct ptqi_matrix x = {b->x, b->k, 1}, transposed = {b->x, 1, b->k};
+    if (l->kernel == F32)
+        return ptqi_matmul_linear(b->context, l->m, b->n, b->k, b->x, b->w, b->y);
+    if (l->kernel == XTX)
+        return ptqi_matmul(b->context, b->k, b->k, l->m, transposed, x, b->w, b->k, PTQI_UPPER);
+    return ptq_linear_forward(b->linear[turn % b->ring], b->x, PTQ_F32, l->m, b->k, b->y, PTQ_F32,
+                              b->n, b->scratch);
+}
+
+/* The best times of the kernel and of its limits, taken in turns. */
+static ptq_status measure(struct bench *b, struct line *l)
+{
+    const int linear = l->kernel < F32, integer = l->kernel < W4A32;
+    const struct limit_loop *loop = limit_find(l->isa, integer);
+    double rate = 0, reading = 0, start = report_clock();
+    l->operations = 2.0 * (double)l->m * (double)b->n * (double)b->k;
+    if (l->kernel == XTX)
+        l->operations = (double)l->m * (double)b->k * (double)(b->k + 1);
+    l->bytes = linear ? (double)ptq_linear_bytes(b->linear[0]) : 4.0 * (double)(b->n * b->k);
+    l->seconds = 0;
+    PTQI_TRY(run_once(b, l, 0));
+    for (int64_t i = 0; i < MAX_TIMES && (i < 3 || report_clock() - start < BUDGET); i++) {
+        double at = report_clock();
+        PTQI_TRY(run_once(b, l, i));
+        double seconds = report_clock() - at;
+        l->seconds = i && l->seconds < seconds ? l->seconds : seconds;
+        double now = loop ? loop_rate(b, loop) : 0;
+        rate = now > rate ? now : rate;
+        if (!linear)
+            continue;
+        seconds = read_seconds(b, b->memory + i % b->ring * b->least, b->least);
+        reading = i && reading < seconds ? reading : seconds;
+    }
+    l->limit_seconds = rate > 0 ? l->operations / rate : 0;
+    if (l->limit_seconds > 0 && reading > l->limit_seconds)
+        l->limit_seconds = reading;
+    return PTQ_OK;
+}
+
+static void print_line(struct bench *b, const struct line *l)
+{
+    const double gops = 1e-9 * l->operations / l->seconds, gbps = 1e-9 * l->bytes / l->seconds;
+    const double fraction = l->limit_seconds > 0 ? l->limit_seconds / l->seconds : (double)NAN;
+    if (!b->json) {
+        printf("%-6s %-12s %5lld %7d %10.3f %8.1f %7.1f", kernel_names[l->kernel],
+               ptq_isa_name(l->isa), (long long)l->m, l->threads, 1e3 * l->seconds, gops, gbps);
+        if (fraction == fraction)
+            printf(" %6.2f", fraction);
+        printf("\n");
+        fflush(stdout);
+        return;
+    }
+    ptqi_json_open(b->json, NULL, '{');
+    ptqi_json_add_text(b->json, "kernel", kernel_names[l->kernel]);
+    ptqi_json_add_text(b->json, "isa", ptq_isa_name(l->isa));
+    ptqi_json_add_integer(b->json, "m", l->m);
+    ptqi_json_add_integer(b->json, "n", l->kernel == XTX ? b->k : b->n);
+    ptqi_json_add_integer(b->json, "k", b->k);
+    ptqi_json_add_integer(b->json, "group", b->group);
+    ptqi_json_add_integer(b->json, "threads", l->threads);
+    ptqi_json_add_number(b->json, "seconds", l->seconds, 6);
+    ptqi_json_add_number(b->json, "gops", gops, 6);
+    ptqi_json_add_number(b->json, "gbps", gbps, 6);
+    ptqi_json_add_number(b->json, "limit_fraction", fraction, 4);
+    ptqi_json_close(b->json, '}');
+}
+
+/* Which instruction sets and numbers of threads to measure: those asked for, or all usable but the
+ * portable one, and one thread and all. */
+struct choice {
+    int32_t isa[16], threads[2];
+    int isas, counts;
+};
+
+static struct choice choose(const struct options *o, const struct bench *b)
+{
+    struct choice c = {0};
+    const int32_t all = ptq_context_threads(b->context);
+    if (option_given(o, "isa"))
+        c.isa[c.isas++] = ptq_context_isa(b->context);
+    for (int32_t isa = PTQ_ISA_AVX2; isa < 64 && !option_given(o, "isa"); isa++)
+        if (ptq_isa_name(isa) && ptq_isa_usable(isa))
+            c.isa[c.isas++] = isa;
+    if (!c.isas)
+        c.isa[c.isas++] = PTQ_ISA_PORTABLE;
+    if (!option_given(o, "threads") && all > 1)
+        c.threads[c.counts++] = 1;
+    c.threads[c.counts++] = all;
+    return c;
+}
+
+static ptq_status run_kernel(struct bench *b, const struct choice *c, int kernel)
+{
+    for (int i = 0; i < c->isas; i++) {
+        PTQI_TRY(ptq_context_set_isa(b->context, c->isa[i]));
+        PTQI_TRY(ptq_context_set_threads(b->context, c->threads[c->counts - 1]));
+        ptq_status status = kernel < F32 ? make_linears(b, kernel) : PTQ_OK;
+        for (int t = 0; t < c->counts && !status; t++) {
+            status = ptq_context_set_threads(b->context, c->threads[t]);
+            for (int64_t m = 0; m < b->count && !status; m++) {
+                struct line l = {
+                    .kernel = kernel, .isa = c->isa[i], .threads = c->threads[t], .m = b->m[m]};
+                status = measure(b, &l);
+                if (!status)
+                    print_line(b, &l);
+            }
+        }
+        free_linears(b);
+        PTQI_TRY(status);
+    }
+    return PTQ_OK;
+}
+
+/* The two limits on one thread, the best of many tries: GOP/s and GB/s. */
+static void measure_limits(struct bench *b, const struct choice *c, double *out)
+{
+    const struct limit_loop *loop = limit_find(c->isa[c->isas - 1], 1);
+    ptq_context_set_threads(b->context, 1);
+    const int64_t bytes = 4 * limit_cache_bytes();
+    char *memory = get(b, bytes);
+    out[0] = out[1] = 0;
+    for (int i = 0; i < 30; i++) {
+        double rate = loop ? loop_rate(b, loop) : 0;
+        out[0] = 1e-9 * rate > out[0] ? 1e-9 * rate : out[0];
+        if (!memory || i % 3)
+            continue;
+        rate = 1e-9 * (double)bytes / read_seconds(b, memory, bytes);
+        out[1] = rate > out[1] ? rate : out[1];
+    }
+    ptqi_free(b->context, memory);
+}
+
+/* How far the limits moved between the beginning and the end of the run. */
+static double drift(const struct bench *b)
+{
+    double worst = 0;
+    for (int i = 0; i < 2; i++)
+        if (b->start[i] > 0 && b->end[i] > 0)
+            worst = fmax(worst, fabs(b->end[i] / b->start[i] - 1));
+    return worst;
+}
+
+#define QUIET 0.04 /* limits that move by more tell of other work on the machine */
+
+static void report_limits(struct bench *b, const struct choice *c)
+{
+    const double moved = drift(b);
+    if (!b->json) {
+        printf("limits at the beginning, at the end, one thread: %.0f, %.0f int8 GOP/s (%s); %.1f, "
+               "%.1f GB/s\n",
+               b->start[0], b->end[0], ptq_isa_name(c->isa[c->isas - 1]), b->start[1], b->end[1]);
+        if (moved > QUIET)
+            printf("the machine was not quiet: its limits moved by %.0f %%\n", 100 * moved);
+        return;
+    }
+    ptqi_json_open(b->json, "limits", '{');
+    ptqi_json_add_text(b->json, "isa", ptq_isa_name(c->isa[c->isas - 1]));
+    ptqi_json_add_number(b->json, "gops", fmax(b->start[0], b->end[0]), 6);
+    ptqi_json_add_number(b->json, "gbps", fmax(b->start[1], b->end[1]), 6);
+    ptqi_json_add_number(b->json, "moved", moved, 4);
+    ptqi_json_add_bool(b->json, "quiet", moved <= QUIET);
+    ptqi_json_close(b->json, '}');
+}
+
+static ptq_status allocate(struct bench *b)
+{
+    const int64_t square = b->n > b->k ? b->n : b->k;
+    b->x = get(b, b->most * b->k * 4);
+    b->y = get(b, b->most * b->n * 4);
+    b->w = get(b, square * b->k * 4);
+    if (!b->x || !b->y || !b->w)
+        return PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; i < b->most * b->k; i++)
+        b->x[i] = (float)(i % 251) * 0.01f - 1.25f;
+    for (int64_t i = 0; i < b->n * b->k; i++)
+        b->w[i] = (float)(i % 127) * 0.01f - 0.63f;
+    return PTQ_OK;
+}
+
+static ptq_status run(struct bench *b, const struct options *o)
+{
+    const struct choice c = choose(o, b);
+    const char *only = option_text(o, "kernel");
+    char cpu[64];
+    limit_cpu_name(cpu, (int64_t)sizeof cpu);
+    PTQI_TRY(allocate(b));
+    if (b->json) {
+        ptqi_json_begin(b->json, b->context);
+        ptqi_json_open(b->json, NULL, '{');
+        ptqi_json_add_text(b->json, "cpu", cpu);
+        ptqi_json_open(b->json, "rows", '[');
+    } else {
+        printf("%s, N %lld, K %lld, group %lld%s\n%-6s %-12s %5s %7s %10s %8s %7s %6s\n", cpu,
+               (long long)b->n, (long long)b->k, (long long)b->group, b->asym ? ", asym" : "",
+               "kernel", "isa", "M", "threads", "ms", "GOP/s", "GB/s", "limit");
+    }
+    measure_limits(b, &c, b->start);
+    ptq_status status = PTQ_OK;
+    for (int kernel = 0; kernel < KERNELS && !status; kernel++)
+        if (!only || !strcmp(only, kernel_names[kernel]))
+            status = run_kernel(b, &c, kernel);
+    measure_limits(b, &c, b->end);
+    if (b->json)
+        ptqi_json_close(b->json, ']');
+    report_limits(b, &c);
+    if (!b->json)
+        return status;
+    ptqi_json_close(b->json, '}');
+    if (!status)
+        return report_print(b->json);
+    ptqi_json_end(b->json);
+    return status;
+}
+
+static int parse(const struct options *o, struct bench *b)
+{
+    const char *only = option_text(o, "kernel");
+    int known = !only;
+    int failed = parse_rows(o, b);
+    if (!failed)
+        failed = option_integer(o, "n", 1, 1 << 20, &b->n);
+    if (!failed)
+        failed = option_integer(o, "k", 1, 1 << 20, &b->k);
+    if (!failed)
+        failed = option_integer(o, "group", 0, 1 << 20, &b->group);
+    if (!failed && b->group % 32)
+        return usage_error(o, "--group must be a multiple of 32, or 0");
+    for (int i = 0; i < KERNELS && only; i++)
+        known |= !strcmp(only, kernel_names[i]);
+    if (!failed && !known)
+        return usage_error(o, "there is no kernel \"%s\"", only);
+    return failed;
+}
+
+int command_bench(int argc, char **argv)
+{
+    struct options o;
+    struct bench b = {.n = 4096, .k = 4096, .group = 128};
+    struct ptqi_json_writer json;
+    int left = options_parse(&o, "bench", usage, table, argc, argv);
+    if (left)
+        return left;
+    if (o.positional_count)
+        return usage_error(&o, "needs no other arguments");
+    left = parse(&o, &b);
+    if (left || (left = options_context(&o, &b.context)))
+        return left;
+    b.json = option_given(&o, "json") ? &json : NULL;
+    b.asym = option_given(&o, "asym");
+    ptq_status status = run(&b, &o);
+    free_linears(&b);
+    void *memory[] = {b.x, b.y, b.w, b.memory, b.scratch};
+    for (int i = 0; i < 5; i++)
+        ptqi_free(b.context, memory[i]);
+    ptq_context_free(b.context);
+    return status ? report_failure(status) : 0;
+}
