@@ -26,6 +26,12 @@ INLINE VI vi_held(VI a)
     return a;
 }
 
+INLINE VF vf_held(VF a)
+{
+    __asm__("" : "+x"(a));
+    return a;
+}
+
 INLINE VI vi_set1(int32_t x)
 {
     return _mm256_set1_epi32(x);
