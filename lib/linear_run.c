@@ -247,21 +247,28 @@ static void run_int_panel(const struct ptqi_run *r, int64_t panel, char *scratch
 static void run_f32_panel(const struct ptqi_run *r, int64_t panel, char *scratch)
 {
     const struct ptq_linear *l = r->l;
-    const int nr = l->kernels->f32_nr, mr = l->kernels->f32_mr;
+    const struct ptqi_kernels *kernels = l->kernels;
+    const int nr = kernels->f32_nr, mr = kernels->f32_mr;
     const int64_t at = panel * l->groups * nr;
-    const uint32_t *words = l->words + panel * l->row_words * nr;
+    const struct ptqi_words words = {.words = l->words + panel * l->row_words * nr,
+                                     .bits = l->code_bits,
+                                     .k = l->k,
+                                     .group_of = l->group_of,
+                                     .scales = l->scales + at,
+                                     .zeros = l->zeros ? l->zeros + at : NULL,
+                                     .zero = l->zero};
     float *weights = (float *)(void *)scratch, *sum = weights + F32_CHUNK * nr;
     for (int64_t m0 = 0; m0 < r->layout.rows; m0 += F32_CHUNK) {
         const int64_t rows = min64(r->layout.rows - m0, F32_CHUNK);
         const float *x = (const float *)(r->prepared + r->layout.x) + m0 * l->k;
-        for (int64_t k0 = 0; k0 < l->k; k0 += F32_CHUNK) {
+        if (rows <= kernels->word_mr)
+            kernels->word_stream((int)rows, &words, x, l->k, sum);
+        for (int64_t k0 = 0; k0 < l->k && rows > kernels->word_mr; k0 += F32_CHUNK) {
             const int64_t k = min64(F32_CHUNK, l->k - k0);
-            l->kernels->dequantize(words + k0 * l->code_bits / 32 * nr, l->code_bits, k, nr,
-                                   l->group_of + k0, l->scales + at,
-                                   l->zeros ? l->zeros + at : NULL, l->zero, weights);
+            kernels->word_dequantize(&words, k0, k, weights);
             for (int64_t m = 0; m < rows; m += mr)
-                l->kernels->f32_tile((int)min64(rows - m, mr), k, x + m * l->k + k0, l->k, 1,
-                                     weights, sum + m * nr, nr, k0 > 0);
+                kernels->f32_tile((int)min64(rows - m, mr), k, x + m * l->k + k0, l->k, 1, weights,
+                                  sum + m * nr, nr, k0 > 0);
         }
         store_rows(r, sum, m0, rows, panel * nr, nr);
     }

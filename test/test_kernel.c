@@ -593,35 +593,79 @@ static void check_finish(const struct ptqi_kernels *kernels, int64_t n)
     }
 }
 
-static void check_dequantize(const struct ptqi_kernels *kernels, int64_t k, int bits, int nr)
+/* Codes in words: dequantized, and multiplied with rows of x. */
+struct word_case {
+    struct guarded words, x, out;
+    struct ptqi_words w;
+    float scales[3 * PTQI_MAX_NR];
+    int32_t zeros[3 * PTQI_MAX_NR], group_of[300];
+};
+
+static void make_words(struct word_case *c, int64_t k, int bits, int nr, int by_group)
 {
     struct random r = {++seed};
     const int64_t per_word = 32 / bits, words = (k + per_word - 1) / per_word;
-    struct guarded w = guard(words * nr * 4, 4), out = guard(k * nr * 4, 4);
-    uint32_t *word = in(&w);
-    float scales[3 * PTQI_MAX_NR], *got = in(&out);
-    int32_t zeros[3 * PTQI_MAX_NR], group_of[300];
+    c->words = guard(words * nr * 4, 4);
+    c->x = guard(4 * (k + 3) * 4, 4);
+    c->out = guard((k > 4 ? k : 4) * nr * 4, 4);
+    uint32_t *word = in(&c->words);
+    float *x = in(&c->x);
     for (int64_t i = 0; i < words * nr; i++)
         word[i] = (uint32_t)random_bits(&r);
+    for (int64_t i = 0; i < 4 * (k + 3); i++)
+        x[i] = random_normal(&r);
     for (int i = 0; i < 3 * nr; i++) {
-        scales[i] = any_scale(&r, (int)random_below(&r, 2), 0);
-        zeros[i] = (int32_t)random_below(&r, 1 << bits);
+        c->scales[i] = any_scale(&r, (int)random_below(&r, 2), 0);
+        c->zeros[i] = (int32_t)random_below(&r, 1 << bits);
     }
     for (int64_t i = 0; i < k; i++)
-        group_of[i] = (int32_t)random_below(&r, 3);
-    for (int with_zeros = 0; with_zeros < 2; with_zeros++) {
+        c->group_of[i] = (int32_t)(by_group ? 3 * i / k : random_below(&r, 3));
+    c->w = (struct ptqi_words){.words = word,
+                               .bits = bits,
+                               .k = k,
+                               .group_of = c->group_of,
+                               .scales = c->scales,
+                               .zeros = random_below(&r, 2) ? c->zeros : NULL,
+                               .zero = 7};
+}
+
+static float weight_of(const struct word_case *c, int nr, int64_t i, int n)
+{
+    const int64_t per_word = 32 / c->w.bits, at = c->group_of[i] * nr + n;
+    const uint32_t word = c->w.words[i / per_word * nr + n];
+    int32_t code = (int32_t)(word >> (i % per_word * c->w.bits)) & ((1 << c->w.bits) - 1);
+    return c->scales[at] * (float)(code - (c->w.zeros ? c->zeros[at] : 7));
+}
+
+static void check_words(const struct ptqi_kernels *kernels, int64_t k, int bits, int by_group)
+{
+    struct word_case c;
+    const int nr = kernels->f32_nr;
+    make_words(&c, k, bits, nr, by_group);
+    const float *got = in(&c.out), *x = in(&c.x);
+    for (int64_t first = 0; first < k; first += 64) {
         int wrong = 0;
-        kernels->dequantize(word, bits, k, nr, group_of, scales, with_zeros ? zeros : NULL, 7, got);
-        for (int64_t i = 0; i < k * nr; i++) {
-            int64_t n = i % nr, c = i / nr, at = group_of[c] * nr + n;
-            int32_t code =
-                (int32_t)(word[c / per_word * nr + n] >> (c % per_word * bits)) & ((1 << bits) - 1);
-            wrong += !same(got[i], scales[at] * (float)(code - (with_zeros ? zeros[at] : 7)));
-        }
-        EXPECT(wrong == 0, "dequantize", k);
+        kernels->word_dequantize(&c.w, first, k - first, in(&c.out));
+        for (int64_t i = first; i < k; i++)
+            for (int n = 0; n < nr; n++)
+                wrong += !same(got[(i - first) * nr + n], weight_of(&c, nr, i, n));
+        EXPECT(wrong == 0, "word_dequantize", k);
     }
-    int alive = unguard(&w) & unguard(&out);
-    EXPECT(alive, "dequantize, canaries", k);
+    for (int rows = 1; rows <= kernels->word_mr; rows++) {
+        int wrong = 0;
+        kernels->word_stream(rows, &c.w, x, k + 3, in(&c.out));
+        for (int m = 0; m < rows; m++)
+            for (int n = 0; n < nr; n++) {
+                float sum = 0;
+                for (int64_t i = 0; i < k; i++)
+                    sum = fmaf(x[m * (k + 3) + i], weight_of(&c, nr, i, n), sum);
+                wrong += !same(got[m * nr + n], sum) &&
+                         (sum == sum || got[m * nr + n] == got[m * nr + n]);
+            }
+        EXPECT(wrong == 0, "word_stream", k);
+    }
+    int alive = unguard(&c.words) & unguard(&c.x) & unguard(&c.out);
+    EXPECT(alive, "words, canaries", k);
 }
 
 static void test_vectors(const struct ptqi_kernels *kernels)
@@ -633,8 +677,8 @@ static void test_vectors(const struct ptqi_kernels *kernels)
         check_not_finite(kernels, n);
         check_finish(kernels, n);
         if (n < 300) {
-            check_dequantize(kernels, n, 4, kernels->f32_nr);
-            check_dequantize(kernels, n, 8, kernels->f32_nr);
+            check_words(kernels, n, 4, n % 2);
+            check_words(kernels, n, 8, n % 2);
         }
         if (n)
             check_softmax(kernels, n);
@@ -648,7 +692,7 @@ static void test_table(const struct ptqi_kernels *kernels)
 {
     CHECK(kernels->tile_mr <= PTQI_MAX_MR && kernels->stream_mr <= PTQI_MAX_MR &&
           kernels->int_nr <= PTQI_MAX_NR && kernels->f32_mr <= PTQI_MAX_MR &&
-          kernels->f32_nr <= PTQI_MAX_NR && kernels->f32_nr % 16 == 0);
+          kernels->f32_nr <= PTQI_MAX_NR && kernels->word_mr <= 4);
     for (int round = 0; round < (test_long() ? 30 : 2); round++) {
         seed = (uint64_t)round * 1000000;
         test_integers(kernels);

@@ -13,6 +13,9 @@
 #define F32_NV 2
 #define F32_CASES F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3) F32_CASE(2) F32_CASE(1)
 #include "f32_template.h"
+#define WORD_MR 4
+#define WORD_CASES WORD_CASE(1) WORD_CASE(2) WORD_CASE(3) WORD_CASE(4)
+#include "word_template.h"
 
 #include "quantize_template.h"
 
@@ -37,6 +40,7 @@
 const struct ptqi_kernels ptqi_kernels_avx2 = {
     .isa = PTQ_ISA_AVX2,
     F32_KERNELS,
+    WORD_KERNELS,
     INT_KERNELS,
     .magnitude = magnitude,
     .quantize = quantize,

@@ -22,9 +22,13 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
     F32_CASE(12)                                                                                   \
     F32_CASE(11)                                                                                   \
     F32_CASE(10)                                                                                   \
-    F32_CASE(9) F32_CASE(8) F32_CASE(7) F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3)            \
-        F32_CASE(2) F32_CASE(1)
+    F32_CASE(9)                                                                                    \
+    F32_CASE(8) F32_CASE(7) F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3) F32_CASE(2)            \
+        F32_CASE(1)
 #include "f32_template.h"
+#define WORD_MR 4
+#define WORD_CASES WORD_CASE(1) WORD_CASE(2) WORD_CASE(3) WORD_CASE(4)
+#include "word_template.h"
 
 #include "quantize_template.h"
 
@@ -57,6 +61,7 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 const struct ptqi_kernels ptqi_kernels_avx512_vnni = {
     .isa = PTQ_ISA_AVX512_VNNI,
     F32_KERNELS,
+    WORD_KERNELS,
     INT_KERNELS,
     .magnitude = magnitude,
     .quantize = quantize,

@@ -33,6 +33,9 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define F32_NV 2
 #define F32_CASES F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3) F32_CASE(2) F32_CASE(1)
 #include "f32_template.h"
+#define WORD_MR 4
+#define WORD_CASES WORD_CASE(1) WORD_CASE(2) WORD_CASE(3) WORD_CASE(4)
+#include "word_template.h"
 
 #include "quantize_template.h"
 
@@ -59,6 +62,7 @@ extern const struct ptqi_kernels TABLE;
 const struct ptqi_kernels TABLE = {
     .isa = PTQ_ISA_AVX_VNNI,
     F32_KERNELS,
+    WORD_KERNELS,
     INT_KERNELS,
     .magnitude = magnitude,
     .quantize = quantize,

@@ -18,11 +18,11 @@ INLINE void f32_rows(const int rows, int64_t k, const float *a, int64_t a_row, i
         VF row[F32_NV];
         PTQI_UNROLL
         for (int v = 0; v < F32_NV; v++)
-            row[v] = vf_load(b + v * LANES);
+            row[v] = vf_held(vf_load(b + v * LANES));
         b += F32_NR;
         PTQI_UNROLL
         for (int m = 0; m < rows; m++) {
-            VF x = vf_set1(a + m * a_row);
+            VF x = vf_held(vf_set1(a + m * a_row));
             PTQI_UNROLL
             for (int v = 0; v < F32_NV; v++)
                 sum[m][v] = vf_fma(x, row[v], sum[m][v]);

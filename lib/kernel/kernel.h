@@ -66,6 +66,20 @@ struct ptqi_chunk {
     int32_t zero;
 };
 
+/*
+ * A panel of f32_nr rows of W for products with f32 inputs, columns in their original order.
+ * words [k * bits / 32][nr]: the codes of a row, the first column's in the lowest bits.
+ */
+struct ptqi_words {
+    const uint32_t *words;
+    int bits; /* 4 or 8 */
+    int64_t k;
+    const int32_t *group_of; /* [k] */
+    const float *scales;     /* [groups][nr] */
+    const int32_t *zeros;    /* [groups][nr], or NULL: zero */
+    int32_t zero;
+};
+
 struct ptqi_kernels {
     int32_t isa;
 
@@ -79,6 +93,17 @@ struct ptqi_kernels {
                      const float *b, float *c, int64_t ldc, int accumulate);
     /* out [k][nr] = the transpose of in, nr rows of k numbers, ld apart: packs W for f32_tile. */
     void (*f32_transpose)(const float *in, int64_t ld, int64_t k, float *out);
+
+    /*
+     * Weight-only. _dequantize: out [count][f32_nr] = scale (code - zero), rounded once, of the
+     * columns from first on, a multiple of 8. _stream: out [m][f32_nr] = the product of all k
+     * columns with 1 <= rows <= word_mr rows of x, in one chain of fused multiply-adds each; the
+     * way for few rows. word_mr 0: there is none.
+     */
+    int word_mr;
+    void (*word_dequantize)(const struct ptqi_words *w, int64_t first, int64_t count, float *out);
+    void (*word_stream)(int rows, const struct ptqi_words *w, const float *x, int64_t ldx,
+                        float *out);
 
     /*
      * Integer products, x int8 [rows][blocks * 32] in -127 .. 127, sums [rows][groups] its group
@@ -119,8 +144,6 @@ struct ptqi_kernels {
 
     /* Elementwise and row operations: vector_template.h says what each does. */
     void (*finish)(const float *sum, float scale, const float *bias, float *out, int64_t n);
-    void (*dequantize)(const uint32_t *words, int bits, int64_t k, int nr, const int32_t *group_of,
-                       const float *scales, const int32_t *zeros, int32_t zero, float *out);
     void (*divide)(const float *x, const float *divisor, float *out, int64_t n);
     float (*sum_squares)(const float *x, int64_t n);
     void (*softmax)(float *x, int64_t n);

@@ -59,6 +59,19 @@ static void f32_transpose(const float *in, int64_t ld, int64_t k, float *out)
             out[i * F32_NR + n] = in[n * ld + i];
 }
 
+static void word_dequantize(const struct ptqi_words *w, int64_t first, int64_t count, float *out)
+{
+    const int per_word = 32 / w->bits;
+    const uint32_t mask = (1u << w->bits) - 1;
+    for (int64_t i = first; i < first + count; i++)
+        for (int n = 0; n < F32_NR; n++) {
+            const int64_t at = w->group_of[i] * (int64_t)F32_NR + n;
+            const uint32_t word = w->words[i / per_word * F32_NR + n];
+            const int32_t code = (int32_t)(word >> (i % per_word * w->bits) & mask);
+            *out++ = w->scales[at] * (float)(code - (w->zeros ? w->zeros[at] : w->zero));
+        }
+}
+
 /* sum over k of a block of q x, added to dot[n] for each row n of the panel. */
 static void dot_block4(const uint8_t *codes, const int8_t *x, uint32_t *dot)
 {
@@ -136,6 +149,7 @@ const struct ptqi_kernels ptqi_kernels_portable = {
     .f32_nr = F32_NR,
     .f32_tile = f32_tile,
     .f32_transpose = f32_transpose,
+    .word_dequantize = word_dequantize,
     .int_nr = INT_NR,
     .int_strip = INT_NR,
     .stream_mr = STREAM_MR,

@@ -46,33 +46,6 @@ TARGET static void NAME(finish)(const float *restrict sum, float scale, const fl
         }
 }
 
-/*
- * out [k][nr] = scale (code - zero), rounded once, for k columns of nr rows of W, nr a multiple of
- * SUM_LANES. words [k * bits / 32][nr]: the codes of a row, the first column's in the lowest bits;
- * scales and zeros (or NULL: zero) [groups][nr]; group_of [k].
- */
-TARGET static void NAME(dequantize)(const uint32_t *restrict words, int bits, int64_t k, int nr,
-                                    const int32_t *restrict group_of, const float *scales,
-                                    const int32_t *zeros, int32_t zero, float *restrict out)
-{
-    const int per_word = 32 / bits;
-    const uint32_t mask = (1u << bits) - 1;
-    for (int64_t i = 0; i < k; i++)
-        for (int n = 0; n < nr; n += SUM_LANES) {
-            const int shift = (int)(i % per_word) * bits;
-            const uint32_t *word = words + i / per_word * nr + n;
-            const float *scale = scales + group_of[i] * (int64_t)nr + n;
-            const int32_t *own = zeros ? zeros + group_of[i] * (int64_t)nr + n : NULL;
-            float *to = out + i * nr + n;
-            if (own)
-                for (int j = 0; j < SUM_LANES; j++)
-                    to[j] = scale[j] * (float)((int32_t)(word[j] >> shift & mask) - own[j]);
-            else
-                for (int j = 0; j < SUM_LANES; j++)
-                    to[j] = scale[j] * (float)((int32_t)(word[j] >> shift & mask) - zero);
-        }
-}
-
 TARGET static void NAME(divide)(const float *x, const float *divisor, float *out, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
@@ -225,8 +198,7 @@ TARGET static void NAME(metric_errors)(const float *w, const float *metric, int6
 }
 
 #define VECTOR_KERNELS                                                                             \
-    .finish = NAME(finish), .dequantize = NAME(dequantize), .divide = NAME(divide),                \
-    .sum_squares = NAME(sum_squares), .softmax = NAME(softmax), .sum_exp = NAME(sum_exp),          \
-    .silu_multiply = NAME(silu_multiply), .gelu = NAME(gelu), .rotate = NAME(rotate),              \
-    .subtract_scaled = NAME(subtract_scaled), .shrink_errors = NAME(shrink_errors),                \
-    .metric_errors = NAME(metric_errors)
+    .finish = NAME(finish), .divide = NAME(divide), .sum_squares = NAME(sum_squares),              \
+    .softmax = NAME(softmax), .sum_exp = NAME(sum_exp), .silu_multiply = NAME(silu_multiply),      \
+    .gelu = NAME(gelu), .rotate = NAME(rotate), .subtract_scaled = NAME(subtract_scaled),          \
+    .shrink_errors = NAME(shrink_errors), .metric_errors = NAME(metric_errors)

@@ -26,6 +26,12 @@ INLINE VI vi_held(VI a)
     return a;
 }
 
+INLINE VF vf_held(VF a)
+{
+    __asm__("" : "+x"(a));
+    return a;
+}
+
 INLINE VI vi_set1(int32_t x)
 {
     return _mm256_set1_epi32(x);
@@ -110,6 +116,28 @@ INLINE VI vi_add(VI a, VI b)
 INLINE VI vi_max(VI a, VI b)
 {
     return _mm256_max_epu32(a, b);
+}
+
+INLINE VF vf_sub(VF a, VF b)
+{
+    return _mm256_sub_ps(a, b);
+}
+
+INLINE VF vf_mul(VF a, VF b)
+{
+    return _mm256_mul_ps(a, b);
+}
+
+/* For 4 and 8 bits. */
+INLINE VI vi_shift_right(VI a, const int bits)
+{
+    return bits == 4 ? _mm256_srli_epi32(a, 4) : _mm256_srli_epi32(a, 8);
+}
+
+/* 2^23 + q for 0 <= q < 2^23: q becomes the last bits of the mantissa. */
+INLINE VF vf_above_2_23(VI q)
+{
+    return _mm256_castsi256_ps(_mm256_or_si256(q, _mm256_set1_epi32(0x4b000000)));
 }
 
 INLINE VF vf_div(VF a, VF b)

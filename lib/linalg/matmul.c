@@ -1,8 +1,10 @@
 /*
  * Blocked f32 matrix product, after Goto and van de Geijn ("Anatomy of High-Performance Matrix
- * Multiplication", 2008): a KC x NC piece of B is packed into panels of nr columns, an MC x KC
- * piece of A into slivers of mr rows, and the kernel's tile runs over the two. Cutting K into
- * pieces does not change a bit: the chain of an element goes on from what the last piece left in C.
+ * Multiplication", 2008), with the roles of A and B changed: an MC x KC piece of A is packed into
+ * slivers of mr rows, a KC x NC piece of B into panels of nr columns, and the kernel's tile runs
+ * over the two. A sliver stays in the first-level cache while the panels of B come from the second.
+ * Cutting K into pieces does not change a bit: the chain of an element goes on from what the last
+ * piece left in C.
  */
 #include "matmul.h"
 #include <stdatomic.h>
@@ -11,12 +13,7 @@
 #include "base/team.h"
 #include "kernel/kernel.h"
 
-/* A panel of B (KC x nr floats, 16 KiB) stays in the first-level cache and a piece of A (MC x KC,
- * 96 KiB) in the second; the panels of B (KC x NC, 4 MiB) come from the third, each once for all of
- * MC. */
-#define KC 256
-#define NC 4096
-#define MC 96
+#define MC 2048 /* rows of A packed at a time: some megabytes, in the last cache */
 
 struct job {
     ptq_context *context;
@@ -26,7 +23,9 @@ struct job {
     float *c;
     int64_t ldc;
     int flags, split_columns;
+    int pack; /* A is packed too */
     int64_t parts;
+    int64_t kc, mc, nc; /* sizes of the pieces */
     atomic_int failed;
 };
 
@@ -66,9 +65,14 @@ static void pack_a(const struct job *j, int64_t m0, int64_t m, int64_t k0, int64
     for (int64_t s = 0; s < m; s += mr, out += k * mr) {
         int height = (int)min64(mr, m - s);
         const float *from = j->a.data + (m0 + s) * j->a.row + k0 * j->a.column;
-        for (int r = 0; r < height; r++)
+        if (j->a.row == 1)
             for (int64_t i = 0; i < k; i++)
-                out[i * mr + r] = sign * from[r * j->a.row + i * j->a.column];
+                for (int r = 0; r < height; r++)
+                    out[i * mr + r] = sign * from[r + i * j->a.column];
+        else
+            for (int r = 0; r < height; r++)
+                for (int64_t i = 0; i < k; i++)
+                    out[i * mr + r] = sign * from[r * j->a.row + i * j->a.column];
     }
 }
 
@@ -78,9 +82,12 @@ struct piece {
     int64_t row, k;
 };
 
-static int needs_packing(const struct job *j)
+/* Asks for the next tile of C, whose rows are far apart. */
+static void prefetch(const float *c, int64_t ldc, int rows, int nr)
 {
-    return j->a.column != 1 || (j->flags & PTQI_SUBTRACT);
+    for (int r = 0; r < rows; r++)
+        for (int n = 0; n < nr; n += 16)
+            PTQI_PREFETCH_WRITE(c + r * ldc + n);
 }
 
 /* A's piece and B's packed panels multiplied: C[m0 ..][n0 ..] of size m x n. */
@@ -89,15 +96,16 @@ static void multiply_packed(const struct job *j, int64_t m0, int64_t m, int64_t 
                             int accumulate)
 {
     const int mr = j->kernels->f32_mr, nr = j->kernels->f32_nr;
-    for (int64_t p = 0; p < n; p += nr)
-        for (int64_t s = 0; s < m; s += mr) {
+    for (int64_t s = 0; s < m; s += mr)
+        for (int64_t p = 0; p < n; p += nr) {
             int height = (int)min64(mr, m - s), width = (int)min64(nr, n - p);
             float *c = j->c + (m0 + s) * j->ldc + n0 + p, edge[PTQI_MAX_MR * PTQI_MAX_NR];
             struct piece a = {packed + s * k, 1, mr};
             if ((j->flags & PTQI_UPPER) && m0 + s > n0 + p + width - 1)
                 continue;
-            if (!needs_packing(j))
+            if (!j->pack)
                 a = (struct piece){j->a.data + (m0 + s) * j->a.row + k0 * j->a.column, j->a.row, 1};
+            prefetch(c + nr, j->ldc, height, nr);
             if (width == nr) {
                 j->kernels->f32_tile(height, k, a.data, a.row, a.k, b + p * k, c, j->ldc,
                                      accumulate);
@@ -112,36 +120,38 @@ static void multiply_packed(const struct job *j, int64_t m0, int64_t m, int64_t 
         }
 }
 
+/* Rows m .. m + height of C by columns n0 .. n1, a and b being room for the pieces. */
+static void multiply_rows(const struct job *j, int64_t m, int64_t height, int64_t n0, int64_t n1,
+                          float *a, float *b)
+{
+    for (int64_t k0 = 0; k0 < j->k; k0 += j->kc) {
+        const int64_t k = min64(j->kc, j->k - k0);
+        const int accumulate = k0 > 0 || (j->flags & PTQI_ACCUMULATE);
+        if (j->pack)
+            pack_a(j, m, height, k0, k, a);
+        for (int64_t n = n0; n < n1; n += j->nc) {
+            int64_t width = min64(j->nc, n1 - n);
+            if ((j->flags & PTQI_UPPER) && m > n + width - 1)
+                continue;
+            pack_b(j, k0, k, n, width, b);
+            multiply_packed(j, m, height, n, width, k0, k, a, b, accumulate);
+        }
+    }
+}
+
 /* The block of C with rows m0 .. m1 and columns n0 .. n1. */
 static void multiply_range(struct job *j, int64_t m0, int64_t m1, int64_t n0, int64_t n1)
 {
     const int mr = j->kernels->f32_mr, nr = j->kernels->f32_nr;
-    const int64_t mc = (MC + mr - 1) / mr * mr, nc = (NC + nr - 1) / nr * nr;
-    int64_t kc = min64(KC, j->k);
-    int64_t a_rows = min64(mc, (m1 - m0 + mr - 1) / mr * mr);
-    int64_t b_columns = min64(nc, (n1 - n0 + nr - 1) / nr * nr);
-    float *a = ptqi_alloc_zero(j->context, needs_packing(j) ? kc * a_rows : 0, (int64_t)sizeof *a);
+    const int64_t kc = min64(j->kc, j->k);
+    const int64_t a_rows = min64(j->mc, (m1 - m0 + mr - 1) / mr * mr);
+    const int64_t b_columns = min64(j->nc, (n1 - n0 + nr - 1) / nr * nr);
+    float *a = ptqi_alloc_zero(j->context, j->pack ? kc * a_rows : 0, (int64_t)sizeof *a);
     float *b = ptqi_alloc(j->context, kc * b_columns, (int64_t)sizeof *b);
     if (!a || !b)
         atomic_store(&j->failed, 1);
-    for (int64_t k0 = 0; a && b && k0 < j->k; k0 += KC) {
-        int64_t k = min64(KC, j->k - k0);
-        int accumulate = k0 > 0 || (j->flags & PTQI_ACCUMULATE);
-        for (int64_t n = n0; n < n1; n += nc) {
-            int64_t width = min64(nc, n1 - n);
-            if ((j->flags & PTQI_UPPER) && m0 > n + width - 1)
-                continue;
-            pack_b(j, k0, k, n, width, b);
-            for (int64_t m = m0; m < m1; m += mc) {
-                int64_t height = min64(mc, m1 - m);
-                if ((j->flags & PTQI_UPPER) && m > n + width - 1)
-                    continue;
-                if (needs_packing(j))
-                    pack_a(j, m, height, k0, k, a);
-                multiply_packed(j, m, height, n, width, k0, k, a, b, accumulate);
-            }
-        }
-    }
+    for (int64_t m = m0; a && b && m < m1; m += j->mc)
+        multiply_rows(j, m, min64(j->mc, m1 - m), n0, n1, a, b);
     ptqi_free(j->context, a);
     ptqi_free(j->context, b);
 }
@@ -175,6 +185,22 @@ static void run_part(void *argument, int64_t part)
         multiply_range(j, m0, m1, n0, n1);
 }
 
+/* How the work is cut. Rows of A that are dense can also be read where they are, but many of them
+ * at the same place in a page push each other out of the cache: that pays for few columns only. */
+static void plan(struct job *j)
+{
+    const struct ptqi_kernels *kernels = j->kernels;
+    const int64_t l1 = j->context->l1_bytes, l2 = j->context->l2_bytes, size = sizeof(float);
+    const int64_t mr = kernels->f32_mr, nr = kernels->f32_nr;
+    j->kc = l1 * 3 / 4 / (mr * size) / 16 * 16;
+    j->kc = j->kc < 64 ? 64 : j->kc;
+    j->nc = l2 / 2 / (j->kc * size) / nr * nr;
+    j->nc = j->nc < nr ? nr : j->nc;
+    j->mc = (MC + mr - 1) / mr * mr;
+    j->pack = j->a.column != 1 || (j->flags & PTQI_SUBTRACT) || (j->m >= mr && j->n >= 256);
+    j->split_columns = j->n > j->m && !(j->flags & PTQI_UPPER);
+}
+
 ptq_status ptqi_matmul(ptq_context *context, int64_t m, int64_t n, int64_t k, struct ptqi_matrix a,
                        struct ptqi_matrix b, float *c, int64_t ldc, int flags)
 {
@@ -198,7 +224,7 @@ ptq_status ptqi_matmul(ptq_context *context, int64_t m, int64_t n, int64_t k, st
     /* Below some hundred thousand operations waking the team costs more than it saves. */
     if (!(flags & PTQI_SERIAL) && (double)m * (double)n * (double)k > 2e5)
         j.parts = ptqi_threads(context);
-    j.split_columns = n > m && !(flags & PTQI_UPPER);
+    plan(&j);
     ptqi_parallel(context, j.parts, run_part, &j);
     if (atomic_load(&j.failed))
         return ptqi_fail(context, PTQ_ERROR_MEMORY, "out of memory in a matrix product");
