@@ -26,6 +26,7 @@
     TEST(method)                                                                                   \
     TEST(gptaq)                                                                                    \
     TEST(plus)                                                                                     \
+    TEST(auto)                                                                                     \
     TEST(equalize)                                                                                 \
     TEST(golden)                                                                                   \
     TEST(text)                                                                                     \
