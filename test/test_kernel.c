@@ -282,7 +282,7 @@ static void check_integer(const struct ptqi_kernels *kernels, int rows, int bits
             rows, &c.panel, in(&c.x), c.ldx, in(&c.sums), c.ldsums, in(&c.out));
         EXPECT(is_right(&l, &c, want), bits == 8 ? "w8a8_stream" : "w4a8_stream", k);
     }
-    for (int i = 0; i < 5 && rows <= kernels->tile_mr; i++) {
+    for (int i = 0; i < 5 && kernels->tile_mr; i++) {
         run_chunks(kernels, &l, &c, chunks[i]);
         EXPECT(is_right(&l, &c, want), bits == 8 ? "w8a8_tile" : "w4a8_tile", k);
     }
@@ -295,7 +295,8 @@ static void test_integers(const struct ptqi_kernels *kernels)
 {
     static const int64_t sizes[] = {1, 31, 32, 33, 64, 96, 100, 128, 160, 577, 1024};
     static const int64_t groups[] = {1, 2, 4, 1 << 20};
-    const int most = kernels->tile_mr > kernels->stream_mr ? kernels->tile_mr : kernels->stream_mr;
+    const int most =
+        2 * kernels->tile_mr > kernels->stream_mr ? 2 * kernels->tile_mr : kernels->stream_mr;
     for (int rows = 1; rows <= most; rows++)
         for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
             for (int g = 0; g < 4; g++) {
