@@ -73,8 +73,8 @@ static struct room plan_room(const struct ptq_linear *l, int64_t rows)
     room.scales = align(b->chunk_blocks * PTQI_BLOCK * nr);
     room.zeros = room.scales + align(groups * nr * 4);
     room.sums = room.zeros + align(groups * nr * 4);
-    room.partial = room.sums + sums;
-    room.bytes = room.partial + (b->chunk_groups ? 0 : sums);
+    room.partial = room.sums + (b->chunk_groups ? 0 : sums);
+    room.bytes = room.partial + sums;
     return room;
 }
 
@@ -164,11 +164,11 @@ static int next_chunk(const struct ptq_linear *l, struct ptqi_chunk *c)
     return in_group > 0;
 }
 
-/* The packed bytes of the next chunk, which come while this one is used: runs of size bytes that
+/* The packed codes of the next chunk, which come while this one is used: runs of size bytes that
  * are next bytes apart. */
 struct ahead {
     const uint8_t *from;
-    int64_t size, next;
+    int64_t size, next, done; /* done: bytes of this run asked for already */
 };
 
 static struct ahead next_codes(const struct ptq_linear *l, const struct ptqi_panel *p,
@@ -180,17 +180,23 @@ static struct ahead next_codes(const struct ptq_linear *l, const struct ptqi_pan
         ptqi_group_bytes(nr, l->code_bits, p->scale_bytes, p->has_zeros, p->group_blocks);
     const uint8_t *from = p->data + (c->first_group + c->groups) * group;
     if (!c->leave)
-        return (struct ahead){from, c->blocks * (group / p->group_blocks), 0};
-    from += nr * (p->scale_bytes + p->has_zeros) - group;
+        return (struct ahead){from, c->blocks * (group / p->group_blocks), 0, 0};
+    from +=
+        nr * (p->scale_bytes + p->has_zeros) - group; /* a part of each strip of the same group */
     return (struct ahead){from + (c->first_block + c->blocks) * block, c->blocks * block,
-                          min64(p->group_blocks, p->blocks) * block};
+                          p->group_blocks * block, 0};
 }
 
-/* Asks for the lines begin .. end of it. */
-static void prefetch(const struct ahead *a, int64_t begin, int64_t end)
+static void prefetch(struct ahead *a, int64_t lines)
 {
-    for (int64_t at = begin * 64; at < end * 64; at += 64)
-        PTQI_PREFETCH(a->from + at / a->size * a->next + at % a->size);
+    for (; lines > 0; lines--) {
+        PTQI_PREFETCH(a->from + a->done);
+        a->done += 64;
+        if (a->done >= a->size) {
+            a->done = 0;
+            a->from += a->next;
+        }
+    }
 }
 
 /* Rows m0 .. m0 + rows of x by a panel, sums in out [rows][nr]. */
@@ -207,20 +213,18 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
     struct ptqi_chunk c = {.room = (uint8_t *)scratch,
                            .scale_room = (float *)(void *)(scratch + room.scales),
                            .zero_room = (int32_t *)(void *)(scratch + room.zeros)};
-    /* The codes of the next chunk come while this one is used. */
-    const int64_t tiles = (rows + kernels->tile_mr - 1) / kernels->tile_mr;
+    const int64_t step = kernels->tile_mr, steps = (rows + step - 1) / step;
     const int64_t lines =
-        (l->blocking.chunk_blocks * 4 * l->code_bits * nr / 64 + tiles - 1) / tiles;
+        (l->blocking.chunk_blocks * 4 * l->code_bits * nr / 64 + steps - 1) / steps;
     memset(out, 0, (size_t)(rows * nr) * sizeof *out);
     while (next_chunk(l, &c)) {
         const int64_t column = (c.first_group * p->group_blocks + c.first_block) * PTQI_BLOCK;
         (l->code_bits == 8 ? kernels->w8_unpack : kernels->w4_unpack)(p, &c);
-        const struct ahead ahead = next_codes(l, p, &c);
-        for (int64_t m = 0; m < rows; m += kernels->tile_mr) {
-            const int64_t tile = m / kernels->tile_mr;
-            prefetch(&ahead, tile * lines, (tile + 1) * lines);
+        struct ahead ahead = next_codes(l, p, &c);
+        for (int64_t m = 0; m < rows; m += step) {
+            prefetch(&ahead, lines);
             (l->code_bits == 8 ? kernels->w8a8_tile : kernels->w4a8_tile)(
-                (int)min64(rows - m, kernels->tile_mr), &c, x_at(r, m0 + m) + column, stride,
+                min64(rows - m, step), &c, x_at(r, m0 + m) + column, stride,
                 sums_at(r, m0 + m) + c.first_group, l->groups, out + m * nr, partial + m * nr);
         }
     }

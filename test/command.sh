@@ -723,6 +723,34 @@ test_layer()
     out=$tmp/refused
 }
 
+# That it measures and says what it should; how fast anything is, no test asks.
+test_bench()
+{
+    echo "bench"
+    set -- bench --n 96 --k 160 --group 32 --threads 1
+    refuses 2 "m must be" "bench: no rows" "$@" --m 0
+    refuses 2 "m must be" "bench: not a list" "$@" --m 1,
+    refuses 2 "multiple of 32" "bench: a group that cannot be" bench --group 33 --m 1
+    refuses 2 "w5a5" "bench: no such kernel" "$@" --kernel w5a5
+    refuses 2 "no other" "bench: an argument" "$@" model
+    if [ -n "$RUN" ]; then
+        skip "bench: not under emulation"
+        return
+    fi
+    succeeds "bench" "$@" --m 1,3
+    for kernel in w4a8 w8a8 w4a32 f32 xtx; do
+        grep -q "^$kernel " "$tmp/out"
+        equal "bench has lines of $kernel" $? 0
+    done
+    succeeds "bench --json" "$@" --m 3 --kernel w4a8 --asym --json
+    json "bench --json" cpu limits rows
+    for key in kernel isa m n k group threads seconds gops gbps limit_fraction; do
+        grep -q "\"$key\":" "$tmp/out"
+        equal "bench --json has $key" $? 0
+    done
+    succeeds "bench of portable kernels" "$@" --m 1 --isa portable --json
+}
+
 # The outputs of the original implementations.
 test_golden()
 {
@@ -860,6 +888,7 @@ test_bad_weights
 test_bad_config
 test_bad_use
 test_layer
+test_bench
 test_choices
 test_golden
 if [ -n "$RUN" ]; then

@@ -28,11 +28,9 @@
     STREAM_CASE(2, bits, shift)                                                                    \
     STREAM_CASE(3, bits, shift)                                                                    \
     STREAM_CASE(4, bits, shift)
-#ifndef TILE_MR
 #define TILE_MR 4
-#endif
 #define TILE_NV 2
-#define TILE_CASES(bits) TILE_CASE(1, bits) TILE_CASE(2, bits) TILE_CASE(3, bits) TILE_CASE(4, bits)
+#define TILE_CASES(bits) TILE_CASE(1, bits) TILE_CASE(2, bits) TILE_CASE(3, bits)
 #define ROWS_HELD 4
 #define INT_BLOCKS "avx2_blocks.h"
 #include "int_template.h"

@@ -23,8 +23,7 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
     F32_CASE(11)                                                                                   \
     F32_CASE(10)                                                                                   \
     F32_CASE(9)                                                                                    \
-    F32_CASE(8) F32_CASE(7) F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3) F32_CASE(2)            \
-        F32_CASE(1)
+    F32_CASE(8) F32_CASE(7) F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3) F32_CASE(2) F32_CASE(1)
 #include "f32_template.h"
 #define WORD_MR 4
 #define WORD_CASES WORD_CASE(1) WORD_CASE(2) WORD_CASE(3) WORD_CASE(4)
@@ -45,16 +44,9 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
     STREAM_CASE(6, bits, shift)                                                                    \
     STREAM_CASE(7, bits, shift)                                                                    \
     STREAM_CASE(8, bits, shift)
-#ifndef TILE_MR
-#define TILE_MR 3
-#endif
+#define TILE_MR 3 /* 12 integer sums, 12 of floats, 4 of codes, one of x: 29 of 32 registers */
 #define TILE_NV 4
-#define TILE_CASES(bits) TILE_CASE(1, bits) TILE_CASE(2, bits) TILE_CASE(3, bits) TILE_MORE(bits)
-#if TILE_MR == 6
-#define TILE_MORE(bits) TILE_CASE(4, bits) TILE_CASE(5, bits) TILE_CASE(6, bits)
-#else
-#define TILE_MORE(bits)
-#endif
+#define TILE_CASES(bits) TILE_CASE(1, bits) TILE_CASE(2, bits)
 #define INT_BLOCKS "vnni_blocks.h"
 #include "int_template.h"
 

@@ -54,7 +54,7 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define TILE_NV 2
 #define TILE_CASES(bits)                                                                           \
     TILE_CASE(1, bits)                                                                             \
-    TILE_CASE(2, bits) TILE_CASE(3, bits) TILE_CASE(4, bits) TILE_CASE(5, bits) TILE_CASE(6, bits)
+    TILE_CASE(2, bits) TILE_CASE(3, bits) TILE_CASE(4, bits) TILE_CASE(5, bits)
 #define INT_BLOCKS "vnni_blocks.h"
 #include "int_template.h"
 

@@ -226,17 +226,28 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
         vf_store(out + m * NR + column + v * LANES, sum[m][v]);
 }
 
+/* All columns of a panel for one tile's rows. */
+#define TILE_ROWS(rows, bits)                                                                      \
+    for (int n = 0; n < NR; n += TILE_NV * LANES)                                                  \
+        tile_strip(rows, TILE_NV, bits, chunk, n, x, ldx, sums, ldsums, out, partial);
+
 #define TILE_CASE(rows, bits)                                                                      \
     case rows:                                                                                     \
-        for (int n = 0; n < NR; n += TILE_NV * LANES)                                              \
-            tile_strip(rows, TILE_NV, bits, chunk, n, x, ldx, sums, ldsums, out, partial);         \
+        TILE_ROWS(rows, bits)                                                                      \
         break;
 
 #define TILE(name, bits)                                                                           \
-    TARGET static void name(int rows, const struct ptqi_chunk *chunk, const int8_t *x,             \
+    TARGET static void name(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x,         \
                             int64_t ldx, const int32_t *sums, int64_t ldsums, float *out,          \
                             int32_t *partial)                                                      \
     {                                                                                              \
+        for (; rows >= TILE_MR; rows -= TILE_MR) {                                                 \
+            TILE_ROWS(TILE_MR, bits)                                                               \
+            x += TILE_MR * ldx;                                                                    \
+            sums += TILE_MR * ldsums;                                                              \
+            out += TILE_MR * NR;                                                                   \
+            partial += TILE_MR * NR;                                                               \
+        }                                                                                          \
         switch (rows) {                                                                            \
             TILE_CASES(bits)                                                                       \
         }                                                                                          \

@@ -121,16 +121,16 @@ struct ptqi_kernels {
     void (*w8a8_stream)(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
                         const int32_t *sums, int64_t ldsums, float *out);
     /*
-     * _tile: one chunk of a panel for 1 <= rows <= tile_mr; x and sums begin at the chunk; out goes
-     * on from what it holds. partial [rows][nr] keeps the integer of a group that goes on in the
-     * next chunk. NULL where there are only streams.
+     * _tile: one chunk of a panel for any number of rows, best a multiple of tile_mr; x and sums
+     * begin at the chunk; out goes on from what it holds. partial [rows][nr] keeps the integer of a
+     * group that goes on in the next chunk. NULL where there are only streams.
      */
     int tile_mr;
     void (*w4_unpack)(const struct ptqi_panel *panel, struct ptqi_chunk *chunk);
     void (*w8_unpack)(const struct ptqi_panel *panel, struct ptqi_chunk *chunk);
-    void (*w4a8_tile)(int rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
+    void (*w4a8_tile)(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
                       const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
-    void (*w8a8_tile)(int rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
+    void (*w8a8_tile)(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
                       const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
 
     /*

@@ -1,0 +1,313 @@
+/*
+ * Elementwise and row operations of every instruction set, and products of packed words: against
+ * the portable kernels and plain loops.
+ */
+#include "guarded.h"
+#include <math.h>
+#include "base/exact.h"
+
+/* Row operations: x, y of n numbers go in, out comes out; all beside canaries. */
+struct vectors {
+    struct guarded x, y, out;
+    int64_t n;
+};
+
+static struct vectors make_vectors(int64_t n)
+{
+    struct random r = {++test_seed};
+    struct vectors v = {guard(n * 4, 4), guard(n * 4, 12), guard(n * 4, 8), n};
+    float *x = in(&v.x), *y = in(&v.y);
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = any_float(&r);
+        y[i] = any_float(&r);
+    }
+    return v;
+}
+
+static int free_vectors(struct vectors *v)
+{
+    return unguard(&v->x) & unguard(&v->y) & unguard(&v->out);
+}
+
+static int same(float a, float b)
+{
+    return ptqi_bits(a) == ptqi_bits(b);
+}
+
+static void check_reductions(const struct ptqi_kernels *kernels, int64_t n)
+{
+    const struct ptqi_kernels *p = &ptqi_kernels_portable;
+    struct vectors v = make_vectors(n);
+    const float *x = in(&v.x), *y = in(&v.y);
+    double most = 0, squares = 0, exps = 0;
+    for (int64_t i = 0; i < n; i++) {
+        most = fmax(most, fabs((double)x[i]));
+        squares += (double)x[i] * (double)x[i];
+        exps += exp((double)fminf(y[i], 8.0f) - 4);
+    }
+    EXPECT(same(ptqi_from_bits(kernels->magnitude(x, n)), (float)most), "magnitude", n);
+    EXPECT(same(kernels->sum_squares(x, n), p->sum_squares(x, n)), "sum_squares", n);
+    EXPECT(fabs((double)kernels->sum_squares(x, n) - squares) <= 1e-5 * squares + 1e-36,
+           "sum_squares", n);
+    float *limited = in(&v.out);
+    for (int64_t i = 0; i < n; i++)
+        limited[i] = fminf(y[i], 8.0f);
+    float sum = kernels->sum_exp(limited, 4.0f, n);
+    EXPECT(same(sum, p->sum_exp(limited, 4.0f, n)), "sum_exp", n);
+    EXPECT(fabs((double)sum - exps) <= 1e-5 * exps, "sum_exp", n);
+    EXPECT(free_vectors(&v), "reductions, canaries", n);
+}
+
+static void check_elementwise(const struct ptqi_kernels *kernels, int64_t n)
+{
+    const struct ptqi_kernels *p = &ptqi_kernels_portable;
+    struct vectors v = make_vectors(n);
+    float *x = in(&v.x), *y = in(&v.y), *out = in(&v.out);
+    float *want = malloc((size_t)n * 4 + 4);
+    for (int64_t i = 0; i < n; i++)
+        y[i] = y[i] == 0 ? 1 : y[i];
+    kernels->divide(x, y, out, n);
+    p->divide(x, y, want, n);
+    EXPECT(!memcmp(out, want, (size_t)n * 4), "divide", n);
+    int wrong = 0;
+    for (int64_t i = 0; i < n; i++)
+        wrong += !same(want[i], x[i] / y[i]);
+    for (int in_place = 0; in_place < 2; in_place++) {
+        memcpy(out, x, (size_t)n * 4);
+        kernels->silu_multiply(in_place ? out : x, y, out, n);
+        p->silu_multiply(x, y, want, n);
+        EXPECT(!memcmp(out, want, (size_t)n * 4), "silu_multiply", n);
+    }
+    for (int64_t i = 0; i < n; i++) {
+        double silu = (double)x[i] / (1 + exp(-(double)x[i])) * (double)y[i];
+        wrong += fabs((double)want[i] - silu) > 1e-6 * fabs(silu) + 1e-30;
+    }
+    memcpy(out, x, (size_t)n * 4);
+    memcpy(want, x, (size_t)n * 4);
+    kernels->gelu(out, n);
+    p->gelu(want, n);
+    EXPECT(!memcmp(out, want, (size_t)n * 4), "gelu", n);
+    for (int64_t i = 0; i < n; i++) {
+        double at = (double)x[i], u = 0.7978845608028654 * (at + 0.044715 * at * at * at);
+        double gelu = 0.5 * at * (1 + tanh(u));
+        wrong += fabs((double)want[i] - gelu) > 1e-6 * (1 + fabs(at));
+    }
+    memcpy(out, x, (size_t)n * 4);
+    kernels->subtract_scaled(out, y, 0.3f, n);
+    for (int64_t i = 0; i < n; i++)
+        wrong += !same(out[i], fmaf(-0.3f, y[i], x[i]));
+    EXPECT(wrong == 0, "elementwise, against plain loops", n);
+    free(want);
+    EXPECT(free_vectors(&v), "elementwise, canaries", n);
+}
+
+static void check_quantize(const struct ptqi_kernels *kernels, int64_t n)
+{
+    static const float scales[] = {0.01f, 1.0f, 1e-44f, 3e38f, 0.5f};
+    static const int64_t groups[] = {32, 64, 96, 128, 1 << 20};
+    for (int s = 0; s < 25; s++) {
+        const float scale = scales[s % 5];
+        const int64_t group = groups[s / 5] < n ? groups[s / 5] : n + !n;
+        struct vectors v = make_vectors(n);
+        struct guarded q = guard(n, 3), sums = guard((n + group - 1) / group * 4, 4);
+        float *x = in(&v.x);
+        int8_t *code = in(&q);
+        int wrong = 0;
+        int32_t sum = 0;
+        for (int64_t i = 0; i < n && s % 5 == 4; i++)
+            x[i] = (float)(i - n / 2) / 4; /* ties */
+        kernels->quantize(x, scale, n, group, code, in(&sums));
+        for (int64_t i = 0; i < n; i++) {
+            wrong += code[i] != (int8_t)rintf(fmaxf(-127, fminf(127, x[i] / scale)));
+            sum += code[i];
+            if ((i + 1) % group == 0 || i + 1 == n) {
+                wrong += ((int32_t *)in(&sums))[i / group] != sum;
+                sum = 0;
+            }
+        }
+        EXPECT(wrong == 0, "quantize", n);
+        int alive = unguard(&q) & unguard(&sums);
+        alive &= free_vectors(&v);
+        EXPECT(alive, "quantize, canaries", n);
+    }
+}
+
+/* The place of a number that is not finite does not matter. */
+static void check_not_finite(const struct ptqi_kernels *kernels, int64_t n)
+{
+    static const uint32_t bad[] = {0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001};
+    struct vectors v = make_vectors(n);
+    uint32_t *x = in(&v.x);
+    int wrong = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const uint32_t kept = x[i];
+        x[i] = bad[i % 5];
+        wrong += kernels->magnitude(in(&v.x), n) != (bad[i % 5] & 0x7fffffff);
+        x[i] = kept;
+    }
+    EXPECT(wrong == 0, "magnitude", n);
+    EXPECT(free_vectors(&v), "magnitude, canaries", n);
+}
+
+static void check_softmax(const struct ptqi_kernels *kernels, int64_t n)
+{
+    struct vectors v = make_vectors(n);
+    float *x = in(&v.x), *want = in(&v.y);
+    double sum = 0;
+    memcpy(want, x, (size_t)n * 4);
+    kernels->softmax(x, n);
+    ptqi_kernels_portable.softmax(want, n);
+    EXPECT(!memcmp(x, want, (size_t)n * 4), "softmax", n);
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)x[i];
+    EXPECT(fabs(sum - 1) < 1e-5, "softmax, the sum", n);
+    EXPECT(free_vectors(&v), "softmax, canaries", n);
+}
+
+static void check_shrink(const struct ptqi_kernels *kernels, int64_t n, int candidates)
+{
+    struct vectors v = make_vectors(n);
+    struct guarded errors = guard((int64_t)candidates * 4, 4);
+    struct random r = {test_seed};
+    float scales[80], zeros[80], want[80], *x = in(&v.x);
+    for (int i = 0; i < candidates; i++) {
+        scales[i] = i % 11 ? fabsf(random_normal(&r)) + 1e-6f : 1e-38f;
+        zeros[i] = (float)random_below(&r, 16);
+    }
+    for (int64_t i = 0; i < n; i++) /* no infinite errors, whose differences are NaNs */
+        x[i] = fmaxf(-1e6f, fminf(1e6f, x[i]));
+    kernels->shrink_errors(x, n, scales, zeros, 15, candidates, in(&errors));
+    ptqi_kernels_portable.shrink_errors(x, n, scales, zeros, 15, candidates, want);
+    EXPECT(!memcmp(in(&errors), want, (size_t)candidates * 4), "shrink_errors", n);
+    int wrong = 0;
+    for (int c = 0; c < candidates; c++) {
+        double sum = 0, slack = 1e-30; /* of the f32 rounding of scale (code - zero) */
+        for (int64_t i = 0; i < n; i++) {
+            double code = rint((double)(x[i] / scales[c])) + (double)zeros[c];
+            double back = (double)scales[c] * (fmax(0, fmin(15, code)) - (double)zeros[c]);
+            double error = pow(fabs(back - (double)x[i]), 2.4);
+            sum += error;
+            slack += pow(fabs(back - (double)x[i]) + 1e-7 * fabs(back), 2.4) - error;
+        }
+        wrong += fabs((double)want[c] - sum) > 1e-4 * sum + slack;
+    }
+    EXPECT(wrong == 0, "shrink_errors, against plain loops", n);
+    int alive = unguard(&errors);
+    alive &= free_vectors(&v);
+    EXPECT(alive, "shrink_errors, canaries", n);
+}
+
+/* sum scale + bias, and one NaN. */
+static void check_finish(const struct ptqi_kernels *kernels, int64_t n)
+{
+    static const float scales[] = {0.01f, -0.0f, 1e-44f, 1e38f, NAN};
+    for (int s = 0; s < 10; s++) {
+        struct vectors v = make_vectors(n);
+        float *x = in(&v.x), *bias = in(&v.y), *out = in(&v.out), scale = scales[s / 2];
+        int wrong = 0;
+        for (int64_t i = 0; i < n; i += 5)
+            x[i] = i % 2 ? INFINITY : -INFINITY;
+        kernels->finish(x, scale, s % 2 ? bias : NULL, out, n);
+        for (int64_t i = 0; i < n; i++) {
+            float want = s % 2 ? fmaf(x[i], scale, bias[i]) : x[i] * scale;
+            wrong += ptqi_bits(out[i]) != (want == want ? ptqi_bits(want) : 0x7fc00000u);
+        }
+        EXPECT(wrong == 0, "finish", n);
+        EXPECT(free_vectors(&v), "finish, canaries", n);
+    }
+}
+
+/* Codes in words: dequantized, and multiplied with rows of x. */
+struct word_case {
+    struct guarded words, x, out;
+    struct ptqi_words w;
+    float scales[3 * PTQI_MAX_NR];
+    int32_t zeros[3 * PTQI_MAX_NR], group_of[300];
+};
+
+static void make_words(struct word_case *c, int64_t k, int bits, int nr, int by_group)
+{
+    struct random r = {++test_seed};
+    const int64_t per_word = 32 / bits, words = (k + per_word - 1) / per_word;
+    c->words = guard(words * nr * 4, 4);
+    c->x = guard(4 * (k + 3) * 4, 4);
+    c->out = guard((k > 4 ? k : 4) * nr * 4, 4);
+    uint32_t *word = in(&c->words);
+    float *x = in(&c->x);
+    for (int64_t i = 0; i < words * nr; i++)
+        word[i] = (uint32_t)random_bits(&r);
+    for (int64_t i = 0; i < 4 * (k + 3); i++)
+        x[i] = random_normal(&r);
+    for (int i = 0; i < 3 * nr; i++) {
+        c->scales[i] = any_scale(&r, (int)random_below(&r, 2), 0);
+        c->zeros[i] = (int32_t)random_below(&r, 1 << bits);
+    }
+    for (int64_t i = 0; i < k; i++)
+        c->group_of[i] = (int32_t)(by_group ? 3 * i / k : random_below(&r, 3));
+    c->w = (struct ptqi_words){.words = word,
+                               .bits = bits,
+                               .k = k,
+                               .group_of = c->group_of,
+                               .scales = c->scales,
+                               .zeros = random_below(&r, 2) ? c->zeros : NULL,
+                               .zero = 7};
+}
+
+static float weight_of(const struct word_case *c, int nr, int64_t i, int n)
+{
+    const int64_t per_word = 32 / c->w.bits, at = c->group_of[i] * nr + n;
+    const uint32_t word = c->w.words[i / per_word * nr + n];
+    int32_t code = (int32_t)(word >> (i % per_word * c->w.bits)) & ((1 << c->w.bits) - 1);
+    return c->scales[at] * (float)(code - (c->w.zeros ? c->zeros[at] : 7));
+}
+
+static void check_words(const struct ptqi_kernels *kernels, int64_t k, int bits, int by_group)
+{
+    struct word_case c;
+    const int nr = kernels->f32_nr;
+    make_words(&c, k, bits, nr, by_group);
+    const float *got = in(&c.out), *x = in(&c.x);
+    for (int64_t first = 0; first < k; first += 64) {
+        int wrong = 0;
+        kernels->word_dequantize(&c.w, first, k - first, in(&c.out));
+        for (int64_t i = first; i < k; i++)
+            for (int n = 0; n < nr; n++)
+                wrong += !same(got[(i - first) * nr + n], weight_of(&c, nr, i, n));
+        EXPECT(wrong == 0, "word_dequantize", k);
+    }
+    for (int rows = 1; rows <= kernels->word_mr; rows++) {
+        int wrong = 0;
+        kernels->word_stream(rows, &c.w, x, k + 3, in(&c.out));
+        for (int m = 0; m < rows; m++)
+            for (int n = 0; n < nr; n++) {
+                float sum = 0;
+                for (int64_t i = 0; i < k; i++)
+                    sum = fmaf(x[m * (k + 3) + i], weight_of(&c, nr, i, n), sum);
+                wrong += !same(got[m * nr + n], sum) &&
+                         (sum == sum || got[m * nr + n] == got[m * nr + n]);
+            }
+        EXPECT(wrong == 0, "word_stream", k);
+    }
+    int alive = unguard(&c.words) & unguard(&c.x) & unguard(&c.out);
+    EXPECT(alive, "words, canaries", k);
+}
+
+void test_row_kernels(const struct ptqi_kernels *kernels)
+{
+    for (int64_t n = 0; n < 600; n += n < 70 ? 1 : 97) {
+        check_reductions(kernels, n);
+        check_elementwise(kernels, n);
+        check_quantize(kernels, n);
+        check_not_finite(kernels, n);
+        check_finish(kernels, n);
+        if (n < 300) {
+            check_words(kernels, n, 4, n % 2);
+            check_words(kernels, n, 8, n % 2);
+        }
+        if (n)
+            check_softmax(kernels, n);
+        if (n < 40 || n % 2)
+            for (int candidates = 0; candidates <= 80; candidates += 16)
+                check_shrink(kernels, n, candidates);
+    }
+}
