@@ -164,6 +164,20 @@ static void check_softmax(const struct ptqi_kernels *kernels, int64_t n)
     EXPECT(free_vectors(&v), "softmax, canaries", n);
 }
 
+/* What it computes is tested with ptqi_rotate; here that every kernel does the same. */
+static void check_rotate(const struct ptqi_kernels *kernels, int64_t blocks)
+{
+    for (int32_t block = 1; block <= 128; block *= 2) {
+        struct vectors v = make_vectors(blocks * block);
+        const size_t bytes = (size_t)(blocks * block) * 4;
+        memcpy(in(&v.out), in(&v.x), bytes);
+        kernels->rotate(in(&v.out), blocks, block);
+        ptqi_kernels_portable.rotate(in(&v.x), blocks, block);
+        EXPECT(!memcmp(in(&v.out), in(&v.x), bytes), "rotate", block);
+        EXPECT(free_vectors(&v), "rotate, canaries", block);
+    }
+}
+
 static void check_shrink(const struct ptqi_kernels *kernels, int64_t n, int candidates)
 {
     struct vectors v = make_vectors(n);
@@ -192,6 +206,24 @@ static void check_shrink(const struct ptqi_kernels *kernels, int64_t n, int cand
         wrong += fabs((double)want[c] - sum) > 1e-4 * sum + slack;
     }
     EXPECT(wrong == 0, "shrink_errors, against plain loops", n);
+    float *metric = in(&v.y);
+    for (int64_t i = 0; i < n; i++)
+        metric[i] = fabsf(fmaxf(-1e6f, fminf(1e6f, metric[i])));
+    kernels->metric_errors(x, metric, n, scales, zeros, 15, candidates, in(&errors));
+    ptqi_kernels_portable.metric_errors(x, metric, n, scales, zeros, 15, candidates, want);
+    EXPECT(!memcmp(in(&errors), want, (size_t)candidates * 4), "metric_errors", n);
+    for (int c = 0; c < candidates; c++) {
+        double sum = 0, slack = 1e-30;
+        for (int64_t i = 0; i < n; i++) {
+            double code = rint((double)(x[i] / scales[c])) + (double)zeros[c];
+            double back = (double)scales[c] * (fmax(0, fmin(15, code)) - (double)zeros[c]);
+            double error = fabs(back - (double)x[i]), off = 1e-7 * fabs(back);
+            sum += (double)metric[i] * error * error;
+            slack += (double)metric[i] * (2 * error + off) * off;
+        }
+        wrong += fabs((double)want[c] - sum) > 1e-4 * sum + slack;
+    }
+    EXPECT(wrong == 0, "metric_errors, against plain loops", n);
     int alive = unguard(&errors);
     alive &= free_vectors(&v);
     EXPECT(alive, "shrink_errors, canaries", n);
@@ -310,4 +342,6 @@ void test_row_kernels(const struct ptqi_kernels *kernels)
             for (int candidates = 0; candidates <= 80; candidates += 16)
                 check_shrink(kernels, n, candidates);
     }
+    for (int64_t blocks = 0; blocks < 4; blocks++)
+        check_rotate(kernels, blocks);
 }
