@@ -5,6 +5,7 @@
 
 #define NAME(function) function
 #define TARGET
+#define PLAIN_ROTATION
 #include "vector_template.h"
 
 #define F32_MR 4

@@ -6,6 +6,7 @@
  * bits however the loops are vectorized.
  */
 #include <math.h>
+#include <string.h>
 #include "base/exact.h"
 #include "kernel/code.h"
 
@@ -129,25 +130,7 @@ TARGET static void NAME(gelu)(float *x, int64_t n)
     }
 }
 
-/*
- * Each of the blocks of x times the Hadamard matrix of its size, a power of two, over its root: for
- * h = 1, 2, 4 .. pairs h apart become sum and difference, and at last all is scaled.
- */
-TARGET static void NAME(rotate)(float *x, int64_t blocks, int32_t block)
-{
-    const float scale = 1.0f / sqrtf((float)block);
-    for (int64_t b = 0; b < blocks; b++, x += block) {
-        for (int32_t h = 1; h < block; h *= 2)
-            for (int32_t i = 0; i < block; i += 2 * h)
-                for (int32_t j = i; j < i + h; j++) {
-                    float low = x[j], high = x[j + h];
-                    x[j] = low + high;
-                    x[j + h] = low - high;
-                }
-        for (int32_t i = 0; i < block; i++)
-            x[i] *= scale;
-    }
-}
+#include "kernel/rotate_template.h"
 
 /* w -= factor * u, fused. */
 TARGET static void NAME(subtract_scaled)(float *w, const float *u, float factor, int64_t n)
