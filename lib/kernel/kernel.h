@@ -167,6 +167,10 @@ extern const struct ptqi_kernels ptqi_kernels_portable;
 extern const struct ptqi_kernels ptqi_kernels_avx2;
 extern const struct ptqi_kernels ptqi_kernels_avx_vnni;
 extern const struct ptqi_kernels ptqi_kernels_avx512_vnni;
+#elif defined(PTQI_ARM)
+extern const struct ptqi_kernels ptqi_kernels_neon;
+extern const struct ptqi_kernels ptqi_kernels_neon_dotprod;
+extern const struct ptqi_kernels ptqi_kernels_neon_i8mm;
 #endif
 
 #endif
