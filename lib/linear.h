@@ -73,7 +73,8 @@ static inline int64_t ptqi_x_stride(const struct ptq_linear *linear)
 /*
  * Prepared activations: this header, then at the given offsets
  * scales f32 [rows], NaN for a row that is not finite;
- * int8: sums i32 [rows][groups], x i8 [rows][x stride];   f32: x f32 [rows][k];
+ * int8: sums i32 [rows][groups], x i8 [rows][x stride], in pairs of rows where the kernels' x_rows is
+ * 2; f32: x f32 [rows][k];
  * and room for the rows being prepared.
  */
 struct ptqi_prepared {

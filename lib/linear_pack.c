@@ -17,20 +17,21 @@ static int fits_half(const float *scales, int64_t count)
 }
 
 /* A row of 4-bit codes, in order, into its places in the blocks of a group's strip of nr rows. */
-static void pack_codes4(const uint8_t *codes, int64_t count, int nr, uint8_t *out)
+static void pack_codes4(const uint8_t *codes, int64_t count, int nr, int kr, uint8_t *out)
 {
     for (int64_t i = 0; i < count; i++) {
-        int64_t within = i % PTQI_BLOCK, quad = within / 4;
+        int64_t within = i % 16, high = i % PTQI_BLOCK / 16;
         uint8_t *block = out + i / PTQI_BLOCK * (16 * nr);
-        block[quad % 4 * nr * 4 + within % 4] |= (uint8_t)(codes[i] << (quad / 4 * 4));
+        block[within / kr * nr * kr + within % kr] |= (uint8_t)(codes[i] << (4 * high));
     }
 }
 
 /* The same with a byte for each code. */
-static void pack_codes8(const uint8_t *codes, int64_t count, int nr, int offset, uint8_t *out)
+static void pack_codes8(const uint8_t *codes, int64_t count, int nr, int kr, int offset,
+                        uint8_t *out)
 {
     for (int64_t i = 0; i < count; i++)
-        out[i / 4 * nr * 4 + i % 4] = (uint8_t)(codes[i] ^ offset); /* minus 128, or as it is */
+        out[i / kr * nr * kr + i % kr] = (uint8_t)(codes[i] ^ offset); /* minus 128, or as it is */
 }
 
 /* One group of row `row` of a panel. */
@@ -50,14 +51,14 @@ static void pack_group(const struct ptq_linear *l, const struct ptq_qtensor *q, 
         memcpy(group + 4 * row, &scale, 4);
     if (p->has_zeros)
         header[row] = q->zeros[n * q->groups + g];
-    const int strip = l->kernels->int_strip;
+    const int strip = l->kernels->int_strip, kr = l->kernels->int_kr;
     const int64_t blocks = (count + PTQI_BLOCK - 1) / PTQI_BLOCK;
     uint8_t *out = header + (p->has_zeros ? nr : 0) +
-                   row / strip * (blocks * 4 * l->code_bits * strip) + row % strip * 4;
+                   row / strip * (blocks * 4 * l->code_bits * strip) + row % strip * kr;
     if (l->code_bits == 4)
-        pack_codes4(codes, count, strip, out);
+        pack_codes4(codes, count, strip, kr, out);
     else
-        pack_codes8(codes, count, strip, l->kernels->w8_offset, out);
+        pack_codes8(codes, count, strip, kr, l->kernels->w8_offset, out);
 }
 
 static int64_t min64(int64_t a, int64_t b)
@@ -142,6 +143,8 @@ static uint64_t recipe_of(const struct ptq_linear *l)
         h = ptqi_hash(h ^ 2, l->order, l->k * (int64_t)sizeof *l->order);
     if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC)
         h = ptqi_hash(h ^ 3, &l->activation_scale, (int64_t)sizeof l->activation_scale);
+    if (l->activations != PTQ_ACTIVATIONS_F32 && l->kernels->x_rows > 1) /* another arrangement */
+        h = ptqi_hash(h ^ 4, &l->kernels->x_rows, (int64_t)sizeof l->kernels->x_rows);
     return h;
 }
 

@@ -14,18 +14,24 @@ static int64_t align(int64_t bytes)
     return (bytes + PTQ_ALIGNMENT - 1) / PTQ_ALIGNMENT * PTQ_ALIGNMENT;
 }
 
+/* Rows with the last pair made whole. */
+static int64_t whole_rows(const struct ptq_linear *l, int64_t rows)
+{
+    return (rows + l->kernels->x_rows - 1) / l->kernels->x_rows * l->kernels->x_rows;
+}
+
 struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *l, int64_t rows)
 {
     struct ptqi_prepared p = {.magic = PTQI_PREPARED_MAGIC, .recipe = l->recipe, .rows = rows};
     int integer = l->activations != PTQ_ACTIVATIONS_F32;
     int64_t per_row = 16 + (integer ? l->groups * 4 + ptqi_x_stride(l) : l->k * 4);
-    if (rows < 0 || rows > (INT64_MAX / 4) / per_row)
+    if (rows < 0 || rows > (INT64_MAX / 4) / per_row - 1)
         return p;
     int64_t threads = ptqi_threads(l->context);
     p.scales = align((int64_t)sizeof p);
     p.sums = p.scales + align(rows * 4);
     p.x = p.sums + (integer ? align(rows * l->groups * 4) : 0);
-    p.scratch = p.x + align(rows * (integer ? ptqi_x_stride(l) : l->k * 4));
+    p.scratch = p.x + align(integer ? whole_rows(l, rows) * ptqi_x_stride(l) : rows * l->k * 4);
     p.bytes = p.scratch + (rows < threads ? rows : threads) * 2 * align(l->k * 4);
     return p;
 }
@@ -107,6 +113,19 @@ static void share_scale(const struct job *j)
         scales[row] = scales[row] == scales[row] ? most : scales[row];
 }
 
+/* Row `row` of x from q, or zeros where q is NULL, to its place in a pair. */
+static void place_row(const struct job *j, int64_t row, const int8_t *q)
+{
+    const int64_t padded = ptqi_padded_k(j->l), stride = ptqi_x_stride(j->l);
+    int8_t *to = (int8_t *)(j->prepared + j->layout.x) + row / 2 * 2 * stride + row % 2 * 8;
+    for (int64_t i = 0; i < padded; i += 8) {
+        if (q)
+            memcpy(to + 2 * i, q + i, 8);
+        else
+            memset(to + 2 * i, 0, 8);
+    }
+}
+
 /* Codes and group sums of a row; per tensor the scale is there already. */
 static void quantize_row(const struct job *j, int64_t row, float *x, float *ordered)
 {
@@ -114,8 +133,11 @@ static void quantize_row(const struct job *j, int64_t row, float *x, float *orde
     const int64_t padded = ptqi_padded_k(l);
     float *scale = (float *)(j->prepared + j->layout.scales) + row;
     int32_t *sums = (int32_t *)(j->prepared + j->layout.sums) + row * l->groups;
-    int8_t *q = (int8_t *)(j->prepared + j->layout.x) + row * ptqi_x_stride(l);
     const float *from = ordered_row(j, row, x, ordered);
+    const int pairs = l->kernels->x_rows == 2;
+    /* For a pair the row is quantized in the buffer that is free, and spread afterwards. */
+    int8_t *q = pairs ? (int8_t *)(from == ordered ? x : ordered)
+                      : (int8_t *)(j->prepared + j->layout.x) + row * ptqi_x_stride(l);
     const float own = own_scale(j, from);
     memset(q + l->k, 0, (size_t)(padded - l->k));
     if (own != own || l->activations == PTQ_ACTIVATIONS_INT8_TOKEN)
@@ -124,10 +146,14 @@ static void quantize_row(const struct job *j, int64_t row, float *x, float *orde
         *scale = l->activation_scale;
     if (*scale > 0.0f) {
         l->kernels->quantize(from, *scale, l->k, l->group_size, q, sums);
-        return;
+    } else {
+        memset(q, 0, (size_t)l->k);
+        memset(sums, 0, (size_t)l->groups * sizeof *sums);
     }
-    memset(q, 0, (size_t)l->k);
-    memset(sums, 0, (size_t)l->groups * sizeof *sums);
+    if (pairs)
+        place_row(j, row, q);
+    if (pairs && row + 1 == j->rows && row % 2 == 0)
+        place_row(j, row + 1, NULL);
 }
 
 static void keep_row(const struct job *j, int64_t row, float *unused, float *unused_too)

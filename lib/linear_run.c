@@ -114,7 +114,7 @@ static void store_rows(const struct ptqi_run *r, const float *sum, int64_t m0, i
     }
 }
 
-/* The quantized rows of x from row m on, and their group sums. */
+/* The quantized rows of x from row m on, a multiple of x_rows, and their group sums. */
 static const int8_t *x_at(const struct ptqi_run *r, int64_t m)
 {
     return (const int8_t *)(r->prepared + r->layout.x) + m * ptqi_x_stride(r->l);
@@ -218,7 +218,8 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
         (l->blocking.chunk_blocks * 4 * l->code_bits * nr / 64 + steps - 1) / steps;
     memset(out, 0, (size_t)(rows * nr) * sizeof *out);
     while (next_chunk(l, &c)) {
-        const int64_t column = (c.first_group * p->group_blocks + c.first_block) * PTQI_BLOCK;
+        const int64_t column = (c.first_group * p->group_blocks + c.first_block) * PTQI_BLOCK *
+                               kernels->x_rows;
         (l->code_bits == 8 ? kernels->w8_unpack : kernels->w4_unpack)(p, &c);
         struct ahead ahead = next_codes(l, p, &c);
         for (int64_t m = 0; m < rows; m += step) {

@@ -69,8 +69,10 @@ static void free_logical(struct logical *l)
 }
 
 /* The codes of a group of one row, as kernel.h says. */
-static void pack_row(const struct logical *l, int n, int64_t g, int strip, int offset, uint8_t *out)
+static void pack_row(const struct ptqi_kernels *kernels, const struct logical *l, int n, int64_t g,
+                     int offset, uint8_t *out)
 {
+    const int strip = kernels->int_strip, kr = kernels->int_kr;
     const int64_t first = g * l->group_blocks * 32;
     int64_t blocks = l->blocks - g * l->group_blocks;
     blocks = blocks < l->group_blocks ? blocks : l->group_blocks;
@@ -79,12 +81,12 @@ static void pack_row(const struct logical *l, int n, int64_t g, int strip, int o
     n %= strip;
     for (int64_t c = first; c < first + l->group_blocks * 32 && c < l->k; c++) {
         uint8_t *block = out + (c - first) / 32 * strip * 4 * l->bits;
-        int64_t quad = c % 32 / 4, i = c % 4;
         uint8_t code = codes[c];
         if (l->bits == 8)
-            block[(quad * strip + n) * 4 + i] = (uint8_t)(code - offset);
+            block[(c % 32 / kr * strip + n) * kr + c % kr] = (uint8_t)(code - offset);
         else
-            block[(quad % 4 * strip + n) * 4 + i] |= (uint8_t)(code << (quad < 4 ? 0 : 4));
+            block[(c % 16 / kr * strip + n) * kr + c % kr] |=
+                (uint8_t)(code << (c % 32 < 16 ? 0 : 4));
     }
 }
 
@@ -107,7 +109,7 @@ static struct ptqi_panel pack(const struct ptqi_kernels *kernels, const struct l
             memcpy(out + n * scale_bytes, l->half ? (void *)&half : &scale, (size_t)scale_bytes);
             if (l->with_zeros)
                 zeros[n] = l->zeros[n * l->groups + g];
-            pack_row(l, n, g, kernels->int_strip, offset, codes);
+            pack_row(kernels, l, n, g, offset, codes);
         }
         out = codes + l->nr * 4 * l->bits * (left < l->group_blocks ? left : l->group_blocks);
     }
@@ -143,13 +145,16 @@ struct call {
 
 static struct call make_call(const struct ptqi_kernels *kernels, const struct logical *l)
 {
+    const int x_rows = kernels->x_rows;
     struct call c = {.ldx = l->blocks * 32 + 5, .ldsums = l->groups + 1};
     c.panel = pack(kernels, l, &c.data);
     c.out = guard((int64_t)l->rows * l->nr * 4, 4);
-    c.x = guard(l->rows * c.ldx, 1);
+    c.x = guard((l->rows + l->rows % x_rows) * c.ldx, 1);
     c.sums = guard(l->rows * c.ldsums * 4, 4);
     for (int m = 0; m < l->rows; m++) {
-        memcpy((int8_t *)in(&c.x) + m * c.ldx, l->x + m * l->blocks * 32, (size_t)l->blocks * 32);
+        int8_t *to = (int8_t *)in(&c.x) + m / x_rows * x_rows * c.ldx + m % x_rows * 8;
+        for (int64_t i = 0; i < l->blocks * 32; i++)
+            to[i / 8 * 8 * x_rows + i % 8] = l->x[m * l->blocks * 32 + i];
         memcpy((int32_t *)in(&c.sums) + m * c.ldsums, l->sums + m * l->groups,
                (size_t)l->groups * 4);
     }
@@ -194,7 +199,7 @@ static void run_chunks(const struct ptqi_kernels *kernels, const struct logical 
         chunk.leave = chunk_blocks < l->group_blocks && chunk.blocks < group_left;
         (l->bits == 8 ? kernels->w8_unpack : kernels->w4_unpack)(&c->panel, &chunk);
         (l->bits == 8 ? kernels->w8a8_tile : kernels->w4a8_tile)(
-            l->rows, &chunk, (int8_t *)in(&c->x) + at * 32, c->ldx,
+            l->rows, &chunk, (int8_t *)in(&c->x) + at * 32 * kernels->x_rows, c->ldx,
             (int32_t *)in(&c->sums) + chunk.first_group, c->ldsums, in(&c->out), in(&partial));
     }
     int alive = unguard(&room) & unguard(&partial) & unguard(&scales) & unguard(&zeros);
@@ -316,6 +321,8 @@ static void test_table(const struct ptqi_kernels *kernels)
     CHECK(kernels->tile_mr <= PTQI_MAX_MR && kernels->stream_mr <= PTQI_MAX_MR &&
           kernels->int_nr <= PTQI_MAX_NR && kernels->f32_mr <= PTQI_MAX_MR &&
           kernels->f32_nr <= PTQI_MAX_NR && kernels->word_mr <= 4);
+    CHECK(kernels->x_rows == 1 ||
+          (kernels->x_rows == 2 && kernels->tile_mr % 2 == 0 && kernels->stream_mr % 2 == 0));
     for (int round = 0; round < (test_long() ? 30 : 2); round++) {
         test_seed = (uint64_t)round * 1000000;
         test_integers(kernels);

@@ -507,6 +507,34 @@ static void test_recipes(void)
     free_layer(&l);
 }
 
+/* Instruction sets may arrange activations differently: each pair fits, or is refused. */
+static void test_foreign_kernels(void)
+{
+    struct layer l = make_layer(test_context(), (struct shape){9, 128, 32, 4}, INT8, 1);
+    struct run run = make_run(&l, 3, PTQ_F32, PTQ_F32, NORMAL, 1);
+    for (int i = 0; i < 30 * 30; i++) {
+        const int32_t from = i / 30, to = i % 30;
+        if (from == PTQ_ISA_AUTO || to == PTQ_ISA_AUTO || !is_usable(from) || !is_usable(to))
+            continue;
+        ptq_context *one = make_context(1, from), *two = make_context(1, to);
+        ptq_linear *linear, *other;
+        CHECK_OK(ptq_linear_create(one, l.q, &linear));
+        CHECK_OK(ptq_linear_create(two, l.q, &other));
+        char *prepared = guarded(ptq_linear_prepared_bytes(linear, 3));
+        CHECK_OK(ptq_linear_prepare(linear, run.x, PTQ_F32, 3, run.ldx, prepared));
+        ptq_status status =
+            ptq_linear_forward_prepared(other, prepared, start(&run), PTQ_F32, run.ldy, NULL);
+        CHECK(status ? status == PTQ_ERROR_CONFLICT && from != to : is_right(&run));
+        free(prepared);
+        ptq_linear_free(linear);
+        ptq_linear_free(other);
+        ptq_context_free(one);
+        ptq_context_free(two);
+    }
+    free_run(&run);
+    free_layer(&l);
+}
+
 static void test_arguments(void)
 {
     struct layer l = make_layer(test_context(), (struct shape){5, 64, 32, 4}, INT8, 1);
@@ -613,6 +641,7 @@ void test_linear(void)
     test_callers(0);
     test_callers(INT8 | ZEROS | INPUT_SCALE);
     test_recipes();
+    test_foreign_kernels();
     test_arguments();
     test_no_allocation();
     test_memory();

@@ -7,6 +7,7 @@
 #define TARGET __attribute__((target("avx2,fma,f16c")))
 #include "vector_template.h"
 #include "x86_256.h"
+#include "x86_transpose.h"
 
 /* 16 registers: 12 sums, 2 vectors of b and a number of a. */
 #define F32_MR 6

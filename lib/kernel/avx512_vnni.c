@@ -9,6 +9,7 @@
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")))
 #include "vector_template.h"
 #include "x86_512.h"
+#include "x86_transpose.h"
 
 INLINE VI vi_dot(VI sum, VI codes, VI x)
 {

@@ -18,6 +18,7 @@
 #endif
 #include "vector_template.h"
 #include "x86_256.h"
+#include "x86_transpose.h"
 
 INLINE VI vi_dot(VI sum, VI codes, VI x)
 {

@@ -1,9 +1,16 @@
 /*
  * The f32 tile, written once for all vector instruction sets: F32_MR x F32_NV vectors of sums stay
  * in registers, with F32_NV of b and one number of a. The including file also defines what
- * int_template.h wants of floats, and F32_CASES, the switch over the number of rows.
+ * int_template.h wants of floats; F32_CASES, the switch over the number of rows; transpose_square,
+ * of SQUARE rows of SQUARE numbers; and, with OWN_VX, VX, vx_load and vx_fma: a number that an
+ * instruction multiplies a vector by.
  */
 #define F32_NR (F32_NV * LANES)
+#ifndef OWN_VX
+#define VX VF
+#define vx_load(p) vf_held(vf_set1(p))
+#define vx_fma vf_fma
+#endif
 
 INLINE void f32_rows(const int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k,
                      const float *b, float *c, int64_t ldc, int accumulate)
@@ -22,10 +29,10 @@ INLINE void f32_rows(const int rows, int64_t k, const float *a, int64_t a_row, i
         b += F32_NR;
         PTQI_UNROLL
         for (int m = 0; m < rows; m++) {
-            VF x = vf_held(vf_set1(a + m * a_row));
+            VX x = vx_load(a + m * a_row);
             PTQI_UNROLL
             for (int v = 0; v < F32_NV; v++)
-                sum[m][v] = vf_fma(x, row[v], sum[m][v]);
+                sum[m][v] = vx_fma(x, row[v], sum[m][v]);
         }
         a += a_k;
     }
@@ -49,38 +56,12 @@ TARGET static void f32_tile(int rows, int64_t k, const float *a, int64_t a_row, 
     }
 }
 
-/* Eight rows of eight numbers become eight columns, in three rounds of exchanges. */
-INLINE void transpose8(const float *in, int64_t ld, float *out)
-{
-    __m256 r[8], t[8];
-    PTQI_UNROLL
-    for (int i = 0; i < 8; i++)
-        r[i] = _mm256_loadu_ps(in + i * ld);
-    PTQI_UNROLL
-    for (int i = 0; i < 8; i += 2) { /* neighbours of two rows */
-        t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
-        t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
-    }
-    PTQI_UNROLL
-    for (int i = 0; i < 8; i += 4) { /* fours of four rows */
-        r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
-        r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
-        r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
-        r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
-    }
-    PTQI_UNROLL
-    for (int i = 0; i < 4; i++) { /* halves of all eight */
-        _mm256_storeu_ps(out + i * F32_NR, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-        _mm256_storeu_ps(out + (i + 4) * F32_NR, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
-    }
-}
-
 TARGET static void f32_transpose(const float *in, int64_t ld, int64_t k, float *out)
 {
     int64_t i = 0;
-    for (; i + 8 <= k; i += 8)
-        for (int n = 0; n < F32_NR; n += 8)
-            transpose8(in + n * ld + i, ld, out + i * F32_NR + n);
+    for (; i + SQUARE <= k; i += SQUARE)
+        for (int n = 0; n < F32_NR; n += SQUARE)
+            transpose_square(in + n * ld + i, ld, out + i * F32_NR + n, F32_NR);
     for (; i < k; i++)
         for (int n = 0; n < F32_NR; n++)
             out[i * F32_NR + n] = in[n * ld + i];

@@ -12,6 +12,10 @@
  *   dot_packed(rows, nv, ..)  a block of 4-bit codes times x, straight from the panel
  *   dot_bytes4, dot_bytes8    a block of codes with a byte each
  *   unpack_block              a strip's block of 4-bit codes to bytes
+ *   or, with OWN_DOT_BLOCKS, dot_blocks instead of the first three
+ *
+ * and, where they are not as on x86, KR, the columns of a row that stand side by side in a panel,
+ * STRIP, and INT_SUMS, the file that says which sums a vector holds.
  *
  * A strip is nv vectors of a panel: rows x nv sums are what registers hold. The zero points enter
  * as the first value of an integer sum: -zero times the group sum of x. With SHIFT_ZEROS the codes
@@ -19,9 +23,17 @@
  * dot product has the bits for that, asymmetric groups cost no multiplication.
  */
 #define MAX_NV 4
-#define STRIP 32 /* columns whose codes are contiguous */
 #define SHIFTED_ZERO 15
+#ifndef STRIP
+#define STRIP 32 /* columns whose codes are contiguous */
+#endif
+#ifndef KR
+#define KR 4
+#endif
 #include INT_BLOCKS
+#ifndef INT_SUMS
+#define INT_SUMS "int_rows.h"
+#endif
 
 struct strip {
     const uint8_t *zeros; /* [nv * LANES] of the group, or NULL */
@@ -39,35 +51,45 @@ INLINE VI zeros_at(const struct strip *s, int v, int offset)
     return vi_set1(s->zero);
 }
 
-/* dot = -zero * sum of x, for each row; one number for all columns where there is one zero. */
-INLINE void start_dots(const int rows, const int nv, const struct strip *s, int offset,
-                       const int32_t *sums, int64_t ldsums, VI (*dot)[MAX_NV])
-{
-    if (!s->zeros && !s->wide_zeros) {
-        PTQI_UNROLL
-        for (int m = 0; m < rows; m++) {
-            VI start = vi_set1((int32_t)(0u - (uint32_t)s->zero * (uint32_t)sums[m * ldsums]));
-            PTQI_UNROLL
-            for (int v = 0; v < nv; v++)
-                dot[m][v] = start;
-        }
-        return;
-    }
-    PTQI_UNROLL
-    for (int v = 0; v < nv; v++) {
-        VI zero = zeros_at(s, v, offset);
-        PTQI_UNROLL
-        for (int m = 0; m < rows; m++)
-            dot[m][v] = vi_mul(zero, vi_set1((int32_t)(0u - (uint32_t)sums[m * ldsums])));
-    }
-}
-
 /* Scales of a vector of columns from the head of a group. */
 INLINE VF scales_at(const uint8_t *scales, int scale_bytes, int column)
 {
     return scale_bytes == 2 ? vf_from_half(scales + 2 * column)
                             : vf_load((const float *)(const void *)scales + column);
 }
+
+#include INT_SUMS
+
+#ifndef OWN_DOT_BLOCKS
+#define BYTES_AHEAD 2048
+
+/* The blocks of a group, as packed for a stream or as unpacked for a tile, added to dot; of a
+ * stream the products with high nibbles to high, and vectors beyond a strip are next bytes further.
+ */
+INLINE void dot_blocks(const int rows, const int nv, const int bits, const int stream,
+                       const int shift, int64_t blocks, const uint8_t *codes, int64_t next,
+                       const int8_t *x, int64_t ldx, const VI *shifts, VI (*dot)[MAX_NV],
+                       VI (*high)[MAX_NV])
+{
+    for (int64_t b = 0; b < blocks; b++) {
+        /* With many sums a kernel leaves the memory idle for too long at a time. */
+        if (stream && rows > 6)
+            for (int line = 0; line < 4 * bits * STRIP; line += 64)
+                PTQI_PREFETCH(codes + line + BYTES_AHEAD);
+        PTQI_UNROLL
+        for (int m = 0; m < rows && !stream; m++)
+            PTQI_PREFETCH(x + (TILE_MR + m) * ldx);
+        if (bits == 8)
+            dot_bytes8(rows, nv, stream ? STRIP : NR, codes, next, x, ldx, dot);
+        else if (stream)
+            dot_packed(rows, nv, shift, codes, next, x, ldx, shifts, dot, high);
+        else
+            dot_bytes4(rows, nv, NR, codes, next, x, ldx, dot);
+        codes += stream ? 4 * bits * STRIP : 32 * NR;
+        x += PTQI_BLOCK;
+    }
+}
+#endif
 
 /* What a stream reads of one group. */
 struct group {
@@ -77,8 +99,6 @@ struct group {
     const int32_t *sums;
 };
 
-#define BYTES_AHEAD 2048
-
 /* One strip, beginning at a column of the panel, over one group: out goes on from what it holds. */
 INLINE void stream_strip(const int rows, const int nv, const int bits, const int shift,
                          const struct ptqi_panel *p, const struct group *g, const int column,
@@ -87,8 +107,7 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
     const struct strip s = {.zeros = g->zeros && !shift ? g->zeros + column : NULL,
                             .zero = shift ? SHIFTED_ZERO : p->zero};
     const int64_t strip_bytes = g->blocks * 4 * bits * STRIP; /* to the next strip */
-    const uint8_t *codes = g->codes + column / STRIP * strip_bytes + column % STRIP * 4;
-    const int8_t *x = g->x;
+    const uint8_t *codes = g->codes + column / STRIP * strip_bytes + column % STRIP * KR;
     /* Few sums would wait for each other: then those of high nibbles have registers of their own.
      */
     const int two = TWO_SUMS && bits == 4 && rows * nv <= 4;
@@ -98,34 +117,25 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
     for (int v = 0; v < nv; v++)
         shifts[v] = shift_of(vi_from_bytes(g->zeros + column + v * LANES));
     start_dots(rows, nv, &s, bits == 8 ? W8_OFFSET : 0, g->sums, ldsums, dot);
-    if (two)
-        PTQI_UNROLL
-    for (int m = 0; m < rows; m++)
-        PTQI_UNROLL
-    for (int v = 0; v < nv; v++)
-        high[m][v] = vi_zero();
-    for (int64_t b = 0; b < g->blocks; b++) {
-        /* With many sums a kernel leaves the memory idle for too long at a time. */
-        if (rows > 6)
-            for (int line = 0; line < 4 * bits * STRIP; line += 64)
-                PTQI_PREFETCH(codes + line + BYTES_AHEAD);
-        if (bits == 4)
-            dot_packed(rows, nv, shift, codes, strip_bytes, x, ldx, shifts, dot, two ? high : dot);
-        else
-            dot_bytes8(rows, nv, STRIP, codes, strip_bytes, x, ldx, dot);
-        codes += 4 * bits * STRIP;
-        x += PTQI_BLOCK;
-    }
-    PTQI_UNROLL
-    for (int v = 0; v < nv; v++) {
-        VF scale = scales_at(g->scales, p->scale_bytes, column + v * LANES);
+    if (two) {
         PTQI_UNROLL
         for (int m = 0; m < rows; m++) {
-            float *sum = out + m * NR + column + v * LANES;
-            const VI all = two ? vi_add(dot[m][v], high[m][v]) : dot[m][v];
-            vf_store(sum, vf_fma(scale, vf_from_vi(all), vf_load(sum)));
+            PTQI_UNROLL
+            for (int v = 0; v < nv; v++)
+                high[m][v] = vi_zero();
         }
     }
+    dot_blocks(rows, nv, bits, 1, shift, g->blocks, codes, strip_bytes, g->x, ldx, shifts, dot,
+               two ? high : dot);
+    if (two) {
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++) {
+            PTQI_UNROLL
+            for (int v = 0; v < nv; v++)
+                dot[m][v] = vi_add(dot[m][v], high[m][v]);
+        }
+    }
+    add_to_out(rows, nv, g->scales, p->scale_bytes, column, dot, out + column);
 }
 
 /* A panel group by group, each in strips: its codes are in the first-level cache for all but one.
@@ -145,7 +155,7 @@ INLINE void stream_panel(const int rows, const int nv, const int bits, const int
         g.codes = data + NR * (p->scale_bytes + p->has_zeros);
         for (int column = 0; column < NR; column += nv * LANES)
             stream_strip(rows, nv, bits, shift, p, &g, column, ldx, ldsums, out);
-        x += g.blocks * PTQI_BLOCK;
+        x += g.blocks * PTQI_BLOCK * X_ROWS;
         data = g.codes + g.blocks * 4 * bits * NR;
     }
 }
@@ -171,13 +181,9 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
                        int64_t ldsums, float *out, int32_t *partial)
 {
     VF sum[TILE_MR][MAX_NV];
-    const uint8_t *codes = c->room + 4 * column;
+    const uint8_t *codes = c->room + KR * column, *scales = (const uint8_t *)c->scale_room;
     int64_t left = c->blocks;
-    PTQI_UNROLL
-    for (int m = 0; m < rows; m++)
-        PTQI_UNROLL
-    for (int v = 0; v < nv; v++)
-        sum[m][v] = vf_load(out + m * NR + column + v * LANES);
+    load_sums(rows, nv, out + column, sum);
     for (int64_t g = 0; g < c->groups; g++) {
         const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
         const uint8_t *block = codes + g * c->group_blocks * 32 * NR;
@@ -185,45 +191,19 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
                                 .zero = c->zero};
         VI dot[TILE_MR][MAX_NV];
         if (c->resume)
-            PTQI_UNROLL
-        for (int m = 0; m < rows; m++)
-            PTQI_UNROLL
-        for (int v = 0; v < nv; v++)
-            dot[m][v] = vi_load(partial + m * NR + column + v * LANES);
-        else start_dots(rows, nv, &s, 0, sums + g, ldsums, dot);
-        for (int64_t b = 0; b < blocks; b++) {
-            PTQI_UNROLL
-            for (int m = 0; m < rows; m++)
-                PTQI_PREFETCH(x + (TILE_MR + m) * ldx);
-            if (bits == 4)
-                dot_bytes4(rows, nv, NR, block, 4 * STRIP, x, ldx, dot);
-            else
-                dot_bytes8(rows, nv, NR, block, 4 * STRIP, x, ldx, dot);
-            block += 32 * NR;
-            x += PTQI_BLOCK;
-        }
+            load_dots(rows, nv, partial + column, dot);
+        else
+            start_dots(rows, nv, &s, 0, sums + g, ldsums, dot);
+        dot_blocks(rows, nv, bits, 0, 0, blocks, block, 4 * STRIP, x, ldx, NULL, dot, NULL);
+        x += blocks * PTQI_BLOCK * X_ROWS;
         left -= blocks;
         if (c->leave) {
-            PTQI_UNROLL
-            for (int m = 0; m < rows; m++)
-                PTQI_UNROLL
-            for (int v = 0; v < nv; v++)
-                vi_store(partial + m * NR + column + v * LANES, dot[m][v]);
+            store_dots(rows, nv, dot, partial + column);
             return;
         }
-        PTQI_UNROLL
-        for (int v = 0; v < nv; v++) {
-            VF scale = vf_load(c->scale_room + g * NR + column + v * LANES);
-            PTQI_UNROLL
-            for (int m = 0; m < rows; m++)
-                sum[m][v] = vf_fma(scale, vf_from_vi(dot[m][v]), sum[m][v]);
-        }
+        add_scaled(rows, nv, scales + g * 4 * NR, 4, column, dot, sum);
     }
-    PTQI_UNROLL
-    for (int m = 0; m < rows; m++)
-        PTQI_UNROLL
-    for (int v = 0; v < nv; v++)
-        vf_store(out + m * NR + column + v * LANES, sum[m][v]);
+    store_sums(rows, nv, sum, out + column);
 }
 
 /* All columns of a panel for one tile's rows. */
@@ -258,7 +238,7 @@ INLINE int64_t min_blocks(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* A block of a strip as bytes [8][NR][4] of a chunk. */
+/* A block of a strip as bytes [32 / KR][NR][KR] of a chunk. */
 INLINE void unpack_strip(const int bits, const int shift, const uint8_t *codes,
                          const uint8_t *zeros, uint8_t *room)
 {
@@ -267,10 +247,11 @@ INLINE void unpack_strip(const int bits, const int shift, const uint8_t *codes,
         return;
     }
     PTQI_UNROLL
-    for (int j = 0; j < 8; j++)
+    for (int j = 0; j < 32 / KR; j++) {
         PTQI_UNROLL
-    for (int v = 0; v < STRIP; v += LANES)
-        vi_store(room + (j * NR + v) * 4, vi_load(codes + (j * STRIP + v) * 4));
+        for (int i = 0; i < STRIP * KR; i += 4 * LANES)
+            vi_store(room + j * NR * KR + i, vi_load(codes + j * STRIP * KR + i));
+    }
 }
 
 /* Scales and zeros of a chunk's groups, and its codes. */
@@ -302,7 +283,7 @@ INLINE void unpack(const int bits, const struct ptqi_panel *p, struct ptqi_chunk
         for (int64_t b = 0; b < blocks; b++, room += 32 * NR)
             for (int n = 0; n < NR; n += STRIP) {
                 const uint8_t *from = codes + n / STRIP * in_group * (4 * bits * STRIP);
-                unpack_strip(bits, shift, from + b * 4 * bits * STRIP, zeros + n, room + 4 * n);
+                unpack_strip(bits, shift, from + b * 4 * bits * STRIP, zeros + n, room + KR * n);
             }
         done += in_group;
         left -= p->group_blocks;
@@ -340,7 +321,7 @@ TARGET static void w4a8_stream(int rows, const struct ptqi_panel *panel, const i
 }
 
 #define INT_KERNELS                                                                                \
-    .int_nr = NR, .int_strip = STRIP, .w8_offset = W8_OFFSET, .stream_mr = STREAM_MR,              \
-    .stream_rows = STREAM_ROWS, .w4a8_stream = w4a8_stream, .w8a8_stream = w8a8_stream,            \
-    .tile_mr = TILE_MR, .w4_unpack = w4_unpack, .w8_unpack = w8_unpack, .w4a8_tile = w4a8_tile,    \
-    .w8a8_tile = w8a8_tile
+    .int_nr = NR, .int_strip = STRIP, .int_kr = KR, .x_rows = X_ROWS, .w8_offset = W8_OFFSET,      \
+    .stream_mr = STREAM_MR, .stream_rows = STREAM_ROWS, .w4a8_stream = w4a8_stream,                \
+    .w8a8_stream = w8a8_stream, .tile_mr = TILE_MR, .w4_unpack = w4_unpack,                        \
+    .w8_unpack = w8_unpack, .w4a8_tile = w4a8_tile, .w8a8_tile = w8a8_tile

@@ -22,12 +22,13 @@
  * scales [nr], f32 or f16; f16 where every scale of the matrix is one exactly;
  * zeros [nr], one byte each, only where has_zeros;
  * codes, strip by strip: a strip is the next int_strip of the nr rows of W, so that a kernel with
- * registers for one strip still reads from front to back. 4 bits: for each block, for j in 0..3,
- * for n in 0..strip-1, for i in 0..3 one byte: the code of column 4j + i in the low nibble and that
- * of column 4(j+4) + i in the high one. So four neighbouring bytes are four columns of one row, as
- * the dot-product instructions of all CPUs want them, and one load gives two operands by a mask and
- * a shift. 8 bits: for each block, for j in 0..7, n, i: the code of column 4j + i, minus the
- * table's w8_offset.
+ * registers for one strip still reads from front to back. 4 bits, with kr for int_kr: for each
+ * block, for j in 0..16/kr-1, for n in 0..strip-1, for i in 0..kr-1 one byte: the code of column
+ * kr j + i in the low nibble and that of column 16 + kr j + i in the high one. So kr neighbouring
+ * bytes are columns of one row, as the instructions of the CPU want them, and one load gives two
+ * operands by a mask and a shift. kr is 4 for dot products of four bytes, 8 for products of
+ * matrices of 2 x 8 bytes, 16 where vectors of one row are multiplied. 8 bits: for each block, for
+ * j in 0..32/kr-1, n, i: the code of column kr j + i, minus the table's w8_offset.
  */
 struct ptqi_panel {
     const uint8_t *data;
@@ -51,7 +52,7 @@ PTQI_INLINE int64_t ptqi_group_bytes(int nr, int bits, int scale_bytes, int has_
  */
 struct ptqi_chunk {
     /* Set by the caller: where to unpack to. */
-    uint8_t *room;       /* [blocks][8][nr][4] */
+    uint8_t *room;       /* [blocks][32 / kr][nr][kr] */
     float *scale_room;   /* [groups][nr] */
     int32_t *zero_room;  /* [groups][nr] */
     int64_t first_group; /* the groups of the panel that it holds */
@@ -113,7 +114,11 @@ struct ptqi_kernels {
      * _stream: a whole panel for 1 <= rows <= stream_mr, straight from the packed codes; out is
      * [rows][nr]. The way for few rows, up to stream_rows.
      */
-    int int_nr, int_strip;
+    int int_nr, int_strip, int_kr;
+    /* 2: rows of x stand in pairs, [rows / 2][columns / 8][2][8], and ldx is half the distance of
+     * two pairs; the second row of a pair may be missing, and then its bytes are read but not used.
+     * 1: row after row. */
+    int x_rows;
     int w8_offset; /* 128 where the dot product wants signed weights, else 0 */
     int stream_mr, stream_rows;
     void (*w4a8_stream)(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
@@ -166,6 +171,10 @@ extern const struct ptqi_kernels ptqi_kernels_portable;
 extern const struct ptqi_kernels ptqi_kernels_avx2;
 extern const struct ptqi_kernels ptqi_kernels_avx_vnni;
 extern const struct ptqi_kernels ptqi_kernels_avx512_vnni;
+#elif defined(PTQI_ARM)
+extern const struct ptqi_kernels ptqi_kernels_neon;
+extern const struct ptqi_kernels ptqi_kernels_neon_dotprod;
+extern const struct ptqi_kernels ptqi_kernels_neon_i8mm;
 #endif
 
 #endif

@@ -14,6 +14,10 @@ static const struct {
     {PTQI_CPU_AVX512_VNNI, &ptqi_kernels_avx512_vnni},
     {PTQI_CPU_AVX_VNNI | PTQI_CPU_AVX2, &ptqi_kernels_avx_vnni},
     {PTQI_CPU_AVX2, &ptqi_kernels_avx2},
+#elif defined(PTQI_ARM)
+    {PTQI_CPU_I8MM | PTQI_CPU_DOTPROD | PTQI_CPU_NEON, &ptqi_kernels_neon_i8mm},
+    {PTQI_CPU_DOTPROD | PTQI_CPU_NEON, &ptqi_kernels_neon_dotprod},
+    {PTQI_CPU_NEON, &ptqi_kernels_neon},
 #endif
     {0, &ptqi_kernels_portable},
 };

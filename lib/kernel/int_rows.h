@@ -1,0 +1,97 @@
+/*
+ * The sums of int_template.h where a vector holds neighbouring columns of one row of x: dot[m][v]
+ * and sum[m][v] are row m, columns v * LANES .. of the strip.
+ */
+#define X_ROWS 1
+
+/* dot = -zero * sum of x, for each row; one number for all columns where there is one zero. */
+INLINE void start_dots(const int rows, const int nv, const struct strip *s, int offset,
+                       const int32_t *sums, int64_t ldsums, VI (*dot)[MAX_NV])
+{
+    if (!s->zeros && !s->wide_zeros) {
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++) {
+            VI start = vi_set1((int32_t)(0u - (uint32_t)s->zero * (uint32_t)sums[m * ldsums]));
+            PTQI_UNROLL
+            for (int v = 0; v < nv; v++)
+                dot[m][v] = start;
+        }
+        return;
+    }
+    PTQI_UNROLL
+    for (int v = 0; v < nv; v++) {
+        VI zero = zeros_at(s, v, offset);
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++)
+            dot[m][v] = vi_mul(zero, vi_set1((int32_t)(0u - (uint32_t)sums[m * ldsums])));
+    }
+}
+
+/* sum += scale * dot, from a column of the panel on. */
+INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
+                       const int column, VI (*dot)[MAX_NV], VF (*sum)[MAX_NV])
+{
+    PTQI_UNROLL
+    for (int v = 0; v < nv; v++) {
+        VF scale = scales_at(scales, scale_bytes, column + v * LANES);
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++)
+            sum[m][v] = vf_fma(scale, vf_from_vi(dot[m][v]), sum[m][v]);
+    }
+}
+
+/* The same with sums that stand in out [rows][NR]. */
+INLINE void add_to_out(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
+                       const int column, VI (*dot)[MAX_NV], float *out)
+{
+    PTQI_UNROLL
+    for (int v = 0; v < nv; v++) {
+        VF scale = scales_at(scales, scale_bytes, column + v * LANES);
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++) {
+            float *sum = out + m * NR + v * LANES;
+            vf_store(sum, vf_fma(scale, vf_from_vi(dot[m][v]), vf_load(sum)));
+        }
+    }
+}
+
+/* From and to [rows][NR]. */
+INLINE void load_dots(const int rows, const int nv, const int32_t *partial, VI (*dot)[MAX_NV])
+{
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++) {
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            dot[m][v] = vi_load(partial + m * NR + v * LANES);
+    }
+}
+
+INLINE void store_dots(const int rows, const int nv, VI (*dot)[MAX_NV], int32_t *partial)
+{
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++) {
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            vi_store(partial + m * NR + v * LANES, dot[m][v]);
+    }
+}
+
+INLINE void load_sums(const int rows, const int nv, const float *out, VF (*sum)[MAX_NV])
+{
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++) {
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            sum[m][v] = vf_load(out + m * NR + v * LANES);
+    }
+}
+
+INLINE void store_sums(const int rows, const int nv, VF (*sum)[MAX_NV], float *out)
+{
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++) {
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            vf_store(out + m * NR + v * LANES, sum[m][v]);
+    }
+}

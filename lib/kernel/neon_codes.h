@@ -1,0 +1,43 @@
+/* What the blocks of all NEON levels have in common. */
+#define SHIFT_ZEROS 0 /* one product for each group costs less than an addition for each load */
+#define W8_OFFSET 128 /* weights are the signed operand, as x is */
+#define TWO_SUMS 0    /* no strip has so few sums */
+#define OWN_DOT_BLOCKS
+
+/* Between steps of a kernel: GCC would move the loads of all steps to the front, until there are
+ * not enough registers. */
+#ifdef __clang__
+#define IN_ORDER
+#else
+#define IN_ORDER __asm__ volatile("" ::: "memory");
+#endif
+
+INLINE VI shift_of(VI zero)
+{
+    return zero;
+}
+
+INLINE int8x16_t low_nibbles(uint8x16_t both)
+{
+    return vreinterpretq_s8_u8(vandq_u8(both, vdupq_n_u8(15)));
+}
+
+INLINE int8x16_t high_nibbles(uint8x16_t both)
+{
+    return vreinterpretq_s8_u8(vshrq_n_u8(both, 4));
+}
+
+/* codes [16 / KR][STRIP][KR] to room [32 / KR][NR][KR]. */
+INLINE void unpack_block(const int shift, const uint8_t *codes, const uint8_t *zeros, uint8_t *room)
+{
+    (void)shift, (void)zeros;
+    PTQI_UNROLL
+    for (int j = 0; j < 16 / KR; j++) {
+        PTQI_UNROLL
+        for (int i = 0; i < STRIP * KR; i += 16) {
+            const uint8x16_t both = vld1q_u8(codes + j * STRIP * KR + i);
+            vst1q_s8((int8_t *)room + j * NR * KR + i, low_nibbles(both));
+            vst1q_s8((int8_t *)room + (j * KR + 16) * NR + i, high_nibbles(both));
+        }
+    }
+}

@@ -1,0 +1,88 @@
+/*
+ * The blocks of int_template.h with smmla: eight columns of two rows of x by the same of two rows
+ * of W are added to a square of four sums (int_pairs.h).
+ */
+#include "neon_codes.h"
+
+#define INT_SUMS "int_pairs.h"
+
+/* Rows 4v .. 4v + 3 of W, a pair in each of w, by all pairs of rows of x. */
+INLINE void multiply(const int rows, const int v, const int8x16_t *w, const int8x16_t *x,
+                     VI (*dot)[MAX_NV])
+{
+    PTQI_UNROLL
+    for (int i = 0; i < 2; i++) {
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m += 2)
+            dot[m + i][v] = vi_square(dot[m + i][v], x[m / 2], w[i]);
+    }
+}
+
+/* Eight columns of x. */
+INLINE void load_x(const int rows, const int8_t *x, int64_t ldx, int8x16_t *to)
+{
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m += 2)
+        to[m / 2] = vld1q_s8(x + m * ldx);
+}
+
+INLINE void dot_packed(const int rows, const int nv, const uint8_t *codes, const int8_t *x,
+                       int64_t ldx, VI (*dot)[MAX_NV])
+{
+    int8x16_t x0[4], x1[4];
+    PTQI_UNROLL
+    for (int j = 0; j < 2; j++) {
+        load_x(rows, x + 16 * j, ldx, x0);
+        load_x(rows, x + 16 * (j + 2), ldx, x1);
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++) {
+            const uint8_t *from = codes + (j * STRIP + v * LANES) * 8;
+            const uint8x16_t first = vld1q_u8(from), second = vld1q_u8(from + 16);
+            multiply(rows, v, (int8x16_t[]){low_nibbles(first), low_nibbles(second)}, x0, dot);
+            multiply(rows, v, (int8x16_t[]){high_nibbles(first), high_nibbles(second)}, x1, dot);
+            IN_ORDER
+        }
+    }
+}
+
+/* width: columns from one eight of columns of x to the next. */
+INLINE void dot_bytes(const int rows, const int nv, const int width, const uint8_t *codes,
+                      const int8_t *x, int64_t ldx, VI (*dot)[MAX_NV])
+{
+    const int8_t *w = (const int8_t *)codes;
+    int8x16_t x0[4], x1[4];
+    PTQI_UNROLL
+    for (int j = 0; j < 4; j += 2) {
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m += 2) { /* neighbours, for one instruction to load */
+            x0[m / 2] = vld1q_s8(x + m * ldx + 16 * j);
+            x1[m / 2] = vld1q_s8(x + m * ldx + 16 * j + 16);
+        }
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++, w += 8 * LANES)
+            multiply(rows, v, (int8x16_t[]){vld1q_s8(w), vld1q_s8(w + 16)}, x0, dot);
+        w += 8 * (width - nv * LANES);
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++, w += 8 * LANES)
+            multiply(rows, v, (int8x16_t[]){vld1q_s8(w), vld1q_s8(w + 16)}, x1, dot);
+        w += 8 * (width - nv * LANES);
+        IN_ORDER
+    }
+}
+
+INLINE void dot_blocks(const int rows, const int nv, const int bits, const int stream,
+                       const int shift, int64_t blocks, const uint8_t *codes, int64_t next,
+                       const int8_t *x, int64_t ldx, const VI *shifts, VI (*dot)[MAX_NV],
+                       VI (*high)[MAX_NV])
+{
+    const int packed = stream && bits == 4;
+    (void)shift, (void)shifts, (void)next, (void)high;
+    for (int64_t b = 0; b < blocks; b++) {
+        if (packed)
+            dot_packed(rows, nv, codes, x, ldx, dot);
+        else
+            dot_bytes(rows, nv, stream ? STRIP : NR, codes, x, ldx, dot);
+        codes += stream ? 4 * bits * STRIP : 32 * NR;
+        x += 2 * PTQI_BLOCK;
+    }
+}
