@@ -22,7 +22,7 @@
 
 #define NR 64
 #define STREAM_MR 4
-#define STREAM_ROWS 12
+#define STREAM_ROWS 16
 #define STREAM_NV(rows) ((rows) > 2 ? 1 : (rows) > 1 ? 2 : 4)
 #define STREAM_CASES(bits, shift)                                                                  \
     STREAM_CASE(1, bits, shift)                                                                    \

@@ -42,7 +42,7 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 
 #define NR 64
 #define STREAM_MR 6
-#define STREAM_ROWS 24
+#define STREAM_ROWS 48
 #define STREAM_NV(rows) ((rows) > 2 ? 2 : 4)
 #define STREAM_CASES(bits, shift)                                                                  \
     STREAM_CASE(1, bits, shift)                                                                    \
