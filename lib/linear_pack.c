@@ -156,8 +156,43 @@ static void *copy(struct ptq_linear *l, const void *from, int64_t bytes)
     return to;
 }
 
+/*
+ * Two-level scales with int8 activations: level (code - zero) fits 8 bits, so that a row is one
+ * group of such codes with the row's scale, one integer sum over all of K, whatever the order of
+ * the columns.
+ */
+static ptq_status pack_two_level(struct ptq_linear *l, const struct ptq_qtensor *q)
+{
+    struct ptq_qtensor flat = *q;
+    int32_t *group_of = ptqi_alloc(l->context, q->k, (int64_t)sizeof *group_of);
+    flat.bits = 8;
+    flat.group_size = q->k;
+    flat.groups = 1;
+    flat.zeros = NULL;
+    flat.order = NULL;
+    flat.scales = q->row_scales;
+    flat.row_scales = NULL;
+    flat.codes = ptqi_alloc(l->context, q->n, q->k);
+    ptq_status status =
+        group_of && flat.codes ? ptq_qtensor_group_index(q, group_of) : PTQ_ERROR_MEMORY;
+    for (int64_t n = 0; n < q->n && !status; n++)
+        for (int64_t i = 0; i < q->k; i++) {
+            const int64_t g = group_of[i];
+            int32_t level = (int32_t)(q->scales[n * q->groups + g] / q->row_scales[n]);
+            int32_t code = q->codes[n * q->k + i] - ptqi_qtensor_zero(q, n, g);
+            flat.codes[n * q->k + i] = (uint8_t)(128 + level * code);
+        }
+    if (!status)
+        status = ptqi_linear_pack(l, &flat);
+    ptqi_free(l->context, flat.codes);
+    ptqi_free(l->context, group_of);
+    return status;
+}
+
 ptq_status ptqi_linear_pack(struct ptq_linear *l, const struct ptq_qtensor *q)
 {
+    if (q->row_scales && q->activations != PTQ_ACTIVATIONS_F32)
+        return pack_two_level(l, q);
     int integer = q->activations != PTQ_ACTIVATIONS_F32;
     l->n = q->n;
     l->k = q->k;

@@ -237,6 +237,44 @@ static void test_extremes(void)
     ptq_tensor_free(weight);
 }
 
+/* y = sx (sr (sum of level (code - zero) x)), to the bit. */
+static void check_two_level_linear(ptq_qtensor *q, const float *scales, const float *row_scales,
+                                   const uint8_t *zeros)
+{
+    static uint8_t codes[N * K];
+    static float y[3 * N], basis[3 * K];
+    int32_t group_of[K];
+    const int64_t groups = ptq_qtensor_groups(q);
+    ptq_linear *linear;
+    int wrong = 0;
+    memcpy(basis, x, sizeof basis);
+    if (ptq_qtensor_rotation(q))
+        ptqi_rotate(test_context(), basis, 3, K, ptq_qtensor_rotation(q));
+    CHECK_OK(ptq_qtensor_set_activations(q, PTQ_ACTIVATIONS_INT8_TOKEN));
+    CHECK_OK(ptq_qtensor_codes(q, codes));
+    CHECK_OK(ptq_qtensor_group_index(q, group_of));
+    if (!CHECK_OK(ptq_linear_create(test_context(), q, &linear)))
+        return;
+    CHECK_OK(ptq_linear_forward(linear, x, PTQ_F32, 3, K, y, PTQ_F32, N, NULL));
+    for (int t = 0; t < 3; t++) {
+        float most = 0;
+        for (int i = 0; i < K; i++)
+            most = fabsf(basis[t * K + i]) > most ? fabsf(basis[t * K + i]) : most;
+        const float scale = most / 127.0f;
+        for (int n = 0; n < N; n++) {
+            int32_t sum = 0;
+            for (int i = 0; i < K; i++) {
+                const int64_t at = n * groups + group_of[i];
+                sum += (int32_t)(scales[at] / row_scales[n]) * (codes[n * K + i] - zeros[at]) *
+                       (int32_t)rintf(basis[t * K + i] / scale);
+            }
+            wrong += y[t * N + n] != scale * (row_scales[n] * (float)sum);
+        }
+    }
+    CHECK_EQ(wrong, 0);
+    ptq_linear_free(linear);
+}
+
 /* Two-level scales are what they promise, through the file too. */
 static void test_two_level(void)
 {
@@ -268,6 +306,7 @@ static void test_two_level(void)
         }
         CHECK_EQ(wrong, 0);
         check_file(q);
+        check_two_level_linear(q, scales, row_scales, zeros);
         scales[0] *= 1.01f;
         CHECK_OK(ptq_qtensor_set_scales(q, scales));
         CHECK(!ptq_qtensor_has_row_scales(q));

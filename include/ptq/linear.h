@@ -8,7 +8,8 @@
  *
  *     y[m][n] = sx[m] * sum over groups g of sw[n][g] * (sum_k q_w q_x - zero[n][g] * sum_k q_x)
  *
- * with exact integer sums and one fused multiply-add per group, g ascending. A row of x that is not
+ * with exact integer sums and one fused multiply-add per group, g ascending; with two-level scales, sw[n][g]
+ * = sr[n] si[n][g], y[m][n] = sx[m] * (sr[n] * (sum_k si (q_w - zero) q_x)), one integer sum. A row of x that is not
  * finite gives a row of the quiet NaN 0x7fc00000.
  *
  * Thread safety: a linear may be run by many threads at once, each with its own x, y and scratch.
