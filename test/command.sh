@@ -796,6 +796,7 @@ test_bloom()
     perplexity $bloom $text "$@"
     whole=$perplexity
     for method in rtn gptq awq "awq --fold on" smoothquant "smoothquant --fold on" \
+        auto "gptq --token-weights attention-heads" \
         "fptq --equalize lae --round gptq" "fptq --equalize lae --round gptq --fold on"; do
         rm -rf "$tmp/bloom"
         succeeds "bloom, $method" quantize $bloom -o "$tmp/bloom" --json --method $method \
@@ -859,23 +860,45 @@ row_perplexity() # NAME
 test_variants()
 {
     echo "calibration without data, gptaq"
-    set -- --method gptq --bits 3 --group 64 --samples 4 --seqlen 64
-    quantize one "$@" --calib random
-    quantize other "$@" --calib random --seed 0
+    set -- --bits 3 --group 64 --samples 4 --seqlen 64
+    quantize one --method gptq "$@" --calib random
+    quantize other --method gptq "$@" --calib random --seed 0
     equal "seed 0 is the default" "$(sha256 "$tmp/one/model.safetensors")" \
         "$(sha256 "$tmp/other/model.safetensors")"
-    quantize other "$@" --calib random --seed 1
+    quantize other --method gptq "$@" --calib random --seed 1
     [ "$(sha256 "$tmp/one/model.safetensors")" != "$(sha256 "$tmp/other/model.safetensors")" ]
     equal "another seed is another model" $? 0
-    quantize one "$@" --calib $calib --gptaq 0.25
+    quantize one --method gptq "$@" --calib $calib --gptaq 0.25
     for settings in "--threads 1" "--isa portable"; do
-        quantize other "$@" --calib $calib --gptaq 0.25 $settings
+        quantize other --method gptq "$@" --calib $calib --gptaq 0.25 $settings
         equal "gptaq with $settings" "$(sha256 "$tmp/one/model.safetensors")" \
             "$(sha256 "$tmp/other/model.safetensors")"
     done
+    for settings in "--method auto" \
+        "--method gptq --round gptq+ --rotate 64 --token-weights attention-heads --scales two-level --activations int8-token"; do
+        quantize one "$@" --calib $calib $settings
+        perplexity "$tmp/one" $text --window 64 --max-windows 2
+        whole=$perplexity
+        for variant in "--threads 1" "--isa portable"; do
+            quantize other "$@" --calib $calib $settings $variant
+            equal "$settings with $variant" "$(sha256 "$tmp/one/model.safetensors")" \
+                "$(sha256 "$tmp/other/model.safetensors")"
+            perplexity "$tmp/one" $text --window 64 --max-windows 2 $variant
+            equal "perplexity of $settings with $variant" "$perplexity" "$whole"
+        done
+    done
+    ptq quantize $tiny -o "$tmp/chosen" "$@" --method auto --calib $calib
+    grep -q "^chosen: .*zero points" "$tmp/out"
+    equal "auto says what it chose" $? 0
+    refuses 2 "rotate" "rotation of 48 columns" quantize $tiny -o "$out" --method rtn --rotate 48
+    refuses 2 "two-level" "two-level scales of 8 bits" \
+        quantize $tiny -o "$out" --method rtn --bits 8 --scales two-level
+    refuses 2 "token-weights" "unknown token weights" \
+        quantize $tiny -o "$out" --method gptq "$@" --calib $calib --token-weights magic
+    refuses 2 "calib" "auto without --calib" quantize $tiny -o "$out" --method auto
     refuses 2 "gptaq" "gptaq without gptq" quantize $tiny -o "$out" --method rtn --gptaq 0.25
-    refuses 2 "gptaq" "too much gptaq" quantize $tiny -o "$out" "$@" --calib $calib --gptaq 2
-    refuses 2 "seed" "a seed that is no number" quantize $tiny -o "$out" "$@" --calib random --seed x
+    refuses 2 "gptaq" "too much gptaq" quantize $tiny -o "$out" --method gptq "$@" --calib $calib --gptaq 2
+    refuses 2 "seed" "a seed that is no number" quantize $tiny -o "$out" --method gptq "$@" --calib random --seed x
 }
 
 test_recorded

@@ -22,44 +22,41 @@ static int64_t values_of(const struct model *m, const struct matrix *matrix, int
     return o->value_count > 1 ? n / d : 0;
 }
 
-static ptq_status borrow(struct slices *s, const struct matrix *m, int64_t n, float *data)
+/* The rows of a matrix with these statistics, copied together. */
+static ptq_status gather(const struct model *model, struct slices *s, int64_t at,
+                         const struct matrix *m, const struct observation *o, int64_t values,
+                         int64_t n)
 {
-    int64_t shape[2] = {n, m->k};
-    PTQI_TRY(ptq_tensor_borrow(s->context, PTQ_F32, 2, shape, data, &s->weights[s->count]));
-    return ptq_tensor_set_name(s->weights[s->count], m->name);
+    s->gathered[at] = ptqi_alloc(s->context, n * m->k, (int64_t)sizeof(float));
+    s->rows[at] = ptqi_alloc(s->context, n, (int64_t)sizeof(int64_t));
+    if (!s->gathered[at] || !s->rows[at])
+        return PTQ_ERROR_MEMORY;
+    for (int64_t row = 0, to = 0; row < m->n; row++)
+        if (values_of(model, m, row, o) == values) {
+            memcpy(s->gathered[at] + to * m->k, m->weight + row * m->k,
+                   (size_t)m->k * sizeof(float));
+            s->rows[at][to++] = row;
+        }
+    return PTQ_OK;
 }
 
 /* Adds the slice of rows with these statistics, if there are any. */
 static ptq_status add(const struct model *model, struct slices *s, const struct matrix *m,
                       int number, const struct observation *o, int64_t values)
 {
-    const int64_t at = s->count;
-    int64_t n = 0;
+    int64_t shape[2] = {0, m->k};
     for (int64_t row = 0; row < m->n; row++)
-        n += values_of(model, m, row, o) == values;
-    if (!n)
+        shape[0] += values_of(model, m, row, o) == values;
+    if (!shape[0])
         return PTQ_OK;
+    const int64_t at = s->count++; /* from here on slices_free frees what is in it */
     s->matrix[at] = number;
     s->own[at] = values < 0 ? NULL : o->values[values];
-    if (n == m->n) {
-        PTQI_TRY(borrow(s, m, n, m->weight));
-        s->count++;
-        return PTQ_OK;
-    }
-    float *data = s->gathered[at] = ptqi_alloc(s->context, n * m->k, (int64_t)sizeof *data);
-    int64_t *rows = s->rows[at] = ptqi_alloc(s->context, n, (int64_t)sizeof *rows);
-    s->count++; /* what is allocated will be freed */
-    if (!data || !rows)
-        return PTQ_ERROR_MEMORY;
-    for (int64_t row = 0, to = 0; row < m->n; row++)
-        if (values_of(model, m, row, o) == values) {
-            memcpy(data + to * m->k, m->weight + row * m->k, (size_t)m->k * sizeof *data);
-            rows[to++] = row;
-        }
-    s->count = at;
-    PTQI_TRY(borrow(s, m, n, data));
-    s->count++;
-    return PTQ_OK;
+    if (shape[0] < m->n)
+        PTQI_TRY(gather(model, s, at, m, o, values, shape[0]));
+    PTQI_TRY(ptq_tensor_borrow(s->context, PTQ_F32, 2, shape,
+                               s->gathered[at] ? s->gathered[at] : m->weight, &s->weights[at]));
+    return ptq_tensor_set_name(s->weights[at], m->name);
 }
 
 ptq_status slices_make(const struct model *m, const struct matrix *matrices, int count,
