@@ -37,7 +37,7 @@ struct search {
     int64_t rows;
     float *scale;               /* [k], the candidate */
     float *scaled, *difference; /* [largest n][k] */
-    float *product;             /* [largest n][k or rows] */
+    float *product;             /* [largest n][PTQI_ENERGY_BLOCK or rows] */
 };
 
 static int64_t group_size(const struct ptq_config *config, int64_t k)
@@ -160,7 +160,7 @@ ptq_status ptqi_equalize_awq(const struct ptq_config *config, const struct ptqi_
     for (int64_t i = 0; i < matrices->count; i++)
         most = matrices->n[i] > most ? matrices->n[i] : most;
     float **buffers[] = {&s.w_mean, &s.scale, &s.hessian, &s.scaled, &s.difference, &s.product};
-    int64_t counts[] = {k, k, k * k, most * k, most * k, most * k};
+    int64_t counts[] = {k, k, k * k, most * k, most * k, most * PTQI_ENERGY_BLOCK};
     ptq_status status = PTQ_OK;
     if (s.x) {
         counts[2] = 0;

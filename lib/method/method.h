@@ -15,10 +15,10 @@
  */
 struct ptqi_curvature {
     int64_t k;
-    float *hessian; /* [k][k], whole, symmetric, undamped */
-    float *factor;  /* [k][k], U of the damped H in quantization order, H^-1 = U^T U; rows of it */
-    float *damped;     /* [k][k], the damped H in quantization order, for gptq+; or NULL */
-    float *mismatch;   /* [k][k], alpha M alike; or NULL */
+    float *hessian;  /* [k][k], whole, symmetric, undamped */
+    float *factor;   /* [k][k], U of the damped H in quantization order, H^-1 = U^T U; rows of it */
+    float *damped;   /* [k][k], the damped H in quantization order, for gptq+; or NULL */
+    float *mismatch; /* [k][k], alpha M alike; or NULL */
     float *correction; /* [k][k], GPTAQ's P in quantization order, or NULL */
     uint8_t *dead;     /* [k]: H_jj = 0; original order */
     double damping;    /* that it took to make H positive definite */
@@ -77,9 +77,9 @@ ptq_status ptqi_clip_awq(const struct ptq_config *config, const struct ptq_stats
                          const struct ptq_equalization *e, int64_t n, int64_t k, float *w);
 
 /*
- * equalize.c: what e makes of rows [count][k] of an input, x D^-1 B; of a [k][k], made of products of
- * two input channels like H or GPTAQ's mismatch, B D^-1 a D^-1 B (symmetric: to the last bit, as a is);
- * of w [n][k], W D B; and back, W B D^-1. D is the scale, B the rotation, its own inverse.
+ * equalize.c: what e makes of rows [count][k] of an input, x D^-1 B; of a [k][k], made of products
+ * of two input channels like H or GPTAQ's mismatch, B D^-1 a D^-1 B (symmetric: to the last bit, as
+ * a is); of w [n][k], W D B; and back, W B D^-1. D is the scale, B the rotation, its own inverse.
  */
 void ptqi_equalize_rows(const struct ptq_equalization *e, float *rows, int64_t count);
 ptq_status ptqi_equalize_square(const struct ptq_equalization *e, float *a, int symmetric);
@@ -94,8 +94,9 @@ ptq_status ptqi_check_weights(const struct ptq_config *config, const ptq_tensor 
 /* rtn.c: out [n][k] = w rounded to nearest and dequantized, group by group. */
 void ptqi_rtn_dequantize(const struct ptq_config *config, const float *w, int64_t n, int64_t k,
                          int64_t group, float *out);
-/* quantize.c: sum over rows of d H d^T, d [n][k], H = hessian [k][k] whole; product [n][k] is
- * scratch. */
+/* quantize.c: sum over rows of d H d^T, d [n][k], H = hessian [k][k] whole; product
+ * [n][PTQI_ENERGY_BLOCK] is scratch. */
+#define PTQI_ENERGY_BLOCK 128
 ptq_status ptqi_energy(ptq_context *context, const float *hessian, int64_t k, int64_t n,
                        const float *d, float *product, double *sum);
 
@@ -107,8 +108,8 @@ ptq_status ptqi_round_gptq(const struct ptq_config *config, const float *w,
                            const struct ptqi_curvature *curvature, const int32_t *order,
                            struct ptq_qtensor *q);
 
-/* auto.c: whether the config leaves something open; and the choice, for which e and q, where they are
- * wanted, are those that lose least. */
+/* auto.c: whether the config leaves something open; and the choice, for which e and q, where they
+ * are wanted, are those that lose least. */
 int ptqi_is_open(const struct ptq_config *config);
 ptq_status ptqi_choose(const struct ptq_config *config, const ptq_tensor *const *weights,
                        int64_t count, const ptq_stats *stats, const ptq_stats *const *own_stats,

@@ -140,14 +140,25 @@ static ptq_status factor_curvature(const ptq_config *config, const ptq_equalizat
     return config->gptaq > 0 ? load_correction(config, e, stats, order, c) : PTQ_OK;
 }
 
+/* H is symmetric: columns before a block count twice with it, those after it are left out. */
 ptq_status ptqi_energy(ptq_context *context, const float *hessian, int64_t k, int64_t n,
                        const float *d, float *product, double *sum)
 {
-    struct ptqi_matrix a = {d, k, 1}, h = {hessian, k, 1};
-    PTQI_TRY(ptqi_matmul(context, n, k, k, a, h, product, k, 0));
     *sum = 0;
-    for (int64_t i = 0; i < n * k; i++)
-        *sum += (double)d[i] * (double)product[i];
+    for (int64_t first = 0; first < k; first += PTQI_ENERGY_BLOCK) {
+        const int64_t columns = k - first < PTQI_ENERGY_BLOCK ? k - first : PTQI_ENERGY_BLOCK;
+        for (int own = 0; own < 2; own++) {
+            const int64_t from = own ? first : 0, inner = own ? columns : first;
+            const struct ptqi_matrix a = {d + from, k, 1};
+            const struct ptqi_matrix h = {hessian + from * k + first, k, 1};
+            double part = 0;
+            PTQI_TRY(ptqi_matmul(context, n, columns, inner, a, h, product, columns, 0));
+            for (int64_t row = 0; row < n; row++)
+                for (int64_t c = 0; c < columns; c++)
+                    part += (double)d[row * k + first + c] * (double)product[row * columns + c];
+            *sum += own ? part : 2 * part;
+        }
+    }
     return PTQ_OK;
 }
 
@@ -169,7 +180,8 @@ static ptq_status measure(const ptq_equalization *e, float *w, const struct ptqi
     int64_t count = q->n * q->k;
     int32_t *group_of = ptqi_alloc(context, q->k, (int64_t)sizeof *group_of);
     float *difference = ptqi_alloc(context, count, (int64_t)sizeof *difference);
-    float *product = ptqi_alloc(context, c->hessian ? count : 0, (int64_t)sizeof *product);
+    float *product =
+        ptqi_alloc(context, c->hessian ? q->n * PTQI_ENERGY_BLOCK : 0, (int64_t)sizeof *product);
     double lost = 0, whole = 0;
     ptq_status status =
         group_of && difference && product ? ptq_qtensor_group_index(q, group_of) : PTQ_ERROR_MEMORY;
