@@ -39,8 +39,10 @@ static const struct choice rotations[] = {
 static const struct choice symmetries[] = {
     {"off", 0}, {"on", 1}, {"auto", PTQ_SYMMETRIC_AUTO}, {NULL, 0}};
 static const struct choice clips[] = {{"off", 0}, {"on", 1}, {"auto", PTQ_CLIP_AUTO}, {NULL, 0}};
-static const struct choice scale_forms[] = {
-    {"plain", PTQ_SCALES_PLAIN}, {"two-level", PTQ_SCALES_TWO_LEVEL}, {NULL, 0}};
+static const struct choice scale_forms[] = {{"plain", PTQ_SCALES_PLAIN},
+                                            {"two-level", PTQ_SCALES_TWO_LEVEL},
+                                            {"auto", PTQ_SCALES_AUTO},
+                                            {NULL, 0}};
 static const struct choice efforts[] = {{"fast", PTQ_EFFORT_FAST},
                                         {"default", PTQ_EFFORT_DEFAULT},
                                         {"best", PTQ_EFFORT_BEST},
@@ -106,7 +108,7 @@ static const struct parameter parameters[] = {
      rotations, FIELD(rotate)},
     {PTQ_EFFORT, INT32, "effort", "how much is tried where something is auto", 1, 3, 1, efforts,
      FIELD(effort)},
-    {PTQ_SCALES, INT32, "scales", "the form of the scales", 0, 1, 1, scale_forms, FIELD(scales)},
+    {PTQ_SCALES, INT32, "scales", "the form of the scales", 0, 2, 1, scale_forms, FIELD(scales)},
 };
 enum { COUNT = sizeof parameters / sizeof *parameters };
 
@@ -166,6 +168,7 @@ static void apply_preset(struct ptq_config *c)
         c->symmetric = PTQ_SYMMETRIC_AUTO;
         c->clip = PTQ_CLIP_AUTO;
         c->activations = PTQ_ACTIVATIONS_INT8_TOKEN;
+        c->scales = PTQ_SCALES_AUTO;
         break;
     }
 }

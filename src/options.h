@@ -53,7 +53,7 @@ struct options {
         {"rotate", "N",                                                                            \
          "32, 64 or 128 columns mixed by a Hadamard matrix; 0: none (default); auto"},             \
         {"clip", "on|off|auto", "AWQ's search for the range of each group"},                       \
-        {"scales", "NAME", "plain, or two-level: a row's times an integer for each group"},        \
+        {"scales", "NAME", "plain, two-level: a row's times an integer for each group, or auto"},  \
         {"effort", "NAME", "fast, default or best: how much auto tries"},                          \
         {"duo", NULL, "AWQ: candidates of AutoAWQ's duo scaling"},                                 \
         {"alpha", "F", "SmoothQuant: how much of the range moves into W; default 0.5"},            \

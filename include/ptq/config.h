@@ -82,8 +82,9 @@ enum {
 };
 enum {
     PTQ_SCALES_PLAIN = 0,    /* each group has any scale */
-    PTQ_SCALES_TWO_LEVEL = 1 /* a scale for the row times an integer 1 .. 15 for the group: no float work
-                              * inside the product; not for 8 bits */
+    PTQ_SCALES_TWO_LEVEL = 1, /* a scale for the row times an integer 1 .. 15 for the group: no float
+                               * work inside the product; not for 8 bits */
+    PTQ_SCALES_AUTO = 2       /* two-level where activations are int8 and there is a way, else plain */
 };
 /* What may be left open: ptq_quantize tries, and keeps what loses least for the matrices of a call. */
 enum { PTQ_ROTATE_AUTO = 1, PTQ_SYMMETRIC_AUTO = 2, PTQ_CLIP_AUTO = 2 };

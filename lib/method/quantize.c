@@ -209,27 +209,6 @@ static ptq_status measure(const ptq_equalization *e, float *w, const struct ptqi
     return status;
 }
 
-/* An empty qtensor of the config's kind for a matrix of n x k. */
-static ptq_status new_qtensor(const ptq_config *config, int64_t n, int64_t k, const int32_t *order,
-                              ptq_qtensor **out)
-{
-    PTQI_TRY(ptq_qtensor_create(config->context, n, k, config->bits, config->group, out));
-    struct ptq_qtensor *q = *out;
-    q->codes = ptqi_alloc(config->context, n * k, 1);
-    q->scales = ptqi_alloc(config->context, n * q->groups, (int64_t)sizeof *q->scales);
-    if (!config->symmetric)
-        q->zeros = ptqi_alloc(config->context, n * q->groups, 1);
-    if (config->scales == PTQ_SCALES_TWO_LEVEL)
-        q->row_scales = ptqi_alloc(config->context, n, (int64_t)sizeof *q->row_scales);
-    if (!q->codes || !q->scales || (!config->symmetric && !q->zeros) ||
-        (config->scales == PTQ_SCALES_TWO_LEVEL && !q->row_scales))
-        return PTQ_ERROR_MEMORY;
-    /* The order matters only where it decides which columns make a group. */
-    if (order && !config->static_groups && q->groups > 1)
-        return ptq_qtensor_set_order(q, order);
-    return PTQ_OK;
-}
-
 /* What the matrices of one call share. */
 struct shared {
     const ptq_config *config;
@@ -238,6 +217,36 @@ struct shared {
     struct ptqi_curvature curvature;
     int32_t *order;
 };
+
+static int is_two_level(const struct shared *s)
+{
+    if (s->config->scales != PTQ_SCALES_AUTO)
+        return s->config->scales == PTQ_SCALES_TWO_LEVEL;
+    return s->e->activations != PTQ_ACTIVATIONS_F32 && s->config->bits < 8 &&
+           s->config->scale_dtype != PTQ_BF16;
+}
+
+/* An empty qtensor of the config's kind for a matrix of n x k. */
+static ptq_status new_qtensor(const struct shared *s, int64_t n, int64_t k, ptq_qtensor **out)
+{
+    const ptq_config *config = s->config;
+    const int two_level = is_two_level(s);
+    PTQI_TRY(ptq_qtensor_create(config->context, n, k, config->bits, config->group, out));
+    struct ptq_qtensor *q = *out;
+    q->codes = ptqi_alloc(config->context, n * k, 1);
+    q->scales = ptqi_alloc(config->context, n * q->groups, (int64_t)sizeof *q->scales);
+    if (!config->symmetric)
+        q->zeros = ptqi_alloc(config->context, n * q->groups, 1);
+    if (two_level)
+        q->row_scales = ptqi_alloc(config->context, n, (int64_t)sizeof *q->row_scales);
+    if (!q->codes || !q->scales || (!config->symmetric && !q->zeros) ||
+        (two_level && !q->row_scales))
+        return PTQ_ERROR_MEMORY;
+    /* The order matters only where it decides which columns make a group. */
+    if (s->order && !config->static_groups && q->groups > 1)
+        return ptq_qtensor_set_order(q, s->order);
+    return PTQ_OK;
+}
 
 /* Rounds w, W * s of matrix number index: a copy of it, clipped where that is asked for. */
 static ptq_status round_matrix(const struct shared *s, int64_t index, const float *w,
@@ -293,7 +302,7 @@ static ptq_status quantize_one(const struct shared *s, int64_t index, const ptq_
     if (!status && own_stats)
         status = factor_curvature(s->config, s->e, own_stats, s->order, &own);
     if (!status)
-        status = new_qtensor(s->config, n, k, s->order, q);
+        status = new_qtensor(s, n, k, q);
     if (!status)
         status = set_scheme(s, *q);
     if (!status)
