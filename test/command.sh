@@ -874,7 +874,7 @@ test_variants()
         equal "gptaq with $settings" "$(sha256 "$tmp/one/model.safetensors")" \
             "$(sha256 "$tmp/other/model.safetensors")"
     done
-    for settings in "--method auto" \
+    for settings in "--method auto" "--method auto --activations f32 --token-weights attention" \
         "--method gptq --round gptq+ --rotate 64 --token-weights attention-heads --scales two-level --activations int8-token"; do
         quantize one "$@" --calib $calib $settings
         perplexity "$tmp/one" $text --window 64 --max-windows 2

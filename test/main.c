@@ -31,6 +31,7 @@
     TEST(golden)                                                                                   \
     TEST(text)                                                                                     \
     TEST(page)                                                                                     \
+    TEST(attention)                                                                                \
     TEST(model)
 
 #define TEST(name) void test_##name(void);

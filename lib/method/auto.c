@@ -187,8 +187,11 @@ static ptq_status search(struct search *s)
         plain.symmetric = 1;
     if (c->clip == PTQ_CLIP_AUTO)
         plain.clip = 0;
-    if (c->effort == PTQ_EFFORT_FAST)
+    if (c->effort == PTQ_EFFORT_FAST) { /* without what only GPTQ's rounding knows */
         plain.rounding = PTQ_ROUNDING_RTN;
+        plain.gptaq = 0;
+        plain.act_order = plain.static_groups = 0;
+    }
     PTQI_TRY(try(s, &plain));
     memcpy(s->plain, s->best.errors, (size_t)s->count * sizeof *s->plain);
     if (c->rotate == PTQ_ROTATE_AUTO)
@@ -203,6 +206,9 @@ static ptq_status search(struct search *s)
         return PTQ_OK;
     struct ptq_config final = s->best.config; /* the choice was made by a cheaper rounding */
     final.rounding = c->rounding;
+    final.gptaq = c->gptaq;
+    final.act_order = c->act_order;
+    final.static_groups = c->static_groups;
     clear(s, &s->best);
     return try(s, &final);
 }

@@ -28,6 +28,11 @@ ptq_status attention_mix(ptq_context *context, const struct model_config *c,
                          const struct attention_input *input, int64_t head, const float *x,
                          int64_t width, int64_t rows, float *out);
 
+/* weights [kv_heads][rows]: the attention that a token receives from all tokens, summed over the
+ * heads that share a key/value head. */
+ptq_status attention_received(ptq_context *context, const struct model_config *c,
+                              const struct attention_input *input, int64_t rows, float *weights);
+
 struct architecture {
     const char *type;   /* model_type of config.json */
     const char *prefix; /* "model."; some checkpoints leave it out */

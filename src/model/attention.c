@@ -5,6 +5,7 @@
  */
 #include <math.h>
 #include <stdatomic.h>
+#include <string.h>
 #include "base/context.h"
 #include "base/team.h"
 #include "linalg/matmul.h"
@@ -141,4 +142,57 @@ ptq_status attention(ptq_context *context, const struct model_config *c,
     atomic_init(&j.failed, 0);
     ptqi_parallel(context, j.parts, run_part, &j);
     return finish(&j);
+}
+
+/* Attention that tokens receive, head after head; parts of the work are key/value heads. */
+struct received_job {
+    struct job job;
+    float *weights; /* [kv_heads][rows] */
+};
+
+static ptq_status add_received(const struct received_job *r, int64_t head, float *scores)
+{
+    const struct job *j = &r->job;
+    const struct attention_input *in = j->in;
+    const int64_t kv_head = head / (j->c->heads / j->c->kv_heads);
+    float *weights = r->weights + kv_head * j->rows;
+    for (int64_t t0 = 0; t0 < j->rows; t0 += STRIP) {
+        const int64_t t1 = t0 + STRIP < j->rows ? t0 + STRIP : j->rows;
+        PTQI_TRY(probabilities(j, head, in->q + head * in->q_head, in->k + kv_head * in->kv_head,
+                               t0, t1, scores));
+        for (int64_t t = t0; t < t1; t++)
+            for (int64_t s = 0; s < t1; s++)
+                weights[s] += scores[(t - t0) * t1 + s];
+    }
+    return PTQ_OK;
+}
+
+static void received_part(void *argument, int64_t part)
+{
+    struct received_job *r = argument;
+    struct job *j = &r->job;
+    const int64_t share = j->c->heads / j->c->kv_heads;
+    float *scores = ptqi_alloc(j->context, STRIP * j->rows, (int64_t)sizeof *scores);
+    ptq_status status = scores ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t kv_head = part; kv_head < j->c->kv_heads; kv_head += j->parts)
+        for (int64_t head = kv_head * share; head < (kv_head + 1) * share && !status; head++)
+            status = add_received(r, head, scores);
+    if (status)
+        atomic_store(&j->failed, status);
+    ptqi_free(j->context, scores);
+}
+
+ptq_status attention_received(ptq_context *context, const struct model_config *c,
+                              const struct attention_input *input, int64_t rows, float *weights)
+{
+    struct received_job r = {.job = {.context = context,
+                                     .c = c,
+                                     .in = input,
+                                     .rows = rows,
+                                     .parts = ptqi_threads(context)},
+                             .weights = weights};
+    memset(weights, 0, (size_t)(c->kv_heads * rows) * sizeof *weights);
+    atomic_init(&r.job.failed, 0);
+    ptqi_parallel(context, r.job.parts, received_part, &r);
+    return finish(&r.job);
 }

@@ -66,6 +66,19 @@ static ptq_status merge(struct observation *o, const struct observation *piece)
     return PTQ_OK;
 }
 
+/* What v sees of one window, in the cheap form: rows x, weighed for each key/value head. */
+static ptq_status observe_received(struct calibration *c, const struct attention_input *in,
+                                   const float *x, const float *reference, float *weights,
+                                   struct observation *o)
+{
+    const int64_t length = c->windows->length, k = c->model->config.hidden;
+    PTQI_TRY(attention_received(o->context, &c->model->config, in, length, weights));
+    for (int64_t h = 0; h < o->value_count; h++)
+        PTQI_TRY(ptq_stats_update_paired(o->values[h], x, k, reference, k, PTQ_F32, length,
+                                         weights + h * length));
+    return PTQ_OK;
+}
+
 /* What v sees of one window: rows A_h x for every head, and those of the unquantized model. mixed
  * [2][length][hidden] is scratch. */
 static ptq_status observe_values(struct calibration *c, const struct block *b, const float *x,
@@ -76,6 +89,8 @@ static ptq_status observe_values(struct calibration *c, const struct block *b, c
     struct attention_input in, other;
     float *mixed_reference = reference ? mixed + length * k : NULL;
     PTQI_TRY(block_project(c->model, b, c->workspace, x, length, &in));
+    if (c->token_weights == TOKENS_RECEIVED)
+        return observe_received(c, &in, x, reference, mixed, o);
     if (reference)
         PTQI_TRY(block_project(c->model, c->reference_block, c->reference->workspace, reference,
                                length, &other));

@@ -8,11 +8,12 @@
 #include "model/output.h"
 #include "report/json_report.h"
 
-static const char *const token_weights_names[] = {"uniform", "attention", "attention-heads"};
+static const char *const token_weights_names[] = {"uniform", "attention", "attention-heads",
+                                                  "received"};
 
 int token_weights_from_name(const char *name)
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         if (!strcmp(name, token_weights_names[i]))
             return i;
     return -1;
