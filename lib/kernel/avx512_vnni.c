@@ -36,18 +36,19 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define STREAM_MR 8
 #define STREAM_ROWS 32
 #define STREAM_NV(rows) 2
-#define STREAM_CASES(bits, shift)                                                                  \
-    STREAM_CASE(1, bits, shift)                                                                    \
-    STREAM_CASE(2, bits, shift)                                                                    \
-    STREAM_CASE(3, bits, shift)                                                                    \
-    STREAM_CASE(4, bits, shift)                                                                    \
-    STREAM_CASE(5, bits, shift)                                                                    \
-    STREAM_CASE(6, bits, shift)                                                                    \
-    STREAM_CASE(7, bits, shift)                                                                    \
-    STREAM_CASE(8, bits, shift)
+#define STREAM_CASES(bits, levels, shift)                                                          \
+    STREAM_CASE(1, bits, levels, shift)                                                            \
+    STREAM_CASE(2, bits, levels, shift)                                                            \
+    STREAM_CASE(3, bits, levels, shift)                                                            \
+    STREAM_CASE(4, bits, levels, shift)                                                            \
+    STREAM_CASE(5, bits, levels, shift)                                                            \
+    STREAM_CASE(6, bits, levels, shift)                                                            \
+    STREAM_CASE(7, bits, levels, shift)                                                            \
+    STREAM_CASE(8, bits, levels, shift)
 #define TILE_MR 3 /* 12 integer sums, 12 of floats, 4 of codes, one of x: 29 of 32 registers */
 #define TILE_NV 4
 #define TILE_CASES(bits) TILE_CASE(1, bits) TILE_CASE(2, bits)
+#define UNPACK_LEVELS 1
 #define INT_BLOCKS "vnni_blocks.h"
 #include "int_template.h"
 

@@ -40,7 +40,20 @@ INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int 
     }
 }
 
-/* The same with sums that stand in out [rows][NR]. */
+/* The same in integers with levels, wrapping. */
+INLINE void add_leveled(const int rows, const int nv, const uint8_t *levels, int level_bytes,
+                        const int column, VI (*dot)[MAX_NV], VI (*total)[MAX_NV])
+{
+    PTQI_UNROLL
+    for (int v = 0; v < nv; v++) {
+        const VI level = levels_at(levels, level_bytes, column + v * LANES);
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++)
+            total[m][v] = vi_add(total[m][v], vi_mul(level, dot[m][v]));
+    }
+}
+
+/* add_scaled with sums that stand in out [rows][NR]. */
 INLINE void add_to_out(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
                        const int column, VI (*dot)[MAX_NV], float *out)
 {
