@@ -111,7 +111,8 @@ static void store_rows(const struct ptqi_run *r, const float *sum, int64_t m0, i
         float out[PTQI_MAX_NR];
         const int64_t size = ptq_dtype_size(r->dtype);
         char *y = r->y + ((m0 + m) * r->ldy + n0) * size;
-        for (int64_t line = 0; line < width * size && m + ROWS_AHEAD < rows; line += 64)
+        for (int64_t line = 0; line < width * size && m0 + m + ROWS_AHEAD < r->layout.rows;
+             line += 64)
             PTQI_PREFETCH_WRITE(y + ROWS_AHEAD * r->ldy * size + line);
         if (r->dtype == PTQ_F32 && (uintptr_t)y % sizeof(float) == 0) {
             l->kernels->finish(sum + m * nr, scales[m0 + m], bias, (float *)(void *)y, width);
@@ -199,9 +200,10 @@ static void prefetch(struct ahead *a, int64_t lines)
     }
 }
 
-/* Rows m0 .. m0 + rows of x by a panel, sums in out [rows][nr]. */
+/* Rows m0 .. m0 + rows of x by a panel, whose columns of y begin at n0. Each step of rows is stored
+ * as soon as its sums are there: the next steps go on while the memory takes it. */
 static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int64_t m0,
-                       int64_t rows, char *scratch)
+                       int64_t rows, int64_t n0, char *scratch)
 {
     const struct ptq_linear *l = r->l;
     const struct ptqi_kernels *kernels = l->kernels;
@@ -223,11 +225,15 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
             (c.first_group * p->group_blocks + c.first_block) * PTQI_BLOCK * kernels->x_rows;
         product->unpack(p, &c);
         struct ahead ahead = next_codes(l, p, &c);
+        const int last = column / PTQI_BLOCK / kernels->x_rows + c.blocks == p->blocks;
         for (int64_t m = 0; m < rows; m += step) {
             prefetch(&ahead, lines);
-            product->tile(min64(rows - m, step), &c, x_at(r, m0 + m) + column, stride,
+            const int64_t some = min64(rows - m, step);
+            product->tile(some, &c, x_at(r, m0 + m) + column, stride,
                           sums_at(r, m0 + m) + c.first_group, l->groups, out + m * nr,
                           partial + m * nr);
+            if (last)
+                store_rows(r, out + m * nr, m0 + m, some, n0, nr);
         }
     }
 }
@@ -244,9 +250,7 @@ static void run_int_panel(const struct ptqi_run *r, int64_t panel, char *scratch
     }
     for (int64_t m = 0; m < r->layout.rows; m += l->blocking.rows) {
         int64_t rows = min64(r->layout.rows - m, l->blocking.rows);
-        tile_panel(r, &p, m, rows, scratch);
-        store_rows(r, (const float *)(void *)(scratch + plan_room(l, r->layout.rows).sums), m, rows,
-                   panel * nr, nr);
+        tile_panel(r, &p, m, rows, panel * nr, scratch);
     }
 }
 

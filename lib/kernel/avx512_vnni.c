@@ -45,9 +45,12 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
     STREAM_CASE(6, bits, levels, shift)                                                            \
     STREAM_CASE(7, bits, levels, shift)                                                            \
     STREAM_CASE(8, bits, levels, shift)
-#define TILE_MR 3 /* 12 integer sums, 12 of floats, 4 of codes, one of x: 29 of 32 registers */
+#define TILE_MR 4 /* 16 sums, enough to wait for none; with 24 each group ends in a longer pause   \
+                   */
 #define TILE_NV 4
-#define TILE_CASES(bits) TILE_CASE(1, bits) TILE_CASE(2, bits)
+#define TILE_CASES(bits)                                                                           \
+    TILE_CASE(1, bits)                                                                             \
+    TILE_CASE(2, bits) TILE_CASE(3, bits)
 #define UNPACK_LEVELS 1
 #define INT_BLOCKS "vnni_blocks.h"
 #include "int_template.h"

@@ -120,7 +120,6 @@ INLINE void level_strip(const int rows, const int nv, const struct ptqi_chunk *c
                         float *out, int32_t *partial)
 {
     VI total[TILE_MR][MAX_NV];
-    VF sum[TILE_MR][MAX_NV];
     if (c->resume)
         load_dots(rows, nv, partial + column, total);
     else
@@ -130,7 +129,5 @@ INLINE void level_strip(const int rows, const int nv, const struct ptqi_chunk *c
         store_dots(rows, nv, total, partial + column);
         return;
     }
-    load_sums(rows, nv, out + column, sum);
-    add_scaled(rows, nv, c->row_scales, 4, column, total, sum);
-    store_sums(rows, nv, sum, out + column);
+    add_to_out(rows, nv, c->row_scales, 4, column, total, out + column);
 }

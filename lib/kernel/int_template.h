@@ -197,10 +197,8 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
                        const int column, const int8_t *x, int64_t ldx, const int32_t *sums,
                        int64_t ldsums, float *out, int32_t *partial)
 {
-    VF sum[TILE_MR][MAX_NV];
     const uint8_t *codes = c->room + KR * column, *scales = (const uint8_t *)c->scale_room;
     int64_t left = c->blocks;
-    load_sums(rows, nv, out + column, sum);
     for (int64_t g = 0; g < c->groups; g++) {
         const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
         const uint8_t *block = codes + g * c->group_blocks * 32 * NR;
@@ -218,9 +216,8 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
             store_dots(rows, nv, dot, partial + column);
             return;
         }
-        add_scaled(rows, nv, scales + g * 4 * NR, 4, column, dot, sum);
+        add_to_out(rows, nv, scales + g * 4 * NR, 4, column, dot, out + column);
     }
-    store_sums(rows, nv, sum, out + column);
 }
 
 /* All columns of a panel for one tile's rows. */
