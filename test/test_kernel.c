@@ -9,6 +9,8 @@
 #include "base/cpu.h"
 
 extern const struct ptqi_kernels ptqi_kernels_evex; /* evex.c */
+struct ptqi_kernels emulated_amx(void);             /* amx.c */
+int emulated_tiles_in_use(void);
 
 void test_kernel(void);
 
@@ -273,6 +275,12 @@ static void check_integer(const struct ptqi_kernels *kernels, int rows, int bits
     free_logical(&l);
 }
 
+/* Tiles of many rows are tried with those where something changes. */
+static int is_tried(int rows, int most)
+{
+    return most <= 16 || rows < 3 || (rows + 1) % 16 < 3;
+}
+
 static void test_integers(const struct ptqi_kernels *kernels)
 {
     static const int64_t sizes[] = {1, 31, 32, 33, 64, 96, 100, 128, 160, 577, 1024};
@@ -280,7 +288,7 @@ static void test_integers(const struct ptqi_kernels *kernels)
     const int most =
         2 * kernels->tile_mr > kernels->stream_mr ? 2 * kernels->tile_mr : kernels->stream_mr;
     for (int rows = 1; rows <= most; rows++)
-        for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (size_t s = 0; s < sizeof sizes / sizeof *sizes && is_tried(rows, most); s++)
             for (int g = 0; g < 4; g++) {
                 int64_t blocks = (sizes[s] + 31) / 32, group = groups[g];
                 for (int kind = RANDOM; kind <= EXTREME; kind++)
@@ -360,9 +368,9 @@ static void test_f32_tiles(const struct ptqi_kernels *kernels)
 
 static void test_table(const struct ptqi_kernels *kernels)
 {
-    CHECK(kernels->tile_mr <= PTQI_MAX_MR && kernels->stream_mr <= PTQI_MAX_MR &&
-          kernels->int_nr <= PTQI_MAX_NR && kernels->f32_mr <= PTQI_MAX_MR &&
-          kernels->f32_nr <= PTQI_MAX_NR && kernels->word_mr <= 4);
+    CHECK(kernels->stream_mr <= PTQI_MAX_MR && kernels->int_nr <= PTQI_MAX_NR &&
+          kernels->f32_mr <= PTQI_MAX_MR && kernels->f32_nr <= PTQI_MAX_NR &&
+          kernels->word_mr <= 4);
     CHECK(kernels->x_rows == 1 ||
           (kernels->x_rows == 2 && kernels->tile_mr % 2 == 0 && kernels->stream_mr % 2 == 0));
     for (int round = 0; round < (test_long() ? 30 : 2); round++) {
@@ -372,6 +380,17 @@ static void test_table(const struct ptqi_kernels *kernels)
         test_row_kernels(kernels);
     }
 }
+
+#ifdef PTQI_X86
+/* The tiles of AMX in C, which are released when a call returns. */
+static void test_emulated_amx(void)
+{
+    const struct ptqi_kernels amx = emulated_amx(), *kernels = &amx;
+    test_seed = 0;
+    test_integers(kernels);
+    CHECK(!emulated_tiles_in_use());
+}
+#endif
 
 void test_kernel(void)
 {
@@ -395,9 +414,11 @@ void test_kernel(void)
     }
     ptq_context_free(context);
 #ifdef PTQI_X86
-    if (ptqi_cpu_features() & PTQI_CPU_AVX512_VNNI)
+    if (ptqi_cpu_features() & PTQI_CPU_AVX512_VNNI) {
         test_table(&ptqi_kernels_evex);
-    else
-        test_skip("AVX-VNNI kernels in EVEX form: not on this CPU");
+        test_emulated_amx();
+    } else {
+        test_skip("AVX-VNNI kernels in EVEX form, emulated AMX: not on this CPU");
+    }
 #endif
 }

@@ -18,6 +18,7 @@
 void test_linear(void);
 
 extern const struct ptqi_kernels ptqi_kernels_evex;
+struct ptqi_kernels emulated_amx(void); /* amx.c */
 
 enum {
     ZEROS = 1,
@@ -310,12 +311,13 @@ static void check_calls(const ptq_linear *linear, struct run *run)
     CHECK(unguard(prepared, prepared_bytes));
 }
 
-enum { EVEX = 1000 }; /* the AVX-VNNI kernels in the form of AVX-512: evex.c */
+/* The AVX-VNNI kernels in the form of AVX-512, evex.c, and those of AMX with tiles in C, amx.c. */
+enum { EVEX = 1000, EMULATED_AMX };
 
 static int is_usable(int32_t isa)
 {
 #ifdef PTQI_X86
-    if (isa == EVEX)
+    if (isa == EVEX || isa == EMULATED_AMX)
         return (ptqi_cpu_features() & PTQI_CPU_AVX512_VNNI) != 0;
 #endif
     return ptq_isa_usable(isa);
@@ -329,6 +331,12 @@ static ptq_context *make_context(int32_t threads, int32_t isa)
 #ifdef PTQI_X86
     if (isa == EVEX) {
         context->kernels = &ptqi_kernels_evex;
+        return context;
+    }
+    if (isa == EMULATED_AMX) {
+        static struct ptqi_kernels amx;
+        amx = emulated_amx();
+        context->kernels = &amx;
         return context;
     }
 #endif
@@ -355,13 +363,14 @@ static void check_case(struct shape s, int what, int64_t rows, int32_t x_dtype, 
 {
     static const int32_t isas[] = {PTQ_ISA_PORTABLE,     PTQ_ISA_AVX2,      PTQ_ISA_AVX_VNNI,
                                    PTQ_ISA_AVX512_VNNI,  PTQ_ISA_AMX_INT8,  PTQ_ISA_NEON,
-                                   PTQ_ISA_NEON_DOTPROD, PTQ_ISA_NEON_I8MM, EVEX};
+                                   PTQ_ISA_NEON_DOTPROD, PTQ_ISA_NEON_I8MM, EVEX,
+                                   EMULATED_AMX};
     static const int32_t threads[] = {1, 2, 3, 7};
     static uint64_t seed;
     int64_t failed = 0;
     struct layer l = make_layer(test_context(), s, what, ++seed);
     struct run run = make_run(&l, rows, x_dtype, y_dtype, kind, seed);
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < 10; i++)
         for (int t = 0; t < (all_threads ? 4 : 1) && is_usable(isas[i]); t++) {
             ptq_context *context = make_context(threads[t], isas[i]);
             check_run(context, &l, &run);

@@ -45,8 +45,9 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
     STREAM_CASE(6, bits, levels, shift)                                                            \
     STREAM_CASE(7, bits, levels, shift)                                                            \
     STREAM_CASE(8, bits, levels, shift)
-#define TILE_MR 4 /* 16 sums, enough to wait for none; with 24 each group ends in a longer pause   \
-                   */
+#define TILE_MR                                                                                    \
+    4 /* 16 sums, enough to wait for none; with 24 each group ends in a longer pause               \
+       */
 #define TILE_NV 4
 #define TILE_CASES(bits)                                                                           \
     TILE_CASE(1, bits)                                                                             \
@@ -60,6 +61,22 @@ const struct ptqi_kernels ptqi_kernels_avx512_vnni = {
     F32_KERNELS,
     WORD_KERNELS,
     INT_KERNELS,
+    .magnitude = magnitude,
+    .quantize = quantize,
+    VECTOR_KERNELS,
+};
+
+/* With the tiles of AMX for more rows than one stream takes. */
+const struct ptqi_kernels ptqi_kernels_amx_int8 = {
+    .isa = PTQ_ISA_AMX_INT8,
+    F32_KERNELS,
+    WORD_KERNELS,
+    INT_SHAPE,
+    .stream_rows = STREAM_MR,
+    .tile_mr = 32,
+    .w4a8 = {w4a8_stream, w4a8_unpack, ptqi_amx_tile},
+    .w8a8 = {w8a8_stream, w8a8_unpack, ptqi_amx_tile},
+    .two_level = {two_level_stream, two_level_unpack, ptqi_amx_level_tile},
     .magnitude = magnitude,
     .quantize = quantize,
     VECTOR_KERNELS,

@@ -356,7 +356,9 @@ UNPACK(two_level_unpack, 4, 1)
 TILE(two_level_tile, LEVELS)
 
 #define INT_PRODUCT(name) .name = {name##_stream, name##_unpack, name##_tile}
-#define INT_KERNELS                                                                                \
+#define INT_SHAPE                                                                                  \
     .int_nr = NR, .int_strip = STRIP, .int_kr = KR, .x_rows = X_ROWS, .w8_offset = W8_OFFSET,      \
-    .stream_mr = STREAM_MR, .stream_rows = STREAM_ROWS, .tile_mr = TILE_MR, INT_PRODUCT(w4a8),     \
-    INT_PRODUCT(w8a8), INT_PRODUCT(two_level)
+    .stream_mr = STREAM_MR
+#define INT_KERNELS                                                                                \
+    INT_SHAPE, .stream_rows = STREAM_ROWS, .tile_mr = TILE_MR, INT_PRODUCT(w4a8),                  \
+               INT_PRODUCT(w8a8), INT_PRODUCT(two_level)

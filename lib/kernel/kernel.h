@@ -83,19 +83,21 @@ struct ptqi_chunk {
  * scales the integer is the sum over g of level[g][n] * (dot_g - zero[g][n] * sums[m][g]), and out
  * is row_scale[n] times that, by one fused multiply-add from +0 again.
  */
+/*
+ * One chunk of a panel for any number of rows, best a multiple of tile_mr; x and sums begin at the
+ * chunk; out goes on from what it holds. partial [rows][nr] keeps the integer of a sum that goes on
+ * in the next chunk.
+ */
+typedef void ptqi_tile(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
+                       const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
+
 struct ptqi_product {
     /* A whole panel for 1 <= rows <= stream_mr, straight from the packed codes; out is [rows][nr].
      * The way for few rows, up to stream_rows. */
     void (*stream)(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
                    const int32_t *sums, int64_t ldsums, float *out);
     void (*unpack)(const struct ptqi_panel *panel, struct ptqi_chunk *chunk);
-    /*
-     * One chunk of a panel for any number of rows, best a multiple of tile_mr; x and sums begin at
-     * the chunk; out goes on from what it holds. partial [rows][nr] keeps the integer of a sum that
-     * goes on in the next chunk. NULL where there are only streams.
-     */
-    void (*tile)(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
-                 const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
+    ptqi_tile *tile; /* NULL where there are only streams */
 };
 
 /*
@@ -180,6 +182,8 @@ extern const struct ptqi_kernels ptqi_kernels_portable;
 extern const struct ptqi_kernels ptqi_kernels_avx2;
 extern const struct ptqi_kernels ptqi_kernels_avx_vnni;
 extern const struct ptqi_kernels ptqi_kernels_avx512_vnni;
+extern const struct ptqi_kernels ptqi_kernels_amx_int8;
+ptqi_tile ptqi_amx_tile, ptqi_amx_level_tile; /* amx.c */
 #elif defined(PTQI_ARM)
 extern const struct ptqi_kernels ptqi_kernels_neon;
 extern const struct ptqi_kernels ptqi_kernels_neon_dotprod;
