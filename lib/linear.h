@@ -22,6 +22,7 @@ struct ptq_linear {
     float activation_scale; /* static */
     int64_t group_size, groups;
     int32_t code_bits; /* as held: 4 or 8 */
+    int32_t two_level; /* int8 activations: scales of rows times levels of groups */
 
     /*
      * int8 activations: panels of int_nr rows, each as struct ptqi_panel says, columns in the order

@@ -45,7 +45,9 @@ static void pack_group(const struct ptq_linear *l, const struct ptq_qtensor *q, 
     uint8_t *header = group + nr * p->scale_bytes;
     float scale = q->scales[n * q->groups + g];
     uint16_t half = ptqi_f32_to_f16(scale);
-    if (p->scale_bytes == 2)
+    if (p->scale_bytes == 1)
+        group[row] = (uint8_t)ptqi_round_even(scale / q->row_scales[n]);
+    else if (p->scale_bytes == 2)
         memcpy(group + 2 * row, &half, 2);
     else
         memcpy(group + 4 * row, &scale, 4);
@@ -70,16 +72,17 @@ static ptq_status pack_panels(struct ptq_linear *l, const struct ptq_qtensor *q)
 {
     const int nr = l->kernels->int_nr;
     struct ptqi_panel *p = &l->panel;
-    p->scale_bytes = fits_half(q->scales, q->n * q->groups) ? 2 : 4;
+    p->scale_bytes = l->two_level ? 1 : fits_half(q->scales, q->n * q->groups) ? 2 : 4;
     p->has_zeros = q->zeros != NULL;
     p->zero = ptqi_qtensor_zero(q, 0, 0) - (l->code_bits == 8 ? l->kernels->w8_offset : 0);
     p->blocks = ptqi_padded_k(l) / PTQI_BLOCK;
     p->group_blocks = min64((l->group_size + PTQI_BLOCK - 1) / PTQI_BLOCK, p->blocks);
     const int64_t group_bytes =
         ptqi_group_bytes(nr, l->code_bits, p->scale_bytes, p->has_zeros, p->group_blocks);
+    const int64_t head = l->two_level ? 4 * nr : 0;
     l->panels = (q->n + nr - 1) / nr;
-    l->panel_bytes = ptqi_group_bytes(nr, l->code_bits, p->scale_bytes * (int)q->groups,
-                                      p->has_zeros * (int)q->groups, p->blocks);
+    l->panel_bytes = head + ptqi_group_bytes(nr, l->code_bits, p->scale_bytes * (int)q->groups,
+                                             p->has_zeros * (int)q->groups, p->blocks);
     l->bytes = l->panels * l->panel_bytes;
     l->data = ptqi_alloc_zero(l->context, l->panels, l->panel_bytes);
     uint8_t *row = ptqi_alloc(l->context, q->k, 1);
@@ -88,8 +91,11 @@ static ptq_status pack_panels(struct ptq_linear *l, const struct ptq_qtensor *q)
         const uint8_t *codes = q->codes + n * q->k;
         for (int64_t i = 0; i < q->k; i++)
             row[i] = codes[q->order ? q->order[i] : i];
+        if (l->two_level)
+            memcpy(panel + 4 * (n % nr), &q->row_scales[n], 4);
         for (int64_t g = 0; g < q->groups; g++)
-            pack_group(l, q, n, g, row + g * l->group_size, panel + g * group_bytes, (int)(n % nr));
+            pack_group(l, q, n, g, row + g * l->group_size, panel + head + g * group_bytes,
+                       (int)(n % nr));
     }
     ptqi_free(l->context, row);
     p->data = l->data;
@@ -156,43 +162,8 @@ static void *copy(struct ptq_linear *l, const void *from, int64_t bytes)
     return to;
 }
 
-/*
- * Two-level scales with int8 activations: level (code - zero) fits 8 bits, so that a row is one
- * group of such codes with the row's scale, one integer sum over all of K, whatever the order of
- * the columns.
- */
-static ptq_status pack_two_level(struct ptq_linear *l, const struct ptq_qtensor *q)
-{
-    struct ptq_qtensor flat = *q;
-    int32_t *group_of = ptqi_alloc(l->context, q->k, (int64_t)sizeof *group_of);
-    flat.bits = 8;
-    flat.group_size = q->k;
-    flat.groups = 1;
-    flat.zeros = NULL;
-    flat.order = NULL;
-    flat.scales = q->row_scales;
-    flat.row_scales = NULL;
-    flat.codes = ptqi_alloc(l->context, q->n, q->k);
-    ptq_status status =
-        group_of && flat.codes ? ptq_qtensor_group_index(q, group_of) : PTQ_ERROR_MEMORY;
-    for (int64_t n = 0; n < q->n && !status; n++)
-        for (int64_t i = 0; i < q->k; i++) {
-            const int64_t g = group_of[i];
-            int32_t level = (int32_t)(q->scales[n * q->groups + g] / q->row_scales[n]);
-            int32_t code = q->codes[n * q->k + i] - ptqi_qtensor_zero(q, n, g);
-            flat.codes[n * q->k + i] = (uint8_t)(128 + level * code);
-        }
-    if (!status)
-        status = ptqi_linear_pack(l, &flat);
-    ptqi_free(l->context, flat.codes);
-    ptqi_free(l->context, group_of);
-    return status;
-}
-
 ptq_status ptqi_linear_pack(struct ptq_linear *l, const struct ptq_qtensor *q)
 {
-    if (q->row_scales && q->activations != PTQ_ACTIVATIONS_F32)
-        return pack_two_level(l, q);
     int integer = q->activations != PTQ_ACTIVATIONS_F32;
     l->n = q->n;
     l->k = q->k;
@@ -203,6 +174,7 @@ ptq_status ptqi_linear_pack(struct ptq_linear *l, const struct ptq_qtensor *q)
     l->group_size = q->group_size;
     l->groups = q->groups;
     l->code_bits = q->bits == 8 ? 8 : 4;
+    l->two_level = integer && q->row_scales && q->bits < 8; /* levels of 8-bit codes are 0 */
     if (q->input_scale && !(l->input_scale = copy(l, q->input_scale, q->k * 4)))
         return PTQ_ERROR_MEMORY;
     if (integer && q->order && !(l->order = copy(l, q->order, q->k * 4)))

@@ -28,6 +28,13 @@ static int is_integer(const struct ptq_linear *l)
     return l->activations != PTQ_ACTIVATIONS_F32;
 }
 
+static const struct ptqi_product *product_of(const struct ptq_linear *l)
+{
+    return l->two_level        ? &l->kernels->two_level
+           : l->code_bits == 8 ? &l->kernels->w8a8
+                               : &l->kernels->w4a8;
+}
+
 static int is_stream(const struct ptq_linear *l, int64_t rows)
 {
     return rows <= l->kernels->stream_rows || !l->kernels->tile_mr;
@@ -69,11 +76,12 @@ static struct room plan_room(const struct ptq_linear *l, int64_t rows)
     const struct ptqi_blocking *b = &l->blocking;
     const int64_t groups = b->chunk_groups ? b->chunk_groups : 1;
     struct room room = {0};
+    const int keeps_integers = l->two_level || !b->chunk_groups;
     const int64_t sums = align(min64(rows, b->rows) * nr * 4);
     room.scales = align(b->chunk_blocks * PTQI_BLOCK * nr);
     room.zeros = room.scales + align(groups * nr * 4);
     room.sums = room.zeros + align(groups * nr * 4);
-    room.partial = room.sums + (b->chunk_groups ? 0 : sums);
+    room.partial = room.sums + (keeps_integers ? sums : 0);
     room.bytes = room.partial + sums;
     return room;
 }
@@ -103,7 +111,8 @@ static void store_rows(const struct ptqi_run *r, const float *sum, int64_t m0, i
         float out[PTQI_MAX_NR];
         const int64_t size = ptq_dtype_size(r->dtype);
         char *y = r->y + ((m0 + m) * r->ldy + n0) * size;
-        for (int64_t line = 0; line < width * size && m + ROWS_AHEAD < rows; line += 64)
+        for (int64_t line = 0; line < width * size && m0 + m + ROWS_AHEAD < r->layout.rows;
+             line += 64)
             PTQI_PREFETCH_WRITE(y + ROWS_AHEAD * r->ldy * size + line);
         if (r->dtype == PTQ_F32 && (uintptr_t)y % sizeof(float) == 0) {
             l->kernels->finish(sum + m * nr, scales[m0 + m], bias, (float *)(void *)y, width);
@@ -133,35 +142,26 @@ static void stream_panel(const struct ptqi_run *r, const struct ptqi_panel *p, i
     for (int64_t m = 0; m < r->layout.rows; m += kernels->stream_mr) {
         float sum[PTQI_MAX_MR * PTQI_MAX_NR];
         int rows = (int)min64(r->layout.rows - m, kernels->stream_mr);
-        (l->code_bits == 8 ? kernels->w8a8_stream : kernels->w4a8_stream)(
-            rows, p, x_at(r, m), stride, sums_at(r, m), l->groups, sum);
+        product_of(l)->stream(rows, p, x_at(r, m), stride, sums_at(r, m), l->groups, sum);
         store_rows(r, sum, m, rows, n0, kernels->int_nr);
     }
 }
 
-/* The chunk behind one that began at group, block (within the group); 0 where there is none. */
+/* The chunk behind this one, of no blocks at the beginning; 0 where there is none. An integer sum
+ * ends with its group, that of two-level scales with the row. */
 static int next_chunk(const struct ptq_linear *l, struct ptqi_chunk *c)
 {
     const struct ptqi_panel *p = &l->panel;
     const struct ptqi_blocking *b = &l->blocking;
-    if (b->chunk_groups) {
-        c->first_group += c->groups;
-        int64_t done = c->first_group * p->group_blocks;
-        c->blocks = min64(b->chunk_blocks, p->blocks - done);
-        c->groups = (c->blocks + p->group_blocks - 1) / p->group_blocks;
-        return done < p->blocks;
-    }
-    c->groups = 1;
-    c->first_block += c->blocks;
-    c->resume = c->leave;
-    if (!c->leave && c->first_block) {
-        c->first_group++;
-        c->first_block = 0;
-    }
-    int64_t in_group = min64(p->group_blocks, p->blocks - c->first_group * p->group_blocks);
-    c->blocks = min64(b->chunk_blocks, in_group - c->first_block);
-    c->leave = c->first_block + c->blocks < in_group;
-    return in_group > 0;
+    const int64_t begin = c->first_group * p->group_blocks + c->first_block + c->blocks;
+    c->first_group = begin / p->group_blocks;
+    c->first_block = begin % p->group_blocks;
+    const int64_t group_end = min64((c->first_group + 1) * p->group_blocks, p->blocks);
+    c->blocks = min64(b->chunk_blocks, (b->chunk_groups ? p->blocks : group_end) - begin);
+    c->groups = (c->first_block + c->blocks + p->group_blocks - 1) / p->group_blocks;
+    c->resume = l->two_level ? begin > 0 : c->first_block > 0;
+    c->leave = begin + c->blocks < (l->two_level ? p->blocks : b->chunk_groups ? 0 : group_end);
+    return begin < p->blocks;
 }
 
 /* The packed codes of the next chunk, which come while this one is used: runs of size bytes that
@@ -178,8 +178,9 @@ static struct ahead next_codes(const struct ptq_linear *l, const struct ptqi_pan
     const int64_t block = 4 * l->code_bits * strip;
     const int64_t group =
         ptqi_group_bytes(nr, l->code_bits, p->scale_bytes, p->has_zeros, p->group_blocks);
-    const uint8_t *from = p->data + (c->first_group + c->groups) * group;
-    if (!c->leave)
+    const uint8_t *from = ptqi_first_group(p, nr) + (c->first_group + c->groups) * group;
+    const int64_t in_group = min64(p->group_blocks, p->blocks - c->first_group * p->group_blocks);
+    if (l->blocking.chunk_groups || c->first_block + c->blocks == in_group)
         return (struct ahead){from, c->blocks * (group / p->group_blocks), 0, 0};
     from +=
         nr * (p->scale_bytes + p->has_zeros) - group; /* a part of each strip of the same group */
@@ -199,12 +200,14 @@ static void prefetch(struct ahead *a, int64_t lines)
     }
 }
 
-/* Rows m0 .. m0 + rows of x by a panel, sums in out [rows][nr]. */
+/* Rows m0 .. m0 + rows of x by a panel, whose columns of y begin at n0. Each step of rows is stored
+ * as soon as its sums are there: the next steps go on while the memory takes it. */
 static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int64_t m0,
-                       int64_t rows, char *scratch)
+                       int64_t rows, int64_t n0, char *scratch)
 {
     const struct ptq_linear *l = r->l;
     const struct ptqi_kernels *kernels = l->kernels;
+    const struct ptqi_product *product = product_of(l);
     const struct room room = plan_room(l, r->layout.rows);
     const int nr = kernels->int_nr;
     const int64_t stride = ptqi_x_stride(l);
@@ -218,15 +221,19 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
         (l->blocking.chunk_blocks * 4 * l->code_bits * nr / 64 + steps - 1) / steps;
     memset(out, 0, (size_t)(rows * nr) * sizeof *out);
     while (next_chunk(l, &c)) {
-        const int64_t column = (c.first_group * p->group_blocks + c.first_block) * PTQI_BLOCK *
-                               kernels->x_rows;
-        (l->code_bits == 8 ? kernels->w8_unpack : kernels->w4_unpack)(p, &c);
+        const int64_t column =
+            (c.first_group * p->group_blocks + c.first_block) * PTQI_BLOCK * kernels->x_rows;
+        product->unpack(p, &c);
         struct ahead ahead = next_codes(l, p, &c);
+        const int last = column / PTQI_BLOCK / kernels->x_rows + c.blocks == p->blocks;
         for (int64_t m = 0; m < rows; m += step) {
             prefetch(&ahead, lines);
-            (l->code_bits == 8 ? kernels->w8a8_tile : kernels->w4a8_tile)(
-                min64(rows - m, step), &c, x_at(r, m0 + m) + column, stride,
-                sums_at(r, m0 + m) + c.first_group, l->groups, out + m * nr, partial + m * nr);
+            const int64_t some = min64(rows - m, step);
+            product->tile(some, &c, x_at(r, m0 + m) + column, stride,
+                          sums_at(r, m0 + m) + c.first_group, l->groups, out + m * nr,
+                          partial + m * nr);
+            if (last)
+                store_rows(r, out + m * nr, m0 + m, some, n0, nr);
         }
     }
 }
@@ -243,9 +250,7 @@ static void run_int_panel(const struct ptqi_run *r, int64_t panel, char *scratch
     }
     for (int64_t m = 0; m < r->layout.rows; m += l->blocking.rows) {
         int64_t rows = min64(r->layout.rows - m, l->blocking.rows);
-        tile_panel(r, &p, m, rows, scratch);
-        store_rows(r, (const float *)(void *)(scratch + plan_room(l, r->layout.rows).sums), m, rows,
-                   panel * nr, nr);
+        tile_panel(r, &p, m, rows, panel * nr, scratch);
     }
 }
 

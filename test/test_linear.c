@@ -18,8 +18,18 @@
 void test_linear(void);
 
 extern const struct ptqi_kernels ptqi_kernels_evex;
+struct ptqi_kernels emulated_amx(void); /* amx.c */
 
-enum { ZEROS = 1, ORDER = 2, INPUT_SCALE = 4, BIAS = 8, INT8 = 16, GAPS = 32, OVERFLOW = 64 };
+enum {
+    ZEROS = 1,
+    ORDER = 2,
+    INPUT_SCALE = 4,
+    BIAS = 8,
+    INT8 = 16,
+    GAPS = 32,
+    OVERFLOW = 64,
+    TWO_LEVEL = 128
+};
 
 struct shape {
     int64_t n, k, group;
@@ -32,21 +42,33 @@ struct layer {
     int what;
     int64_t size, groups;
     uint8_t *codes, *zeros;
-    float *scales, *input_scale, *bias;
+    float *scales, *row_scales, *input_scale, *bias;
     int32_t *order, *group_of;
     ptq_qtensor *q;
 };
+
+/* A multiple of the row's scale such that multiple * (code - zero) fits 8 bits. */
+static float level_scale(const struct layer *l, struct random *r, int64_t n, int zero)
+{
+    const int top = (1 << l->s.bits) - 1, far = zero > top - zero ? zero : top - zero;
+    const int most = 127 / far < 15 ? 127 / far : 15;
+    return (float)(1 + random_below(r, most)) * l->row_scales[n];
+}
 
 static void fill_layer(struct layer *l, struct random *r)
 {
     const int64_t n = l->s.n, k = l->s.k;
     for (int64_t i = 0; i < n * k; i++)
         l->codes[i] = (uint8_t)(random_bits(r) & ((1u << l->s.bits) - 1));
+    for (int64_t i = 0; i < n; i++)
+        l->row_scales[i] = 0.001f + fabsf(random_normal(r));
     for (int64_t i = 0; i < n * l->groups; i++) {
         l->zeros[i] = (uint8_t)(random_bits(r) & ((1u << l->s.bits) - 1));
         if (!(l->what & ZEROS))
             l->zeros[i] = (uint8_t)(1 << (l->s.bits - 1));
         l->scales[i] = random_normal(r) * (l->what & OVERFLOW ? 5e37f : 0.01f);
+        if (l->what & TWO_LEVEL)
+            l->scales[i] = level_scale(l, r, i / l->groups, l->zeros[i]);
     }
     for (int64_t i = 0; i < k; i++) {
         int64_t other = l->what & ORDER ? random_below(r, i + 1) : i;
@@ -69,6 +91,7 @@ static struct layer make_layer(ptq_context *context, struct shape s, int what, u
     l.codes = malloc((size_t)(s.n * s.k));
     l.zeros = malloc((size_t)(s.n * l.groups));
     l.scales = malloc((size_t)(s.n * l.groups) * 4);
+    l.row_scales = malloc((size_t)s.n * 4);
     l.input_scale = malloc((size_t)s.k * 4);
     l.order = malloc((size_t)s.k * 4);
     l.group_of = malloc((size_t)s.k * 4);
@@ -79,6 +102,8 @@ static struct layer make_layer(ptq_context *context, struct shape s, int what, u
     CHECK_OK(ptq_qtensor_set_scales(l.q, l.scales));
     if (what & ZEROS)
         CHECK_OK(ptq_qtensor_set_zeros(l.q, l.zeros));
+    if (what & TWO_LEVEL)
+        CHECK_OK(ptq_qtensor_set_row_scales(l.q, l.row_scales));
     if (what & ORDER)
         CHECK_OK(ptq_qtensor_set_order(l.q, l.order));
     if (what & INPUT_SCALE)
@@ -94,6 +119,7 @@ static void free_layer(struct layer *l)
     free(l->codes);
     free(l->zeros);
     free(l->scales);
+    free(l->row_scales);
     free(l->input_scale);
     free(l->order);
     free(l->group_of);
@@ -114,6 +140,7 @@ static float f32_output(const struct layer *l, const float *x, int64_t n)
 static float int8_output(const struct layer *l, const int32_t *q, float sx, int64_t n)
 {
     float sum = 0;
+    int64_t total = 0; /* of levels times integers */
     for (int64_t g = 0; g < l->groups; g++) {
         int64_t products = 0, inputs = 0, at = n * l->groups + g;
         for (int64_t i = 0; i < l->s.k; i++)
@@ -122,7 +149,10 @@ static float int8_output(const struct layer *l, const int32_t *q, float sx, int6
                 inputs += q[i];
             }
         sum = fmaf(l->scales[at], (float)(int32_t)(products - l->zeros[at] * inputs), sum);
+        total += lrintf(l->scales[at] / l->row_scales[n]) * (products - l->zeros[at] * inputs);
     }
+    if (l->what & TWO_LEVEL)
+        sum = l->row_scales[n] * (float)total;
     return l->what & BIAS ? fmaf(sum, sx, l->bias[n]) : sum * sx;
 }
 
@@ -281,12 +311,13 @@ static void check_calls(const ptq_linear *linear, struct run *run)
     CHECK(unguard(prepared, prepared_bytes));
 }
 
-enum { EVEX = 1000 }; /* the AVX-VNNI kernels in the form of AVX-512: evex.c */
+/* The AVX-VNNI kernels in the form of AVX-512, evex.c, and those of AMX with tiles in C, amx.c. */
+enum { EVEX = 1000, EMULATED_AMX };
 
 static int is_usable(int32_t isa)
 {
 #ifdef PTQI_X86
-    if (isa == EVEX)
+    if (isa == EVEX || isa == EMULATED_AMX)
         return (ptqi_cpu_features() & PTQI_CPU_AVX512_VNNI) != 0;
 #endif
     return ptq_isa_usable(isa);
@@ -300,6 +331,12 @@ static ptq_context *make_context(int32_t threads, int32_t isa)
 #ifdef PTQI_X86
     if (isa == EVEX) {
         context->kernels = &ptqi_kernels_evex;
+        return context;
+    }
+    if (isa == EMULATED_AMX) {
+        static struct ptqi_kernels amx;
+        amx = emulated_amx();
+        context->kernels = &amx;
         return context;
     }
 #endif
@@ -326,13 +363,14 @@ static void check_case(struct shape s, int what, int64_t rows, int32_t x_dtype, 
 {
     static const int32_t isas[] = {PTQ_ISA_PORTABLE,     PTQ_ISA_AVX2,      PTQ_ISA_AVX_VNNI,
                                    PTQ_ISA_AVX512_VNNI,  PTQ_ISA_AMX_INT8,  PTQ_ISA_NEON,
-                                   PTQ_ISA_NEON_DOTPROD, PTQ_ISA_NEON_I8MM, EVEX};
+                                   PTQ_ISA_NEON_DOTPROD, PTQ_ISA_NEON_I8MM, EVEX,
+                                   EMULATED_AMX};
     static const int32_t threads[] = {1, 2, 3, 7};
     static uint64_t seed;
     int64_t failed = 0;
     struct layer l = make_layer(test_context(), s, what, ++seed);
     struct run run = make_run(&l, rows, x_dtype, y_dtype, kind, seed);
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < 10; i++)
         for (int t = 0; t < (all_threads ? 4 : 1) && is_usable(isas[i]); t++) {
             ptq_context *context = make_context(threads[t], isas[i]);
             check_run(context, &l, &run);
@@ -376,6 +414,13 @@ static void test_sizes(void)
     for (int integer = 0; integer <= INT8; integer += INT8)
         check_case((struct shape){20, 200, 32, 4}, integer | OVERFLOW | BIAS, 9, PTQ_F32, PTQ_F32,
                    NORMAL, 0);
+    for (int i = 0; i < 10; i++)
+        for (int what = TWO_LEVEL | INT8; what < 256; what += ZEROS | ORDER)
+            check_case((struct shape){75, i % 3 ? 300 : 1100, i % 2 ? 32 : 128, 2 + i % 3}, what,
+                       rows[i], PTQ_F32, PTQ_F32, i % 2, rows[i] > 7);
+    check_case((struct shape){130, 1500, 0, 4}, TWO_LEVEL | INT8, 65, PTQ_F32, PTQ_F32, NORMAL, 1);
+    check_case((struct shape){130, 1500, 64, 4}, TWO_LEVEL | INT8 | ZEROS, 130, PTQ_F32, PTQ_F32,
+               NORMAL, 1);
     check_case((struct shape){3, 20000, 0, 8}, INT8 | ZEROS, 2, PTQ_F32, PTQ_F32, NORMAL, 1);
 }
 

@@ -8,6 +8,21 @@
 
 #ifdef PTQI_X86
 #include <cpuid.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
+/* Tiles are large registers that Linux saves only for processes that have asked for them. */
+static int may_use_tiles(void)
+{
+#if defined(__linux__) && defined(SYS_arch_prctl)
+    enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+    return syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+    return 0;
+#endif
+}
 
 static uint64_t xgetbv0(void)
 {
@@ -38,7 +53,8 @@ static uint32_t detect(void)
     uint32_t avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
     if (zmm && (b7 & avx512) == avx512 && (c7 & (1u << 11)))
         features |= PTQI_CPU_AVX512_VNNI;
-    if (tiles && (features & PTQI_CPU_AVX512_VNNI) && (d7 & (1u << 24)) && (d7 & (1u << 25)))
+    if (tiles && (features & PTQI_CPU_AVX512_VNNI) && (d7 & (1u << 24)) && (d7 & (1u << 25)) &&
+        may_use_tiles())
         features |= PTQI_CPU_AMX_INT8;
     return features;
 }

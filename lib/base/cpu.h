@@ -8,7 +8,7 @@ enum {
     PTQI_CPU_AVX2 = 1,        /* AVX2, FMA and F16C, with the system saving ymm registers */
     PTQI_CPU_AVX_VNNI = 2,    /* vpdpbusd on ymm registers, VEX-encoded */
     PTQI_CPU_AVX512_VNNI = 4, /* AVX-512 F, BW, DQ, VL, VNNI */
-    PTQI_CPU_AMX_INT8 = 8,
+    PTQI_CPU_AMX_INT8 = 8,    /* with the system's permission, asked for at the first detection */
     PTQI_CPU_NEON = 16,
     PTQI_CPU_DOTPROD = 32,
     PTQI_CPU_I8MM = 64
@@ -17,8 +17,8 @@ enum {
 /* The features found, a set of the bits above. Detected once; the same for the whole process. */
 uint32_t ptqi_cpu_features(void);
 
-/* Bytes of the first-level data cache and of the second-level cache of a core; likely ones where the
- * CPU does not tell. */
+/* Bytes of the first-level data cache and of the second-level cache of a core; likely ones where
+ * the CPU does not tell. */
 void ptqi_cpu_caches(int64_t *l1, int64_t *l2);
 
 #endif

@@ -24,15 +24,16 @@
 #define STREAM_MR 4
 #define STREAM_ROWS 16
 #define STREAM_NV(rows) ((rows) > 2 ? 1 : (rows) > 1 ? 2 : 4)
-#define STREAM_CASES(bits, shift)                                                                  \
-    STREAM_CASE(1, bits, shift)                                                                    \
-    STREAM_CASE(2, bits, shift)                                                                    \
-    STREAM_CASE(3, bits, shift)                                                                    \
-    STREAM_CASE(4, bits, shift)
+#define STREAM_CASES(bits, levels, shift)                                                          \
+    STREAM_CASE(1, bits, levels, shift)                                                            \
+    STREAM_CASE(2, bits, levels, shift)                                                            \
+    STREAM_CASE(3, bits, levels, shift)                                                            \
+    STREAM_CASE(4, bits, levels, shift)
 #define TILE_MR 4
 #define TILE_NV 2
 #define TILE_CASES(bits) TILE_CASE(1, bits) TILE_CASE(2, bits) TILE_CASE(3, bits)
 #define ROWS_HELD 4
+#define UNPACK_LEVELS 0
 #define INT_BLOCKS "avx2_blocks.h"
 #include "int_template.h"
 

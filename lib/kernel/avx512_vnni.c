@@ -36,18 +36,23 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define STREAM_MR 8
 #define STREAM_ROWS 32
 #define STREAM_NV(rows) 2
-#define STREAM_CASES(bits, shift)                                                                  \
-    STREAM_CASE(1, bits, shift)                                                                    \
-    STREAM_CASE(2, bits, shift)                                                                    \
-    STREAM_CASE(3, bits, shift)                                                                    \
-    STREAM_CASE(4, bits, shift)                                                                    \
-    STREAM_CASE(5, bits, shift)                                                                    \
-    STREAM_CASE(6, bits, shift)                                                                    \
-    STREAM_CASE(7, bits, shift)                                                                    \
-    STREAM_CASE(8, bits, shift)
-#define TILE_MR 3 /* 12 integer sums, 12 of floats, 4 of codes, one of x: 29 of 32 registers */
+#define STREAM_CASES(bits, levels, shift)                                                          \
+    STREAM_CASE(1, bits, levels, shift)                                                            \
+    STREAM_CASE(2, bits, levels, shift)                                                            \
+    STREAM_CASE(3, bits, levels, shift)                                                            \
+    STREAM_CASE(4, bits, levels, shift)                                                            \
+    STREAM_CASE(5, bits, levels, shift)                                                            \
+    STREAM_CASE(6, bits, levels, shift)                                                            \
+    STREAM_CASE(7, bits, levels, shift)                                                            \
+    STREAM_CASE(8, bits, levels, shift)
+#define TILE_MR                                                                                    \
+    4 /* 16 sums, enough to wait for none; with 24 each group ends in a longer pause               \
+       */
 #define TILE_NV 4
-#define TILE_CASES(bits) TILE_CASE(1, bits) TILE_CASE(2, bits)
+#define TILE_CASES(bits)                                                                           \
+    TILE_CASE(1, bits)                                                                             \
+    TILE_CASE(2, bits) TILE_CASE(3, bits)
+#define UNPACK_LEVELS 1
 #define INT_BLOCKS "vnni_blocks.h"
 #include "int_template.h"
 
@@ -56,6 +61,22 @@ const struct ptqi_kernels ptqi_kernels_avx512_vnni = {
     F32_KERNELS,
     WORD_KERNELS,
     INT_KERNELS,
+    .magnitude = magnitude,
+    .quantize = quantize,
+    VECTOR_KERNELS,
+};
+
+/* With the tiles of AMX for more rows than one stream takes. */
+const struct ptqi_kernels ptqi_kernels_amx_int8 = {
+    .isa = PTQ_ISA_AMX_INT8,
+    F32_KERNELS,
+    WORD_KERNELS,
+    INT_SHAPE,
+    .stream_rows = STREAM_MR,
+    .tile_mr = 32,
+    .w4a8 = {w4a8_stream, w4a8_unpack, ptqi_amx_tile},
+    .w8a8 = {w8a8_stream, w8a8_unpack, ptqi_amx_tile},
+    .two_level = {two_level_stream, two_level_unpack, ptqi_amx_level_tile},
     .magnitude = magnitude,
     .quantize = quantize,
     VECTOR_KERNELS,

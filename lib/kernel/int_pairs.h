@@ -78,6 +78,22 @@ INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int 
     }
 }
 
+/* The same in integers with levels, wrapping. */
+INLINE void add_leveled(const int rows, const int nv, const uint8_t *levels, int level_bytes,
+                        const int column, VI (*dot)[MAX_NV], VI (*total)[MAX_NV])
+{
+    PTQI_UNROLL
+    for (int v = 0; v < nv; v++) {
+        const VI level = levels_at(levels, level_bytes, column + v * LANES);
+        const VI low = vi_low_pairs(level, level), high = vi_high_pairs(level, level);
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m += 2) {
+            total[m][v] = vi_add(total[m][v], vi_mul(low, dot[m][v]));
+            total[m + 1][v] = vi_add(total[m + 1][v], vi_mul(high, dot[m + 1][v]));
+        }
+    }
+}
+
 /* From and to [rows][NR]: squares to rows and back are the same exchange. */
 INLINE void load_dots(const int rows, const int nv, const int32_t *partial, VI (*dot)[MAX_NV])
 {

@@ -27,30 +27,34 @@ INLINE void start_dots(const int rows, const int nv, const struct strip *s, int 
     }
 }
 
-/* sum += scale * dot, from a column of the panel on. */
-INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
-                       const int column, VI (*dot)[MAX_NV], VF (*sum)[MAX_NV])
+/* total += level * dot, wrapping, from a column of the panel on. */
+INLINE void add_leveled(const int rows, const int nv, const uint8_t *levels, int level_bytes,
+                        const int column, VI (*dot)[MAX_NV], VI (*total)[MAX_NV])
 {
     PTQI_UNROLL
     for (int v = 0; v < nv; v++) {
-        VF scale = scales_at(scales, scale_bytes, column + v * LANES);
+        const VI level = levels_at(levels, level_bytes, column + v * LANES);
         PTQI_UNROLL
         for (int m = 0; m < rows; m++)
-            sum[m][v] = vf_fma(scale, vf_from_vi(dot[m][v]), sum[m][v]);
+            total[m][v] = vi_add(total[m][v], vi_mul(level, dot[m][v]));
     }
 }
 
-/* The same with sums that stand in out [rows][NR]. */
+/* Sums in out [rows][NR] += scale * dot: what is read and written once for a group needs no
+ * register. */
 INLINE void add_to_out(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
                        const int column, VI (*dot)[MAX_NV], float *out)
 {
+    VF scale[MAX_NV];
     PTQI_UNROLL
-    for (int v = 0; v < nv; v++) {
-        VF scale = scales_at(scales, scale_bytes, column + v * LANES);
+    for (int v = 0; v < nv; v++)
+        scale[v] = vf_held(scales_at(scales, scale_bytes, column + v * LANES));
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++) {
         PTQI_UNROLL
-        for (int m = 0; m < rows; m++) {
+        for (int v = 0; v < nv; v++) {
             float *sum = out + m * NR + v * LANES;
-            vf_store(sum, vf_fma(scale, vf_from_vi(dot[m][v]), vf_load(sum)));
+            vf_store(sum, vf_fma(scale[v], vf_from_vi(dot[m][v]), vf_load(sum)));
         }
     }
 }
@@ -73,25 +77,5 @@ INLINE void store_dots(const int rows, const int nv, VI (*dot)[MAX_NV], int32_t 
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
             vi_store(partial + m * NR + v * LANES, dot[m][v]);
-    }
-}
-
-INLINE void load_sums(const int rows, const int nv, const float *out, VF (*sum)[MAX_NV])
-{
-    PTQI_UNROLL
-    for (int m = 0; m < rows; m++) {
-        PTQI_UNROLL
-        for (int v = 0; v < nv; v++)
-            sum[m][v] = vf_load(out + m * NR + v * LANES);
-    }
-}
-
-INLINE void store_sums(const int rows, const int nv, VF (*sum)[MAX_NV], float *out)
-{
-    PTQI_UNROLL
-    for (int m = 0; m < rows; m++) {
-        PTQI_UNROLL
-        for (int v = 0; v < nv; v++)
-            vf_store(out + m * NR + v * LANES, sum[m][v]);
     }
 }

@@ -6,12 +6,14 @@
  *   STREAM_MR        most rows of a stream, and STREAM_NV(rows), the vectors of its strips
  *   TILE_MR, TILE_NV rows and vectors of a tile
  *   W8_OFFSET, SHIFT_ZEROS
+ *   UNPACK_LEVELS    how tiles run with two-level scales: int_levels.h
  *   vi_load vi_store vi_set1 vi_sub vi_mul, vf_load vf_store vf_zero vf_fma vf_from_vi,
  *   vf_from_half (16-bit scales), vi_from_bytes (zeros)
  *   INT_BLOCKS       the file with the functions on blocks of 32 columns:
  *   dot_packed(rows, nv, ..)  a block of 4-bit codes times x, straight from the panel
  *   dot_bytes4, dot_bytes8    a block of codes with a byte each
  *   unpack_block              a strip's block of 4-bit codes to bytes
+ *   unpack_levels             the same times their levels, with UNPACK_LEVELS
  *   or, with OWN_DOT_BLOCKS, dot_blocks instead of the first three
  *
  * and, where they are not as on x86, KR, the columns of a row that stand side by side in a panel,
@@ -58,6 +60,12 @@ INLINE VF scales_at(const uint8_t *scales, int scale_bytes, int column)
                             : vf_load((const float *)(const void *)scales + column);
 }
 
+/* Levels of a vector of columns: bytes as packed, or int32. */
+INLINE VI levels_at(const uint8_t *levels, int level_bytes, int column)
+{
+    return level_bytes == 1 ? vi_from_bytes(levels + column) : vi_load(levels + 4 * column);
+}
+
 #include INT_SUMS
 
 #ifndef OWN_DOT_BLOCKS
@@ -91,6 +99,8 @@ INLINE void dot_blocks(const int rows, const int nv, const int bits, const int s
 }
 #endif
 
+#include "int_levels.h"
+
 /* What a stream reads of one group. */
 struct group {
     const uint8_t *scales, *zeros, *codes; /* of the whole panel; zeros may be NULL */
@@ -99,10 +109,11 @@ struct group {
     const int32_t *sums;
 };
 
-/* One strip, beginning at a column of the panel, over one group: out goes on from what it holds. */
-INLINE void stream_strip(const int rows, const int nv, const int bits, const int shift,
-                         const struct ptqi_panel *p, const struct group *g, const int column,
-                         int64_t ldx, int64_t ldsums, float *out)
+/* One strip, beginning at a column of the panel, over one group: out goes on from what it holds,
+ * which are integers where there are levels. */
+INLINE void stream_strip(const int rows, const int nv, const int bits, const int levels,
+                         const int shift, const struct ptqi_panel *p, const struct group *g,
+                         const int column, int64_t ldx, int64_t ldsums, float *out)
 {
     const struct strip s = {.zeros = g->zeros && !shift ? g->zeros + column : NULL,
                             .zero = shift ? SHIFTED_ZERO : p->zero};
@@ -135,16 +146,19 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
                 dot[m][v] = vi_add(dot[m][v], high[m][v]);
         }
     }
-    add_to_out(rows, nv, g->scales, p->scale_bytes, column, dot, out + column);
+    if (levels)
+        add_levels_to_out(rows, nv, g->scales, column, dot, (int32_t *)(void *)(out + column));
+    else
+        add_to_out(rows, nv, g->scales, p->scale_bytes, column, dot, out + column);
 }
 
 /* A panel group by group, each in strips: its codes are in the first-level cache for all but one.
  */
-INLINE void stream_panel(const int rows, const int nv, const int bits, const int shift,
-                         const struct ptqi_panel *p, const int8_t *x, int64_t ldx,
+INLINE void stream_panel(const int rows, const int nv, const int bits, const int levels,
+                         const int shift, const struct ptqi_panel *p, const int8_t *x, int64_t ldx,
                          const int32_t *sums, int64_t ldsums, float *out)
 {
-    const uint8_t *data = p->data;
+    const uint8_t *data = ptqi_first_group(p, NR);
     for (int i = 0; i < rows * NR; i += LANES)
         vf_store(out + i, vf_zero());
     for (int64_t block = 0; block < p->blocks; block += p->group_blocks) {
@@ -154,24 +168,27 @@ INLINE void stream_panel(const int rows, const int nv, const int bits, const int
         g.zeros = p->has_zeros ? data + NR * p->scale_bytes : NULL;
         g.codes = data + NR * (p->scale_bytes + p->has_zeros);
         for (int column = 0; column < NR; column += nv * LANES)
-            stream_strip(rows, nv, bits, shift, p, &g, column, ldx, ldsums, out);
+            stream_strip(rows, nv, bits, levels, shift, p, &g, column, ldx, ldsums, out);
         x += g.blocks * PTQI_BLOCK * X_ROWS;
         data = g.codes + g.blocks * 4 * bits * NR;
     }
+    if (levels)
+        scale_totals(rows, p->data, out);
 }
 
-#define STREAM_CASE(rows, bits, shift)                                                             \
+#define STREAM_CASE(rows, bits, levels, shift)                                                     \
     case rows:                                                                                     \
-        stream_panel(rows, STREAM_NV(rows), bits, shift, panel, x, ldx, sums, ldsums, out);        \
+        stream_panel(rows, STREAM_NV(rows), bits, levels, shift, panel, x, ldx, sums, ldsums,      \
+                     out);                                                                         \
         break;
 
 /* The number of rows must be a constant for the sums to stay in registers. */
-#define STREAM(name, bits, shift)                                                                  \
+#define STREAM(name, bits, levels, shift)                                                          \
     TARGET static void name(int rows, const struct ptqi_panel *panel, const int8_t *x,             \
                             int64_t ldx, const int32_t *sums, int64_t ldsums, float *out)          \
     {                                                                                              \
         switch (rows) {                                                                            \
-            STREAM_CASES(bits, shift)                                                              \
+            STREAM_CASES(bits, levels, shift)                                                      \
         }                                                                                          \
     }
 
@@ -180,10 +197,8 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
                        const int column, const int8_t *x, int64_t ldx, const int32_t *sums,
                        int64_t ldsums, float *out, int32_t *partial)
 {
-    VF sum[TILE_MR][MAX_NV];
     const uint8_t *codes = c->room + KR * column, *scales = (const uint8_t *)c->scale_room;
     int64_t left = c->blocks;
-    load_sums(rows, nv, out + column, sum);
     for (int64_t g = 0; g < c->groups; g++) {
         const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
         const uint8_t *block = codes + g * c->group_blocks * 32 * NR;
@@ -201,15 +216,18 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
             store_dots(rows, nv, dot, partial + column);
             return;
         }
-        add_scaled(rows, nv, scales + g * 4 * NR, 4, column, dot, sum);
+        add_to_out(rows, nv, scales + g * 4 * NR, 4, column, dot, out + column);
     }
-    store_sums(rows, nv, sum, out + column);
 }
 
 /* All columns of a panel for one tile's rows. */
 #define TILE_ROWS(rows, bits)                                                                      \
-    for (int n = 0; n < NR; n += TILE_NV * LANES)                                                  \
-        tile_strip(rows, TILE_NV, bits, chunk, n, x, ldx, sums, ldsums, out, partial);
+    for (int n = 0; n < NR; n += TILE_NV * LANES) {                                                \
+        if (bits == LEVELS)                                                                        \
+            level_strip(rows, TILE_NV, chunk, n, x, ldx, sums, ldsums, out, partial);              \
+        else                                                                                       \
+            tile_strip(rows, TILE_NV, bits, chunk, n, x, ldx, sums, ldsums, out, partial);         \
+    }
 
 #define TILE_CASE(rows, bits)                                                                      \
     case rows:                                                                                     \
@@ -254,74 +272,93 @@ INLINE void unpack_strip(const int bits, const int shift, const uint8_t *codes,
     }
 }
 
+/* Scales and zeros of a group as tiles want them. */
+INLINE void unpack_head(const int bits, const int levels, const struct ptqi_panel *p,
+                        const uint8_t *group, const struct ptqi_chunk *c, int64_t g)
+{
+    const struct strip s = {.zeros = p->has_zeros ? group + NR * p->scale_bytes : NULL,
+                            .zero = p->zero};
+    for (int v = 0; v < NR / LANES; v++) {
+        float *scale = c->scale_room + g * NR + v * LANES;
+        if (levels)
+            vi_store(scale, levels_at(group, 1, v * LANES));
+        else
+            vf_store(scale, scales_at(group, p->scale_bytes, v * LANES));
+        if (c->zeros)
+            vi_store(c->zero_room + g * NR + v * LANES, zeros_at(&s, v, bits == 8 ? W8_OFFSET : 0));
+    }
+}
+
 /* Scales and zeros of a chunk's groups, and its codes. */
-INLINE void unpack(const int bits, const struct ptqi_panel *p, struct ptqi_chunk *c)
+INLINE void unpack(const int bits, const int levels, const struct ptqi_panel *p,
+                   struct ptqi_chunk *c)
 {
     const int64_t stride =
         ptqi_group_bytes(NR, bits, p->scale_bytes, p->has_zeros, p->group_blocks);
-    const int shift = SHIFT_ZEROS && bits == 4 && p->has_zeros;
+    const int to_bytes = levels && UNPACK_LEVELS;
+    const int shift = SHIFT_ZEROS && bits == 4 && p->has_zeros && !to_bytes;
     const int64_t header = NR * (p->scale_bytes + p->has_zeros);
-    const uint8_t *group = p->data + c->first_group * stride;
+    const uint8_t *group = ptqi_first_group(p, NR) + c->first_group * stride;
     int64_t left = c->blocks, done = c->first_group * p->group_blocks;
     c->group_blocks = p->group_blocks;
-    c->zeros = p->has_zeros && !shift ? c->zero_room : NULL;
-    c->zero = shift ? SHIFTED_ZERO : p->zero;
+    c->zeros = p->has_zeros && !shift && !to_bytes ? c->zero_room : NULL;
+    c->zero = to_bytes ? 128 - W8_OFFSET : shift ? SHIFTED_ZERO : p->zero;
+    c->row_scales = p->data;
     uint8_t *room = c->room;
     for (int64_t g = 0; g < c->groups; g++, group += stride) {
         const uint8_t *zeros = group + NR * p->scale_bytes;
-        const struct strip s = {.zeros = p->has_zeros ? zeros : NULL, .zero = p->zero};
-        for (int v = 0; v < NR / LANES; v++) {
-            vf_store(c->scale_room + g * NR + v * LANES,
-                     scales_at(group, p->scale_bytes, v * LANES));
-            if (c->zeros)
-                vi_store(c->zero_room + g * NR + v * LANES,
-                         zeros_at(&s, v, bits == 8 ? W8_OFFSET : 0));
-        }
         const int64_t in_group = min_blocks(p->group_blocks, p->blocks - done);
         const int64_t blocks = min_blocks(in_group, left);
         const uint8_t *codes = group + header + c->first_block * 4 * bits * STRIP;
-        for (int64_t b = 0; b < blocks; b++, room += 32 * NR)
-            for (int n = 0; n < NR; n += STRIP) {
-                const uint8_t *from = codes + n / STRIP * in_group * (4 * bits * STRIP);
-                unpack_strip(bits, shift, from + b * 4 * bits * STRIP, zeros + n, room + KR * n);
-            }
+        if (to_bytes) {
+            room = unpack_level_group(p, group, codes, in_group, blocks, room);
+        } else {
+            unpack_head(bits, levels, p, group, c, g);
+            for (int64_t b = 0; b < blocks; b++, room += 32 * NR)
+                for (int n = 0; n < NR; n += STRIP) {
+                    const uint8_t *from = codes + n / STRIP * in_group * (4 * bits * STRIP);
+                    unpack_strip(bits, shift, from + b * 4 * bits * STRIP, zeros + n,
+                                 room + KR * n);
+                }
+        }
         done += in_group;
         left -= p->group_blocks;
     }
 }
 
-TARGET static void w4_unpack(const struct ptqi_panel *panel, struct ptqi_chunk *chunk)
-{
-    unpack(4, panel, chunk);
-}
-
-TARGET static void w8_unpack(const struct ptqi_panel *panel, struct ptqi_chunk *chunk)
-{
-    unpack(8, panel, chunk);
-}
-
-STREAM(w4a8_stream_plain, 4, 0)
-#if SHIFT_ZEROS
-STREAM(w4a8_stream_shifted, 4, 1)
-#endif
-STREAM(w8a8_stream, 8, 0)
-TILE(w4a8_tile, 4)
-TILE(w8a8_tile, 8)
-
-TARGET static void w4a8_stream(int rows, const struct ptqi_panel *panel, const int8_t *x,
-                               int64_t ldx, const int32_t *sums, int64_t ldsums, float *out)
-{
-#if SHIFT_ZEROS
-    if (panel->has_zeros) {
-        w4a8_stream_shifted(rows, panel, x, ldx, sums, ldsums, out);
-        return;
+#define UNPACK(name, bits, levels)                                                                 \
+    TARGET static void name(const struct ptqi_panel *panel, struct ptqi_chunk *chunk)              \
+    {                                                                                              \
+        unpack(bits, levels, panel, chunk);                                                        \
     }
-#endif
-    w4a8_stream_plain(rows, panel, x, ldx, sums, ldsums, out);
-}
 
-#define INT_KERNELS                                                                                \
+/* Where zeros can be shifted, panels that have them go a way of their own. */
+#define STREAM4(name, levels)                                                                      \
+    STREAM(name##_plain, 4, levels, 0)                                                             \
+    STREAM(name##_shifted, 4, levels, SHIFT_ZEROS)                                                 \
+    TARGET static void name(int rows, const struct ptqi_panel *panel, const int8_t *x,             \
+                            int64_t ldx, const int32_t *sums, int64_t ldsums, float *out)          \
+    {                                                                                              \
+        if (SHIFT_ZEROS && panel->has_zeros)                                                       \
+            name##_shifted(rows, panel, x, ldx, sums, ldsums, out);                                \
+        else                                                                                       \
+            name##_plain(rows, panel, x, ldx, sums, ldsums, out);                                  \
+    }
+
+STREAM4(w4a8_stream, 0)
+UNPACK(w4a8_unpack, 4, 0)
+TILE(w4a8_tile, 4)
+STREAM(w8a8_stream, 8, 0, 0)
+UNPACK(w8a8_unpack, 8, 0)
+TILE(w8a8_tile, 8)
+STREAM4(two_level_stream, 1)
+UNPACK(two_level_unpack, 4, 1)
+TILE(two_level_tile, LEVELS)
+
+#define INT_PRODUCT(name) .name = {name##_stream, name##_unpack, name##_tile}
+#define INT_SHAPE                                                                                  \
     .int_nr = NR, .int_strip = STRIP, .int_kr = KR, .x_rows = X_ROWS, .w8_offset = W8_OFFSET,      \
-    .stream_mr = STREAM_MR, .stream_rows = STREAM_ROWS, .w4a8_stream = w4a8_stream,                \
-    .w8a8_stream = w8a8_stream, .tile_mr = TILE_MR, .w4_unpack = w4_unpack,                        \
-    .w8_unpack = w8_unpack, .w4a8_tile = w4a8_tile, .w8a8_tile = w8a8_tile
+    .stream_mr = STREAM_MR
+#define INT_KERNELS                                                                                \
+    INT_SHAPE, .stream_rows = STREAM_ROWS, .tile_mr = TILE_MR, INT_PRODUCT(w4a8),                  \
+               INT_PRODUCT(w8a8), INT_PRODUCT(two_level)

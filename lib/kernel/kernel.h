@@ -19,7 +19,9 @@
  * blocks of 32 columns, the last one filled up with zero codes, whose inputs are zero too. For each
  * group:
  *
- * scales [nr], f32 or f16; f16 where every scale of the matrix is one exactly;
+ * scales [nr], f32 or f16; f16 where every scale of the matrix is one exactly; or, of two-level
+ * scales, levels [nr], one byte each, and then the panel begins with the scales of its rows,
+ * f32 [nr];
  * zeros [nr], one byte each, only where has_zeros;
  * codes, strip by strip: a strip is the next int_strip of the nr rows of W, so that a kernel with
  * registers for one strip still reads from front to back. 4 bits, with kr for int_kr: for each
@@ -32,7 +34,7 @@
  */
 struct ptqi_panel {
     const uint8_t *data;
-    int scale_bytes; /* 2 or 4 */
+    int scale_bytes; /* 2 or 4; 1: levels */
     int has_zeros;
     int32_t zero;         /* of every group where there are no zeros; 8 bits: minus w8_offset */
     int64_t blocks;       /* of the whole row */
@@ -46,6 +48,12 @@ PTQI_INLINE int64_t ptqi_group_bytes(int nr, int bits, int scale_bytes, int has_
     return nr * (scale_bytes + has_zeros + 4 * bits * blocks);
 }
 
+/* Where the groups of a panel begin: behind the scales of rows where there are levels. */
+PTQI_INLINE const uint8_t *ptqi_first_group(const struct ptqi_panel *panel, int nr)
+{
+    return panel->data + (panel->scale_bytes == 1 ? 4 * nr : 0);
+}
+
 /*
  * A piece of a panel along K, unpacked once and used by many rows of x: whole groups, or a part of
  * one group. The unpacking function fills it in.
@@ -53,18 +61,43 @@ PTQI_INLINE int64_t ptqi_group_bytes(int nr, int bits, int scale_bytes, int has_
 struct ptqi_chunk {
     /* Set by the caller: where to unpack to. */
     uint8_t *room;       /* [blocks][32 / kr][nr][kr] */
-    float *scale_room;   /* [groups][nr] */
+    float *scale_room;   /* [groups][nr]; levels stand there as int32 */
     int32_t *zero_room;  /* [groups][nr] */
     int64_t first_group; /* the groups of the panel that it holds */
     int64_t groups;      /* ... and how many */
     int64_t first_block; /* within the first group; 0 unless the chunk is a part of a group */
     int64_t blocks;      /* of all groups */
-    int resume, leave;   /* the chunk goes on with a group; it ends within one */
+    int resume, leave;   /* the chunk goes on with an integer sum; it ends within one */
 
     /* Filled in. */
     int64_t group_blocks;
     const int32_t *zeros; /* NULL: zero for all */
     int32_t zero;
+    const uint8_t *row_scales; /* f32 [nr], where there are levels */
+};
+
+/*
+ * Integer products, x int8 [rows][blocks * 32] in -127 .. 127, sums [rows][groups] its group sums:
+ * out[m][n] = sum over g ascending of scale[g][n] * (dot_g - zero[g][n] * sums[m][g]), the integer
+ * in wrapping 32 bits, one conversion to f32, one fused multiply-add, from +0. With two-level
+ * scales the integer is the sum over g of level[g][n] * (dot_g - zero[g][n] * sums[m][g]), and out
+ * is row_scale[n] times that, by one fused multiply-add from +0 again.
+ */
+/*
+ * One chunk of a panel for any number of rows, best a multiple of tile_mr; x and sums begin at the
+ * chunk; out goes on from what it holds. partial [rows][nr] keeps the integer of a sum that goes on
+ * in the next chunk.
+ */
+typedef void ptqi_tile(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
+                       const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
+
+struct ptqi_product {
+    /* A whole panel for 1 <= rows <= stream_mr, straight from the packed codes; out is [rows][nr].
+     * The way for few rows, up to stream_rows. */
+    void (*stream)(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
+                   const int32_t *sums, int64_t ldsums, float *out);
+    void (*unpack)(const struct ptqi_panel *panel, struct ptqi_chunk *chunk);
+    ptqi_tile *tile; /* NULL where there are only streams */
 };
 
 /*
@@ -106,37 +139,15 @@ struct ptqi_kernels {
     void (*word_stream)(int rows, const struct ptqi_words *w, const float *x, int64_t ldx,
                         float *out);
 
-    /*
-     * Integer products, x int8 [rows][blocks * 32] in -127 .. 127, sums [rows][groups] its group
-     * sums: out[m][n] = sum over g ascending of scale[g][n] * (dot_g - zero[g][n] * sums[m][g]),
-     * the integer in wrapping 32 bits, one conversion to f32, one fused multiply-add, from +0.
-     *
-     * _stream: a whole panel for 1 <= rows <= stream_mr, straight from the packed codes; out is
-     * [rows][nr]. The way for few rows, up to stream_rows.
-     */
+    /* Integer products: 4-bit codes, 8-bit codes, 4-bit codes with two-level scales. */
+    struct ptqi_product w4a8, w8a8, two_level;
     int int_nr, int_strip, int_kr;
     /* 2: rows of x stand in pairs, [rows / 2][columns / 8][2][8], and ldx is half the distance of
      * two pairs; the second row of a pair may be missing, and then its bytes are read but not used.
      * 1: row after row. */
     int x_rows;
     int w8_offset; /* 128 where the dot product wants signed weights, else 0 */
-    int stream_mr, stream_rows;
-    void (*w4a8_stream)(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
-                        const int32_t *sums, int64_t ldsums, float *out);
-    void (*w8a8_stream)(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
-                        const int32_t *sums, int64_t ldsums, float *out);
-    /*
-     * _tile: one chunk of a panel for any number of rows, best a multiple of tile_mr; x and sums
-     * begin at the chunk; out goes on from what it holds. partial [rows][nr] keeps the integer of a
-     * group that goes on in the next chunk. NULL where there are only streams.
-     */
-    int tile_mr;
-    void (*w4_unpack)(const struct ptqi_panel *panel, struct ptqi_chunk *chunk);
-    void (*w8_unpack)(const struct ptqi_panel *panel, struct ptqi_chunk *chunk);
-    void (*w4a8_tile)(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
-                      const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
-    void (*w8a8_tile)(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
-                      const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
+    int stream_mr, stream_rows, tile_mr;
 
     /*
      * The largest |x|, by its bits, whose order is that of magnitudes: from 0x7f800000 on x is not
@@ -171,6 +182,8 @@ extern const struct ptqi_kernels ptqi_kernels_portable;
 extern const struct ptqi_kernels ptqi_kernels_avx2;
 extern const struct ptqi_kernels ptqi_kernels_avx_vnni;
 extern const struct ptqi_kernels ptqi_kernels_avx512_vnni;
+extern const struct ptqi_kernels ptqi_kernels_amx_int8;
+ptqi_tile ptqi_amx_tile, ptqi_amx_level_tile; /* amx.c */
 #elif defined(PTQI_ARM)
 extern const struct ptqi_kernels ptqi_kernels_neon;
 extern const struct ptqi_kernels ptqi_kernels_neon_dotprod;

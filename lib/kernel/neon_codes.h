@@ -41,3 +41,31 @@ INLINE void unpack_block(const int shift, const uint8_t *codes, const uint8_t *z
         }
     }
 }
+
+/* A vector of bytes of rows: their levels, and what to add to level * code. */
+struct level_vector {
+    uint8x16_t level, add;
+};
+
+/* zeros_at: from levels to zeros, 0 where there are none. */
+INLINE struct level_vector level_vector(const uint8_t *levels, int zeros_at, int32_t zero)
+{
+    uint8_t level[16], add[16];
+    for (int i = 0; i < 16; i++) {
+        level[i] = levels[i / KR];
+        add[i] = (uint8_t)(-level[i] * (zeros_at ? levels[zeros_at + i / KR] : zero));
+    }
+    return (struct level_vector){vld1q_u8(level), vld1q_u8(add)};
+}
+
+/* A vector of codes [16 / KR][STRIP][KR] to room [32 / KR][NR][KR], level (code - zero). */
+INLINE void unpack_levels(const struct level_vector *l, const uint8_t *codes, uint8_t *room)
+{
+    PTQI_UNROLL
+    for (int j = 0; j < 16 / KR; j++) {
+        const uint8x16_t both = vld1q_u8(codes + j * STRIP * KR);
+        const uint8x16_t low = vandq_u8(both, vdupq_n_u8(15)), high = vshrq_n_u8(both, 4);
+        vst1q_u8(room + j * NR * KR, vmlaq_u8(l->add, low, l->level));
+        vst1q_u8(room + (j * KR + 16) * NR, vmlaq_u8(l->add, high, l->level));
+    }
+}

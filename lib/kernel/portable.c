@@ -93,11 +93,11 @@ static void dot_block8(const uint8_t *codes, const int8_t *x, uint32_t *dot)
                 dot[n] += (uint32_t)(codes[(j * INT_NR + n) * 4 + i] * x[4 * j + i]);
 }
 
-static float scale_at(const struct ptqi_panel *panel, const uint8_t *scales, int n)
+static float scale_at(const uint8_t *scales, int scale_bytes, int n)
 {
     uint16_t half;
     float scale;
-    if (panel->scale_bytes == 2) {
+    if (scale_bytes == 2) {
         memcpy(&half, scales + 2 * n, 2);
         return ptqi_f16_to_f32(half);
     }
@@ -108,7 +108,9 @@ static float scale_at(const struct ptqi_panel *panel, const uint8_t *scales, int
 static void int_row(const struct ptqi_panel *panel, const int8_t *x, const int32_t *sums,
                     float *out, int bits)
 {
-    const uint8_t *scales = panel->data;
+    const int levels = panel->scale_bytes == 1;
+    const uint8_t *scales = ptqi_first_group(panel, INT_NR);
+    uint32_t total[INT_NR] = {0};
     for (int n = 0; n < INT_NR; n++)
         out[n] = 0;
     for (int64_t g = 0, block = 0; block < panel->blocks; g++) {
@@ -124,21 +126,28 @@ static void int_row(const struct ptqi_panel *panel, const int8_t *x, const int32
             (bits == 4 ? dot_block4 : dot_block8)(codes, x + block * PTQI_BLOCK, dot);
             codes += 4 * bits * INT_NR;
         }
-        for (int n = 0; n < INT_NR; n++)
-            out[n] = fmaf(scale_at(panel, scales, n), (float)(int32_t)dot[n], out[n]);
+        for (int n = 0; n < INT_NR; n++) {
+            if (levels)
+                total[n] += scales[n] * dot[n];
+            else
+                out[n] =
+                    fmaf(scale_at(scales, panel->scale_bytes, n), (float)(int32_t)dot[n], out[n]);
+        }
         scales = codes;
     }
+    for (int n = 0; n < INT_NR && levels; n++)
+        out[n] = fmaf(scale_at(panel->data, 4, n), (float)(int32_t)total[n], 0.0f);
 }
 
-static void w4a8_stream(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
-                        const int32_t *sums, int64_t ldsums, float *out)
+static void stream4(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
+                    const int32_t *sums, int64_t ldsums, float *out)
 {
     for (int m = 0; m < rows; m++)
         int_row(panel, x + m * ldx, sums + m * ldsums, out + m * INT_NR, 4);
 }
 
-static void w8a8_stream(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
-                        const int32_t *sums, int64_t ldsums, float *out)
+static void stream8(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
+                    const int32_t *sums, int64_t ldsums, float *out)
 {
     for (int m = 0; m < rows; m++)
         int_row(panel, x + m * ldx, sums + m * ldsums, out + m * INT_NR, 8);
@@ -156,8 +165,9 @@ const struct ptqi_kernels ptqi_kernels_portable = {
     .int_kr = 4,
     .x_rows = 1,
     .stream_mr = STREAM_MR,
-    .w4a8_stream = w4a8_stream,
-    .w8a8_stream = w8a8_stream,
+    .w4a8.stream = stream4,
+    .w8a8.stream = stream8,
+    .two_level.stream = stream4,
     .magnitude = magnitude,
     .quantize = quantize,
     VECTOR_KERNELS,

@@ -11,6 +11,7 @@ static const struct {
     const struct ptqi_kernels *kernels;
 } implementations[] = {
 #ifdef PTQI_X86
+    {PTQI_CPU_AMX_INT8 | PTQI_CPU_AVX512_VNNI, &ptqi_kernels_amx_int8},
     {PTQI_CPU_AVX512_VNNI, &ptqi_kernels_avx512_vnni},
     {PTQI_CPU_AVX_VNNI | PTQI_CPU_AVX2, &ptqi_kernels_avx_vnni},
     {PTQI_CPU_AVX2, &ptqi_kernels_avx2},

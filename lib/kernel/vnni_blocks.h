@@ -96,3 +96,32 @@ INLINE void unpack_block(const int shift, const uint8_t *codes, const uint8_t *z
         }
     }
 }
+
+/* A vector of rows: their levels in 16-bit lanes, and what to add to level * code. */
+struct level_vector {
+    VI level, add;
+};
+
+/* zeros_at: from levels to zeros, 0 where there are none. */
+INLINE struct level_vector level_vector(const uint8_t *levels, int zeros_at, int32_t zero)
+{
+    const VI level = vi_from_bytes(levels);
+    const VI zeros = zeros_at ? vi_from_bytes(levels + zeros_at) : vi_set1(zero);
+    const VI add = vi_and(vi_sub(vi_set1(128), vi_mul(level, zeros)), vi_set1(255));
+    return (struct level_vector){vi_mul(level, vi_set1(0x00010001)),
+                                 vi_mul(add, vi_set1(0x01010101))};
+}
+
+/* A vector of codes [4][STRIP][4] to room [8][NR][4], level (code - zero) + 128. Two products of a
+ * level and a code, below 256 each, come from one multiplication in 16 bits. */
+INLINE void unpack_levels(const struct level_vector *l, const uint8_t *codes, uint8_t *room)
+{
+    const VI mask = vi_set1(0x0f0f0f0f);
+    PTQI_UNROLL
+    for (int j = 0; j < 4; j++) {
+        const VI both = vi_load(codes + j * STRIP * 4);
+        const VI low = vi_and(both, mask), high = vi_and(vi_shift4(both), mask);
+        vi_store(room + j * NR * 4, vi_add_bytes(vi_mul16(low, l->level), l->add));
+        vi_store(room + (j + 4) * NR * 4, vi_add_bytes(vi_mul16(high, l->level), l->add));
+    }
+}

@@ -47,6 +47,12 @@ INLINE VI vi_mul(VI a, VI b)
     return _mm512_mullo_epi32(a, b);
 }
 
+/* In lanes of 16 bits. */
+INLINE VI vi_mul16(VI a, VI b)
+{
+    return _mm512_mullo_epi16(a, b);
+}
+
 INLINE VI vi_and(VI a, VI b)
 {
     return _mm512_and_si512(a, b);

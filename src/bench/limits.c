@@ -114,6 +114,9 @@ void limit_cpu_name(char *name, int64_t capacity)
     snprintf(name, (size_t)capacity, "%s", text[0] ? text : "unknown");
 }
 #else
+#ifdef PTQI_ARM
+#include <arm_neon.h>
+#endif
 static const struct limit_loop loops[1];
 enum { LOOPS = 0 };
 
@@ -131,20 +134,42 @@ const struct limit_loop *limit_find(int32_t isa, int integer)
     return NULL;
 }
 
-/* Four streams: on some machines more bytes come that way than by one. */
-void limit_read(const void *memory, int64_t bytes)
+/* Words as wide as the CPU can load, since narrower ones may be slower than the memory. */
+#define READ(name, attributes, type, load, constraint)                                             \
+    attributes static void name(const char *memory, int64_t bytes, int streams)                    \
+    {                                                                                              \
+        const int64_t part = bytes / streams / 128 * 128, word = (int64_t)sizeof(type);            \
+        for (int64_t i = 0; i < part; i += 128)                                                    \
+            for (int s = 0; s < streams; s++)                                                      \
+                for (int64_t j = 0; j < 128; j += word) {                                          \
+                    const type w = load((const void *)(memory + s * part + i + j));                \
+                    __asm__ volatile("" : : constraint(w));                                        \
+                }                                                                                  \
+    }
+
+#define LOAD64(p) (*(const uint64_t *)(p))
+READ(read64, , uint64_t, LOAD64, "r")
+#ifdef PTQI_X86
+READ(read256, AVX2, __m256i, _mm256_loadu_si256, "x")
+READ(read512, AVX512, __m512i, _mm512_loadu_si512, "v")
+#elif defined(PTQI_ARM)
+READ(read128, , uint8x16_t, vld1q_u8, "w")
+#endif
+
+void limit_read(const void *memory, int64_t bytes, int streams)
 {
-    const int64_t part = bytes / 8 / 4;
-    const uint64_t *p = memory;
-    uint64_t sum[32] = {0};
-    volatile uint64_t sink = 0;
-    for (int64_t i = 0; i + 8 <= part; i += 8)
-        for (int s = 0; s < 4; s++)
-            for (int j = 0; j < 8; j++)
-                sum[8 * s + j] ^= p[s * part + i + j];
-    for (int i = 0; i < 32; i++)
-        sink ^= sum[i];
-    (void)sink;
+#ifdef PTQI_X86
+    if (ptq_isa_usable(PTQ_ISA_AVX512_VNNI))
+        read512(memory, bytes, streams);
+    else if (ptq_isa_usable(PTQ_ISA_AVX2))
+        read256(memory, bytes, streams);
+    else
+        read64(memory, bytes, streams);
+#elif defined(PTQI_ARM)
+    read128(memory, bytes, streams);
+#else
+    read64(memory, bytes, streams);
+#endif
 }
 
 int64_t limit_cache_bytes(void)

@@ -15,8 +15,9 @@ struct limit_loop {
 
 /* NULL where there is none, as for portable C. */
 const struct limit_loop *limit_find(int32_t isa, int integer);
-/* Reads bytes bytes, as plainly as can be. */
-void limit_read(const void *memory, int64_t bytes);
+/* Reads bytes bytes, as plainly as can be, in so many streams side by side: which number brings
+ * most depends on the machine. */
+void limit_read(const void *memory, int64_t bytes, int streams);
 /* "AMD EPYC ...", or "unknown"; and the bytes of the last-level cache. */
 void limit_cpu_name(char *name, int64_t capacity);
 int64_t limit_cache_bytes(void);

@@ -1,0 +1,133 @@
+/*
+ * Two-level scales in int_template.h: a row's integer is the sum over its groups of level * (dot -
+ * zero * sum of x), one sum over all of K.
+ *
+ * Streams keep such totals in out, as integers, and scale them at the end. Tiles with UNPACK_LEVELS
+ * run over bytes level * (code - zero) + 128 - W8_OFFSET, unpacked once, whose zero is the same
+ * everywhere, so that groups are gone. Without it, where the product of bytes is slower than that
+ * of 4-bit codes, they multiply the sum of each group by its level.
+ */
+#define LEVELS 0 /* in the place of bits */
+
+INLINE void clear_dots(const int rows, const int nv, VI (*dot)[MAX_NV])
+{
+    PTQI_UNROLL
+    for (int m = 0; m < rows + rows % X_ROWS; m++) {
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            dot[m][v] = vi_zero();
+    }
+}
+
+INLINE void add_levels_to_out(const int rows, const int nv, const uint8_t *levels, const int column,
+                              VI (*dot)[MAX_NV], int32_t *out)
+{
+    VI total[STREAM_MR][MAX_NV];
+    load_dots(rows, nv, out, total);
+    add_leveled(rows, nv, levels, 1, column, dot, total);
+    store_dots(rows, nv, total, out);
+}
+
+/* Totals in out to row scale * total. */
+INLINE void scale_totals(const int rows, const uint8_t *row_scales, float *out)
+{
+    for (int column = 0; column < NR; column += LANES) {
+        const VF scale = scales_at(row_scales, 4, column);
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++) {
+            float *at = out + m * NR + column;
+            vf_store(at, vf_fma(scale, vf_from_vi(vi_load(at)), vf_zero()));
+        }
+    }
+}
+
+#if UNPACK_LEVELS
+/* Some blocks of a group as bytes. */
+INLINE uint8_t *unpack_level_group(const struct ptqi_panel *p, const uint8_t *group,
+                                   const uint8_t *codes, int64_t in_group, int64_t blocks,
+                                   uint8_t *room)
+{
+    for (int n = 0; n < NR; n += 4 * LANES / KR) {
+        const uint8_t *from = codes + n / STRIP * in_group * (16 * STRIP) + n % STRIP * KR;
+        const struct level_vector l = level_vector(group + n, p->has_zeros ? NR : 0, p->zero);
+        for (int64_t b = 0; b < blocks; b++)
+            unpack_levels(&l, from + b * 16 * STRIP, room + b * 32 * NR + n * KR);
+    }
+    return room + blocks * 32 * NR;
+}
+
+/* The integers of a chunk: one group of bytes. */
+INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
+                       const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
+                       VI (*total)[MAX_NV])
+{
+    const struct strip s = {.zero = c->zero};
+    const int64_t first = c->first_block > 0; /* that group's sum was counted before */
+    int32_t all[TILE_MR];
+    VI dot[TILE_MR][MAX_NV];
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++) {
+        uint32_t sum = 0;
+        for (int64_t g = first; g < c->groups; g++)
+            sum += (uint32_t)sums[m * ldsums + g];
+        all[m] = (int32_t)sum;
+    }
+    start_dots(rows, nv, &s, 0, all, 1, dot);
+    PTQI_UNROLL
+    for (int m = 0; m < rows + rows % X_ROWS; m++) {
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            total[m][v] = vi_add(total[m][v], dot[m][v]);
+    }
+    dot_blocks(rows, nv, 8, 0, 0, c->blocks, c->room + KR * column, 4 * STRIP, x, ldx, NULL, total,
+               NULL);
+}
+#else
+INLINE uint8_t *unpack_level_group(const struct ptqi_panel *p, const uint8_t *group,
+                                   const uint8_t *codes, int64_t in_group, int64_t blocks,
+                                   uint8_t *room)
+{
+    (void)p, (void)group, (void)codes, (void)in_group, (void)blocks;
+    return room;
+}
+
+/* The same, group by group. A part of a group has its part of the sum, the first part its zero. */
+INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
+                       const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
+                       VI (*total)[MAX_NV])
+{
+    int64_t left = c->blocks;
+    for (int64_t g = 0; g < c->groups; g++) {
+        const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
+        const int started = g == 0 && c->first_block > 0;
+        const struct strip s = {.wide_zeros =
+                                    c->zeros && !started ? c->zeros + g * NR + column : NULL,
+                                .zero = started ? 0 : c->zero};
+        VI dot[TILE_MR][MAX_NV];
+        start_dots(rows, nv, &s, 0, sums + g, ldsums, dot);
+        dot_blocks(rows, nv, 4, 0, 0, blocks, c->room + g * c->group_blocks * 32 * NR + KR * column,
+                   4 * STRIP, x, ldx, NULL, dot, NULL);
+        add_leveled(rows, nv, (const uint8_t *)(c->scale_room + g * NR), 4, column, dot, total);
+        x += blocks * PTQI_BLOCK * X_ROWS;
+        left -= blocks;
+    }
+}
+#endif
+
+/* tile_strip with two-level scales. */
+INLINE void level_strip(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
+                        const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
+                        float *out, int32_t *partial)
+{
+    VI total[TILE_MR][MAX_NV];
+    if (c->resume)
+        load_dots(rows, nv, partial + column, total);
+    else
+        clear_dots(rows, nv, total);
+    dot_levels(rows, nv, c, column, x, ldx, sums, ldsums, total);
+    if (c->leave) {
+        store_dots(rows, nv, total, partial + column);
+        return;
+    }
+    add_to_out(rows, nv, c->row_scales, 4, column, total, out + column);
+}
