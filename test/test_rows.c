@@ -229,19 +229,23 @@ static void check_shrink(const struct ptqi_kernels *kernels, int64_t n, int cand
     EXPECT(alive, "shrink_errors, canaries", n);
 }
 
-/* sum scale + bias, and one NaN. */
+/* sum scale + bias, or that added to what is there, and one NaN. */
 static void check_finish(const struct ptqi_kernels *kernels, int64_t n)
 {
     static const float scales[] = {0.01f, -0.0f, 1e-44f, 1e38f, NAN};
-    for (int s = 0; s < 10; s++) {
+    for (int s = 0; s < 20; s++) {
         struct vectors v = make_vectors(n);
-        float *x = in(&v.x), *bias = in(&v.y), *out = in(&v.out), scale = scales[s / 2];
-        int wrong = 0;
+        float *x = in(&v.x), *bias = in(&v.y), *out = in(&v.out), scale = scales[s / 4];
+        int wrong = 0, add = s / 2 % 2;
         for (int64_t i = 0; i < n; i += 5)
             x[i] = i % 2 ? INFINITY : -INFINITY;
-        kernels->finish(x, scale, s % 2 ? bias : NULL, out, n);
+        for (int64_t i = 0; i < n; i++)
+            out[i] = i % 7 == 3 ? INFINITY : i % 7 == 4 ? -NAN : x[n - 1 - i];
+        kernels->finish(x, scale, s % 2 ? bias : NULL, out, n, add);
         for (int64_t i = 0; i < n; i++) {
+            float old = i % 7 == 3 ? INFINITY : i % 7 == 4 ? -NAN : x[n - 1 - i];
             float want = s % 2 ? fmaf(x[i], scale, bias[i]) : x[i] * scale;
+            want = add ? old + want : want;
             wrong += ptqi_bits(out[i]) != (want == want ? ptqi_bits(want) : 0x7fc00000u);
         }
         EXPECT(wrong == 0, "finish", n);
