@@ -60,7 +60,7 @@ static const float *load_row(const struct job *j, int64_t row, float *out)
     const struct ptq_linear *l = j->l;
     const float *from = source(j, row);
     if (j->dtype != PTQ_F32 || (uintptr_t)from % sizeof *from) {
-        ptqi_to_f32(out, from, j->dtype, l->k);
+        l->kernels->widen(out, from, j->dtype, l->k);
         from = out;
     }
     if (l->input_scale) {

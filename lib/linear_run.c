@@ -111,9 +111,9 @@ static void store_rows(const struct ptqi_run *r, const float *sum, int64_t m0, i
             continue;
         }
         if (to->add)
-            ptqi_to_f32(out, y, to->dtype, width);
+            l->kernels->widen(out, y, to->dtype, width);
         l->kernels->finish(sum + m * nr, scale, bias, out, width, to->add);
-        ptqi_from_f32(y, to->dtype, out, width);
+        l->kernels->narrow(y, to->dtype, out, width);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/exact.h"
+#include "base/half.h"
 #include "kernel/code.h"
 
 #define SUM_LANES 16
@@ -56,6 +57,17 @@ TARGET static void NAME(finish)(const float *sum, float scale, const float *bias
         NAME(finish_as)(0, 1, sum, scale, bias, out, n);
     else
         NAME(finish_as)(0, 0, sum, scale, bias, out, n);
+}
+
+/* Rows of f32, f16 or bf16 to f32 and back. */
+TARGET static void NAME(widen)(float *out, const void *in, int32_t dtype, int64_t n)
+{
+    ptqi_widen_row(out, in, dtype, n);
+}
+
+TARGET static void NAME(narrow)(void *out, int32_t dtype, const float *in, int64_t n)
+{
+    ptqi_narrow_row(out, dtype, in, n);
 }
 
 TARGET static void NAME(divide)(const float *x, const float *divisor, float *out, int64_t n)
@@ -192,7 +204,8 @@ TARGET static void NAME(metric_errors)(const float *w, const float *metric, int6
 }
 
 #define VECTOR_KERNELS                                                                             \
-    .finish = NAME(finish), .divide = NAME(divide), .sum_squares = NAME(sum_squares),              \
-    .softmax = NAME(softmax), .sum_exp = NAME(sum_exp), .silu_multiply = NAME(silu_multiply),      \
-    .gelu = NAME(gelu), .rotate = NAME(rotate), .subtract_scaled = NAME(subtract_scaled),          \
-    .shrink_errors = NAME(shrink_errors), .metric_errors = NAME(metric_errors)
+    .finish = NAME(finish), .widen = NAME(widen), .narrow = NAME(narrow), .divide = NAME(divide),  \
+    .sum_squares = NAME(sum_squares), .softmax = NAME(softmax), .sum_exp = NAME(sum_exp),          \
+    .silu_multiply = NAME(silu_multiply), .gelu = NAME(gelu), .rotate = NAME(rotate),              \
+    .subtract_scaled = NAME(subtract_scaled), .shrink_errors = NAME(shrink_errors),                \
+    .metric_errors = NAME(metric_errors)
