@@ -14,7 +14,8 @@ struct ptqi_blocking {
     int64_t rows;
 };
 
-/* How kernels want the weights: the numbers of their table. f32 activations: rows alone. */
+/* How kernels want the weights: the numbers of their table. f32 activations: rows alone; an offset
+ * for 8-bit codes alone. */
 struct ptqi_packed_layout {
     int32_t rows, strip, run, w8_offset; /* nr, int_strip, int_kr */
 };
@@ -155,7 +156,8 @@ ptq_status ptqi_linear_pack(struct ptq_linear *linear, const struct ptq_qtensor 
 
 /* linear_packed.c: the bytes that a packed form with this header has, 0 where it cannot be. */
 int64_t ptqi_packed_size(const struct ptqi_packed *header);
-struct ptqi_packed_layout ptqi_packed_layout(const struct ptqi_kernels *kernels, int integer);
+struct ptqi_packed_layout ptqi_packed_layout(const struct ptqi_kernels *kernels, int integer,
+                                             int32_t code_bits);
 /* Sets the numbers and pointers of a linear whose packed form is in memory, header or not. */
 void ptqi_packed_bind(struct ptq_linear *linear, const struct ptqi_packed *header, void *memory);
 /* Completes the header and puts it in its place. */

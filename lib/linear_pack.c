@@ -150,19 +150,20 @@ ptq_status ptqi_linear_describe(ptq_context *context, const struct ptq_qtensor *
 {
     const struct ptq_qtensor flat = is_two_level(q) ? flattened(q) : *q;
     const int integer = q->activations != PTQ_ACTIVATIONS_F32;
+    const int32_t code_bits = flat.bits == 8 ? 8 : 4;
     const int half = integer && fits_half(flat.scales, flat.n * flat.groups);
     *h = (struct ptqi_packed){.n = q->n,
                               .k = q->k,
                               .group_size = flat.group_size,
                               .activations = q->activations,
                               .rotation = q->rotation,
-                              .code_bits = flat.bits == 8 ? 8 : 4,
+                              .code_bits = code_bits,
                               .scale_bytes = half ? 2 : 4,
                               .zero = ptqi_qtensor_zero(&flat, 0, 0),
                               .has_zeros = flat.zeros != NULL,
                               .has_input_scale = q->input_scale != NULL,
                               .has_order = integer && flat.order,
-                              .layout = ptqi_packed_layout(context->kernels, integer)};
+                              .layout = ptqi_packed_layout(context->kernels, integer, code_bits)};
     if (h->activations == PTQ_ACTIVATIONS_INT8_STATIC) {
         if (!(q->activation_scale > 0))
             return ptqi_fail(context, PTQ_ERROR_MISSING, "static activations need a scale");

@@ -96,11 +96,13 @@ int64_t ptqi_packed_size(const struct ptqi_packed *h)
     return places_of(h).bytes;
 }
 
-struct ptqi_packed_layout ptqi_packed_layout(const struct ptqi_kernels *k, int integer)
+struct ptqi_packed_layout ptqi_packed_layout(const struct ptqi_kernels *k, int integer,
+                                             int32_t code_bits)
 {
     if (!integer)
         return (struct ptqi_packed_layout){.rows = k->f32_nr};
-    return (struct ptqi_packed_layout){k->int_nr, k->int_strip, k->int_kr, k->w8_offset};
+    return (struct ptqi_packed_layout){k->int_nr, k->int_strip, k->int_kr,
+                                       code_bits == 8 ? k->w8_offset : 0};
 }
 
 static void bind_panels(struct ptq_linear *l, const struct ptqi_packed *h, const struct places *p)
@@ -111,7 +113,7 @@ static void bind_panels(struct ptq_linear *l, const struct ptqi_packed *h, const
     l->panel.data = l->data;
     l->panel.scale_bytes = h->scale_bytes;
     l->panel.has_zeros = h->has_zeros;
-    l->panel.zero = h->zero - (h->code_bits == 8 ? h->layout.w8_offset : 0);
+    l->panel.zero = h->zero - h->layout.w8_offset;
     l->panel.blocks = ptqi_padded_k(l) / PTQI_BLOCK;
     l->panel.group_blocks = min64((l->group_size + PTQI_BLOCK - 1) / PTQI_BLOCK, l->panel.blocks);
     l->blocking = ptqi_plan_blocking(l);
@@ -199,13 +201,15 @@ static ptq_status read_header(ptq_context *context, const void *memory, int64_t 
                          (unsigned)h->version, PTQI_PACKED_VERSION);
     if (h->checksum != checksum(h))
         return ptqi_fail(context, PTQ_ERROR_FORMAT, "the header of a packed linear is damaged");
-    const struct ptqi_packed_layout want = ptqi_packed_layout(context->kernels, is_integer(h));
+    const struct ptqi_packed_layout want =
+        ptqi_packed_layout(context->kernels, is_integer(h), h->code_bits);
     if (memcmp(&h->layout, &want, sizeof want))
         return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
-                         "packed for kernels with panels of %d rows, %d x %d, not of %d rows, %d x "
-                         "%d as %s takes them: pack the matrix again",
-                         h->layout.rows, h->layout.strip, h->layout.run, want.rows, want.strip,
-                         want.run, ptq_isa_name(context->isa));
+                         "packed in panels of %d rows (%d x %d, offset %d), not of %d (%d x %d, "
+                         "offset %d) as the kernels for %s want it: pack the matrix again",
+                         h->layout.rows, h->layout.strip, h->layout.run, h->layout.w8_offset,
+                         want.rows, want.strip, want.run, want.w8_offset,
+                         ptq_isa_name(context->isa));
     if (h->bytes < 1 || h->bytes != ptqi_packed_size(h))
         return ptqi_fail(context, PTQ_ERROR_FORMAT, "the header of a packed linear is damaged");
     if (bytes < h->bytes)
