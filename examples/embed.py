@@ -5,6 +5,7 @@ activations. The numpy arrays are not copied: the library reads W and x, and wri
 usage: embed.py [LIBRARY]       default: libptq.so.0, as installed"""
 import ctypes
 import sys
+import tempfile
 
 import numpy as np
 
@@ -26,6 +27,7 @@ last_message = declare("ptq_last_message", int64, text, int64)
 status_name = declare("ptq_status_name", text, int32)
 output_error = declare("ptq_qtensor_output_error", ctypes.c_double, pointer)
 linear_bytes = declare("ptq_linear_bytes", int64, pointer)
+packed_bytes = declare("ptq_linear_packed_bytes", int64, pointer, pointer)
 
 
 def check(status):
@@ -90,7 +92,14 @@ def main():
     q = Handle("qtensor", "ptq_quantize", config, weights, 1, stats, None)
     print(f"output error {output_error(q):.1e}")
 
-    linear = Handle("linear", "ptq_linear_create", context, q)
+    # Packed for this CPU straight into a file, and run from there: a program that finds the file when it
+    # starts goes without the rest. Without a file: Handle("linear", "ptq_linear_create", context, q).
+    file = tempfile.NamedTemporaryFile()
+    packed = np.memmap(file, np.uint8, "w+", shape=packed_bytes(context, q))
+    Handle("linear", "ptq_linear_create_in", context, q, pointer(packed.ctypes.data), packed.size)
+    packed.flush()
+    packed = np.memmap(file, np.uint8, "r")
+    linear = Handle("linear", "ptq_linear_open", context, pointer(packed.ctypes.data), packed.size)
     print(f"{w.nbytes} bytes as {linear_bytes(linear)}")
     x = activations(random, rows, k)
     y = np.empty((rows, n), dtype=np.float32)

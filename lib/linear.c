@@ -8,40 +8,79 @@
 #include "base/team.h"
 #include "qtensor.h"
 
-ptq_status ptq_linear_create(ptq_context *context, const ptq_qtensor *q, ptq_linear **linear)
+/* Packs q into memory, or, where that is NULL, into memory of its own. */
+static ptq_status pack(ptq_context *context, const ptq_qtensor *q, struct ptqi_packed *header,
+                       void *memory, ptq_linear **linear)
 {
-    if (!linear)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_linear_create: no place for the result");
-    *linear = NULL;
-    if (!context || !q)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_linear_create: no context or qtensor");
-    PTQI_TRY(ptqi_qtensor_check(q));
     struct ptq_linear *l = ptqi_alloc_zero(context, 1, (int64_t)sizeof *l);
     if (!l)
         return PTQ_ERROR_MEMORY;
     l->context = context;
     l->kernels = context->kernels;
-    ptq_status status = ptqi_linear_pack(l, q);
+    if (!memory)
+        memory = l->own_memory = ptqi_alloc(context, header->bytes, 1);
+    ptq_status status = memory ? PTQ_OK : PTQ_ERROR_MEMORY;
+    if (!status) {
+        memset(memory, 0, (size_t)header->bytes);
+        ptqi_packed_bind(l, header, memory);
+        status = ptqi_linear_pack(l, q);
+    }
     if (status) {
         ptq_linear_free(l);
         return status;
     }
+    ptqi_packed_write(header, memory);
+    l->recipe = ptqi_linear_recipe(l);
     *linear = l;
     return PTQ_OK;
+}
+
+static ptq_status describe(ptq_context *context, const ptq_qtensor *q, struct ptqi_packed *header)
+{
+    if (!context || !q)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_linear_create: no context or qtensor");
+    PTQI_TRY(ptqi_qtensor_check(q));
+    return ptqi_linear_describe(context, q, header);
+}
+
+ptq_status ptq_linear_create(ptq_context *context, const ptq_qtensor *q, ptq_linear **linear)
+{
+    struct ptqi_packed header;
+    if (!linear)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_linear_create: no place for the result");
+    *linear = NULL;
+    PTQI_TRY(describe(context, q, &header));
+    return pack(context, q, &header, NULL, linear);
+}
+
+int64_t ptq_linear_packed_bytes(ptq_context *context, const ptq_qtensor *q)
+{
+    struct ptqi_packed header;
+    return describe(context, q, &header) ? 0 : header.bytes;
+}
+
+ptq_status ptq_linear_create_in(ptq_context *context, const ptq_qtensor *q, void *memory,
+                                int64_t bytes, ptq_linear **linear)
+{
+    struct ptqi_packed header;
+    if (!linear)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT,
+                         "ptq_linear_create_in: no place for the result");
+    *linear = NULL;
+    PTQI_TRY(describe(context, q, &header));
+    if (!memory || (uintptr_t)memory % PTQ_ALIGNMENT || bytes < header.bytes)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT,
+                         "ptq_linear_create_in: needs %lld bytes at a multiple of %d",
+                         (long long)header.bytes, PTQ_ALIGNMENT);
+    return pack(context, q, &header, memory, linear);
 }
 
 void ptq_linear_free(ptq_linear *l)
 {
     if (!l)
         return;
-    ptqi_free(l->context, l->data);
-    ptqi_free(l->context, l->words);
-    ptqi_free(l->context, l->scales);
-    ptqi_free(l->context, l->zeros);
-    ptqi_free(l->context, l->group_of);
-    ptqi_free(l->context, l->bias);
-    ptqi_free(l->context, l->input_scale);
-    ptqi_free(l->context, l->order);
+    ptqi_free(l->context, l->own_memory);
+    ptqi_free(l->context, l->own_bias);
     ptqi_free(l->context, l);
 }
 
@@ -60,31 +99,38 @@ int64_t ptq_linear_bytes(const ptq_linear *linear)
     return linear->bytes;
 }
 
+/* In its place in the packed form, whose header is renewed, or beside a form that is only read. */
 ptq_status ptq_linear_set_bias(ptq_linear *l, const float *bias)
 {
-    float *copy = NULL;
-    if (bias) {
-        copy = ptqi_alloc(l->context, l->n, (int64_t)sizeof *copy);
-        if (!copy)
-            return PTQ_ERROR_MEMORY;
-        memcpy(copy, bias, (size_t)l->n * sizeof *copy);
+    const size_t bytes = (size_t)l->n * sizeof *bias;
+    if (!l->bias_room && !l->own_bias && bias &&
+        !(l->own_bias = ptqi_alloc(l->context, l->n, (int64_t)sizeof *bias)))
+        return PTQ_ERROR_MEMORY;
+    float *room = l->bias_room ? l->bias_room : l->own_bias;
+    l->bias = bias ? room : NULL;
+    if (bias)
+        memmove(room, bias, bytes);
+    if (l->bias_room) {
+        struct ptqi_packed header;
+        memcpy(&header, l->memory, sizeof header);
+        header.has_bias = bias != NULL;
+        if (!bias)
+            memset(room, 0, bytes);
+        ptqi_packed_write(&header, l->memory);
     }
-    ptqi_free(l->context, l->bias);
-    l->bias = copy;
     return PTQ_OK;
 }
 
 int64_t ptq_linear_part_scratch_bytes(const ptq_linear *l, int64_t rows)
 {
-    int64_t bytes = ptqi_run_scratch(l, rows);
-    return (bytes + PTQ_ALIGNMENT) / PTQ_ALIGNMENT * PTQ_ALIGNMENT;
+    return ptqi_align(ptqi_run_scratch(l, rows) + 1); /* never none */
 }
 
 int64_t ptq_linear_scratch_bytes(const ptq_linear *l, int64_t rows)
 {
     int64_t prepared = ptq_linear_prepared_bytes(l, rows);
     int64_t parts = ptqi_threads(l->context) * ptq_linear_part_scratch_bytes(l, rows);
-    return prepared ? (prepared + PTQ_ALIGNMENT - 1) / PTQ_ALIGNMENT * PTQ_ALIGNMENT + parts : 0;
+    return prepared ? ptqi_align(prepared) + parts : 0;
 }
 
 static void run_share(const struct ptqi_run *r, char *scratch, int64_t part, int64_t parts)
@@ -108,13 +154,13 @@ static void run_part(void *argument, int64_t part)
     }
 }
 
-static ptq_status begin_run(const ptq_linear *l, const void *prepared, void *y, int32_t y_dtype,
-                            int64_t ldy, struct ptqi_run *r)
+static ptq_status begin_run(const ptq_linear *l, const void *prepared, struct ptqi_target to,
+                            struct ptqi_run *r)
 {
-    if (!l || !prepared || (uintptr_t)prepared % PTQ_ALIGNMENT || !y || ldy < l->n)
+    if (!l || !prepared || (uintptr_t)prepared % PTQ_ALIGNMENT || !to.y || to.ld < l->n)
         return ptqi_fail(l ? l->context : NULL, PTQ_ERROR_ARGUMENT,
                          "ptq_linear_forward: an argument is NULL, not aligned, or ldy below N");
-    if (!ptqi_is_float(y_dtype))
+    if (!ptqi_is_float(to.dtype))
         return ptqi_fail(l->context, PTQ_ERROR_DTYPE, "y must be f32, f16 or bf16");
     memset(r, 0, sizeof *r);
     memcpy(&r->layout, prepared, sizeof r->layout);
@@ -123,18 +169,15 @@ static ptq_status begin_run(const ptq_linear *l, const void *prepared, void *y, 
                          "these activations were prepared by a linear with another recipe");
     r->l = l;
     r->prepared = prepared;
-    r->y = y;
-    r->dtype = y_dtype;
-    r->ldy = ldy;
+    r->to = to;
     return PTQ_OK;
 }
 
-ptq_status ptq_linear_forward_part(const ptq_linear *l, const void *prepared, void *y,
-                                   int32_t y_dtype, int64_t ldy, void *scratch, int64_t part,
-                                   int64_t parts)
+static ptq_status forward_part(const ptq_linear *l, const void *prepared, struct ptqi_target to,
+                               void *scratch, int64_t part, int64_t parts)
 {
     struct ptqi_run r;
-    PTQI_TRY(begin_run(l, prepared, y, y_dtype, ldy, &r));
+    PTQI_TRY(begin_run(l, prepared, to, &r));
     if (part < 0 || part >= parts)
         return ptqi_fail(l->context, PTQ_ERROR_ARGUMENT, "there is no part %lld of %lld",
                          (long long)part, (long long)parts);
@@ -147,11 +190,11 @@ ptq_status ptq_linear_forward_part(const ptq_linear *l, const void *prepared, vo
     return PTQ_OK;
 }
 
-ptq_status ptq_linear_forward_prepared(const ptq_linear *l, const void *prepared, void *y,
-                                       int32_t y_dtype, int64_t ldy, void *scratch)
+static ptq_status forward_prepared(const ptq_linear *l, const void *prepared, struct ptqi_target to,
+                                   void *scratch)
 {
     struct ptqi_run r;
-    PTQI_TRY(begin_run(l, prepared, y, y_dtype, ldy, &r));
+    PTQI_TRY(begin_run(l, prepared, to, &r));
     void *own = NULL;
     r.parts = ptqi_threads(l->context);
     if (r.layout.rows * l->n * l->k < 65536)
@@ -166,8 +209,8 @@ ptq_status ptq_linear_forward_prepared(const ptq_linear *l, const void *prepared
     return PTQ_OK;
 }
 
-ptq_status ptq_linear_forward(const ptq_linear *l, const void *x, int32_t x_dtype, int64_t rows,
-                              int64_t ldx, void *y, int32_t y_dtype, int64_t ldy, void *scratch)
+static ptq_status forward(const ptq_linear *l, const void *x, int32_t x_dtype, int64_t rows,
+                          int64_t ldx, struct ptqi_target to, void *scratch)
 {
     if (!l || rows < 0)
         return ptqi_fail(l ? l->context : NULL, PTQ_ERROR_ARGUMENT,
@@ -183,7 +226,55 @@ ptq_status ptq_linear_forward(const ptq_linear *l, const void *x, int32_t x_dtyp
     int64_t prepared = bytes - ptqi_threads(l->context) * ptq_linear_part_scratch_bytes(l, rows);
     ptq_status status = ptq_linear_prepare(l, x, x_dtype, rows, ldx, memory);
     if (!status)
-        status = ptq_linear_forward_prepared(l, memory, y, y_dtype, ldy, memory + prepared);
+        status = forward_prepared(l, memory, to, memory + prepared);
     ptqi_free(l->context, own);
     return status;
+}
+
+/* The six forms of it. */
+
+ptq_status ptq_linear_forward(const ptq_linear *linear, const void *x, int32_t x_dtype,
+                              int64_t rows, int64_t ldx, void *y, int32_t y_dtype, int64_t ldy,
+                              void *scratch)
+{
+    const struct ptqi_target to = {y, y_dtype, ldy, 0};
+    return forward(linear, x, x_dtype, rows, ldx, to, scratch);
+}
+
+ptq_status ptq_linear_forward_prepared(const ptq_linear *linear, const void *prepared, void *y,
+                                       int32_t y_dtype, int64_t ldy, void *scratch)
+{
+    const struct ptqi_target to = {y, y_dtype, ldy, 0};
+    return forward_prepared(linear, prepared, to, scratch);
+}
+
+ptq_status ptq_linear_forward_part(const ptq_linear *linear, const void *prepared, void *y,
+                                   int32_t y_dtype, int64_t ldy, void *scratch, int64_t part,
+                                   int64_t parts)
+{
+    const struct ptqi_target to = {y, y_dtype, ldy, 0};
+    return forward_part(linear, prepared, to, scratch, part, parts);
+}
+
+ptq_status ptq_linear_accumulate(const ptq_linear *linear, const void *x, int32_t x_dtype,
+                                 int64_t rows, int64_t ldx, void *y, int32_t y_dtype, int64_t ldy,
+                                 void *scratch)
+{
+    const struct ptqi_target to = {y, y_dtype, ldy, 1};
+    return forward(linear, x, x_dtype, rows, ldx, to, scratch);
+}
+
+ptq_status ptq_linear_accumulate_prepared(const ptq_linear *linear, const void *prepared, void *y,
+                                          int32_t y_dtype, int64_t ldy, void *scratch)
+{
+    const struct ptqi_target to = {y, y_dtype, ldy, 1};
+    return forward_prepared(linear, prepared, to, scratch);
+}
+
+ptq_status ptq_linear_accumulate_part(const ptq_linear *linear, const void *prepared, void *y,
+                                      int32_t y_dtype, int64_t ldy, void *scratch, int64_t part,
+                                      int64_t parts)
+{
+    const struct ptqi_target to = {y, y_dtype, ldy, 1};
+    return forward_part(linear, prepared, to, scratch, part, parts);
 }

@@ -14,9 +14,37 @@ struct ptqi_blocking {
     int64_t rows;
 };
 
+/* How kernels want the weights: the numbers of their table. f32 activations: rows alone; an offset
+ * for 8-bit codes alone. */
+struct ptqi_packed_layout {
+    int32_t rows, strip, run, w8_offset; /* nr, int_strip, int_kr */
+};
+
+/* The head of a packed linear, in its memory and in files: linear_packed.c. Little endian. */
+struct ptqi_packed {
+    char magic[4];
+    uint32_t version; /* of everything here, panels included */
+    uint64_t checksum;
+    int64_t bytes; /* of everything */
+    int64_t n, k, group_size;
+    int32_t activations;
+    float activation_scale;
+    int32_t rotation;
+    int32_t code_bits, scale_bytes;
+    int32_t zero; /* of all groups where there are no zeros */
+    int32_t has_zeros, has_input_scale, has_order, has_bias;
+    struct ptqi_packed_layout layout;
+    char reserved[24]; /* zero */
+};
+
+#define PTQI_PACKED_MAGIC "ptql"
+#define PTQI_PACKED_VERSION 1u
+
 struct ptq_linear {
     ptq_context *context;
     const struct ptqi_kernels *kernels; /* packed for these, and run by these */
+    char *memory;     /* the packed form, where most of the pointers below point to */
+    void *own_memory; /* what of it is to be freed */
     int64_t n, k;
     int32_t activations;
     float activation_scale; /* static */
@@ -47,7 +75,9 @@ struct ptq_linear {
     int64_t row_words;
     int64_t bytes;
 
-    float *bias; /* [n], or NULL */
+    float *bias;      /* [n], or NULL */
+    float *bias_room; /* for one in the packed form; NULL where that is only read */
+    float *own_bias;  /* for one beside it */
 
     /* The recipe of the activations. */
     float *input_scale; /* [k], or NULL */
@@ -55,6 +85,11 @@ struct ptq_linear {
     int32_t *order;     /* [k], or NULL; only with int8 activations */
     uint64_t recipe;
 };
+
+static inline int64_t ptqi_align(int64_t bytes)
+{
+    return (bytes + PTQ_ALIGNMENT - 1) / PTQ_ALIGNMENT * PTQ_ALIGNMENT;
+}
 
 /* Columns with int8 activations, filled up to whole blocks. */
 static inline int64_t ptqi_padded_k(const struct ptq_linear *linear)
@@ -74,9 +109,8 @@ static inline int64_t ptqi_x_stride(const struct ptq_linear *linear)
 /*
  * Prepared activations: this header, then at the given offsets
  * scales f32 [rows], NaN for a row that is not finite;
- * int8: sums i32 [rows][groups], x i8 [rows][x stride], in pairs of rows where the kernels' x_rows is
- * 2; f32: x f32 [rows][k];
- * and room for the rows being prepared.
+ * int8: sums i32 [rows][groups], x i8 [rows][x stride], in pairs of rows where the kernels' x_rows
+ * is 2; f32: x f32 [rows][k]; and room for the rows being prepared.
  */
 struct ptqi_prepared {
     uint64_t magic, recipe;
@@ -89,14 +123,20 @@ struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *linear, int64
 
 #define PTQI_PREPARED_MAGIC 0x3130707270717470u /* "ptqprp01" */
 
+/* Where a product goes: y is replaced by it, or it is added to y. */
+struct ptqi_target {
+    char *y;
+    int32_t dtype;
+    int64_t ld;
+    int add;
+};
+
 /* A forward call under way. */
 struct ptqi_run {
     const struct ptq_linear *l;
     const char *prepared;
     struct ptqi_prepared layout;
-    char *y;
-    int32_t dtype;
-    int64_t ldy;
+    struct ptqi_target to;
     char *scratch; /* of all parts, or of this part */
     int64_t part_scratch, parts;
     atomic_llong next; /* panel that nobody has begun */
@@ -109,7 +149,21 @@ void ptqi_run_range(const struct ptqi_run *run, char *scratch, int64_t begin, in
 /* For linear_pack.c, once the panels are known. */
 struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *linear);
 
-/* linear_pack.c */
+/* linear_pack.c: the header that q gets with these kernels, and the weights and all else but the
+ * header and a bias into memory that was cleared. */
+ptq_status ptqi_linear_describe(ptq_context *context, const struct ptq_qtensor *q,
+                                struct ptqi_packed *header);
 ptq_status ptqi_linear_pack(struct ptq_linear *linear, const struct ptq_qtensor *q);
+
+/* linear_packed.c: the bytes that a packed form with this header has, 0 where it cannot be. */
+int64_t ptqi_packed_size(const struct ptqi_packed *header);
+struct ptqi_packed_layout ptqi_packed_layout(const struct ptqi_kernels *kernels, int integer,
+                                             int32_t code_bits);
+/* Sets the numbers and pointers of a linear whose packed form is in memory, header or not. */
+void ptqi_packed_bind(struct ptq_linear *linear, const struct ptqi_packed *header, void *memory);
+/* Completes the header and puts it in its place. */
+void ptqi_packed_write(struct ptqi_packed *header, void *memory);
+/* What two linears must have in common to take the same prepared activations. */
+uint64_t ptqi_linear_recipe(const struct ptq_linear *linear);
 
 #endif

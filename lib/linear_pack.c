@@ -1,9 +1,8 @@
 /*
- * Packing a quantized matrix for the kernels of a context.
+ * Packing a quantized matrix for the kernels of a context: what linear_packed.c has room for.
  */
 #include <string.h>
 #include "base/half.h"
-#include "base/hash.h"
 #include "linear.h"
 #include "qtensor.h"
 
@@ -63,30 +62,15 @@ static void pack_group(const struct ptq_linear *l, const struct ptq_qtensor *q, 
         pack_codes8(codes, count, strip, kr, l->kernels->w8_offset, out);
 }
 
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static ptq_status pack_panels(struct ptq_linear *l, const struct ptq_qtensor *q)
 {
     const int nr = l->kernels->int_nr;
-    struct ptqi_panel *p = &l->panel;
-    p->scale_bytes = l->two_level ? 1 : fits_half(q->scales, q->n * q->groups) ? 2 : 4;
-    p->has_zeros = q->zeros != NULL;
-    p->zero = ptqi_qtensor_zero(q, 0, 0) - (l->code_bits == 8 ? l->kernels->w8_offset : 0);
-    p->blocks = ptqi_padded_k(l) / PTQI_BLOCK;
-    p->group_blocks = min64((l->group_size + PTQI_BLOCK - 1) / PTQI_BLOCK, p->blocks);
+    const struct ptqi_panel *p = &l->panel;
     const int64_t group_bytes =
         ptqi_group_bytes(nr, l->code_bits, p->scale_bytes, p->has_zeros, p->group_blocks);
     const int64_t head = l->two_level ? 4 * nr : 0;
-    l->panels = (q->n + nr - 1) / nr;
-    l->panel_bytes = head + ptqi_group_bytes(nr, l->code_bits, p->scale_bytes * (int)q->groups,
-                                             p->has_zeros * (int)q->groups, p->blocks);
-    l->bytes = l->panels * l->panel_bytes;
-    l->data = ptqi_alloc_zero(l->context, l->panels, l->panel_bytes);
     uint8_t *row = ptqi_alloc(l->context, q->k, 1);
-    for (int64_t n = 0; l->data && row && n < q->n; n++) {
+    for (int64_t n = 0; row && n < q->n; n++) {
         uint8_t *panel = l->data + n / nr * l->panel_bytes;
         const uint8_t *codes = q->codes + n * q->k;
         for (int64_t i = 0; i < q->k; i++)
@@ -98,28 +82,14 @@ static ptq_status pack_panels(struct ptq_linear *l, const struct ptq_qtensor *q)
                        (int)(n % nr));
     }
     ptqi_free(l->context, row);
-    p->data = l->data;
-    l->blocking = ptqi_plan_blocking(l);
-    return l->data && row ? PTQ_OK : PTQ_ERROR_MEMORY;
+    return row ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
 /* Weight-only: words of codes in the original order of the columns. */
 static ptq_status pack_words(struct ptq_linear *l, const struct ptq_qtensor *q)
 {
     const int nr = l->kernels->f32_nr, per_word = 32 / l->code_bits;
-    l->panels = (q->n + nr - 1) / nr;
-    l->row_words = (q->k + per_word - 1) / per_word;
-    const int64_t words = l->panels * nr * l->row_words, scales = l->panels * nr * q->groups;
-    l->words = ptqi_alloc_zero(l->context, words, (int64_t)sizeof *l->words);
-    l->scales = ptqi_alloc_zero(l->context, scales, (int64_t)sizeof *l->scales);
-    if (q->zeros)
-        l->zeros = ptqi_alloc_zero(l->context, scales, (int64_t)sizeof *l->zeros);
-    l->bytes = words * 4 + scales * (q->zeros ? 8 : 4);
-    l->group_of = ptqi_alloc(l->context, q->k, (int64_t)sizeof *l->group_of);
-    if (!l->words || !l->scales || (q->zeros && !l->zeros) || !l->group_of)
-        return PTQ_ERROR_MEMORY;
     PTQI_TRY(ptq_qtensor_group_index(q, l->group_of));
-    l->zero = ptqi_qtensor_zero(q, 0, 0);
     for (int64_t n = 0; n < q->n; n++) {
         const int64_t panel = n / nr, row = n % nr;
         uint32_t *out = l->words + panel * l->row_words * nr + row;
@@ -136,51 +106,46 @@ static ptq_status pack_words(struct ptq_linear *l, const struct ptq_qtensor *q)
     return PTQ_OK;
 }
 
-/* What two linears must have in common to take the same prepared activations. */
-static uint64_t recipe_of(const struct ptq_linear *l)
+static int is_two_level(const struct ptq_qtensor *q)
 {
-    int64_t numbers[3] = {l->k, l->activations,
-                          l->activations != PTQ_ACTIVATIONS_F32 ? l->group_size : 0};
-    uint64_t h = ptqi_hash(PTQI_HASH_START, numbers, (int64_t)sizeof numbers);
-    h = ptqi_hash(h, &l->rotation, (int64_t)sizeof l->rotation);
-    if (l->input_scale)
-        h = ptqi_hash(h ^ 1, l->input_scale, l->k * (int64_t)sizeof *l->input_scale);
-    if (l->order)
-        h = ptqi_hash(h ^ 2, l->order, l->k * (int64_t)sizeof *l->order);
-    if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC)
-        h = ptqi_hash(h ^ 3, &l->activation_scale, (int64_t)sizeof l->activation_scale);
-    if (l->activations != PTQ_ACTIVATIONS_F32 && l->kernels->x_rows > 1) /* another arrangement */
-        h = ptqi_hash(h ^ 4, &l->kernels->x_rows, (int64_t)sizeof l->kernels->x_rows);
-    return h;
+    return q->row_scales && q->activations != PTQ_ACTIVATIONS_F32 && q->bits < 8;
 }
 
-static void *copy(struct ptq_linear *l, const void *from, int64_t bytes)
+ptq_status ptqi_linear_describe(ptq_context *context, const struct ptq_qtensor *q,
+                                struct ptqi_packed *h)
 {
-    void *to = ptqi_alloc(l->context, bytes, 1);
-    if (to)
-        memcpy(to, from, (size_t)bytes);
-    return to;
+    const int integer = q->activations != PTQ_ACTIVATIONS_F32;
+    const int32_t code_bits = q->bits == 8 ? 8 : 4;
+    const int half = integer && fits_half(q->scales, q->n * q->groups);
+    *h = (struct ptqi_packed){.n = q->n,
+                              .k = q->k,
+                              .group_size = q->group_size,
+                              .activations = q->activations,
+                              .rotation = q->rotation,
+                              .code_bits = code_bits,
+                              .scale_bytes = is_two_level(q) ? 1 : half ? 2 : 4,
+                              .zero = ptqi_qtensor_zero(q, 0, 0),
+                              .has_zeros = q->zeros != NULL,
+                              .has_input_scale = q->input_scale != NULL,
+                              .has_order = integer && q->order,
+                              .layout = ptqi_packed_layout(context->kernels, integer, code_bits)};
+    if (h->activations == PTQ_ACTIVATIONS_INT8_STATIC) {
+        if (!(q->activation_scale > 0))
+            return ptqi_fail(context, PTQ_ERROR_MISSING, "static activations need a scale");
+        h->activation_scale = q->activation_scale;
+    }
+    h->bytes = ptqi_packed_size(h);
+    if (!h->bytes)
+        return ptqi_fail(context, PTQ_ERROR_SHAPE, "a matrix of %lld rows is too large to pack",
+                         (long long)q->n);
+    return PTQ_OK;
 }
 
 ptq_status ptqi_linear_pack(struct ptq_linear *l, const struct ptq_qtensor *q)
 {
-    int integer = q->activations != PTQ_ACTIVATIONS_F32;
-    l->n = q->n;
-    l->k = q->k;
-    l->activations = q->activations;
-    l->activation_scale = q->activation_scale;
-    if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC && !(l->activation_scale > 0))
-        return ptqi_fail(l->context, PTQ_ERROR_MISSING, "static activations need a scale");
-    l->group_size = q->group_size;
-    l->groups = q->groups;
-    l->code_bits = q->bits == 8 ? 8 : 4;
-    l->two_level = integer && q->row_scales && q->bits < 8; /* levels of 8-bit codes are 0 */
-    if (q->input_scale && !(l->input_scale = copy(l, q->input_scale, q->k * 4)))
-        return PTQ_ERROR_MEMORY;
-    if (integer && q->order && !(l->order = copy(l, q->order, q->k * 4)))
-        return PTQ_ERROR_MEMORY;
-    PTQI_TRY(integer ? pack_panels(l, q) : pack_words(l, q));
-    l->rotation = q->rotation;
-    l->recipe = recipe_of(l);
-    return PTQ_OK;
+    if (q->input_scale)
+        memcpy(l->input_scale, q->input_scale, (size_t)q->k * sizeof *l->input_scale);
+    if (l->order)
+        memcpy(l->order, q->order, (size_t)q->k * sizeof *l->order);
+    return l->activations != PTQ_ACTIVATIONS_F32 ? pack_panels(l, q) : pack_words(l, q);
 }

@@ -9,11 +9,6 @@
 #include "linear.h"
 #include "tensor.h"
 
-static int64_t align(int64_t bytes)
-{
-    return (bytes + PTQ_ALIGNMENT - 1) / PTQ_ALIGNMENT * PTQ_ALIGNMENT;
-}
-
 /* Rows with the last pair made whole. */
 static int64_t whole_rows(const struct ptq_linear *l, int64_t rows)
 {
@@ -28,11 +23,12 @@ struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *l, int64_t ro
     if (rows < 0 || rows > (INT64_MAX / 4) / per_row - 1)
         return p;
     int64_t threads = ptqi_threads(l->context);
-    p.scales = align((int64_t)sizeof p);
-    p.sums = p.scales + align(rows * 4);
-    p.x = p.sums + (integer ? align(rows * l->groups * 4) : 0);
-    p.scratch = p.x + align(integer ? whole_rows(l, rows) * ptqi_x_stride(l) : rows * l->k * 4);
-    p.bytes = p.scratch + (rows < threads ? rows : threads) * 2 * align(l->k * 4);
+    p.scales = ptqi_align((int64_t)sizeof p);
+    p.sums = p.scales + ptqi_align(rows * 4);
+    p.x = p.sums + (integer ? ptqi_align(rows * l->groups * 4) : 0);
+    p.scratch =
+        p.x + ptqi_align(integer ? whole_rows(l, rows) * ptqi_x_stride(l) : rows * l->k * 4);
+    p.bytes = p.scratch + (rows < threads ? rows : threads) * 2 * ptqi_align(l->k * 4);
     return p;
 }
 
@@ -64,7 +60,7 @@ static const float *load_row(const struct job *j, int64_t row, float *out)
     const struct ptq_linear *l = j->l;
     const float *from = source(j, row);
     if (j->dtype != PTQ_F32 || (uintptr_t)from % sizeof *from) {
-        ptqi_to_f32(out, from, j->dtype, l->k);
+        l->kernels->widen(out, from, j->dtype, l->k);
         from = out;
     }
     if (l->input_scale) {
@@ -175,7 +171,7 @@ static void keep_row(const struct job *j, int64_t row, float *unused, float *unu
 static void prepare_rows(void *argument, int64_t part)
 {
     struct job *j = argument;
-    const int64_t row_bytes = align(j->l->k * 4);
+    const int64_t row_bytes = ptqi_align(j->l->k * 4);
     char *scratch = j->prepared + j->layout.scratch + part * 2 * row_bytes;
     int64_t begin, end;
     ptqi_split(j->rows, 1, part, j->parts, &begin, &end);

@@ -99,27 +99,30 @@ int64_t ptqi_run_scratch(const struct ptq_linear *l, int64_t rows)
 
 #define ROWS_AHEAD 8 /* of y, whose rows are too far apart for a CPU to guess the next one */
 
-/* sum [rows][nr] scaled, biased and stored as columns n0 .. of rows m0 .. of y. */
+/* sum [rows][nr] scaled, biased and stored as columns n0 .. of rows m0 .. of y, or added to them.
+ */
 static void store_rows(const struct ptqi_run *r, const float *sum, int64_t m0, int64_t rows,
                        int64_t n0, int nr)
 {
     const struct ptq_linear *l = r->l;
+    const struct ptqi_target *to = &r->to;
     const float *scales = (const float *)(r->prepared + r->layout.scales);
     const float *bias = l->bias ? l->bias + n0 : NULL;
-    const int64_t width = min64(l->n - n0, nr);
+    const int64_t width = min64(l->n - n0, nr), size = ptq_dtype_size(to->dtype);
     for (int64_t m = 0; m < rows; m++) {
-        float out[PTQI_MAX_NR];
-        const int64_t size = ptq_dtype_size(r->dtype);
-        char *y = r->y + ((m0 + m) * r->ldy + n0) * size;
+        float out[PTQI_MAX_NR], scale = scales[m0 + m];
+        char *y = to->y + ((m0 + m) * to->ld + n0) * size;
         for (int64_t line = 0; line < width * size && m0 + m + ROWS_AHEAD < r->layout.rows;
              line += 64)
-            PTQI_PREFETCH_WRITE(y + ROWS_AHEAD * r->ldy * size + line);
-        if (r->dtype == PTQ_F32 && (uintptr_t)y % sizeof(float) == 0) {
-            l->kernels->finish(sum + m * nr, scales[m0 + m], bias, (float *)(void *)y, width);
-        } else {
-            l->kernels->finish(sum + m * nr, scales[m0 + m], bias, out, width);
-            ptqi_from_f32(y, r->dtype, out, width);
+            PTQI_PREFETCH_WRITE(y + ROWS_AHEAD * to->ld * size + line);
+        if (to->dtype == PTQ_F32 && (uintptr_t)y % sizeof(float) == 0) {
+            l->kernels->finish(sum + m * nr, scale, bias, (float *)(void *)y, width, to->add);
+            continue;
         }
+        if (to->add)
+            l->kernels->widen(out, y, to->dtype, width);
+        l->kernels->finish(sum + m * nr, scale, bias, out, width, to->add);
+        l->kernels->narrow(y, to->dtype, out, width);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "base/context.h"
 #include "base/team.h"
 #include "bench/limits.h"
@@ -21,7 +22,8 @@ static const char usage[] =
     "\n"
     "Times the kernels on matrices [N, K] with M rows of inputs, quantizing the inputs included.\n"
     "limit: the fraction of what the machine does at best, measured in between: a bare loop of\n"
-    "dot products, or a plain read of the weights' bytes, whichever takes longer.\n";
+    "dot products, or a plain read of the weights' bytes, whichever takes longer. With one thread\n"
+    "time is that on the CPU, so that other programs disturb it less.\n";
 
 static const struct option table[] = {
     {"m", "LIST", "numbers of rows of inputs, such as 1,8,128"},
@@ -170,6 +172,15 @@ static ptq_status make_linears(struct bench *b, int kernel)
     return b->memory && b->scratch ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
+/* Seconds: of one thread those on the CPU, which other programs disturb less, else of the clock. */
+static double now(const struct bench *b)
+{
+    struct timespec t;
+    if (ptqi_threads(b->context) > 1 || clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t))
+        return report_clock();
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 /* The limits, on all threads. */
 struct work {
     const struct limit_loop *loop;
@@ -197,9 +208,9 @@ static void run_read(void *argument, int64_t part)
 static double loop_rate(struct bench *b, const struct limit_loop *loop)
 {
     struct work w = {.loop = loop, .rounds = 20000, .parts = ptqi_threads(b->context)};
-    double start = report_clock();
+    double start = now(b);
     ptqi_parallel(b->context, w.parts, run_loop, &w);
-    return (double)w.parts * (double)w.rounds * loop->operations / (report_clock() - start);
+    return (double)w.parts * (double)w.rounds * loop->operations / (now(b) - start);
 }
 
 /* turn: each takes another number of streams; the fastest counts. */
@@ -211,9 +222,9 @@ static double read_seconds(struct bench *b, const char *memory, int64_t bytes, i
                      .streams = 1 << turn % 3};
     if (bytes < 1 << 20)
         w.parts = 1; /* waking a thread takes longer */
-    double start = report_clock();
+    double start = now(b);
     ptqi_parallel(b->context, w.parts, run_read, &w);
-    return report_clock() - start;
+    return now(b) - start;
 }
 
 static ptq_status run_once(struct bench *b, const struct line *l, int64_t turn)
@@ -241,12 +252,11 @@ static ptq_status measure(struct bench *b, struct line *l)
     PTQI_TRY(
         run_once(b, l, b->ring - 1)); /* not the first to be timed, which would be in a cache */
     for (int64_t i = 0; i < MAX_TIMES && (i < 3 || report_clock() - start < BUDGET); i++) {
-        double at = report_clock();
+        double at = now(b);
         PTQI_TRY(run_once(b, l, i));
-        double seconds = report_clock() - at;
+        double seconds = now(b) - at;
         l->seconds = i && l->seconds < seconds ? l->seconds : seconds;
-        double now = loop ? loop_rate(b, loop) : 0;
-        rate = now > rate ? now : rate;
+        rate = fmax(rate, loop ? loop_rate(b, loop) : 0);
         if (!linear)
             continue;
         seconds = read_seconds(b, b->memory + i % b->ring * b->least, b->least, i);

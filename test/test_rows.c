@@ -229,24 +229,57 @@ static void check_shrink(const struct ptqi_kernels *kernels, int64_t n, int cand
     EXPECT(alive, "shrink_errors, canaries", n);
 }
 
-/* sum scale + bias, and one NaN. */
+/* sum scale + bias, or that added to what is there, and one NaN. */
 static void check_finish(const struct ptqi_kernels *kernels, int64_t n)
 {
     static const float scales[] = {0.01f, -0.0f, 1e-44f, 1e38f, NAN};
-    for (int s = 0; s < 10; s++) {
+    for (int s = 0; s < 20; s++) {
         struct vectors v = make_vectors(n);
-        float *x = in(&v.x), *bias = in(&v.y), *out = in(&v.out), scale = scales[s / 2];
-        int wrong = 0;
+        float *x = in(&v.x), *bias = in(&v.y), *out = in(&v.out), scale = scales[s / 4];
+        int wrong = 0, add = s / 2 % 2;
         for (int64_t i = 0; i < n; i += 5)
             x[i] = i % 2 ? INFINITY : -INFINITY;
-        kernels->finish(x, scale, s % 2 ? bias : NULL, out, n);
+        for (int64_t i = 0; i < n; i++)
+            out[i] = i % 7 == 3 ? INFINITY : i % 7 == 4 ? -NAN : x[n - 1 - i];
+        kernels->finish(x, scale, s % 2 ? bias : NULL, out, n, add);
         for (int64_t i = 0; i < n; i++) {
+            float old = i % 7 == 3 ? INFINITY : i % 7 == 4 ? -NAN : x[n - 1 - i];
             float want = s % 2 ? fmaf(x[i], scale, bias[i]) : x[i] * scale;
+            want = add ? old + want : want;
             wrong += ptqi_bits(out[i]) != (want == want ? ptqi_bits(want) : 0x7fc00000u);
         }
         EXPECT(wrong == 0, "finish", n);
         EXPECT(free_vectors(&v), "finish, canaries", n);
     }
+}
+
+/* Rows of n halves to f32 and back, against the conversion of one number: the next n of all halves,
+ * and numbers of any bits, of which half lie around the range of f16. */
+static void check_halves(const struct ptqi_kernels *kernels, int64_t n, int32_t dtype)
+{
+    static uint16_t next;
+    struct random r = {++test_seed};
+    struct guarded half = guard(n * 2, 2), single = guard(n * 4, 4);
+    uint16_t *h = in(&half);
+    float *x = in(&single);
+    int wrong = 0;
+    for (int64_t i = 0; i < n; i++)
+        h[i] = (uint16_t)(next + i);
+    kernels->widen(x, h, dtype, n);
+    for (int64_t i = 0; i < n; i++) {
+        const uint16_t old = (uint16_t)(next + i);
+        wrong += !same(x[i], dtype == PTQ_F16 ? ptqi_f16_to_f32(old) : ptqi_bf16_to_f32(old));
+        uint32_t bits = (uint32_t)random_bits(&r);
+        x[i] = ptqi_from_bits(bits & 1 ? (bits & 0x8fffffff) + 0x30000000 : bits);
+    }
+    EXPECT(wrong == 0, "widen", n);
+    kernels->narrow(h, dtype, x, n);
+    for (int64_t i = 0; i < n; i++)
+        wrong += h[i] != (dtype == PTQ_F16 ? ptqi_f32_to_f16(x[i]) : ptqi_f32_to_bf16(x[i]));
+    EXPECT(wrong == 0, "narrow", n);
+    int alive = unguard(&half) & unguard(&single);
+    EXPECT(alive, "halves, canaries", n);
+    next = (uint16_t)(next + n);
 }
 
 /* Codes in words: dequantized, and multiplied with rows of x. */
@@ -332,6 +365,8 @@ void test_row_kernels(const struct ptqi_kernels *kernels)
         check_quantize(kernels, n);
         check_not_finite(kernels, n);
         check_finish(kernels, n);
+        for (int32_t dtype = PTQ_F16; dtype <= PTQ_BF16; dtype++)
+            check_halves(kernels, n, dtype);
         if (n < 300) {
             check_words(kernels, n, 4, n % 2);
             check_words(kernels, n, 8, n % 2);
@@ -344,4 +379,7 @@ void test_row_kernels(const struct ptqi_kernels *kernels)
     }
     for (int64_t blocks = 0; blocks < 4; blocks++)
         check_rotate(kernels, blocks);
+    for (int32_t dtype = PTQ_F16; dtype <= PTQ_BF16; dtype++)
+        for (int i = 0; i < 17; i++) /* all 65536 halves */
+            check_halves(kernels, 4001, dtype);
 }

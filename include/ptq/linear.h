@@ -26,7 +26,7 @@ extern "C" {
 
 typedef struct ptq_linear ptq_linear;
 
-/* Alignment, in bytes, of prepared activations and scratch memory of the caller's. */
+/* Alignment, in bytes, of packed linears, prepared activations and scratch memory of the caller's. */
 #define PTQ_ALIGNMENT 64
 
 /* Packs q; q may be freed afterwards. */
@@ -39,6 +39,28 @@ PTQ_API int64_t ptq_linear_k(const ptq_linear *linear);
 PTQ_API int64_t ptq_linear_bytes(const ptq_linear *linear);
 /* bias [N] is copied and added to every row of y; NULL removes it. Not while the linear runs. */
 PTQ_API ptq_status ptq_linear_set_bias(ptq_linear *linear, const float *bias);
+
+/*
+ * The packed form in memory of the caller's, or in a file, so that an engine packs once and later starts
+ * without: it is one piece of bytes without pointers, with everything that a linear needs, its bias too.
+ *
+ * _packed_bytes: how many bytes q takes, packed for the instruction set of the context; 0 where it cannot
+ * be, with a message. _create_in: packs into memory, of so many bytes or more, at a multiple of
+ * PTQ_ALIGNMENT, which must outlive the linear; afterwards, and after ptq_linear_set_bias, these bytes may
+ * be written to a file. _open: runs from such bytes, read or mapped; memory is only read, must outlive the
+ * linear, and must not change. A bias set later on is kept beside it.
+ *
+ * The bytes are little endian, and the same for the same q and the same layout of panels, which several
+ * instruction sets may share. _open answers PTQ_ERROR_UNSUPPORTED where they were packed for another layout
+ * or by another version - then pack the matrix again - and PTQ_ERROR_FORMAT where they are no packed linear,
+ * or a damaged one. It checks whatever could lead a product out of its memory, so that a hostile file does
+ * no worse than to give wrong numbers; weights that were changed are not noticed.
+ */
+PTQ_API int64_t ptq_linear_packed_bytes(ptq_context *context, const ptq_qtensor *q);
+PTQ_API ptq_status ptq_linear_create_in(ptq_context *context, const ptq_qtensor *q, void *memory,
+                                        int64_t bytes, ptq_linear **linear);
+PTQ_API ptq_status ptq_linear_open(ptq_context *context, const void *memory, int64_t bytes,
+                                   ptq_linear **linear);
 
 /*
  * Bytes of prepared activations, and of scratch memory, for up to rows rows of x. The scratch size is
@@ -73,6 +95,22 @@ PTQ_API int64_t ptq_linear_part_scratch_bytes(const ptq_linear *linear, int64_t 
 PTQ_API ptq_status ptq_linear_forward_part(const ptq_linear *linear, const void *prepared, void *y,
                                            int32_t y_dtype, int64_t ldy, void *scratch,
                                            int64_t part, int64_t parts);
+
+/*
+ * The three forms once more, for residual connections: y += x W^T (+ bias). Each element becomes
+ * round(y + v), where v is the f32 that ptq_linear_forward would have stored in a y of f32: y is widened
+ * to f32, one f32 addition follows, and one rounding to the dtype of y. A sum that is not a number is the
+ * quiet NaN 0x7fc00000, in f16 0x7e00 and in bf16 0x7fc0.
+ */
+PTQ_API ptq_status ptq_linear_accumulate(const ptq_linear *linear, const void *x, int32_t x_dtype,
+                                         int64_t rows, int64_t ldx, void *y, int32_t y_dtype,
+                                         int64_t ldy, void *scratch);
+PTQ_API ptq_status ptq_linear_accumulate_prepared(const ptq_linear *linear, const void *prepared,
+                                                  void *y, int32_t y_dtype, int64_t ldy,
+                                                  void *scratch);
+PTQ_API ptq_status ptq_linear_accumulate_part(const ptq_linear *linear, const void *prepared,
+                                              void *y, int32_t y_dtype, int64_t ldy,
+                                              void *scratch, int64_t part, int64_t parts);
 
 #ifdef __cplusplus
 }

@@ -28,43 +28,72 @@ PTQI_INLINE float ptqi_bf16_to_f32(uint16_t h)
     return ptqi_from_bits((uint32_t)h << 16);
 }
 
+/* These choose between results instead of branching, so that compilers can turn a loop of them into
+ * vector instructions. */
+
 PTQI_INLINE uint16_t ptqi_f32_to_bf16(float x)
 {
-    uint32_t u = ptqi_bits(x);
-    if ((u & 0x7fffffff) > 0x7f800000)
-        return (uint16_t)(u >> 16 | 0x40); /* a NaN stays one, quiet */
-    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+    const uint32_t u = ptqi_bits(x), quiet = u >> 16 | 0x40; /* a NaN stays one */
+    const uint32_t rounded = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+    return (uint16_t)((int32_t)(u & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
 }
 
 PTQI_INLINE float ptqi_f16_to_f32(uint16_t h)
 {
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;
-    if (rest >= 0x7c00) /* infinity or NaN (made quiet) */
-        return ptqi_from_bits(sign | 0x7f800000 | (rest & 0x3ff) << 13 |
-                              (rest > 0x7c00 ? 0x400000 : 0));
-    if (rest < 0x400) { /* zero or subnormal: rest * 2^-24 is exact */
-        float value = (float)rest * 0x1p-24f;
-        return ptqi_from_bits(sign | ptqi_bits(value));
-    }
-    return ptqi_from_bits(sign | ((rest << 13) + 0x38000000));
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16;
+    const int32_t rest = h & 0x7fff, wide = rest << 13;
+    const float small = (float)rest * 0x1p-24f; /* exact for zero and subnormals */
+    int32_t u = rest < 0x400 ? (int32_t)ptqi_bits(small) : wide + 0x38000000;
+    u = rest >= 0x7c00 ? wide | 0x7f800000 : u;
+    u = rest > 0x7c00 ? u | 0x400000 : u; /* a NaN, made quiet */
+    return ptqi_from_bits(sign | (uint32_t)u);
 }
 
 PTQI_INLINE uint16_t ptqi_f32_to_f16(float x)
 {
-    uint32_t u = ptqi_bits(x), sign = u >> 16 & 0x8000;
-    u &= 0x7fffffff;
-    if (u > 0x7f800000)
-        return (uint16_t)(sign | 0x7e00 | (u >> 13 & 0x3ff));
-    if (u >= 0x477ff000) /* from 65520 on */
-        return (uint16_t)(sign | 0x7c00);
-    if (u < 0x38800000) { /* below 2^-14: adding 0.5 leaves the subnormal in the last bits */
-        uint32_t v = ptqi_bits(ptqi_from_bits(u) + 0.5f);
-        return (uint16_t)(sign | (v - 0x3f000000));
-    }
-    return (uint16_t)(sign | ((u - 0x38000000 + 0xfff + (u >> 13 & 1)) >> 13));
+    const uint32_t sign = ptqi_bits(x) >> 16 & 0x8000;
+    const int32_t u = (int32_t)(ptqi_bits(x) & 0x7fffffff);
+    const float magnitude = ptqi_from_bits((uint32_t)u);
+    /* Below 2^-14 adding 0.5 leaves the subnormal in the last bits. */
+    const int32_t small = (int32_t)ptqi_bits(magnitude + 0.5f) - 0x3f000000;
+    int32_t h = (u - 0x38000000 + 0xfff + (u >> 13 & 1)) >> 13;
+    h = u < 0x38800000 ? small : h;
+    h = u >= 0x477ff000 ? 0x7c00 : h; /* from 65520 on */
+    h = u > 0x7f800000 ? 0x7e00 | (u >> 13 & 0x3ff) : h;
+    return (uint16_t)(sign | (uint32_t)h);
 }
 
-/* Converts count elements of dtype f32, f16 or bf16 to f32, and back. */
+/* A row of count elements of dtype f32, f16 or bf16 to f32, and back. */
+
+PTQI_INLINE void ptqi_widen_row(float *restrict out, const void *restrict in, int32_t dtype,
+                                int64_t count)
+{
+    const uint16_t *half = in;
+    if (dtype == PTQ_F32)
+        memcpy(out, in, (size_t)count * 4);
+    else if (dtype == PTQ_F16)
+        for (int64_t i = 0; i < count; i++)
+            out[i] = ptqi_f16_to_f32(half[i]);
+    else
+        for (int64_t i = 0; i < count; i++)
+            out[i] = ptqi_bf16_to_f32(half[i]);
+}
+
+PTQI_INLINE void ptqi_narrow_row(void *restrict out, int32_t dtype, const float *restrict in,
+                                 int64_t count)
+{
+    uint16_t *half = out;
+    if (dtype == PTQ_F32)
+        memcpy(out, in, (size_t)count * 4);
+    else if (dtype == PTQ_F16)
+        for (int64_t i = 0; i < count; i++)
+            half[i] = ptqi_f32_to_f16(in[i]);
+    else
+        for (int64_t i = 0; i < count; i++)
+            half[i] = ptqi_f32_to_bf16(in[i]);
+}
+
+/* The same for those without kernels of a context, which have it for their instruction set. */
 void ptqi_to_f32(float *out, const void *in, int32_t dtype, int64_t count);
 void ptqi_from_f32(void *out, int32_t dtype, const float *in, int64_t count);
 /* x rounded to a dtype and back. */

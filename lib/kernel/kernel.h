@@ -159,7 +159,10 @@ struct ptqi_kernels {
                      int32_t *sums);
 
     /* Elementwise and row operations: vector_template.h says what each does. */
-    void (*finish)(const float *sum, float scale, const float *bias, float *out, int64_t n);
+    void (*finish)(const float *sum, float scale, const float *bias, float *out, int64_t n,
+                   int add);
+    void (*widen)(float *out, const void *in, int32_t dtype, int64_t n);
+    void (*narrow)(void *out, int32_t dtype, const float *in, int64_t n);
     void (*divide)(const float *x, const float *divisor, float *out, int64_t n);
     float (*sum_squares)(const float *x, int64_t n);
     void (*softmax)(float *x, int64_t n);

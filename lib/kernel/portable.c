@@ -68,8 +68,9 @@ static void word_dequantize(const struct ptqi_words *w, int64_t first, int64_t c
         for (int n = 0; n < F32_NR; n++) {
             const int64_t at = w->group_of[i] * (int64_t)F32_NR + n;
             const uint32_t word = w->words[i / per_word * F32_NR + n];
-            const int32_t code = (int32_t)(word >> (i % per_word * w->bits) & mask);
-            *out++ = w->scales[at] * (float)(code - (w->zeros ? w->zeros[at] : w->zero));
+            const uint32_t code = word >> (i % per_word * w->bits) & mask;
+            const uint32_t zero = (uint32_t)(w->zeros ? w->zeros[at] : w->zero);
+            *out++ = w->scales[at] * (float)(int32_t)(code - zero);
         }
 }
 

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/exact.h"
+#include "base/half.h"
 #include "kernel/code.h"
 
 #define SUM_LANES 16
@@ -30,21 +31,43 @@ TARGET static inline int8_t NAME(quantize_one)(float x, float scale)
     return (int8_t)(int32_t)ptqi_round_even(v);
 }
 
-/* out = sum * scale, or fma(sum, scale, bias); every NaN becomes the one quiet NaN 0x7fc00000. */
-TARGET static void NAME(finish)(const float *restrict sum, float scale, const float *restrict bias,
-                                float *restrict out, int64_t n)
+/* biased and add are constants. */
+TARGET PTQI_INLINE void NAME(finish_as)(const int biased, const int add, const float *restrict sum,
+                                        float scale, const float *restrict bias,
+                                        float *restrict out, int64_t n)
 {
     const float nan = ptqi_from_bits(0x7fc00000);
-    if (bias)
-        for (int64_t i = 0; i < n; i++) {
-            float y = fmaf(sum[i], scale, bias[i]);
-            out[i] = y == y ? y : nan;
-        }
+    for (int64_t i = 0; i < n; i++) {
+        float y = biased ? fmaf(sum[i], scale, bias[i]) : sum[i] * scale;
+        y = add ? out[i] + y : y;
+        out[i] = y == y ? y : nan;
+    }
+}
+
+/* y = sum * scale, or fma(sum, scale, bias); out = y, or with add out + y; every NaN becomes the
+ * one quiet NaN 0x7fc00000. */
+TARGET static void NAME(finish)(const float *sum, float scale, const float *bias, float *out,
+                                int64_t n, int add)
+{
+    if (bias && add)
+        NAME(finish_as)(1, 1, sum, scale, bias, out, n);
+    else if (bias)
+        NAME(finish_as)(1, 0, sum, scale, bias, out, n);
+    else if (add)
+        NAME(finish_as)(0, 1, sum, scale, bias, out, n);
     else
-        for (int64_t i = 0; i < n; i++) {
-            float y = sum[i] * scale;
-            out[i] = y == y ? y : nan;
-        }
+        NAME(finish_as)(0, 0, sum, scale, bias, out, n);
+}
+
+/* Rows of f32, f16 or bf16 to f32 and back. */
+TARGET static void NAME(widen)(float *out, const void *in, int32_t dtype, int64_t n)
+{
+    ptqi_widen_row(out, in, dtype, n);
+}
+
+TARGET static void NAME(narrow)(void *out, int32_t dtype, const float *in, int64_t n)
+{
+    ptqi_narrow_row(out, dtype, in, n);
 }
 
 TARGET static void NAME(divide)(const float *x, const float *divisor, float *out, int64_t n)
@@ -181,7 +204,8 @@ TARGET static void NAME(metric_errors)(const float *w, const float *metric, int6
 }
 
 #define VECTOR_KERNELS                                                                             \
-    .finish = NAME(finish), .divide = NAME(divide), .sum_squares = NAME(sum_squares),              \
-    .softmax = NAME(softmax), .sum_exp = NAME(sum_exp), .silu_multiply = NAME(silu_multiply),      \
-    .gelu = NAME(gelu), .rotate = NAME(rotate), .subtract_scaled = NAME(subtract_scaled),          \
-    .shrink_errors = NAME(shrink_errors), .metric_errors = NAME(metric_errors)
+    .finish = NAME(finish), .widen = NAME(widen), .narrow = NAME(narrow), .divide = NAME(divide),  \
+    .sum_squares = NAME(sum_squares), .softmax = NAME(softmax), .sum_exp = NAME(sum_exp),          \
+    .silu_multiply = NAME(silu_multiply), .gelu = NAME(gelu), .rotate = NAME(rotate),              \
+    .subtract_scaled = NAME(subtract_scaled), .shrink_errors = NAME(shrink_errors),                \
+    .metric_errors = NAME(metric_errors)

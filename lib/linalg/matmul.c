@@ -57,23 +57,28 @@ static void pack_b(const struct job *j, int64_t k0, int64_t k, int64_t n0, int64
     }
 }
 
-/* out [slivers][k][mr] = A[m0 .. m0 + m)[k0 .. k0 + k), with its sign turned for PTQI_SUBTRACT. */
+#define LINE 16 /* numbers of a cache line */
+
+/*
+ * out [slivers][k][mr] = A[m0 .. m0 + m)[k0 .. k0 + k), with its sign turned for PTQI_SUBTRACT.
+ * Rows or columns of A are often a multiple of 4096 bytes apart, so that a cache keeps few of them:
+ * what is dense is read as far as it goes, or a line from each row, when many can be on their way.
+ */
 static void pack_a(const struct job *j, int64_t m0, int64_t m, int64_t k0, int64_t k, float *out)
 {
     const int mr = j->kernels->f32_mr;
+    const int64_t row = j->a.row, column = j->a.column;
     const float sign = j->flags & PTQI_SUBTRACT ? -1.0f : 1.0f;
-    for (int64_t s = 0; s < m; s += mr, out += k * mr) {
-        int height = (int)min64(mr, m - s);
-        const float *from = j->a.data + (m0 + s) * j->a.row + k0 * j->a.column;
-        if (j->a.row == 1)
-            for (int64_t i = 0; i < k; i++)
-                for (int r = 0; r < height; r++)
-                    out[i * mr + r] = sign * from[r + i * j->a.column];
-        else
-            for (int r = 0; r < height; r++)
-                for (int64_t i = 0; i < k; i++)
-                    out[i * mr + r] = sign * from[r * j->a.row + i * j->a.column];
-    }
+    const float *from = j->a.data + m0 * row + k0 * column;
+    for (int64_t i = 0; i < k && row == 1; i++)
+        for (int64_t s = 0; s < m; s += mr)
+            for (int64_t r = 0; r < min64(mr, m - s); r++)
+                out[s * k + i * mr + r] = sign * from[s + r + i * column];
+    for (int64_t s = 0; s < m && row != 1; s += mr)
+        for (int64_t line = 0; line < k; line += LINE)
+            for (int64_t r = 0; r < min64(mr, m - s); r++)
+                for (int64_t i = line; i < min64(line + LINE, k); i++)
+                    out[s * k + i * mr + r] = sign * from[(s + r) * row + i * column];
 }
 
 /* A piece of A: packed, or as it is where its rows are dense and so can be read as fast. */
@@ -82,11 +87,11 @@ struct piece {
     int64_t row, k;
 };
 
-/* Asks for the next tile of C, whose rows are far apart. */
-static void prefetch(const float *c, int64_t ldc, int rows, int nr)
+/* Asks for a tile of C, whose rows are far apart. */
+static void prefetch(const float *c, int64_t ldc, int64_t rows, int nr)
 {
-    for (int r = 0; r < rows; r++)
-        for (int n = 0; n < nr; n += 16)
+    for (int64_t r = 0; r < rows; r++)
+        for (int n = 0; n < nr; n += LINE)
             PTQI_PREFETCH_WRITE(c + r * ldc + n);
 }
 
@@ -105,7 +110,10 @@ static void multiply_packed(const struct job *j, int64_t m0, int64_t m, int64_t 
                 continue;
             if (!j->pack)
                 a = (struct piece){j->a.data + (m0 + s) * j->a.row + k0 * j->a.column, j->a.row, 1};
-            prefetch(c + nr, j->ldc, height, nr);
+            if (p + nr < n)
+                prefetch(c + nr, j->ldc, height, nr);
+            else
+                prefetch(c + mr * j->ldc - p, j->ldc, min64(mr, m - s - mr), nr);
             if (width == nr) {
                 j->kernels->f32_tile(height, k, a.data, a.row, a.k, b + p * k, c, j->ldc,
                                      accumulate);
@@ -192,8 +200,10 @@ static void plan(struct job *j)
     const struct ptqi_kernels *kernels = j->kernels;
     const int64_t l1 = j->context->l1_bytes, l2 = j->context->l2_bytes, size = sizeof(float);
     const int64_t mr = kernels->f32_mr, nr = kernels->f32_nr;
-    j->kc = l1 * 3 / 4 / (mr * size) / 16 * 16;
+    j->kc = l1 * 3 / 8 / (mr * size) / 16 * 16; /* the rest is for what passes through */
     j->kc = j->kc < 64 ? 64 : j->kc;
+    const int64_t pieces = (j->k + j->kc / 2 - 1) / j->kc; /* of about that size, all alike */
+    j->kc = pieces > 1 ? ((j->k + pieces - 1) / pieces + LINE - 1) / LINE * LINE : j->k;
     j->nc = l2 / 2 / (j->kc * size) / nr * nr;
     j->nc = j->nc < nr ? nr : j->nc;
     j->mc = (MC + mr - 1) / mr * mr;

@@ -1,0 +1,276 @@
+/*
+ * The packed form of a linear: one piece of memory without a pointer in it, the same wherever it
+ * lies, in a file too. A header, and behind it at multiples of PTQ_ALIGNMENT, first what opening it
+ * reads and then the weights:
+ *
+ * input_scale f32 [k], order i32 [k], group_of i32 [k]: where they are; room for a bias f32 [n];
+ * int8 activations: panels; f32 activations: words, scales and zeros, as struct ptq_linear says.
+ *
+ * What comes from a file is not to be trusted: sizes follow from the numbers in the header, which
+ * are checked, and so is every index; then no weights, scales or zeros can do harm.
+ */
+#include <math.h>
+#include <string.h>
+#include "base/hash.h"
+#include "config.h"
+#include "linear.h"
+
+_Static_assert(sizeof(struct ptqi_packed) == 128, "the header has no gaps");
+
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Where everything is, from the beginning of the memory, and how large. */
+struct places {
+    int64_t input_scale, order, group_of, bias, panels, words, scales, zeros, bytes;
+    int64_t panel_bytes, row_words;
+};
+
+static int64_t take(struct places *p, int64_t bytes)
+{
+    const int64_t at = p->bytes;
+    p->bytes = ptqi_align(at + bytes);
+    return at;
+}
+
+static int is_integer(const struct ptqi_packed *h)
+{
+    return h->activations != PTQ_ACTIVATIONS_F32;
+}
+
+/* A level of one byte for each group; then panels begin with the scales of their rows. */
+static int is_two_level(const struct ptqi_packed *h)
+{
+    return h->scale_bytes == 1;
+}
+
+static struct places places_of(const struct ptqi_packed *h)
+{
+    const int64_t panels = (h->n + h->layout.rows - 1) / h->layout.rows;
+    const int64_t groups = (h->k + h->group_size - 1) / h->group_size;
+    const int64_t blocks = (h->k + PTQI_BLOCK - 1) / PTQI_BLOCK;
+    const int64_t scales = panels * h->layout.rows * groups;
+    struct places p = {.bytes = (int64_t)sizeof *h};
+    p.input_scale = take(&p, h->has_input_scale ? h->k * 4 : 0);
+    p.order = take(&p, h->has_order ? h->k * 4 : 0);
+    p.group_of = take(&p, is_integer(h) ? 0 : h->k * 4);
+    p.bias = take(&p, h->n * 4);
+    if (is_integer(h)) {
+        p.panel_bytes = (is_two_level(h) ? 4 * h->layout.rows : 0) +
+                        ptqi_group_bytes(h->layout.rows, h->code_bits,
+                                         h->scale_bytes * (int)groups,
+                                         h->has_zeros * (int)groups, blocks);
+        p.panels = take(&p, panels * p.panel_bytes);
+        return p;
+    }
+    p.row_words = (h->k * h->code_bits + 31) / 32;
+    p.words = take(&p, panels * h->layout.rows * p.row_words * 4);
+    p.scales = take(&p, scales * 4);
+    p.zeros = take(&p, h->has_zeros ? scales * 4 : 0);
+    return p;
+}
+
+static int is_flag(int32_t x)
+{
+    return x == 0 || x == 1;
+}
+
+/* The numbers of a matrix that can be, and of no other. */
+static int is_possible(const struct ptqi_packed *h)
+{
+    static const char nothing[sizeof h->reserved];
+    const int integer = is_integer(h), fixed = h->activations == PTQ_ACTIVATIONS_INT8_STATIC;
+    return h->layout.rows >= 1 && h->layout.rows <= PTQI_MAX_NR && h->n >= 1 && h->k >= 1 &&
+           h->k <= 131072 && h->group_size >= 1 && h->group_size <= h->k &&
+           (h->group_size % PTQI_BLOCK == 0 || h->group_size == h->k) &&
+           ptq_config_choice_name(PTQ_ACTIVATIONS, h->activations) &&
+           h->activations != PTQ_ACTIVATIONS_FPTQ &&
+           ptq_config_choice_name(PTQ_ROTATE, h->rotation) &&
+           (!fixed || (h->activation_scale > 0 && isfinite(h->activation_scale))) &&
+           (h->code_bits == 4 || h->code_bits == 8) && h->zero >= 0 &&
+           h->zero < 1 << h->code_bits &&
+           (h->scale_bytes == 4 || (integer && h->scale_bytes == 2) ||
+            (integer && h->code_bits == 4 && is_two_level(h))) && is_flag(h->has_zeros) &&
+           is_flag(h->has_input_scale) && is_flag(h->has_order) && is_flag(h->has_bias) &&
+           !(h->has_order && !integer) && !memcmp(h->reserved, nothing, sizeof nothing);
+}
+
+int64_t ptqi_packed_size(const struct ptqi_packed *h)
+{
+    /* No row takes more than 8 bytes a column, with all that belongs to it. */
+    if (!is_possible(h) || h->n > INT64_MAX / 32 / (h->k + 64) - 64)
+        return 0;
+    return places_of(h).bytes;
+}
+
+struct ptqi_packed_layout ptqi_packed_layout(const struct ptqi_kernels *k, int integer,
+                                             int32_t code_bits)
+{
+    if (!integer)
+        return (struct ptqi_packed_layout){.rows = k->f32_nr};
+    return (struct ptqi_packed_layout){k->int_nr, k->int_strip, k->int_kr,
+                                       code_bits == 8 ? k->w8_offset : 0};
+}
+
+static void bind_panels(struct ptq_linear *l, const struct ptqi_packed *h, const struct places *p)
+{
+    l->data = (uint8_t *)l->memory + p->panels;
+    l->panel_bytes = p->panel_bytes;
+    l->bytes = l->panels * p->panel_bytes;
+    l->panel.data = l->data;
+    l->two_level = is_two_level(h);
+    l->panel.scale_bytes = h->scale_bytes;
+    l->panel.has_zeros = h->has_zeros;
+    l->panel.zero = h->zero - h->layout.w8_offset;
+    l->panel.blocks = ptqi_padded_k(l) / PTQI_BLOCK;
+    l->panel.group_blocks = min64((l->group_size + PTQI_BLOCK - 1) / PTQI_BLOCK, l->panel.blocks);
+    l->blocking = ptqi_plan_blocking(l);
+}
+
+static void bind_words(struct ptq_linear *l, const struct ptqi_packed *h, const struct places *p)
+{
+    l->words = (uint32_t *)(void *)(l->memory + p->words);
+    l->scales = (float *)(void *)(l->memory + p->scales);
+    l->zeros = h->has_zeros ? (int32_t *)(void *)(l->memory + p->zeros) : NULL;
+    l->zero = h->zero;
+    l->group_of = (int32_t *)(void *)(l->memory + p->group_of);
+    l->row_words = p->row_words;
+    const int64_t rows = l->panels * h->layout.rows;
+    l->bytes = rows * (l->row_words * 4 + l->groups * (l->zeros ? 8 : 4));
+}
+
+void ptqi_packed_bind(struct ptq_linear *l, const struct ptqi_packed *h, void *memory)
+{
+    const struct places p = places_of(h);
+    l->memory = memory;
+    l->n = h->n;
+    l->k = h->k;
+    l->activations = h->activations;
+    l->activation_scale = h->activation_scale;
+    l->group_size = h->group_size;
+    l->groups = (h->k + h->group_size - 1) / h->group_size;
+    l->code_bits = h->code_bits;
+    l->panels = (h->n + h->layout.rows - 1) / h->layout.rows;
+    l->rotation = h->rotation;
+    if (h->has_input_scale)
+        l->input_scale = (float *)(void *)(l->memory + p.input_scale);
+    if (h->has_order)
+        l->order = (int32_t *)(void *)(l->memory + p.order);
+    l->bias_room = (float *)(void *)(l->memory + p.bias);
+    l->bias = h->has_bias ? l->bias_room : NULL;
+    if (is_integer(h))
+        bind_panels(l, h, &p);
+    else
+        bind_words(l, h, &p);
+}
+
+uint64_t ptqi_linear_recipe(const struct ptq_linear *l)
+{
+    int64_t numbers[3] = {l->k, l->activations,
+                          l->activations != PTQ_ACTIVATIONS_F32 ? l->group_size : 0};
+    uint64_t h = ptqi_hash(PTQI_HASH_START, numbers, (int64_t)sizeof numbers);
+    h = ptqi_hash(h, &l->rotation, (int64_t)sizeof l->rotation);
+    if (l->input_scale)
+        h = ptqi_hash(h ^ 1, l->input_scale, l->k * (int64_t)sizeof *l->input_scale);
+    if (l->order)
+        h = ptqi_hash(h ^ 2, l->order, l->k * (int64_t)sizeof *l->order);
+    if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC)
+        h = ptqi_hash(h ^ 3, &l->activation_scale, (int64_t)sizeof l->activation_scale);
+    if (l->activations != PTQ_ACTIVATIONS_F32 && l->kernels->x_rows > 1) /* another arrangement */
+        h = ptqi_hash(h ^ 4, &l->kernels->x_rows, (int64_t)sizeof l->kernels->x_rows);
+    return h;
+}
+
+/* Of all that stands behind it in the header: against accidents, not against malice. */
+static uint64_t checksum(const struct ptqi_packed *h)
+{
+    const int64_t begin = (int64_t)offsetof(struct ptqi_packed, bytes);
+    return ptqi_hash(PTQI_HASH_START, (const char *)h + begin, (int64_t)sizeof *h - begin);
+}
+
+void ptqi_packed_write(struct ptqi_packed *h, void *memory)
+{
+    memcpy(h->magic, PTQI_PACKED_MAGIC, sizeof h->magic);
+    h->version = PTQI_PACKED_VERSION;
+    h->checksum = checksum(h);
+    memcpy(memory, h, sizeof *h);
+}
+
+/* Copies the header out of bytes bytes of memory and checks it. */
+static ptq_status read_header(ptq_context *context, const void *memory, int64_t bytes,
+                              struct ptqi_packed *h)
+{
+    if (bytes < (int64_t)sizeof *h ||
+        (memcpy(h, memory, sizeof *h), memcmp(h->magic, PTQI_PACKED_MAGIC, sizeof h->magic)))
+        return ptqi_fail(context, PTQ_ERROR_FORMAT, "this is no packed linear");
+    if (h->version != PTQI_PACKED_VERSION)
+        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
+                         "a packed linear of version %u, not %u: pack the matrix again",
+                         (unsigned)h->version, PTQI_PACKED_VERSION);
+    if (h->checksum != checksum(h))
+        return ptqi_fail(context, PTQ_ERROR_FORMAT, "the header of a packed linear is damaged");
+    const struct ptqi_packed_layout want =
+        ptqi_packed_layout(context->kernels, is_integer(h), h->code_bits);
+    if (memcmp(&h->layout, &want, sizeof want))
+        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
+                         "packed in panels of %d rows (%d x %d, offset %d), not of %d (%d x %d, "
+                         "offset %d) as the kernels for %s want it: pack the matrix again",
+                         h->layout.rows, h->layout.strip, h->layout.run, h->layout.w8_offset,
+                         want.rows, want.strip, want.run, want.w8_offset,
+                         ptq_isa_name(context->isa));
+    if (h->bytes < 1 || h->bytes != ptqi_packed_size(h))
+        return ptqi_fail(context, PTQ_ERROR_FORMAT, "the header of a packed linear is damaged");
+    if (bytes < h->bytes)
+        return ptqi_fail(context, PTQ_ERROR_FORMAT,
+                         "a packed linear of %lld bytes, of which only %lld are there",
+                         (long long)h->bytes, (long long)bytes);
+    return PTQ_OK;
+}
+
+/* What kernels use as an index, and what qtensors promise of input scales. */
+static ptq_status check_contents(const struct ptq_linear *l)
+{
+    for (int64_t i = 0; i < l->k; i++) {
+        if (l->order && (l->order[i] < 0 || l->order[i] >= l->k))
+            return ptqi_fail(l->context, PTQ_ERROR_FORMAT,
+                             "the order of the columns of a packed linear is damaged");
+        if (l->group_of && (l->group_of[i] < 0 || l->group_of[i] >= l->groups))
+            return ptqi_fail(l->context, PTQ_ERROR_FORMAT,
+                             "the groups of the columns of a packed linear are damaged");
+        if (l->input_scale && !(l->input_scale[i] > 0 && isfinite(l->input_scale[i])))
+            return ptqi_fail(l->context, PTQ_ERROR_FORMAT,
+                             "the input scale of a packed linear is damaged");
+    }
+    return PTQ_OK;
+}
+
+ptq_status ptq_linear_open(ptq_context *context, const void *memory, int64_t bytes,
+                           ptq_linear **linear)
+{
+    struct ptqi_packed header;
+    if (!linear)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_linear_open: no place for the result");
+    *linear = NULL;
+    if (!context || !memory || (uintptr_t)memory % PTQ_ALIGNMENT)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT,
+                         "ptq_linear_open: no context, or no memory at a multiple of %d",
+                         PTQ_ALIGNMENT);
+    PTQI_TRY(read_header(context, memory, bytes, &header));
+    struct ptq_linear *l = ptqi_alloc_zero(context, 1, (int64_t)sizeof *l);
+    if (!l)
+        return PTQ_ERROR_MEMORY;
+    l->context = context;
+    l->kernels = context->kernels;
+    ptqi_packed_bind(l, &header, (void *)(uintptr_t)memory); /* which is only read */
+    l->bias_room = NULL;
+    ptq_status status = check_contents(l);
+    if (status) {
+        ptq_linear_free(l);
+        return status;
+    }
+    l->recipe = ptqi_linear_recipe(l);
+    *linear = l;
+    return PTQ_OK;
+}

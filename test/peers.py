@@ -1,0 +1,360 @@
+#!/usr/bin/env python3
+"""libptq beside its peers, on this machine: products of int4 weights and int8 activations by ONNX Runtime
+(MatMulNBits at accuracy level 4) and OpenVINO (compressed u4 weights, int8 or bf16 activations), and f32
+products and X^T X by OpenBLAS, which numpy brings along.
+
+A run is a product of the same x with each of so many matrices that the last cache cannot hold them, as
+decoding finds them. In every round each library runs in turn for a while, and its best time counts; the
+median over the rounds is reported: of one thread the time on the CPU, which other programs disturb less, of
+more the time on the clock. x is f32 and is quantized within the time. All are given the same codes and
+scales, and all results are checked.
+
+needs: pip install numpy onnx onnxruntime openvino"""
+import argparse
+import ctypes
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+int32, int64, pointer = ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p
+F32, INT8_TOKEN = 1, 1  # values of the enums in include/ptq
+BITS = 4
+SETTLE = 0.03  # seconds for the threads of the last library to stop spinning
+
+
+class Matrices:
+    """Codes [N][K] and scales [N][groups] of several matrices; one set of numbers serves for all."""
+
+    def __init__(self, n, k, group, count):
+        random = np.random.default_rng(1)
+        self.n, self.k, self.group, self.count = n, k, group, count
+        self.codes = random.integers(0, 16, (n, k), dtype=np.uint8)
+        self.rows = np.float32(2.0 ** -12) * (1 + random.integers(0, 8, (n, 1))).astype(np.float32)
+        self.scales = (self.rows * (1 + random.integers(0, 15, (n, k // group)))).astype(np.float32)
+        nibbles = (self.codes[:, 0::2] | self.codes[:, 1::2] << 4).reshape(-1)  # the first in the low bits
+        self.nibbles = [nibbles.copy() for _ in range(count)]
+        for i in range(count):
+            self.nibbles[i][-1] ^= i << 4  # equal ones might become one; the first stays as it is
+
+    def product(self, x):
+        weights = (self.codes.astype(np.float32) - 8).reshape(self.n, -1, self.group)
+        return x @ (weights * self.scales[:, :, None]).reshape(self.n, self.k).T
+
+
+class Ptq:
+    """The library through its C interface; check raises where a status is not 0."""
+
+    def __init__(self, path, matrices, threads, two_level):
+        self.lib = ctypes.CDLL(path)
+        self.context, self.linears, q = pointer(), [], pointer()
+        self.k, self.n = int64(matrices.k), int64(matrices.n)
+        self.call("ptq_context_create", ctypes.byref(self.context))
+        self.call("ptq_context_set_threads", self.context, int32(threads))
+        self.call("ptq_qtensor_create", self.context, self.n, self.k, int32(BITS), int64(matrices.group),
+                  ctypes.byref(q))
+        self.call("ptq_qtensor_set_codes", q, pointer(matrices.codes.ctypes.data))
+        self.call("ptq_qtensor_set_scales", q, pointer(matrices.scales.ctypes.data))
+        if two_level:
+            self.call("ptq_qtensor_set_row_scales", q, pointer(matrices.rows.ctypes.data))
+        self.call("ptq_qtensor_set_activations", q, int32(INT8_TOKEN))
+        for _ in range(matrices.count):
+            linear = pointer()
+            self.call("ptq_linear_create", self.context, q, ctypes.byref(linear))
+            self.linears.append(linear)
+        self.lib.ptq_qtensor_free(q)
+
+    def call(self, name, *arguments):
+        if getattr(self.lib, name)(*arguments):
+            message = ctypes.create_string_buffer(512)
+            self.lib.ptq_last_message(message, int64(len(message)))
+            sys.exit(f"{name}: {message.value.decode()}")
+
+    def prepare(self, x):
+        self.lib.ptq_linear_scratch_bytes.restype = int64
+        size = self.lib.ptq_linear_scratch_bytes(self.linears[0], int64(len(x)))
+        self.y = np.empty((len(x), self.n.value), np.float32)
+        self.kept = x, np.empty(size + 64, np.uint8)
+        scratch = pointer((self.kept[1].ctypes.data + 63) // 64 * 64)
+        self.arguments = (pointer(x.ctypes.data), int32(F32), int64(len(x)), self.k,
+                          pointer(self.y.ctypes.data), int32(F32), self.n, scratch)
+
+    def run(self):
+        forward = self.lib.ptq_linear_forward
+        for linear in self.linears:
+            if forward(linear, *self.arguments):
+                sys.exit("ptq_linear_forward failed")
+
+    def result(self):
+        return self.y
+
+    def close(self):
+        for linear in self.linears:
+            self.lib.ptq_linear_free(linear)
+        self.lib.ptq_context_free(self.context)
+
+
+class OnnxRuntime:
+    def __init__(self, matrices, threads):
+        import onnx
+        import onnxruntime
+        from onnx import TensorProto, helper, numpy_helper
+        n, k, group, count = matrices.n, matrices.k, matrices.group, matrices.count
+        tensors, nodes, outputs = [], [], []
+        for i, nibbles in enumerate(matrices.nibbles):
+            tensors += [numpy_helper.from_array(nibbles.reshape(n, k // group, group // 2), f"q{i}"),
+                        numpy_helper.from_array(matrices.scales, f"s{i}")]
+            nodes.append(helper.make_node("MatMulNBits", ["x", f"q{i}", f"s{i}"], [f"y{i}"],
+                                          domain="com.microsoft", K=k, N=n, bits=BITS, block_size=group,
+                                          accuracy_level=4))
+            outputs.append(helper.make_tensor_value_info(f"y{i}", TensorProto.FLOAT, ["m", n]))
+        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["m", k])
+        model = helper.make_model(helper.make_graph(nodes, "g", [x], outputs, tensors), ir_version=9,
+                                  opset_imports=[helper.make_opsetid("", 17),
+                                                 helper.make_opsetid("com.microsoft", 1)])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+        self.session = onnxruntime.InferenceSession(model.SerializeToString(), options,
+                                                    providers=["CPUExecutionProvider"])
+        self.value, self.n, self.count = onnxruntime.OrtValue.ortvalue_from_numpy, n, count
+
+    def prepare(self, x):
+        self.binding = self.session.io_binding()
+        self.x = self.value(x)
+        self.y = [self.value(np.empty((len(x), self.n), np.float32)) for _ in range(self.count)]
+        self.binding.bind_ortvalue_input("x", self.x)
+        for i, y in enumerate(self.y):
+            self.binding.bind_ortvalue_output(f"y{i}", y)
+
+    def run(self):
+        self.session.run_with_iobinding(self.binding)
+
+    def result(self):
+        return self.y[0].numpy()
+
+    def close(self):
+        self.session = self.binding = self.x = self.y = None
+
+
+class OpenVino:
+    def __init__(self, matrices, threads, int8):
+        import openvino
+        self.tensor, op = openvino.Tensor, openvino.opset13
+        n, k, group = matrices.n, matrices.k, matrices.group
+        x = op.parameter([-1, k], np.float32)
+        shape = openvino.Shape([n, k // group, group])
+        results, self.matrices = [], matrices  # to which constants refer
+        for nibbles in matrices.nibbles:
+            codes = op.constant(openvino.Tensor(nibbles, shape, openvino.Type.u4))
+            zero = op.constant(openvino.Tensor(np.array([8], np.uint8), openvino.Shape([1, 1, 1]),
+                                               openvino.Type.u8))
+            difference = op.subtract(op.convert(codes, np.float32), op.convert(zero, np.float32))
+            scaled = op.multiply(difference, op.constant(matrices.scales[:, :, None]))
+            results.append(op.result(op.matmul(x, op.reshape(scaled, [n, k], False), False, True)))
+        settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY",
+                    "INFERENCE_PRECISION_HINT": "f32" if int8 else "bf16",
+                    "DYNAMIC_QUANTIZATION_GROUP_SIZE": group if int8 else 0}
+        model = openvino.Model(results, [x], "m")
+        self.request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+
+    def prepare(self, x):
+        self.kept = x
+        self.request.set_input_tensor(self.tensor(x, shared_memory=True))
+
+    def run(self):
+        self.request.start_async(share_inputs=True)
+        self.request.wait()
+
+    def result(self):
+        return self.request.get_output_tensor(0).data
+
+    def close(self):
+        self.request = None
+
+
+def burst(library, seconds, clock):
+    """The best time of a run; the first one counts only where there is time for no other."""
+    times, end = [], time.perf_counter() + seconds
+    while True:
+        start = clock()
+        library.run()
+        times.append(clock() - start)
+        if time.perf_counter() > end:
+            return min(times[1:] or times)
+
+
+class Others:
+    """What part of the machine other programs used since this was made; 0 where that is not known."""
+
+    def __init__(self):
+        self.start = self.now()
+
+    @staticmethod
+    def now():
+        try:
+            with open("/proc/stat") as file:
+                user, nice, system, idle, wait, *interrupts = map(int, file.readline().split()[1:9])
+        except OSError:
+            return 0, 1, 0
+        busy = user + nice + system + sum(interrupts)
+        return busy, busy + idle + wait, time.process_time() * os.sysconf("SC_CLK_TCK")
+
+    def part(self):
+        busy, everything, own = (now - then for now, then in zip(self.now(), self.start))
+        return max(0.0, (busy - own) / everything) if everything else 0.0
+
+
+def check(name, library, x, want):
+    library.run()
+    error = ((library.result() - want) ** 2).sum() / (want ** 2).sum()
+    if not error < 2e-3:
+        sys.exit(f"{name}: relative squared error {error:.2e}: it does not compute this product")
+
+
+def last_cache():
+    try:
+        return os.sysconf("SC_LEVEL3_CACHE_SIZE") or 32 << 20
+    except ValueError:
+        return 32 << 20
+
+
+def compare(options, n, k, group, threads):
+    """Rows of the table for one shape: GOP/s of each library for each number of rows."""
+    matrices = Matrices(n, k, group, 1 + 2 * last_cache() // (n * k // 2))
+    libraries = {
+        "ptq": Ptq(options.library, matrices, threads, False),
+        "ptq two-level": Ptq(options.library, matrices, threads, True),
+        "onnxruntime": OnnxRuntime(matrices, threads),
+        "openvino int8": OpenVino(matrices, threads, True),
+        "openvino bf16": OpenVino(matrices, threads, False),
+    }
+    rows, clock = [], time.process_time if threads == 1 else time.perf_counter
+    for m in options.m:
+        x = np.random.default_rng(m).standard_normal((m, k), dtype=np.float32)
+        times, others = {name: [] for name in libraries}, Others()
+        for name, library in libraries.items():
+            library.prepare(x)
+            check(name, library, x, matrices.product(x))
+        for _ in range(options.rounds):
+            for name, library in libraries.items():
+                time.sleep(SETTLE)
+                times[name].append(burst(library, options.seconds, clock))
+        operations = 2e-9 * m * n * k * matrices.count
+        gops = {name: operations / statistics.median(t) for name, t in times.items()}
+        best = max(value for name, value in gops.items() if not name.startswith("ptq"))
+        rows.append({"m": m, "n": n, "k": k, "group": group, "threads": threads, "gops": gops,
+                     "ratio": gops["ptq"] / best, "others": others.part()})
+        print(f"{n:>6} {k:>6} {group:>5} {threads:>7} {m:>5}" +
+              "".join(f" {value:>13.0f}" for value in gops.values()) +
+              f" {rows[-1]['ratio']:>6.2f} {rows[-1]['others']:>6.0%}", flush=True)
+    for library in libraries.values():
+        library.close()
+    return rows
+
+
+OPENBLAS = """
+import sys, time, numpy as np
+kernel, n, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+clock = time.process_time if sys.argv[4] == "1" else time.perf_counter
+a, b = (np.random.default_rng(i).standard_normal((n, n), dtype=np.float32) for i in range(2))
+c = np.empty((n, n), np.float32)
+times, end = [], time.perf_counter() + seconds
+while len(times) < 3 or time.perf_counter() < end:
+    start = clock()
+    np.matmul(a, b.T, out=c) if kernel == "f32" else np.matmul(a.T, a, out=c)  # numpy knows X^T X
+    times.append(clock() - start)
+print(min(times))
+"""
+
+
+def output_of(command, **environment):
+    return subprocess.run(command, capture_output=True, check=True, text=True,
+                          env=dict(os.environ, **environment)).stdout
+
+
+def compare_f32(options, kernel, threads):
+    """A product of square matrices, or the upper half of X^T X; alternating programs."""
+    n = str(options.square)
+    bench = [options.ptq, "bench", "--kernel", kernel, "--m", n, "--n", n, "--k", n, "--threads",
+             str(threads), "--isa", "auto", "--json"]
+    openblas = [sys.executable, "-c", OPENBLAS, kernel, n, "1", str(threads)]
+    own = {"OPENBLAS_NUM_THREADS": str(threads)}
+    programs = {"ptq": lambda: json.loads(output_of(bench))["rows"][0]["seconds"],
+                "openblas": lambda: float(output_of(openblas, **own))}
+    if "avx512" in cpu("flags"):  # which it takes up on the CPUs that it knows alone
+        programs["with avx512"] = lambda: float(output_of(openblas, OPENBLAS_CORETYPE="SkylakeX", **own))
+    times = {name: [] for name in programs}
+    for _ in range(options.rounds):
+        for name, run in programs.items():
+            times[name].append(run())
+    operations = 1e-9 * options.square ** 2 * (2 * options.square if kernel == "f32" else options.square + 1)
+    gops = {name: operations / statistics.median(t) for name, t in times.items()}
+    ratio = gops["ptq"] / max(value for name, value in gops.items() if name != "ptq")
+    print(f"{kernel:>6} {n:>6} {threads:>7}" + "".join(f" {v:>13.1f}" for v in gops.values()) +
+          f" {ratio:>6.2f}", flush=True)
+    return {"kernel": kernel, "n": options.square, "threads": threads, "gops": gops, "ratio": ratio}
+
+
+def cpu(field):
+    try:
+        with open("/proc/cpuinfo") as file:
+            return re.search(rf"{field}\s*: (.*)", file.read()).group(1)
+    except (OSError, AttributeError):
+        return "unknown"
+
+
+def numbers(text):
+    return [int(number) for number in text.split(",")]
+
+
+def shapes(text):
+    return [tuple(int(number) for number in shape.split("x")) for shape in text.split(",")]
+
+
+def parse():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--library", default="build/libptq.so")
+    parser.add_argument("--ptq", default="build/ptq", help="the command, for f32")
+    parser.add_argument("--shapes", type=shapes, default="4096x4096,4096x11008,11008x4096", help="NxK,...")
+    parser.add_argument("--group", type=numbers, default="32,128")
+    parser.add_argument("--m", type=numbers, default="1,4,8,16,32,64,128,512")
+    parser.add_argument("--threads", type=numbers, default="1,2")
+    parser.add_argument("--square", type=int, default=4096, help="size of the f32 matrices")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=0.15, help="for one library in one round")
+    parser.add_argument("--only", choices=["int4", "f32"])
+    parser.add_argument("--json", metavar="FILE", help="the same for machines")
+    return parser.parse_args()
+
+
+def main():
+    options = parse()
+    out = {"cpu": cpu("model name"), "rounds": options.rounds, "rows": [], "f32": []}
+    print(out["cpu"])
+    if options.only != "f32":
+        import onnxruntime
+        import openvino
+        out["versions"] = {"onnxruntime": onnxruntime.__version__, "openvino": openvino.__version__}
+        names = "ptq", "two-level", "onnxruntime", "openvino int8", "openvino bf16"
+        print(f"GOP/s; ratio: ptq to the fastest peer; others: load by other programs; {out['versions']}")
+        print("     N      K group threads     M" + "".join(f" {name:>13}" for name in names) + "  ratio others")
+        for n, k in options.shapes:
+            for group in options.group:
+                for threads in options.threads:
+                    out["rows"] += compare(options, n, k, group, threads)
+    if options.only != "int4":
+        print(f"GOP/s of f32\nkernel      n threads {'ptq':>13} {'openblas':>13} {'with avx512':>13}  ratio")
+        for kernel in "f32", "xtx":
+            for threads in options.threads:
+                out["f32"].append(compare_f32(options, kernel, threads))
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(out, file, indent=1)
+
+
+main()

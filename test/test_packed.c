@@ -1,0 +1,430 @@
+/*
+ * The packed form of linears: in memory of the caller's, opened from bytes, refused where it does
+ * not fit or is damaged, harmless where it is hostile. And y += x W^T. What ptq_linear_create and
+ * ptq_linear_forward give is held against the formula in test_linear.c, and is the standard here.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/half.h"
+#include "linear.h"
+#include "test.h"
+
+void test_packed(void);
+
+enum { ZEROS = 1, ORDER = 2, INPUT_SCALE = 4, BIAS = 8, TWO_LEVEL = 16, WIDE_SCALES = 32 };
+enum { MOST_ROWS = 40, X_SIZE = 1 << 16 };
+
+struct scheme {
+    int64_t n, k, group;
+    int32_t bits, activations, rotation;
+    int what;
+};
+
+static const struct scheme schemes[] = {
+    {70, 200, 64, 4, PTQ_ACTIVATIONS_INT8_TOKEN, 0, 0},
+    {70, 200, 64, 4, PTQ_ACTIVATIONS_INT8_TOKEN, 64, ZEROS | ORDER | INPUT_SCALE | BIAS},
+    {33, 96, 32, 3, PTQ_ACTIVATIONS_INT8_TENSOR, 0, ZEROS | WIDE_SCALES},
+    {5, 77, 0, 8, PTQ_ACTIVATIONS_INT8_STATIC, 32, INPUT_SCALE | BIAS},
+    {64, 256, 128, 8, PTQ_ACTIVATIONS_INT8_TOKEN, 0, ZEROS | ORDER},
+    {40, 160, 32, 4, PTQ_ACTIVATIONS_INT8_TOKEN, 0, TWO_LEVEL | ORDER | BIAS},
+    {17, 100, 32, 4, PTQ_ACTIVATIONS_F32, 0, BIAS | INPUT_SCALE},
+    {50, 130, 64, 2, PTQ_ACTIVATIONS_F32, 128, ZEROS | ORDER},
+    {20, 64, 0, 8, PTQ_ACTIVATIONS_F32, 0, ZEROS},
+};
+enum { SCHEMES = sizeof schemes / sizeof *schemes };
+
+/* The quantized matrix of a scheme, its bias, inputs. */
+struct matrix {
+    const struct scheme *s;
+    ptq_qtensor *q;
+    float bias[70], x[X_SIZE];
+};
+
+static void set_scales(const struct scheme *s, ptq_qtensor *q, struct random *r)
+{
+    const int64_t groups = ptq_qtensor_groups(q);
+    float scales[70 * 8], rows[70];
+    for (int64_t n = 0; n < s->n; n++) {
+        rows[n] = 0.001f * (1.0f + fabsf(random_normal(r)));
+        for (int64_t g = 0; g < groups; g++) {
+            float scale = 0.01f * random_normal(r);
+            if (!(s->what & WIDE_SCALES))
+                scale = ptqi_round_to(scale, PTQ_F16);
+            if (s->what & TWO_LEVEL)
+                scale = rows[n] * (float)(1 + random_below(r, 15));
+            scales[n * groups + g] = scale;
+        }
+    }
+    CHECK_OK(ptq_qtensor_set_scales(q, scales));
+    if (s->what & TWO_LEVEL)
+        CHECK_OK(ptq_qtensor_set_row_scales(q, rows));
+}
+
+static void set_columns(const struct scheme *s, ptq_qtensor *q, struct random *r)
+{
+    int32_t order[256];
+    float input_scale[256];
+    for (int64_t i = 0; i < s->k; i++) {
+        int64_t other = random_below(r, i + 1);
+        order[i] = order[other];
+        order[other] = (int32_t)i;
+        input_scale[i] = 0.2f + fabsf(random_normal(r));
+    }
+    if (s->what & ORDER)
+        CHECK_OK(ptq_qtensor_set_order(q, order));
+    if (s->what & INPUT_SCALE)
+        CHECK_OK(ptq_qtensor_set_input_scale(q, input_scale));
+}
+
+static void make_matrix(const struct scheme *s, struct matrix *m)
+{
+    struct random r = {(uint64_t)(s - schemes)};
+    uint8_t codes[70 * 256], zeros[70 * 8];
+    const uint8_t mask = (uint8_t)((1 << s->bits) - 1);
+    m->s = s;
+    CHECK_OK(ptq_qtensor_create(test_context(), s->n, s->k, s->bits, s->group, &m->q));
+    for (int64_t i = 0; i < s->n * s->k; i++)
+        codes[i] = (uint8_t)random_bits(&r) & mask;
+    for (int64_t i = 0; i < s->n * ptq_qtensor_groups(m->q); i++)
+        zeros[i] = (uint8_t)random_bits(&r) & mask;
+    for (int64_t i = 0; i < s->n; i++)
+        m->bias[i] = random_normal(&r);
+    for (int64_t i = 0; i < X_SIZE; i++)
+        m->x[i] = random_normal(&r);
+    CHECK_OK(ptq_qtensor_set_codes(m->q, codes));
+    if (s->what & ZEROS)
+        CHECK_OK(ptq_qtensor_set_zeros(m->q, zeros));
+    set_scales(s, m->q, &r);
+    set_columns(s, m->q, &r);
+    CHECK_OK(ptq_qtensor_set_rotation(m->q, s->rotation));
+    CHECK_OK(ptq_qtensor_set_activations(m->q, s->activations));
+    CHECK_OK(ptq_qtensor_set_activation_scale(m->q, 0.03f));
+}
+
+/* A linear in memory of the caller's, exactly so much and full of something else before. */
+static ptq_linear *pack_in(ptq_context *context, const struct matrix *m, int fill, char **memory,
+                           int64_t *bytes)
+{
+    ptq_linear *linear;
+    *bytes = ptq_linear_packed_bytes(context, m->q);
+    CHECK(*bytes > 0 && *bytes % PTQ_ALIGNMENT == 0);
+    *memory = aligned_alloc(PTQ_ALIGNMENT, (size_t)*bytes);
+    memset(*memory, fill, (size_t)*bytes);
+    CHECK_OK(ptq_linear_create_in(context, m->q, *memory, *bytes, &linear));
+    if (m->s->what & BIAS)
+        CHECK_OK(ptq_linear_set_bias(linear, m->bias));
+    return linear;
+}
+
+/* The outputs for one row of inputs, and for many. */
+struct outputs {
+    float one[70], many[MOST_ROWS * 70];
+};
+
+static void run(const ptq_linear *linear, const struct matrix *m, struct outputs *y)
+{
+    const int64_t n = m->s->n, k = m->s->k;
+    memset(y, 0, sizeof *y);
+    CHECK_OK(ptq_linear_forward(linear, m->x, PTQ_F32, 1, k, y->one, PTQ_F32, n, NULL));
+    CHECK_OK(ptq_linear_forward(linear, m->x, PTQ_F32, MOST_ROWS, k, y->many, PTQ_F32, n, NULL));
+}
+
+static int gives(const ptq_linear *linear, const struct matrix *m, const struct outputs *want)
+{
+    static struct outputs y;
+    run(linear, m, &y);
+    return !memcmp(&y, want, sizeof y);
+}
+
+/* Every pair of instruction sets: opened with the same bits, or refused. */
+static void check_foreign(const struct matrix *m, const char *memory, int64_t bytes, int32_t from,
+                          const struct outputs *want)
+{
+    for (int32_t to = 1; to < 32; to++) {
+        ptq_context *context;
+        ptq_linear *linear;
+        if (!ptq_isa_usable(to))
+            continue;
+        CHECK_OK(ptq_context_create(&context));
+        CHECK_OK(ptq_context_set_isa(context, to));
+        ptq_status status = ptq_linear_open(context, memory, bytes, &linear);
+        CHECK(status == PTQ_OK || (status == PTQ_ERROR_UNSUPPORTED && to != from));
+        CHECK((status == PTQ_OK) == (linear != NULL));
+        if (linear)
+            CHECK(gives(linear, m, want));
+        ptq_linear_free(linear);
+        ptq_context_free(context);
+    }
+}
+
+static void check_round_trip(const struct matrix *m, int32_t isa)
+{
+    static struct outputs want;
+    ptq_context *context;
+    ptq_linear *linear, *opened;
+    char *memory, *again;
+    int64_t bytes;
+    CHECK_OK(ptq_context_create(&context));
+    CHECK_OK(ptq_context_set_isa(context, isa));
+    CHECK_OK(ptq_linear_create(context, m->q, &linear));
+    CHECK_OK(ptq_linear_set_bias(linear, m->s->what & BIAS ? m->bias : NULL));
+    run(linear, m, &want);
+    const int64_t weights = ptq_linear_bytes(linear);
+    ptq_linear_free(linear);
+
+    linear = pack_in(context, m, 0x5a, &memory, &bytes);
+    CHECK(gives(linear, m, &want));
+    ptq_linear_free(linear);
+    linear = pack_in(context, m, 0xc3, &again, &bytes);
+    CHECK(!memcmp(memory, again, (size_t)bytes)); /* nothing but the matrix enters them */
+
+    CHECK_OK(ptq_linear_open(context, again, bytes, &opened));
+    CHECK(gives(opened, m, &want) && ptq_linear_bytes(opened) == weights);
+    CHECK(gives(linear, m, &want)); /* both at once, from the same bytes */
+    CHECK_OK(ptq_linear_set_bias(opened, NULL));
+    CHECK_OK(ptq_linear_set_bias(opened, m->bias));
+    CHECK(gives(opened, m, &want) == ((m->s->what & BIAS) != 0));
+    CHECK(!memcmp(memory, again, (size_t)bytes)); /* and are only read */
+    CHECK_OK(ptq_linear_set_bias(linear, NULL));
+    CHECK_OK(ptq_linear_set_bias(linear, m->s->what & BIAS ? m->bias : NULL));
+    CHECK(!memcmp(memory, again, (size_t)bytes));
+    ptq_linear_free(opened);
+    ptq_linear_free(linear);
+    check_foreign(m, memory, bytes, isa, &want);
+    free(memory);
+    free(again);
+    ptq_context_free(context);
+}
+
+static void test_round_trips(void)
+{
+    for (int i = 0; i < SCHEMES; i++) {
+        struct matrix m;
+        make_matrix(&schemes[i], &m);
+        for (int32_t isa = 1; isa < 32; isa++)
+            if (ptq_isa_usable(isa))
+                check_round_trip(&m, isa);
+        ptq_qtensor_free(m.q);
+    }
+}
+
+/* Opens what may be hostile, and runs it where it opens: nothing else may happen. */
+static ptq_status try(const char *memory, int64_t bytes, const float *x)
+{
+    ptq_linear *linear;
+    ptq_status status = ptq_linear_open(test_context(), memory, bytes, &linear);
+    CHECK((status == PTQ_OK) == (linear != NULL));
+    for (int64_t rows = 1; linear && rows <= MOST_ROWS; rows += MOST_ROWS - 1) {
+        const int64_t n = ptq_linear_n(linear), k = ptq_linear_k(linear);
+        float *y = malloc((size_t)(rows * n) * sizeof *y);
+        if (CHECK(k <= X_SIZE && n <= bytes) && rows * k <= X_SIZE)
+            CHECK_OK(ptq_linear_forward(linear, x, PTQ_F32, rows, k, y, PTQ_F32, n, NULL));
+        free(y);
+    }
+    ptq_linear_free(linear);
+    return status;
+}
+
+static void check_hostile(const struct matrix *m)
+{
+    struct random r = {7};
+    char *memory, *bad;
+    int64_t bytes;
+    struct ptqi_packed header;
+    ptq_linear_free(pack_in(test_context(), m, 0, &memory, &bytes));
+    bad = aligned_alloc(PTQ_ALIGNMENT, (size_t)bytes);
+    memcpy(bad, memory, (size_t)bytes);
+    CHECK_OK(try(bad, bytes, m->x));
+    for (int64_t at = 0; at < (int64_t)sizeof header; at++)
+        for (int change = 1; change < 256; change += change < 4 || change > 250 ? 1 : 31) {
+            memcpy(bad, memory, sizeof header);
+            bad[at] ^= (char)change;
+            ptq_status status = try(bad, bytes, m->x);
+            CHECK(status == PTQ_ERROR_FORMAT || status == PTQ_ERROR_UNSUPPORTED);
+            memcpy(&header, bad, sizeof header); /* now by one who knows the checksum */
+            ptqi_packed_write(&header, bad);
+            try(bad, bytes, m->x);
+            header.bytes = ptqi_packed_size(&header);
+            ptqi_packed_write(&header, bad);
+            try(bad, bytes, m->x);
+        }
+    for (int i = 0; i < 200; i++) {
+        memcpy(bad, memory, (size_t)bytes);
+        for (int64_t done = 0; done <= i; done++)
+            bad[(int64_t)sizeof header + random_below(&r, bytes - (int64_t)sizeof header)] =
+                (char)random_bits(&r);
+        try(bad, bytes, m->x);
+    }
+    free(bad);
+    for (int64_t cut = 0; cut < bytes; cut += cut < 300 ? 1 : 97) {
+        bad = aligned_alloc(PTQ_ALIGNMENT, (size_t)ptqi_align(cut + 1)); /* for a sanitizer */
+        memcpy(bad, memory, (size_t)cut);
+        CHECK_STATUS(try(bad, cut, m->x), PTQ_ERROR_FORMAT);
+        free(bad);
+    }
+    free(memory);
+}
+
+static void test_hostile(void)
+{
+    for (int i = 0; i < SCHEMES; i++) {
+        struct matrix m;
+        make_matrix(&schemes[i], &m);
+        check_hostile(&m);
+        ptq_qtensor_free(m.q);
+    }
+}
+
+static void test_arguments(void)
+{
+    struct matrix m;
+    ptq_linear *linear;
+    ptq_qtensor *empty;
+    ptq_context *c = test_context();
+    make_matrix(&schemes[0], &m);
+    const int64_t bytes = ptq_linear_packed_bytes(c, m.q);
+    char *memory = aligned_alloc(PTQ_ALIGNMENT, (size_t)bytes + PTQ_ALIGNMENT);
+    CHECK_EQ(ptq_linear_packed_bytes(c, NULL), 0);
+    CHECK_EQ(ptq_linear_packed_bytes(NULL, m.q), 0);
+    CHECK_OK(ptq_qtensor_create(c, 4, 64, 4, 32, &empty));
+    CHECK_EQ(ptq_linear_packed_bytes(c, empty), 0);
+    CHECK_STATUS(ptq_linear_create_in(c, empty, memory, bytes, &linear), PTQ_ERROR_MISSING);
+    CHECK_STATUS(ptq_linear_create_in(c, m.q, memory, bytes, NULL), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_linear_create_in(c, m.q, NULL, bytes, &linear), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_linear_create_in(c, m.q, memory, bytes - 1, &linear), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_linear_create_in(NULL, m.q, memory, bytes, &linear), PTQ_ERROR_ARGUMENT);
+    for (int shift = 1; shift < PTQ_ALIGNMENT; shift *= 2)
+        CHECK_STATUS(ptq_linear_create_in(c, m.q, memory + shift, bytes, &linear),
+                     PTQ_ERROR_ARGUMENT);
+    CHECK_OK(ptq_linear_create_in(c, m.q, memory, bytes + 1, &linear)); /* more is fine */
+    ptq_linear_free(linear);
+    CHECK_STATUS(ptq_linear_open(c, memory, bytes, NULL), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_linear_open(c, NULL, bytes, &linear), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_linear_open(c, memory + 4, bytes, &linear), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_linear_open(NULL, memory, bytes, &linear), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_linear_open(c, memory, -1, &linear), PTQ_ERROR_FORMAT);
+    CHECK(linear == NULL);
+    CHECK_OK(ptq_linear_open(c, memory, bytes + 1, &linear));
+    ptq_linear_free(linear);
+    free(memory);
+    ptq_qtensor_free(empty);
+    ptq_qtensor_free(m.q);
+}
+
+static ptq_status pack_and_open(ptq_context *context, const struct matrix *m, char *memory,
+                                int64_t bytes)
+{
+    ptq_linear *linear, *opened = NULL;
+    ptq_status status = ptq_linear_create_in(context, m->q, memory, bytes, &linear);
+    if (!status)
+        status = ptq_linear_open(context, memory, bytes, &opened);
+    if (!status)
+        status = ptq_linear_set_bias(opened, m->bias);
+    ptq_linear_free(linear);
+    ptq_linear_free(opened);
+    return status;
+}
+
+static void test_memory(void)
+{
+    for (int i = 0; i < SCHEMES; i++) {
+        struct matrix m;
+        make_matrix(&schemes[i], &m);
+        const int64_t bytes = ptq_linear_packed_bytes(test_context(), m.q);
+        char *memory = aligned_alloc(PTQ_ALIGNMENT, (size_t)bytes);
+        ptq_status status = PTQ_ERROR_MEMORY;
+        for (int64_t n = 1; status == PTQ_ERROR_MEMORY && CHECK(n < 100); n++) {
+            ptq_context *context = test_failing_context(n);
+            if (context)
+                status = pack_and_open(context, &m, memory, bytes);
+            CHECK(status == PTQ_OK || status == PTQ_ERROR_MEMORY);
+            test_free_failing(context);
+        }
+        free(memory);
+        ptq_qtensor_free(m.q);
+    }
+}
+
+/* y of some dtype before the sum, and what it becomes: v is f32 [rows][n]. */
+static void make_sum(struct random *r, int32_t dtype, int64_t count, const float *v, char *y,
+                     char *want)
+{
+    const int64_t size = ptq_dtype_size(dtype);
+    for (int64_t i = 0; i < count; i++) {
+        static const float special[] = {INFINITY, -INFINITY, NAN, -0.0f, 65000.0f, 1e-40f};
+        float old = random_below(r, 9) ? random_normal(r) : special[random_below(r, 6)];
+        ptqi_from_f32(y + i * size, dtype, &old, 1);
+        ptqi_to_f32(&old, y + i * size, dtype, 1);
+        float sum = old + v[i];
+        sum = sum == sum ? sum : ptqi_from_bits(0x7fc00000);
+        ptqi_from_f32(want + i * size, dtype, &sum, 1);
+    }
+}
+
+static ptq_status add(const ptq_linear *linear, const struct matrix *m, int64_t rows, int way,
+                      const char *prepared, char *y, int32_t dtype)
+{
+    const int64_t n = m->s->n;
+    if (way == 0)
+        return ptq_linear_accumulate(linear, m->x, PTQ_F32, rows, m->s->k, y, dtype, n, NULL);
+    if (way == 1)
+        return ptq_linear_accumulate_prepared(linear, prepared, y, dtype, n, NULL);
+    for (int64_t part = 0; part < 3; part++)
+        PTQI_TRY(ptq_linear_accumulate_part(linear, prepared, y, dtype, n, NULL, part, 3));
+    return PTQ_OK;
+}
+
+static void check_accumulate(const ptq_linear *linear, const struct matrix *m, int64_t rows,
+                             struct random *r)
+{
+    static float v[MOST_ROWS * 70], v_y[MOST_ROWS * 70 + 2], v_want[MOST_ROWS * 70];
+    char *prepared =
+        aligned_alloc(PTQ_ALIGNMENT, (size_t)ptqi_align(ptq_linear_prepared_bytes(linear, rows)));
+    CHECK_OK(ptq_linear_prepare(linear, m->x, PTQ_F32, rows, m->s->k, prepared));
+    CHECK_OK(ptq_linear_forward_prepared(linear, prepared, v, PTQ_F32, m->s->n, NULL));
+    for (int way = 0; way < 3; way++)
+        for (int32_t dtype = PTQ_F32; dtype <= PTQ_BF16; dtype++) {
+            char *y = (char *)v_y + way * ptq_dtype_size(dtype); /* as an element is */
+            make_sum(r, dtype, rows * m->s->n, v, y, (char *)v_want);
+            CHECK_OK(add(linear, m, rows, way, prepared, y, dtype));
+            CHECK(!memcmp(y, v_want, (size_t)(rows * m->s->n * ptq_dtype_size(dtype))));
+        }
+    free(prepared);
+}
+
+/* For the linear, and in the same way for the rows of x that are not finite. */
+static void test_accumulate(void)
+{
+    struct random r = {3};
+    for (int i = 0; i < SCHEMES; i++)
+        for (int32_t isa = 1; isa < 32; isa++) {
+            struct matrix m;
+            ptq_context *context;
+            ptq_linear *linear;
+            if (!ptq_isa_usable(isa))
+                continue;
+            make_matrix(&schemes[i], &m);
+            m.x[2 * m.s->k + 1] = NAN;
+            CHECK_OK(ptq_context_create(&context));
+            CHECK_OK(ptq_context_set_isa(context, isa));
+            CHECK_OK(ptq_context_set_threads(context, 2));
+            CHECK_OK(ptq_linear_create(context, m.q, &linear));
+            CHECK_OK(ptq_linear_set_bias(linear, m.s->what & BIAS ? m.bias : NULL));
+            check_accumulate(linear, &m, 3, &r);
+            check_accumulate(linear, &m, MOST_ROWS, &r);
+            ptq_linear_free(linear);
+            ptq_context_free(context);
+            ptq_qtensor_free(m.q);
+        }
+}
+
+void test_packed(void)
+{
+    test_round_trips();
+    test_hostile();
+    test_arguments();
+    test_memory();
+    test_accumulate();
+}
