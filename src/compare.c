@@ -56,8 +56,8 @@ static const struct plan {
     {"GPTQ", PTQ_METHOD_GPTQ, "activations=int8-token", TOKENS_UNIFORM},
     {"FPTQ", PTQ_METHOD_FPTQ, "", TOKENS_UNIFORM},
     {"FPTQ + GPTQ", PTQ_METHOD_FPTQ, "round=gptq", TOKENS_UNIFORM},
-    {"auto", PTQ_METHOD_AUTO, "activations=f32", TOKENS_RECEIVED},
-    {"auto", PTQ_METHOD_AUTO, "", TOKENS_RECEIVED},
+    {"auto", PTQ_METHOD_AUTO, "activations=f32", TOKENS_ATTENTION_HEADS},
+    {"auto", PTQ_METHOD_AUTO, "", TOKENS_ATTENTION_HEADS},
 };
 enum { PLANS = sizeof plans / sizeof *plans };
 

@@ -24,9 +24,7 @@ static const struct option table[] = {
     {"fold", "on|off", "fold equalizations into norms, v_proj and up_proj; default off"},
     {"token-weights", "NAME",
      "uniform; attention: v_proj is rounded against what attention makes of its input;\n"
-     "                         attention-heads: that for each key/value head; received: each "
-     "token\n"
-     "                         weighs the attention that it receives there (auto's choice)"},
+     "                         attention-heads: that for each key/value head (auto's choice)"},
     {"format", "NAME", "ptq"},
     {"resume", NULL, "go on with a run that was interrupted"},
     COMMON_OPTIONS,
@@ -209,12 +207,11 @@ int command_quantize(int argc, char **argv)
     q.run.fold = fold && !strcmp(fold, "on");
     const char *weights = option_text(&o, "token-weights");
     q.run.token_weights = weights                             ? token_weights_from_name(weights)
-                          : method && !strcmp(method, "auto") ? TOKENS_RECEIVED
+                          : method && !strcmp(method, "auto") ? TOKENS_ATTENTION_HEADS
                                                               : TOKENS_UNIFORM;
     if (q.run.token_weights < 0)
         return usage_error(
-            &o,
-            "--token-weights must be uniform, attention, attention-heads or received, not \"%s\"",
+            &o, "--token-weights must be uniform, attention or attention-heads, not \"%s\"",
             weights);
     q.run.path = option_text(&o, "o");
     q.run.resume = option_given(&o, "resume");

@@ -23,15 +23,11 @@ struct attention_input {
 /* out [rows][heads * head_dim]; it may be q itself where that is laid out so. */
 ptq_status attention(ptq_context *context, const struct model_config *c,
                      const struct attention_input *input, int64_t rows, float *out);
-/* out [rows][width] = A_h x, x [rows][width], A_h the probabilities of one head. */
+/* out [rows / step, rounded up][width]: every step-th row of A_h x from the first on, x
+ * [rows][width], A_h the probabilities of one head. */
 ptq_status attention_mix(ptq_context *context, const struct model_config *c,
                          const struct attention_input *input, int64_t head, const float *x,
-                         int64_t width, int64_t rows, float *out);
-
-/* weights [kv_heads][rows]: the attention that a token receives from all tokens, summed over the
- * heads that share a key/value head. */
-ptq_status attention_received(ptq_context *context, const struct model_config *c,
-                              const struct attention_input *input, int64_t rows, float *weights);
+                         int64_t width, int64_t rows, int64_t step, float *out);
 
 struct architecture {
     const char *type;   /* model_type of config.json */

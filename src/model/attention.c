@@ -5,7 +5,6 @@
  */
 #include <math.h>
 #include <stdatomic.h>
-#include <string.h>
 #include "base/context.h"
 #include "base/team.h"
 #include "linalg/matmul.h"
@@ -23,23 +22,28 @@ struct job {
     atomic_int failed;
 };
 
-/* scores [t1 - t0][t1] of rows t0 .. t1 of one head, as probabilities; keys in the future are 0. */
+/* scores [count][keys] of count rows of one head, t0 and each step further, as probabilities of the
+ * first keys keys, those in the future 0. */
 static ptq_status probabilities(const struct job *j, int64_t head, const float *q, const float *k,
-                                int64_t t0, int64_t t1, float *scores)
+                                int64_t t0, int64_t step, int64_t count, int64_t keys,
+                                float *scores)
 {
     const struct attention_input *in = j->in;
     const int64_t d = j->c->head_dim;
     const float scale = 1.0f / sqrtf((float)d), slope = in->slopes ? in->slopes[head] : 0.0f;
-    struct ptqi_matrix queries = {q + t0 * in->q_row, in->q_row, 1}, keys = {k, 1, in->kv_row};
-    PTQI_TRY(ptqi_matmul(j->context, t1 - t0, t1, d, queries, keys, scores, t1, PTQI_SERIAL));
-    for (int64_t t = t0; t < t1; t++) {
-        float *row = scores + (t - t0) * t1;
+    struct ptqi_matrix queries = {q + t0 * in->q_row, step * in->q_row, 1};
+    struct ptqi_matrix transposed = {k, 1, in->kv_row};
+    PTQI_TRY(
+        ptqi_matmul(j->context, count, keys, d, queries, transposed, scores, keys, PTQI_SERIAL));
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t t = t0 + i * step;
+        float *row = scores + i * keys;
         for (int64_t s = 0; s <= t; s++)
             row[s] *= scale;
         for (int64_t s = 0; in->slopes && s <= t; s++)
             row[s] += slope * (float)(s - t);
         ptqi_softmax(j->context, row, t + 1);
-        for (int64_t s = t + 1; s < t1; s++)
+        for (int64_t s = t + 1; s < keys; s++)
             row[s] = 0.0f;
     }
     return PTQ_OK;
@@ -54,7 +58,7 @@ static ptq_status run_head(const struct job *j, int64_t head, float *scores)
     const float *v = in->v + kv_head * in->kv_head;
     for (int64_t t0 = 0; t0 < j->rows; t0 += STRIP) {
         int64_t t1 = t0 + STRIP < j->rows ? t0 + STRIP : j->rows;
-        PTQI_TRY(probabilities(j, head, q, k, t0, t1, scores));
+        PTQI_TRY(probabilities(j, head, q, k, t0, 1, t1 - t0, t1, scores));
         struct ptqi_matrix weights = {scores, t1, 1}, values = {v, in->kv_row, 1};
         PTQI_TRY(ptqi_matmul(j->context, t1 - t0, d, t1, weights, values,
                              j->out + t0 * width + head * d, width, PTQI_SERIAL));
@@ -69,32 +73,36 @@ static ptq_status finish(struct job *j)
                   : PTQ_OK;
 }
 
-/* Strips of one head, for A_h x. */
+/* Strips of one head, for rows of A_h x. */
 struct mix_job {
     struct job job;
     const float *x;
-    int64_t head, width;
+    int64_t head, width, step;
 };
 
-static ptq_status mix_strip(const struct mix_job *m, int64_t t0, int64_t t1, float *scores)
+/* Rows i0 .. i1 of the output. */
+static ptq_status mix_strip(const struct mix_job *m, int64_t i0, int64_t i1, float *scores)
 {
     const struct attention_input *in = m->job.in;
     const int64_t kv_head = m->head / (m->job.c->heads / m->job.c->kv_heads);
+    const int64_t keys = (i1 - 1) * m->step + 1;
     PTQI_TRY(probabilities(&m->job, m->head, in->q + m->head * in->q_head,
-                           in->k + kv_head * in->kv_head, t0, t1, scores));
-    struct ptqi_matrix weights = {scores, t1, 1}, values = {m->x, m->width, 1};
-    return ptqi_matmul(m->job.context, t1 - t0, m->width, t1, weights, values,
-                       m->job.out + t0 * m->width, m->width, PTQI_SERIAL);
+                           in->k + kv_head * in->kv_head, i0 * m->step, m->step, i1 - i0, keys,
+                           scores));
+    struct ptqi_matrix weights = {scores, keys, 1}, values = {m->x, m->width, 1};
+    return ptqi_matmul(m->job.context, i1 - i0, m->width, keys, weights, values,
+                       m->job.out + i0 * m->width, m->width, PTQI_SERIAL);
 }
 
 static void mix_part(void *argument, int64_t part)
 {
     struct mix_job *m = argument;
     struct job *j = &m->job;
+    const int64_t rows = (j->rows + m->step - 1) / m->step;
     float *scores = ptqi_alloc(j->context, STRIP * j->rows, (int64_t)sizeof *scores);
     ptq_status status = scores ? PTQ_OK : PTQ_ERROR_MEMORY;
-    for (int64_t t0 = part * STRIP; t0 < j->rows && !status; t0 += j->parts * STRIP)
-        status = mix_strip(m, t0, t0 + STRIP < j->rows ? t0 + STRIP : j->rows, scores);
+    for (int64_t i0 = part * STRIP; i0 < rows && !status; i0 += j->parts * STRIP)
+        status = mix_strip(m, i0, i0 + STRIP < rows ? i0 + STRIP : rows, scores);
     if (status)
         atomic_store(&j->failed, status);
     ptqi_free(j->context, scores);
@@ -102,7 +110,7 @@ static void mix_part(void *argument, int64_t part)
 
 ptq_status attention_mix(ptq_context *context, const struct model_config *c,
                          const struct attention_input *input, int64_t head, const float *x,
-                         int64_t width, int64_t rows, float *out)
+                         int64_t width, int64_t rows, int64_t step, float *out)
 {
     struct mix_job m = {.job = {.context = context,
                                 .c = c,
@@ -112,7 +120,8 @@ ptq_status attention_mix(ptq_context *context, const struct model_config *c,
                                 .parts = ptqi_threads(context)},
                         .x = x,
                         .head = head,
-                        .width = width};
+                        .width = width,
+                        .step = step};
     atomic_init(&m.job.failed, 0);
     ptqi_parallel(context, m.job.parts, mix_part, &m);
     return finish(&m.job);
@@ -142,57 +151,4 @@ ptq_status attention(ptq_context *context, const struct model_config *c,
     atomic_init(&j.failed, 0);
     ptqi_parallel(context, j.parts, run_part, &j);
     return finish(&j);
-}
-
-/* Attention that tokens receive, head after head; parts of the work are key/value heads. */
-struct received_job {
-    struct job job;
-    float *weights; /* [kv_heads][rows] */
-};
-
-static ptq_status add_received(const struct received_job *r, int64_t head, float *scores)
-{
-    const struct job *j = &r->job;
-    const struct attention_input *in = j->in;
-    const int64_t kv_head = head / (j->c->heads / j->c->kv_heads);
-    float *weights = r->weights + kv_head * j->rows;
-    for (int64_t t0 = 0; t0 < j->rows; t0 += STRIP) {
-        const int64_t t1 = t0 + STRIP < j->rows ? t0 + STRIP : j->rows;
-        PTQI_TRY(probabilities(j, head, in->q + head * in->q_head, in->k + kv_head * in->kv_head,
-                               t0, t1, scores));
-        for (int64_t t = t0; t < t1; t++)
-            for (int64_t s = 0; s < t1; s++)
-                weights[s] += scores[(t - t0) * t1 + s];
-    }
-    return PTQ_OK;
-}
-
-static void received_part(void *argument, int64_t part)
-{
-    struct received_job *r = argument;
-    struct job *j = &r->job;
-    const int64_t share = j->c->heads / j->c->kv_heads;
-    float *scores = ptqi_alloc(j->context, STRIP * j->rows, (int64_t)sizeof *scores);
-    ptq_status status = scores ? PTQ_OK : PTQ_ERROR_MEMORY;
-    for (int64_t kv_head = part; kv_head < j->c->kv_heads; kv_head += j->parts)
-        for (int64_t head = kv_head * share; head < (kv_head + 1) * share && !status; head++)
-            status = add_received(r, head, scores);
-    if (status)
-        atomic_store(&j->failed, status);
-    ptqi_free(j->context, scores);
-}
-
-ptq_status attention_received(ptq_context *context, const struct model_config *c,
-                              const struct attention_input *input, int64_t rows, float *weights)
-{
-    struct received_job r = {.job = {.context = context,
-                                     .c = c,
-                                     .in = input,
-                                     .rows = rows,
-                                     .parts = ptqi_threads(context)},
-                             .weights = weights};
-    memset(weights, 0, (size_t)(c->kv_heads * rows) * sizeof *weights);
-    atomic_init(&r.job.failed, 0);
-    ptqi_parallel(context, r.job.parts, received_part, &r);
-    return finish(&r.job);
 }

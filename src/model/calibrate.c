@@ -28,10 +28,9 @@ ptq_status calibration_create(struct model *model, const struct windows *windows
     c->windows = windows;
     c->config = config;
     c->fold = fold;
-    c->token_weights = token_weights;
-    c->value_stats = token_weights == TOKENS_UNIFORM     ? 0
-                     : token_weights == TOKENS_ATTENTION ? 1
-                                                         : mc->kv_heads;
+    c->value_stats = token_weights == TOKENS_ATTENTION_HEADS ? mc->kv_heads
+                     : token_weights == TOKENS_ATTENTION     ? 1
+                                                             : 0;
     c->progress = progress;
     if (!windows)
         return PTQ_OK;

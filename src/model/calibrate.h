@@ -15,9 +15,8 @@ enum { MERGE_WINDOWS = 8 }; /* windows that share statistics before they are mer
 /* What a token weighs: --token-weights. */
 enum {
     TOKENS_UNIFORM,
-    TOKENS_ATTENTION,       /* v_proj is rounded against what attention makes of its input */
-    TOKENS_ATTENTION_HEADS, /* the same for each key/value head by itself */
-    TOKENS_RECEIVED /* v_proj, by key/value head: tokens weigh what attention they receive */
+    TOKENS_ATTENTION,      /* v_proj is rounded against what attention makes of its input */
+    TOKENS_ATTENTION_HEADS /* the same for each key/value head by itself */
 };
 
 struct calibration {
@@ -25,7 +24,6 @@ struct calibration {
     const struct windows *windows; /* NULL: no data, as for RTN */
     ptq_config *config;            /* clip-except is set site by site */
     int fold;                      /* fold equalizations into the operation before */
-    int token_weights;             /* TOKENS_... */
     int64_t value_stats; /* 0: v is rounded against its input; else against what attention makes of
                           * it: 1 for all heads together, or one for each key/value head */
     struct progress *progress;

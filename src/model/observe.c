@@ -3,6 +3,9 @@
 #include "base/context.h"
 #include "model/architecture.h"
 
+#define VALUE_ROWS 32    /* for each channel */
+#define MAX_VALUE_STEP 8 /* of the queries of a window */
+
 ptq_status site_input(struct calibration *c, const struct block *b, enum site site, int64_t i,
                       const float **input)
 {
@@ -66,17 +69,14 @@ static ptq_status merge(struct observation *o, const struct observation *piece)
     return PTQ_OK;
 }
 
-/* What v sees of one window, in the cheap form: rows x, weighed for each key/value head. */
-static ptq_status observe_received(struct calibration *c, const struct attention_input *in,
-                                   const float *x, const float *reference, float *weights,
-                                   struct observation *o)
+/* Statistics of values that have seen VALUE_ROWS rows for each channel gain little from more: then
+ * every so manyth query is enough. */
+static int64_t value_step(const struct calibration *c)
 {
-    const int64_t length = c->windows->length, k = c->model->config.hidden;
-    PTQI_TRY(attention_received(o->context, &c->model->config, in, length, weights));
-    for (int64_t h = 0; h < o->value_count; h++)
-        PTQI_TRY(ptq_stats_update_paired(o->values[h], x, k, reference, k, PTQ_F32, length,
-                                         weights + h * length));
-    return PTQ_OK;
+    const struct model_config *mc = &c->model->config;
+    const int64_t rows = c->windows->count * c->windows->length * mc->heads / c->value_stats;
+    const int64_t step = rows / (VALUE_ROWS * mc->hidden);
+    return step < 1 ? 1 : step < MAX_VALUE_STEP ? step : MAX_VALUE_STEP;
 }
 
 /* What v sees of one window: rows A_h x for every head, and those of the unquantized model. mixed
@@ -86,22 +86,20 @@ static ptq_status observe_values(struct calibration *c, const struct block *b, c
 {
     const struct model_config *mc = &c->model->config;
     const int64_t length = c->windows->length, k = mc->hidden, share = mc->heads / mc->kv_heads;
+    const int64_t step = value_step(c), rows = (length + step - 1) / step;
     struct attention_input in, other;
     float *mixed_reference = reference ? mixed + length * k : NULL;
     PTQI_TRY(block_project(c->model, b, c->workspace, x, length, &in));
-    if (c->token_weights == TOKENS_RECEIVED)
-        return observe_received(c, &in, x, reference, mixed, o);
     if (reference)
         PTQI_TRY(block_project(c->model, c->reference_block, c->reference->workspace, reference,
                                length, &other));
     for (int64_t h = 0; h < mc->heads; h++) {
         ptq_stats *stats = o->values[o->value_count > 1 ? h / share : 0];
-        PTQI_TRY(attention_mix(o->context, mc, &in, h, x, k, length, mixed));
+        PTQI_TRY(attention_mix(o->context, mc, &in, h, x, k, length, step, mixed));
         if (reference)
-            PTQI_TRY(
-                attention_mix(o->context, mc, &other, h, reference, k, length, mixed_reference));
-        PTQI_TRY(
-            ptq_stats_update_paired(stats, mixed, k, mixed_reference, k, PTQ_F32, length, NULL));
+            PTQI_TRY(attention_mix(o->context, mc, &other, h, reference, k, length, step,
+                                   mixed_reference));
+        PTQI_TRY(ptq_stats_update_paired(stats, mixed, k, mixed_reference, k, PTQ_F32, rows, NULL));
     }
     return PTQ_OK;
 }

@@ -1,8 +1,7 @@
 /*
  * Statistics of the input of a site, over all calibration windows; and, where tokens are weighed by
  * attention, of what v sees: what leaves attention is A_h X W_v^T, A_h the probabilities of head h,
- * so the Hessian of v is the sum over heads of (A_h X)^T (A_h X) (BoA, arXiv 2406.13474). The cheap
- * form takes the rows of X as they are, each with the attention that it receives as its weight.
+ * so the Hessian of v is the sum over heads of (A_h X)^T (A_h X) (BoA, arXiv 2406.13474).
  */
 #ifndef OBSERVE_H
 #define OBSERVE_H

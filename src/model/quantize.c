@@ -8,12 +8,11 @@
 #include "model/output.h"
 #include "report/json_report.h"
 
-static const char *const token_weights_names[] = {"uniform", "attention", "attention-heads",
-                                                  "received"};
+static const char *const token_weights_names[] = {"uniform", "attention", "attention-heads"};
 
 int token_weights_from_name(const char *name)
 {
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 3; i++)
         if (!strcmp(name, token_weights_names[i]))
             return i;
     return -1;
