@@ -250,6 +250,18 @@ static void check_hostile(const struct matrix *m)
             ptqi_packed_write(&header, bad);
             try(bad, bytes, m->x);
         }
+    for (int i = 0; i < 1000; i++) { /* several changes at once, for the same kernels */
+        static const uint8_t values[] = {0, 1, 2, 3, 4, 8, 32, 64, 100, 128, 255};
+        const struct ptqi_packed *good = (const struct ptqi_packed *)(void *)memory;
+        memcpy(&header, memory, sizeof header);
+        for (int done = 0; done <= i % 5; done++)
+            ((uint8_t *)&header)[random_below(&r, (int64_t)sizeof header)] =
+                values[random_below(&r, (int64_t)sizeof values)];
+        header.layout = good->layout;
+        header.bytes = ptqi_packed_size(&header);
+        ptqi_packed_write(&header, bad);
+        try(bad, bytes, m->x);
+    }
     for (int i = 0; i < 200; i++) {
         memcpy(bad, memory, (size_t)bytes);
         for (int64_t done = 0; done <= i; done++)
