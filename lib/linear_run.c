@@ -142,9 +142,13 @@ static void stream_panel(const struct ptqi_run *r, const struct ptqi_panel *p, i
     const struct ptq_linear *l = r->l;
     const struct ptqi_kernels *kernels = l->kernels;
     const int64_t stride = ptqi_x_stride(l);
-    for (int64_t m = 0; m < r->layout.rows; m += kernels->stream_mr) {
+    const int64_t all = r->layout.rows,
+                  passes = (all + kernels->stream_mr - 1) / kernels->stream_mr;
+    int64_t step = (all + passes - 1) / passes; /* no pass for just a few rows */
+    step = (step + kernels->x_rows - 1) / kernels->x_rows * kernels->x_rows;
+    for (int64_t m = 0; m < all; m += step) {
         float sum[PTQI_MAX_MR * PTQI_MAX_NR];
-        int rows = (int)min64(r->layout.rows - m, kernels->stream_mr);
+        int rows = (int)min64(all - m, step);
         product_of(l)->stream(rows, p, x_at(r, m), stride, sums_at(r, m), l->groups, sum);
         store_rows(r, sum, m, rows, n0, kernels->int_nr);
     }

@@ -22,8 +22,8 @@
 
 #define NR 64
 #define STREAM_MR 4
-#define STREAM_ROWS 16
-#define STREAM_NV(rows) ((rows) > 2 ? 1 : (rows) > 1 ? 2 : 4)
+#define STREAM_ROWS 32
+#define STREAM_NV(rows) ((rows) > 1 ? 2 : 4)
 #define STREAM_CASES(bits, levels, shift)                                                          \
     STREAM_CASE(1, bits, levels, shift)                                                            \
     STREAM_CASE(2, bits, levels, shift)                                                            \

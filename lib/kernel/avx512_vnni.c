@@ -34,7 +34,7 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 
 #define NR 64
 #define STREAM_MR 8
-#define STREAM_ROWS 32
+#define STREAM_ROWS 64
 #define STREAM_NV(rows) 2
 #define STREAM_CASES(bits, levels, shift)                                                          \
     STREAM_CASE(1, bits, levels, shift)                                                            \

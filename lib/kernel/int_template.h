@@ -69,7 +69,8 @@ INLINE VI levels_at(const uint8_t *levels, int level_bytes, int column)
 #include INT_SUMS
 
 #ifndef OWN_DOT_BLOCKS
-#define BYTES_AHEAD 2048
+/* A CPU alone asks for the next few lines only; from here the memory is kept busy. */
+#define BYTES_AHEAD 8192
 
 /* The blocks of a group, as packed for a stream or as unpacked for a tile, added to dot; of a
  * stream the products with high nibbles to high, and vectors beyond a strip are next bytes further.
@@ -80,8 +81,7 @@ INLINE void dot_blocks(const int rows, const int nv, const int bits, const int s
                        VI (*high)[MAX_NV])
 {
     for (int64_t b = 0; b < blocks; b++) {
-        /* With many sums a kernel leaves the memory idle for too long at a time. */
-        if (stream && rows > 6)
+        if (stream)
             for (int line = 0; line < 4 * bits * STRIP; line += 64)
                 PTQI_PREFETCH(codes + line + BYTES_AHEAD);
         PTQI_UNROLL

@@ -85,8 +85,8 @@ struct ptqi_chunk {
  */
 /*
  * One chunk of a panel for any number of rows, best a multiple of tile_mr; x and sums begin at the
- * chunk; out goes on from what it holds. partial [rows][nr] keeps the integer of a sum that goes on
- * in the next chunk.
+ * chunk, and the sums of earlier groups stand before those; out goes on from what it holds. partial
+ * [rows][nr] keeps the integer of a sum that goes on in the next chunk.
  */
 typedef void ptqi_tile(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
                        const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);

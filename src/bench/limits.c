@@ -90,6 +90,21 @@ AVX2 static void maddubs(int64_t rounds)
     FIVE(KEEP)
 }
 
+/* Four tiles of sums, two of each operand. */
+__attribute__((target("amx-tile,amx-int8"))) static void tiles(int64_t rounds)
+{
+    const struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t column_bytes[16];
+        uint8_t rows[16];
+    } c = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
+    __asm__ volatile("ldtilecfg %0" : : "m"(c));
+    for (int64_t r = 0; r < rounds; r++)
+        __asm__ volatile("tdpbsud %tmm6, %tmm4, %tmm0\n\ttdpbsud %tmm7, %tmm4, %tmm1\n\t"
+                         "tdpbsud %tmm6, %tmm5, %tmm2\n\ttdpbsud %tmm7, %tmm5, %tmm3");
+    __asm__ volatile("tilerelease");
+}
+
 static const struct limit_loop loops[] = {
     {PTQ_ISA_AVX2, 1, 2.0 * 32 * 5 * 8, maddubs},
     {PTQ_ISA_AVX2, 0, 2.0 * 8 * 12, fma256},
@@ -97,6 +112,8 @@ static const struct limit_loop loops[] = {
     {PTQ_ISA_AVX_VNNI, 0, 2.0 * 8 * 12, fma256},
     {PTQ_ISA_AVX512_VNNI, 1, 2.0 * 64 * 16, dot512},
     {PTQ_ISA_AVX512_VNNI, 0, 2.0 * 16 * 16, fma512},
+    {PTQ_ISA_AMX_INT8, 1, 2.0 * 16 * 16 * 64 * 4, tiles},
+    {PTQ_ISA_AMX_INT8, 0, 2.0 * 16 * 16, fma512},
 };
 enum { LOOPS = sizeof loops / sizeof *loops };
 
