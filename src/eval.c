@@ -47,9 +47,9 @@ static ptq_status print(const struct eval *e, const struct perplexity *p, double
     double speed = seconds > 0 ? (double)p->tokens / seconds : 0;
     if (!option_given(e->o, "json")) {
         printf("perplexity %.4f  (%lld windows of %lld tokens, %lld quantized matrices, %.1f s, "
-               "%.0f tokens/s)\n",
+               "linear layers %.1f s of it, %.0f tokens/s)\n",
                p->perplexity, (long long)p->windows, (long long)e->windows.length,
-               (long long)p->quantized, seconds, speed);
+               (long long)p->quantized, seconds, p->linear_seconds, speed);
         return PTQ_OK;
     }
     ptqi_json_begin(&w, e->context);
@@ -61,6 +61,7 @@ static ptq_status print(const struct eval *e, const struct perplexity *p, double
     ptqi_json_add_integer(&w, "window", e->windows.length);
     ptqi_json_add_integer(&w, "quantized_matrices", p->quantized);
     ptqi_json_add_number(&w, "seconds", seconds, 6);
+    ptqi_json_add_number(&w, "linear_seconds", p->linear_seconds, 6);
     ptqi_json_add_number(&w, "tokens_per_second", speed, 6);
     ptqi_json_add_integer(&w, "peak_rss_bytes", report_peak_memory());
     ptqi_json_close(&w, '}');

@@ -95,6 +95,7 @@ ptq_status forward_run(struct forward *f)
         status = PTQ_ERROR_MEMORY;
     if (!status)
         status = run_batches(f, &b, rows, (double)tokens);
+    f->linear_seconds = b.workspace ? b.workspace->linear_seconds : 0;
     workspace_free(b.workspace);
     ptqi_free(context, b.x);
     return status;

@@ -24,7 +24,9 @@ struct forward {
     struct progress *progress;
     forward_done done;
     void *user;
-    int64_t quantized; /* matrices that ran quantized; set by forward_run */
+    /* Set by forward_run. */
+    int64_t quantized;     /* matrices that ran quantized */
+    double linear_seconds; /* that the matrices of the blocks took */
 };
 
 ptq_status forward_run(struct forward *f);

@@ -5,6 +5,7 @@
 #include "linalg/matmul.h"
 #include "linalg/vector.h"
 #include "model/architecture.h"
+#include "report/json_report.h"
 
 /* Prepares x for the quantized matrices of a site that m is one of. */
 static ptq_status prepare(struct workspace *w, const struct matrix *m, const float *x, int64_t rows)
@@ -21,8 +22,8 @@ static ptq_status prepare(struct workspace *w, const struct matrix *m, const flo
     return ptq_linear_prepare(m->linear, x, PTQ_F32, rows, m->k, w->prepared);
 }
 
-ptq_status matrix_apply(struct workspace *w, const struct matrix *m, const float *x, int64_t rows,
-                        float *y, int *prepared)
+static ptq_status multiply(struct workspace *w, const struct matrix *m, const float *x,
+                           int64_t rows, float *y, int *prepared)
 {
     if (m->linear) {
         if (!*prepared)
@@ -35,6 +36,15 @@ ptq_status matrix_apply(struct workspace *w, const struct matrix *m, const float
         for (int64_t n = 0; n < m->n; n++)
             y[t * m->n + n] += m->bias[n];
     return PTQ_OK;
+}
+
+ptq_status matrix_apply(struct workspace *w, const struct matrix *m, const float *x, int64_t rows,
+                        float *y, int *prepared)
+{
+    const double start = report_clock();
+    ptq_status status = multiply(w, m, x, rows, y, prepared);
+    w->linear_seconds += report_clock() - start;
+    return status;
 }
 
 void norm_rows(const struct model *m, const struct norm *norm, const float *x, int64_t rows,

@@ -80,6 +80,7 @@ struct workspace {
     float *out;       /* [rows][hidden] */
     void *prepared;   /* activations of a quantized site; grows */
     int64_t prepared_bytes;
+    double linear_seconds; /* that the block's matrices took, quantizing their inputs included */
 };
 
 /* config.c: reads config.json of a directory. */
