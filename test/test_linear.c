@@ -149,7 +149,8 @@ static float int8_output(const struct layer *l, const int32_t *q, float sx, int6
                 inputs += q[i];
             }
         sum = fmaf(l->scales[at], (float)(int32_t)(products - l->zeros[at] * inputs), sum);
-        total += lrintf(l->scales[at] / l->row_scales[n]) * (products - l->zeros[at] * inputs);
+        if (l->what & TWO_LEVEL)
+            total += lrintf(l->scales[at] / l->row_scales[n]) * (products - l->zeros[at] * inputs);
     }
     if (l->what & TWO_LEVEL)
         sum = l->row_scales[n] * (float)total;
