@@ -77,13 +77,6 @@ struct ptqi_chunk {
 };
 
 /*
- * Integer products, x int8 [rows][blocks * 32] in -127 .. 127, sums [rows][groups] its group sums:
- * out[m][n] = sum over g ascending of scale[g][n] * (dot_g - zero[g][n] * sums[m][g]), the integer
- * in wrapping 32 bits, one conversion to f32, one fused multiply-add, from +0. With two-level
- * scales the integer is the sum over g of level[g][n] * (dot_g - zero[g][n] * sums[m][g]), and out
- * is row_scale[n] times that, by one fused multiply-add from +0 again.
- */
-/*
  * One chunk of a panel for any number of rows, best a multiple of tile_mr; x and sums begin at the
  * chunk, and the sums of earlier groups stand before those; out goes on from what it holds. partial
  * [rows][nr] keeps the integer of a sum that goes on in the next chunk.
@@ -91,6 +84,13 @@ struct ptqi_chunk {
 typedef void ptqi_tile(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
                        const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
 
+/*
+ * Integer products, x int8 [rows][blocks * 32] in -127 .. 127, sums [rows][groups] its group sums:
+ * out[m][n] = sum over g ascending of scale[g][n] * (dot_g - zero[g][n] * sums[m][g]), the integer
+ * in wrapping 32 bits, one conversion to f32, one fused multiply-add, from +0. With two-level
+ * scales the integer is the sum over g of level[g][n] * (dot_g - zero[g][n] * sums[m][g]), and out
+ * is row_scale[n] times that, by one fused multiply-add from +0 again.
+ */
 struct ptqi_product {
     /* A whole panel for 1 <= rows <= stream_mr, straight from the packed codes; out is [rows][nr].
      * The way for few rows, up to stream_rows. */

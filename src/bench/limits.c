@@ -164,25 +164,30 @@ const struct limit_loop *limit_find(int32_t isa, int integer)
                 }                                                                                  \
     }
 
+#ifdef PTQI_ARM
+READ(read128, , uint8x16_t, vld1q_u8, "w")
+#else
 #define LOAD64(p) (*(const uint64_t *)(p))
 READ(read64, , uint64_t, LOAD64, "r")
+#endif
 #ifdef PTQI_X86
 READ(read256, AVX2, __m256i, _mm256_loadu_si256, "x")
 READ(read512, AVX512, __m512i, _mm512_loadu_si512, "v")
-#elif defined(PTQI_ARM)
-READ(read128, , uint8x16_t, vld1q_u8, "w")
 #endif
 
 void limit_read(const void *memory, int64_t bytes, int streams)
 {
 #ifdef PTQI_X86
-    if (ptq_isa_usable(PTQ_ISA_AVX512_VNNI))
+    if (ptq_isa_usable(PTQ_ISA_AVX512_VNNI)) {
         read512(memory, bytes, streams);
-    else if (ptq_isa_usable(PTQ_ISA_AVX2))
+        return;
+    }
+    if (ptq_isa_usable(PTQ_ISA_AVX2)) {
         read256(memory, bytes, streams);
-    else
-        read64(memory, bytes, streams);
-#elif defined(PTQI_ARM)
+        return;
+    }
+#endif
+#ifdef PTQI_ARM
     read128(memory, bytes, streams);
 #else
     read64(memory, bytes, streams);
