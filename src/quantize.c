@@ -1,13 +1,13 @@
 /*
  * ptq quantize: a Hugging Face model directory in, a quantized one out.
  */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/context.h"
 #include "commands.h"
 #include "model/quantize.h"
 #include "options.h"
+#include "report/choices.h"
 #include "report/json_report.h"
 
 static const char usage[] =
@@ -109,41 +109,11 @@ static ptq_status print_schemes(const struct quantize *q)
     return PTQ_OK;
 }
 
-/* What auto chose, over all matrices, and what it won. */
-static void print_choices(const struct quantize *q)
-{
-    int64_t equalized[8] = {0}, rotated[4] = {0}, asymmetric = 0, chosen = 0;
-    double log_gain = 0;
-    for (int64_t i = 0; i < q->run.report_count; i++) {
-        const struct matrix_report *r = &q->run.reports[i];
-        if (r->chosen_error != r->chosen_error)
-            continue;
-        chosen++;
-        equalized[r->equalize & 7]++;
-        rotated[r->rotation / 32 > 3 ? 3 : r->rotation / 32]++;
-        asymmetric += !r->symmetric;
-        if (r->plain_error > 0 && r->chosen_error > 0)
-            log_gain += log(r->chosen_error / r->plain_error);
-    }
-    if (!chosen)
-        return;
-    printf("chosen:");
-    for (int32_t kind = 0; kind < 8; kind++)
-        if (equalized[kind])
-            printf(" %s %lld,", kind ? ptq_config_choice_name(PTQ_EQUALIZE, kind) : "no scale",
-                   (long long)equalized[kind]);
-    for (int i = 0; i < 4; i++)
-        if (rotated[i])
-            printf(i ? " rotation %d %lld," : " no rotation %.0d%lld,", i > 2 ? 128 : 32 * i,
-                   (long long)rotated[i]);
-    printf(" zero points %lld; error %.0f %% of the plain matrices'\n", (long long)asymmetric,
-           100 * exp(log_gain / (double)chosen));
-}
-
 static ptq_status print_text(const struct quantize *q)
 {
     const struct matrix_report *worst = &q->run.reports[0];
     int64_t raised = 0, bits = 0, group = 0;
+    struct choices choices = {0};
     double damping = 0;
     PTQI_TRY(ptq_config_get_int(q->run.config, PTQ_BITS, &bits));
     PTQI_TRY(ptq_config_get_int(q->run.config, PTQ_GROUP, &group));
@@ -151,6 +121,7 @@ static ptq_status print_text(const struct quantize *q)
     for (int64_t i = 0; i < q->run.report_count; i++) {
         const struct matrix_report *r = &q->run.reports[i];
         raised += r->damping > damping;
+        choices_add(&choices, r);
         if (q->run.windows ? r->output_error > worst->output_error
                            : r->weight_error > worst->weight_error)
             worst = r;
@@ -161,7 +132,7 @@ static ptq_status print_text(const struct quantize *q)
     printf("worst matrix %s: %s error %.3e\n", worst->name, q->run.windows ? "output" : "weight",
            q->run.windows ? worst->output_error : worst->weight_error);
     PTQI_TRY(print_schemes(q));
-    print_choices(q);
+    choices_print(&choices, "chosen:");
     if (raised)
         printf("%lld Hessians were not positive definite; their damping was raised\n",
                (long long)raised);

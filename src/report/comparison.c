@@ -1,6 +1,7 @@
 #include "report/comparison.h"
 #include <stdio.h>
 #include <string.h>
+#include "report/choices.h"
 #include "report/json_report.h"
 
 const struct matrix_report *comparison_worst(const struct comparison_row *row)
@@ -26,6 +27,14 @@ void comparison_short_name(const char *name, char *text, size_t capacity)
 static double change(const struct comparison *c, const struct comparison_row *row)
 {
     return row->perplexity / c->rows[0].perplexity - 1;
+}
+
+static struct choices choices_of(const struct comparison_row *row)
+{
+    struct choices choices = {0};
+    for (int64_t i = 0; i < row->report_count; i++)
+        choices_add(&choices, &row->reports[i]);
+    return choices;
 }
 
 void comparison_print(const struct comparison *c)
@@ -54,6 +63,12 @@ void comparison_print(const struct comparison *c)
         }
         printf("\n");
     }
+    for (int64_t i = 0; i < c->row_count; i++) {
+        const struct choices choices = choices_of(&c->rows[i]);
+        char beginning[64];
+        snprintf(beginning, sizeof beginning, "%s chose:", c->rows[i].name);
+        choices_print(&choices, beginning);
+    }
 }
 
 static void add_row(const struct comparison *c, const struct comparison_row *row,
@@ -78,6 +93,8 @@ static void add_row(const struct comparison *c, const struct comparison_row *row
         ptqi_json_close(w, '}');
         ptqi_json_add_text(w, "worst_matrix", worst->name);
         ptqi_json_add_number(w, "worst_output_error", worst->output_error, 9);
+        const struct choices choices = choices_of(row);
+        choices_add_json(&choices, w);
     }
     ptqi_json_close(w, '}');
 }

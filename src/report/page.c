@@ -247,6 +247,7 @@ ptq_status comparison_write_page(const struct comparison *c, const char *path)
     put_table(&h, c);
     page_ranges(&h, c);
     page_errors(&h, c);
+    page_choices(&h, c);
     page_sizes(&h, c);
     html_put(&h, "</main>\n</body>\n</html>\n");
     ptq_status status = h.status;

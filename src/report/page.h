@@ -17,6 +17,7 @@
 
 void page_ranges(struct html *h, const struct comparison *c);
 void page_errors(struct html *h, const struct comparison *c);
+void page_choices(struct html *h, const struct comparison *c); /* where auto chose */
 void page_sizes(struct html *h, const struct comparison *c);
 
 /* The part of a matrix's name behind its layer's number, as in "model.layers.3.self_attn.q_proj",

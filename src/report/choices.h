@@ -1,0 +1,30 @@
+/*
+ * What auto chose for the matrices of a model, counted, and what it won.
+ */
+#ifndef CHOICES_REPORT_H
+#define CHOICES_REPORT_H
+
+#include "base/json.h"
+#include "model/calibrate.h"
+
+enum { EQUALIZATIONS = PTQ_EQUALIZE_AUTO, ROTATIONS = 4 };
+
+struct choices {
+    int64_t count;                                        /* matrices that were chosen for */
+    int64_t equalize[EQUALIZATIONS], rotation[ROTATIONS]; /* none, 32, 64, 128 columns */
+    int64_t asymmetric;
+    double log_errors; /* sum of the logarithms of the errors against those of the plain matrices */
+};
+
+/* Adds a matrix, where auto chose for it. */
+void choices_add(struct choices *c, const struct matrix_report *report);
+/* The geometric mean of the errors against those of the plain matrices. */
+double choices_error(const struct choices *c);
+/* "no scale" or the name of an equalization. */
+const char *choices_equalization(int32_t kind);
+int choices_rotation(int index);
+/* A line behind its beginning, where there is anything to say. */
+void choices_print(const struct choices *c, const char *beginning);
+void choices_add_json(const struct choices *c, struct ptqi_json_writer *w);
+
+#endif
