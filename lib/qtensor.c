@@ -98,10 +98,19 @@ ptq_status ptq_qtensor_set_codes(ptq_qtensor *q, const uint8_t *codes)
     return replace(q, (void **)&q->codes, codes, q->n * q->k, 1);
 }
 
+/* The levels were checked against other scales and zeros: kernels count on what was checked. */
+static void forget_levels(ptq_qtensor *q)
+{
+    ptqi_free(q->context, q->row_scales);
+    q->row_scales = NULL;
+}
+
 ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros)
 {
     PTQI_TRY(check_below(q, "zeros", zeros, q->groups));
-    return replace(q, (void **)&q->zeros, zeros, q->n * q->groups, 1);
+    PTQI_TRY(replace(q, (void **)&q->zeros, zeros, q->n * q->groups, 1));
+    forget_levels(q);
+    return PTQ_OK;
 }
 
 ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales)
@@ -110,9 +119,9 @@ ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales)
         if (scales[i] - scales[i] != 0)
             return ptqi_fail(q->context, PTQ_ERROR_NOT_FINITE, "scales[%lld][%lld] is not finite",
                              (long long)(i / q->groups), (long long)(i % q->groups));
-    ptqi_free(q->context, q->row_scales); /* of other scales */
-    q->row_scales = NULL;
-    return replace(q, (void **)&q->scales, scales, q->n * q->groups, 4);
+    PTQI_TRY(replace(q, (void **)&q->scales, scales, q->n * q->groups, 4));
+    forget_levels(q);
+    return PTQ_OK;
 }
 
 ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales)
@@ -195,7 +204,7 @@ ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale)
 
 ptq_status ptq_qtensor_set_rotation(ptq_qtensor *q, int32_t rotation)
 {
-    if (!ptq_config_choice_name(PTQ_ROTATE, rotation))
+    if (rotation == PTQ_ROTATE_AUTO || !ptq_config_choice_name(PTQ_ROTATE, rotation))
         return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "rotation must be 0, 32, 64 or 128, not %d",
                          rotation);
     q->rotation = rotation;

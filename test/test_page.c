@@ -53,6 +53,7 @@ static void fill_row(struct sample *s, int number, int layers, ptq_config *confi
         r->output_error = 0.001 * (i + 1);
         r->activations = number == 3 ? PTQ_ACTIVATIONS_INT8_STATIC : PTQ_ACTIVATIONS_F32;
         r->equalized = number == 3;
+        r->plain_error = r->chosen_error = NAN;
     }
 }
 
@@ -238,6 +239,32 @@ static void test_hostile(ptq_config *config)
     free(s);
 }
 
+/* Where auto chose, a table counts what; names are data there as well. */
+static void test_choices(ptq_config *config)
+{
+    struct sample *s = make(config, MAX_ROWS, MAX_LAYERS);
+    for (int i = 0; i < MAX_LAYERS * BLOCK_MATRICES; i++) {
+        struct matrix_report *r = &s->reports[3][i];
+        r->plain_error = 0.004;
+        r->chosen_error = i % BLOCK_MATRICES == 6 ? 0.004 : 0.001;
+        r->equalize = i % BLOCK_MATRICES == 6 ? PTQ_EQUALIZE_NONE : PTQ_EQUALIZE_AWQ;
+        r->rotation = i < BLOCK_MATRICES ? 64 : 0;
+        r->symmetric = i != 0;
+    }
+    const char *page = write_page(&s->c, "page-choices.html");
+    CHECK_EQ(count(page, "<h2>What auto chose</h2>"), 1);
+    CHECK_EQ(count(page, "<figure class=\"chosen\">"), 1);
+    CHECK(strstr(page, "<th scope=\"col\">awq</th><th scope=\"col\">rotation 64</th>"));
+    CHECK(!strstr(page, "rotation 128") && !strstr(page, "<th scope=\"col\">lae</th>"));
+    CHECK(strstr(page, "q_proj</th><td>" DASH "</td><td>3</td><td>1</td><td>1</td><td>25<span"));
+    CHECK(strstr(page, "down_proj</th><td>3</td><td>" DASH "</td><td>1</td><td>" DASH
+                       "</td><td>100<span"));
+    CHECK(strstr(page, ">all</th><td>3</td><td>18</td><td>7</td><td>1</td><td>30<span"));
+    snprintf(s->reports[3][0].name, MAX_LAYER_NAME, "layers.0.<script>");
+    CHECK(!strstr(write_page(&s->c, "page-choices.html"), "<script"));
+    free(s);
+}
+
 static void test_missing_numbers(ptq_config *config)
 {
     struct sample *s = make(config, MAX_ROWS, 2);
@@ -375,6 +402,7 @@ void test_page(void)
     test_ordinary(config);
     test_order(config);
     test_hostile(config);
+    test_choices(config);
     test_missing_numbers(config);
     test_nothing(config);
     test_extremes(config);

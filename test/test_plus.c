@@ -307,10 +307,16 @@ static void test_two_level(void)
         CHECK_EQ(wrong, 0);
         check_file(q);
         check_two_level_linear(q, scales, row_scales, zeros);
+        CHECK_STATUS(ptq_qtensor_set_scales(q, NULL), PTQ_ERROR_ARGUMENT);
+        CHECK(ptq_qtensor_has_row_scales(q));      /* what fails changes nothing */
+        CHECK_OK(ptq_qtensor_set_zeros(q, zeros)); /* which might not fit the levels any more */
+        CHECK(!ptq_qtensor_has_row_scales(q));
+        CHECK_OK(ptq_qtensor_set_row_scales(q, row_scales));
         scales[0] *= 1.01f;
         CHECK_OK(ptq_qtensor_set_scales(q, scales));
         CHECK(!ptq_qtensor_has_row_scales(q));
         CHECK_STATUS(ptq_qtensor_set_row_scales(q, row_scales), PTQ_ERROR_BOUNDS);
+        CHECK_STATUS(ptq_qtensor_set_rotation(q, PTQ_ROTATE_AUTO), PTQ_ERROR_BOUNDS);
         ptq_qtensor_free(q);
         ptq_qtensor_free(plain);
     }

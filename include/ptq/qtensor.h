@@ -45,7 +45,8 @@ PTQ_API ptq_status ptq_qtensor_set_codes(ptq_qtensor *q, const uint8_t *codes);
 PTQ_API ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales);
 /* row_scales [N]: makes the scales, which must be there with the zeros, two-level: each must be an
  * integer of 1 .. 15 times that of its row, and that integer times code - zero must fit 8 bits for every
- * code. So a product with int8 activations is one integer sum over all of K. */
+ * code. So a product with int8 activations is one integer sum over all of K. Setting scales or zeros
+ * afterwards makes them plain again. */
 PTQ_API ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales);
 /* zeros [N][groups], each below 2^bits. */
 PTQ_API ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros);

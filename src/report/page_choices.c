@@ -78,7 +78,7 @@ static void put_table(struct html *h, const struct comparison_row *row)
     count(&t, row);
     if (!t.all.count)
         return;
-    html_put(h, "<figure>\n<figcaption><b class=\"text\">");
+    html_put(h, "<figure class=\"chosen\">\n<figcaption><b class=\"text\">");
     html_text(h, row->name);
     html_put(h, "</b></figcaption>\n<div class=\"table\">\n<table class=\"choices\">\n");
     put_head(h, &t);

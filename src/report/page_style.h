@@ -49,7 +49,13 @@ static const char *const page_style[] = {
     "td:last-child,th:last-child{padding-left:22px;min-width:12em}\n"
     ".best{font-weight:700}\n"
     ".unit{color:var(--muted)}\n.formula{white-space:nowrap}\n"
-    "tbody tr:hover{background:var(--soft)}\n",
+    "tbody tr:hover{background:var(--soft)}\n"
+    ".choices{width:auto;min-width:60%}\n"
+    ".choices td:last-child,.choices thead th:last-child{text-align:right;min-width:0;"
+    "padding-left:10px;white-space:nowrap}\n"
+    ".choices thead th{white-space:normal}.choices tbody th{min-width:7em}\n"
+    "figure .table{margin:8px 0 32px}\n"
+    ".choices tbody tr:last-child>*{border-top:1px solid var(--rule)}\n",
     /* the charts: text and lines keep their size at every width */
     ".shapes{position:absolute}\n"
     "svg{overflow:visible;display:block}\n"
@@ -126,6 +132,10 @@ static const char *const page_style[] = {
     "tbody .none{display:none}\n"
     "tbody .more::before{content:attr(data-before)}\n"
     "tbody .more::after{content:attr(data-after)}\n"
+    ".choices{display:table}.choices thead{display:table-header-group}\n"
+    ".choices tbody{display:table-row-group}.choices tr{display:table-row}\n"
+    ".choices tr::after{content:none}.choices th,.choices td{padding:4px 4px}\n"
+    ".choices tbody th{white-space:nowrap}figure .table{overflow-x:auto}\n"
     ".plot{--left:38px;--right:0px;--gutter:88px}\n.sizes{--right:14px}\n"
     ".wide{display:none}\n.narrow{display:flex}\n"
     ".shapes circle,.shapes path{transform:scale(.8)}\n"
