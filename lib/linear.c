@@ -16,7 +16,8 @@ static ptq_status pack(ptq_context *context, const ptq_qtensor *q, struct ptqi_p
     if (!l)
         return PTQ_ERROR_MEMORY;
     l->context = context;
-    l->kernels = context->kernels;
+    l->kernels = header->activations != PTQ_ACTIVATIONS_F32 ? ptqi_product_kernels(context)
+                                                            : context->kernels;
     if (!memory)
         memory = l->own_memory = ptqi_alloc(context, header->bytes, 1);
     ptq_status status = memory ? PTQ_OK : PTQ_ERROR_MEMORY;

@@ -59,8 +59,7 @@ static struct places places_of(const struct ptqi_packed *h)
     p.bias = take(&p, h->n * 4);
     if (is_integer(h)) {
         p.panel_bytes = (is_two_level(h) ? 4 * h->layout.rows : 0) +
-                        ptqi_group_bytes(h->layout.rows, h->code_bits,
-                                         h->scale_bytes * (int)groups,
+                        ptqi_group_bytes(h->layout.rows, h->code_bits, h->scale_bytes * (int)groups,
                                          h->has_zeros * (int)groups, blocks);
         p.panels = take(&p, panels * p.panel_bytes);
         return p;
@@ -92,9 +91,10 @@ static int is_possible(const struct ptqi_packed *h)
            (h->code_bits == 4 || h->code_bits == 8) && h->zero >= 0 &&
            h->zero < 1 << h->code_bits &&
            (h->scale_bytes == 4 || (integer && h->scale_bytes == 2) ||
-            (integer && h->code_bits == 4 && is_two_level(h))) && is_flag(h->has_zeros) &&
-           is_flag(h->has_input_scale) && is_flag(h->has_order) && is_flag(h->has_bias) &&
-           !(h->has_order && !integer) && !memcmp(h->reserved, nothing, sizeof nothing);
+            (integer && h->code_bits == 4 && is_two_level(h))) &&
+           is_flag(h->has_zeros) && is_flag(h->has_input_scale) && is_flag(h->has_order) &&
+           is_flag(h->has_bias) && !(h->has_order && !integer) &&
+           !memcmp(h->reserved, nothing, sizeof nothing);
 }
 
 int64_t ptqi_packed_size(const struct ptqi_packed *h)
@@ -219,7 +219,7 @@ static ptq_status read_header(ptq_context *context, const void *memory, int64_t 
                          "offset %d) as the kernels for %s want it: pack the matrix again",
                          h->layout.rows, h->layout.strip, h->layout.run, h->layout.w8_offset,
                          want.rows, want.strip, want.run, want.w8_offset,
-                         ptq_isa_name(context->isa));
+                         ptq_isa_name(ptq_context_isa(context)));
     if (h->bytes < 1 || h->bytes != ptqi_packed_size(h))
         return ptqi_fail(context, PTQ_ERROR_FORMAT, "the header of a packed linear is damaged");
     if (bytes < h->bytes)
@@ -262,7 +262,7 @@ ptq_status ptq_linear_open(ptq_context *context, const void *memory, int64_t byt
     if (!l)
         return PTQ_ERROR_MEMORY;
     l->context = context;
-    l->kernels = context->kernels;
+    l->kernels = is_integer(&header) ? ptqi_product_kernels(context) : context->kernels;
     ptqi_packed_bind(l, &header, (void *)(uintptr_t)memory); /* which is only read */
     l->bias_room = NULL;
     ptq_status status = check_contents(l);
