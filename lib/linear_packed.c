@@ -86,7 +86,7 @@ static int is_possible(const struct ptqi_packed *h)
            (h->group_size % PTQI_BLOCK == 0 || h->group_size == h->k) &&
            ptq_config_choice_name(PTQ_ACTIVATIONS, h->activations) &&
            h->activations != PTQ_ACTIVATIONS_FPTQ &&
-           ptq_config_choice_name(PTQ_ROTATE, h->rotation) &&
+           ptq_config_choice_name(PTQ_ROTATE, h->rotation) && h->rotation != PTQ_ROTATE_AUTO &&
            (!fixed || (h->activation_scale > 0 && isfinite(h->activation_scale))) &&
            (h->code_bits == 4 || h->code_bits == 8) && h->zero >= 0 &&
            h->zero < 1 << h->code_bits &&
@@ -202,8 +202,10 @@ void ptqi_packed_write(struct ptqi_packed *h, void *memory)
 static ptq_status read_header(ptq_context *context, const void *memory, int64_t bytes,
                               struct ptqi_packed *h)
 {
-    if (bytes < (int64_t)sizeof *h ||
-        (memcpy(h, memory, sizeof *h), memcmp(h->magic, PTQI_PACKED_MAGIC, sizeof h->magic)))
+    if (bytes < (int64_t)sizeof *h)
+        return ptqi_fail(context, PTQ_ERROR_FORMAT, "this is no packed linear");
+    memcpy(h, memory, sizeof *h);
+    if (memcmp(h->magic, PTQI_PACKED_MAGIC, sizeof h->magic))
         return ptqi_fail(context, PTQ_ERROR_FORMAT, "this is no packed linear");
     if (h->version != PTQI_PACKED_VERSION)
         return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
