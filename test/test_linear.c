@@ -416,9 +416,10 @@ static void test_sizes(void)
         check_case((struct shape){20, 200, 32, 4}, integer | OVERFLOW | BIAS, 9, PTQ_F32, PTQ_F32,
                    NORMAL, 0);
     for (int i = 0; i < 10; i++)
-        for (int what = TWO_LEVEL | INT8; what < 256; what += ZEROS | ORDER)
-            check_case((struct shape){75, i % 3 ? 300 : 1100, i % 2 ? 32 : 128, 2 + i % 3}, what,
-                       rows[i], PTQ_F32, PTQ_F32, i % 2, rows[i] > 7);
+        for (int what = 0; what <= (ZEROS | ORDER | INPUT_SCALE | BIAS); what++)
+            check_case((struct shape){75, i % 3 ? 300 : 1100, i % 2 ? 32 : 128, 2 + i % 3},
+                       what | TWO_LEVEL | INT8 | (what + i) % 2 * GAPS, rows[i], PTQ_F32, PTQ_F32,
+                       i % 2, rows[i] > 7 && what % 4 == 3);
     check_case((struct shape){130, 1500, 0, 4}, TWO_LEVEL | INT8, 65, PTQ_F32, PTQ_F32, NORMAL, 1);
     check_case((struct shape){130, 1500, 64, 4}, TWO_LEVEL | INT8 | ZEROS, 130, PTQ_F32, PTQ_F32,
                NORMAL, 1);
