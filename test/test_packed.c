@@ -383,6 +383,45 @@ static void test_arguments(void)
     ptq_qtensor_free(m.q);
 }
 
+static void check_name(ptq_status status, const char *name)
+{
+    char text[256] = "";
+    const int64_t length = (int64_t)strlen(name);
+    ptq_last_message(text, sizeof text);
+    CHECK_STATUS(status, PTQ_ERROR_ARGUMENT);
+    CHECK(!strncmp(text, name, (size_t)length) && text[length] == ':');
+}
+
+/* Messages begin with the function that was called. */
+static void test_names(void)
+{
+    struct matrix m;
+    ptq_linear *l;
+    float y[70] = {0};
+    make_matrix(&schemes[0], &m);
+    check_name(ptq_linear_create(test_context(), NULL, &l), "ptq_linear_create");
+    CHECK_OK(ptq_linear_create(test_context(), m.q, &l));
+    ptq_linear *const linear = l;
+    CHECK_EQ(ptq_linear_packed_bytes(test_context(), NULL), 0);
+    check_name(PTQ_ERROR_ARGUMENT, "ptq_linear_packed_bytes");
+    check_name(ptq_linear_create_in(test_context(), NULL, y, 1, &l), "ptq_linear_create_in");
+    check_name(ptq_linear_forward(linear, NULL, PTQ_F32, 1, 200, y, PTQ_F32, 70, NULL),
+               "ptq_linear_forward");
+    check_name(ptq_linear_accumulate(linear, m.x, PTQ_F32, 1, 200, NULL, PTQ_F32, 70, NULL),
+               "ptq_linear_accumulate");
+    check_name(ptq_linear_prepare(linear, NULL, PTQ_F32, 1, 200, y), "ptq_linear_prepare");
+    check_name(ptq_linear_forward_prepared(linear, NULL, y, PTQ_F32, 70, NULL),
+               "ptq_linear_forward_prepared");
+    check_name(ptq_linear_accumulate_prepared(linear, NULL, y, PTQ_F32, 70, NULL),
+               "ptq_linear_accumulate_prepared");
+    check_name(ptq_linear_forward_part(linear, NULL, y, PTQ_F32, 70, NULL, 0, 1),
+               "ptq_linear_forward_part");
+    check_name(ptq_linear_accumulate_part(linear, NULL, y, PTQ_F32, 70, NULL, 0, 1),
+               "ptq_linear_accumulate_part");
+    ptq_linear_free(linear);
+    ptq_qtensor_free(m.q);
+}
+
 static ptq_status pack_and_open(ptq_context *context, const struct matrix *m, char *memory,
                                 int64_t bytes)
 {
@@ -496,6 +535,7 @@ void test_packed(void)
     test_round_trips();
     test_hostile();
     test_arguments();
+    test_names();
     test_memory();
     test_accumulate();
 }
