@@ -17,11 +17,6 @@
 
 _Static_assert(sizeof(struct ptqi_packed) == 128, "the header has no gaps");
 
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Where everything is, from the beginning of the memory, and how large. */
 struct places {
     int64_t input_scale, order, group_of, bias, panels, words, scales, zeros, bytes;
@@ -125,7 +120,8 @@ static void bind_panels(struct ptq_linear *l, const struct ptqi_packed *h, const
     l->panel.has_zeros = h->has_zeros;
     l->panel.zero = h->zero - h->layout.w8_offset;
     l->panel.blocks = ptqi_padded_k(l) / PTQI_BLOCK;
-    l->panel.group_blocks = min64((l->group_size + PTQI_BLOCK - 1) / PTQI_BLOCK, l->panel.blocks);
+    l->panel.group_blocks =
+        ptqi_min((l->group_size + PTQI_BLOCK - 1) / PTQI_BLOCK, l->panel.blocks);
     l->blocking = ptqi_plan_blocking(l);
 }
 
