@@ -43,6 +43,7 @@ struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *l)
     if (!b.chunk_groups) {
         int64_t pieces = (p->group_blocks + most - 1) / most; /* of about the same size */
         b.chunk_blocks = (p->group_blocks + pieces - 1) / pieces;
+        b.chunk_blocks += b.chunk_blocks % 2; /* AMX takes an even number two at a time */
     }
     int64_t row_bytes = 2 * 4 * kernels->int_nr + b.chunk_blocks * PTQI_BLOCK;
     int64_t mr = kernels->tile_mr ? kernels->tile_mr : kernels->stream_mr;
