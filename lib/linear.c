@@ -16,7 +16,8 @@ static ptq_status pack(ptq_context *context, const ptq_qtensor *q, struct ptqi_p
     if (!l)
         return PTQ_ERROR_MEMORY;
     l->context = context;
-    l->kernels = context->kernels;
+    l->kernels = header->activations != PTQ_ACTIVATIONS_F32 ? ptqi_product_kernels(context)
+                                                            : context->kernels;
     if (!memory)
         memory = l->own_memory = ptqi_alloc(context, header->bytes, 1);
     ptq_status status = memory ? PTQ_OK : PTQ_ERROR_MEMORY;
@@ -35,10 +36,12 @@ static ptq_status pack(ptq_context *context, const ptq_qtensor *q, struct ptqi_p
     return PTQ_OK;
 }
 
-static ptq_status describe(ptq_context *context, const ptq_qtensor *q, struct ptqi_packed *header)
+/* call: the function that is to be named in a message. */
+static ptq_status describe(ptq_context *context, const ptq_qtensor *q, const char *call,
+                           struct ptqi_packed *header)
 {
     if (!context || !q)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_linear_create: no context or qtensor");
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: no context or qtensor", call);
     PTQI_TRY(ptqi_qtensor_check(q));
     return ptqi_linear_describe(context, q, header);
 }
@@ -49,14 +52,14 @@ ptq_status ptq_linear_create(ptq_context *context, const ptq_qtensor *q, ptq_lin
     if (!linear)
         return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_linear_create: no place for the result");
     *linear = NULL;
-    PTQI_TRY(describe(context, q, &header));
+    PTQI_TRY(describe(context, q, "ptq_linear_create", &header));
     return pack(context, q, &header, NULL, linear);
 }
 
 int64_t ptq_linear_packed_bytes(ptq_context *context, const ptq_qtensor *q)
 {
     struct ptqi_packed header;
-    return describe(context, q, &header) ? 0 : header.bytes;
+    return describe(context, q, "ptq_linear_packed_bytes", &header) ? 0 : header.bytes;
 }
 
 ptq_status ptq_linear_create_in(ptq_context *context, const ptq_qtensor *q, void *memory,
@@ -67,7 +70,7 @@ ptq_status ptq_linear_create_in(ptq_context *context, const ptq_qtensor *q, void
         return ptqi_fail(context, PTQ_ERROR_ARGUMENT,
                          "ptq_linear_create_in: no place for the result");
     *linear = NULL;
-    PTQI_TRY(describe(context, q, &header));
+    PTQI_TRY(describe(context, q, "ptq_linear_create_in", &header));
     if (!memory || (uintptr_t)memory % PTQ_ALIGNMENT || bytes < header.bytes)
         return ptqi_fail(context, PTQ_ERROR_ARGUMENT,
                          "ptq_linear_create_in: needs %lld bytes at a multiple of %d",
@@ -159,7 +162,7 @@ static ptq_status begin_run(const ptq_linear *l, const void *prepared, struct pt
 {
     if (!l || !prepared || (uintptr_t)prepared % PTQ_ALIGNMENT || !to.y || to.ld < l->n)
         return ptqi_fail(l ? l->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "ptq_linear_forward: an argument is NULL, not aligned, or ldy below N");
+                         "%s: an argument is NULL, not aligned, or ldy below N", to.call);
     if (!ptqi_is_float(to.dtype))
         return ptqi_fail(l->context, PTQ_ERROR_DTYPE, "y must be f32, f16 or bf16");
     memset(r, 0, sizeof *r);
@@ -214,7 +217,7 @@ static ptq_status forward(const ptq_linear *l, const void *x, int32_t x_dtype, i
 {
     if (!l || rows < 0)
         return ptqi_fail(l ? l->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "ptq_linear_forward: no linear, or a negative number of rows");
+                         "%s: no linear, or a negative number of rows", to.call);
     if (rows == 0)
         return PTQ_OK;
     int64_t bytes = ptq_linear_scratch_bytes(l, rows);
@@ -224,7 +227,7 @@ static ptq_status forward(const ptq_linear *l, const void *x, int32_t x_dtype, i
     if (!memory && !(memory = own = ptqi_alloc(l->context, bytes, 1)))
         return PTQ_ERROR_MEMORY;
     int64_t prepared = bytes - ptqi_threads(l->context) * ptq_linear_part_scratch_bytes(l, rows);
-    ptq_status status = ptq_linear_prepare(l, x, x_dtype, rows, ldx, memory);
+    ptq_status status = ptqi_linear_prepare(l, to.call, x, x_dtype, rows, ldx, memory);
     if (!status)
         status = forward_prepared(l, memory, to, memory + prepared);
     ptqi_free(l->context, own);
@@ -237,14 +240,14 @@ ptq_status ptq_linear_forward(const ptq_linear *linear, const void *x, int32_t x
                               int64_t rows, int64_t ldx, void *y, int32_t y_dtype, int64_t ldy,
                               void *scratch)
 {
-    const struct ptqi_target to = {y, y_dtype, ldy, 0};
+    const struct ptqi_target to = {y, y_dtype, ldy, 0, "ptq_linear_forward"};
     return forward(linear, x, x_dtype, rows, ldx, to, scratch);
 }
 
 ptq_status ptq_linear_forward_prepared(const ptq_linear *linear, const void *prepared, void *y,
                                        int32_t y_dtype, int64_t ldy, void *scratch)
 {
-    const struct ptqi_target to = {y, y_dtype, ldy, 0};
+    const struct ptqi_target to = {y, y_dtype, ldy, 0, "ptq_linear_forward_prepared"};
     return forward_prepared(linear, prepared, to, scratch);
 }
 
@@ -252,7 +255,7 @@ ptq_status ptq_linear_forward_part(const ptq_linear *linear, const void *prepare
                                    int32_t y_dtype, int64_t ldy, void *scratch, int64_t part,
                                    int64_t parts)
 {
-    const struct ptqi_target to = {y, y_dtype, ldy, 0};
+    const struct ptqi_target to = {y, y_dtype, ldy, 0, "ptq_linear_forward_part"};
     return forward_part(linear, prepared, to, scratch, part, parts);
 }
 
@@ -260,14 +263,14 @@ ptq_status ptq_linear_accumulate(const ptq_linear *linear, const void *x, int32_
                                  int64_t rows, int64_t ldx, void *y, int32_t y_dtype, int64_t ldy,
                                  void *scratch)
 {
-    const struct ptqi_target to = {y, y_dtype, ldy, 1};
+    const struct ptqi_target to = {y, y_dtype, ldy, 1, "ptq_linear_accumulate"};
     return forward(linear, x, x_dtype, rows, ldx, to, scratch);
 }
 
 ptq_status ptq_linear_accumulate_prepared(const ptq_linear *linear, const void *prepared, void *y,
                                           int32_t y_dtype, int64_t ldy, void *scratch)
 {
-    const struct ptqi_target to = {y, y_dtype, ldy, 1};
+    const struct ptqi_target to = {y, y_dtype, ldy, 1, "ptq_linear_accumulate_prepared"};
     return forward_prepared(linear, prepared, to, scratch);
 }
 
@@ -275,6 +278,6 @@ ptq_status ptq_linear_accumulate_part(const ptq_linear *linear, const void *prep
                                       int32_t y_dtype, int64_t ldy, void *scratch, int64_t part,
                                       int64_t parts)
 {
-    const struct ptqi_target to = {y, y_dtype, ldy, 1};
+    const struct ptqi_target to = {y, y_dtype, ldy, 1, "ptq_linear_accumulate_part"};
     return forward_part(linear, prepared, to, scratch, part, parts);
 }

@@ -20,7 +20,8 @@ struct ptqi_packed_layout {
     int32_t rows, strip, run, w8_offset; /* nr, int_strip, int_kr */
 };
 
-/* The head of a packed linear, in its memory and in files: linear_packed.c. Little endian. */
+/* The head of a packed linear, in its memory and in files: linear_packed.c. In the host's
+ * byte order, which is little endian on all that are supported. */
 struct ptqi_packed {
     char magic[4];
     uint32_t version; /* of everything here, panels included */
@@ -121,6 +122,10 @@ struct ptqi_prepared {
 /* The layout for rows rows; bytes is 0 where it cannot be. */
 struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *linear, int64_t rows);
 
+/* ptq_linear_prepare, called by another function of the interface. */
+ptq_status ptqi_linear_prepare(const struct ptq_linear *linear, const char *call, const void *x,
+                               int32_t x_dtype, int64_t rows, int64_t ldx, void *prepared);
+
 #define PTQI_PREPARED_MAGIC 0x3130707270717470u /* "ptqprp01" */
 
 /* Where a product goes: y is replaced by it, or it is added to y. */
@@ -129,6 +134,7 @@ struct ptqi_target {
     int32_t dtype;
     int64_t ld;
     int add;
+    const char *call; /* the function of the interface, for messages */
 };
 
 /* A forward call under way. */

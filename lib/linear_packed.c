@@ -17,11 +17,6 @@
 
 _Static_assert(sizeof(struct ptqi_packed) == 128, "the header has no gaps");
 
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Where everything is, from the beginning of the memory, and how large. */
 struct places {
     int64_t input_scale, order, group_of, bias, panels, words, scales, zeros, bytes;
@@ -59,8 +54,7 @@ static struct places places_of(const struct ptqi_packed *h)
     p.bias = take(&p, h->n * 4);
     if (is_integer(h)) {
         p.panel_bytes = (is_two_level(h) ? 4 * h->layout.rows : 0) +
-                        ptqi_group_bytes(h->layout.rows, h->code_bits,
-                                         h->scale_bytes * (int)groups,
+                        ptqi_group_bytes(h->layout.rows, h->code_bits, h->scale_bytes * (int)groups,
                                          h->has_zeros * (int)groups, blocks);
         p.panels = take(&p, panels * p.panel_bytes);
         return p;
@@ -87,14 +81,15 @@ static int is_possible(const struct ptqi_packed *h)
            (h->group_size % PTQI_BLOCK == 0 || h->group_size == h->k) &&
            ptq_config_choice_name(PTQ_ACTIVATIONS, h->activations) &&
            h->activations != PTQ_ACTIVATIONS_FPTQ &&
-           ptq_config_choice_name(PTQ_ROTATE, h->rotation) &&
+           ptq_config_choice_name(PTQ_ROTATE, h->rotation) && h->rotation != PTQ_ROTATE_AUTO &&
            (!fixed || (h->activation_scale > 0 && isfinite(h->activation_scale))) &&
            (h->code_bits == 4 || h->code_bits == 8) && h->zero >= 0 &&
            h->zero < 1 << h->code_bits &&
            (h->scale_bytes == 4 || (integer && h->scale_bytes == 2) ||
-            (integer && h->code_bits == 4 && is_two_level(h))) && is_flag(h->has_zeros) &&
-           is_flag(h->has_input_scale) && is_flag(h->has_order) && is_flag(h->has_bias) &&
-           !(h->has_order && !integer) && !memcmp(h->reserved, nothing, sizeof nothing);
+            (integer && h->code_bits == 4 && is_two_level(h))) &&
+           is_flag(h->has_zeros) && is_flag(h->has_input_scale) && is_flag(h->has_order) &&
+           is_flag(h->has_bias) && !(h->has_order && !integer) &&
+           !memcmp(h->reserved, nothing, sizeof nothing);
 }
 
 int64_t ptqi_packed_size(const struct ptqi_packed *h)
@@ -125,7 +120,8 @@ static void bind_panels(struct ptq_linear *l, const struct ptqi_packed *h, const
     l->panel.has_zeros = h->has_zeros;
     l->panel.zero = h->zero - h->layout.w8_offset;
     l->panel.blocks = ptqi_padded_k(l) / PTQI_BLOCK;
-    l->panel.group_blocks = min64((l->group_size + PTQI_BLOCK - 1) / PTQI_BLOCK, l->panel.blocks);
+    l->panel.group_blocks =
+        ptqi_min((l->group_size + PTQI_BLOCK - 1) / PTQI_BLOCK, l->panel.blocks);
     l->blocking = ptqi_plan_blocking(l);
 }
 
@@ -202,8 +198,10 @@ void ptqi_packed_write(struct ptqi_packed *h, void *memory)
 static ptq_status read_header(ptq_context *context, const void *memory, int64_t bytes,
                               struct ptqi_packed *h)
 {
-    if (bytes < (int64_t)sizeof *h ||
-        (memcpy(h, memory, sizeof *h), memcmp(h->magic, PTQI_PACKED_MAGIC, sizeof h->magic)))
+    if (bytes < (int64_t)sizeof *h)
+        return ptqi_fail(context, PTQ_ERROR_FORMAT, "this is no packed linear");
+    memcpy(h, memory, sizeof *h);
+    if (memcmp(h->magic, PTQI_PACKED_MAGIC, sizeof h->magic))
         return ptqi_fail(context, PTQ_ERROR_FORMAT, "this is no packed linear");
     if (h->version != PTQI_PACKED_VERSION)
         return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
@@ -219,7 +217,7 @@ static ptq_status read_header(ptq_context *context, const void *memory, int64_t 
                          "offset %d) as the kernels for %s want it: pack the matrix again",
                          h->layout.rows, h->layout.strip, h->layout.run, h->layout.w8_offset,
                          want.rows, want.strip, want.run, want.w8_offset,
-                         ptq_isa_name(context->isa));
+                         ptq_isa_name(ptq_context_isa(context)));
     if (h->bytes < 1 || h->bytes != ptqi_packed_size(h))
         return ptqi_fail(context, PTQ_ERROR_FORMAT, "the header of a packed linear is damaged");
     if (bytes < h->bytes)
@@ -262,7 +260,7 @@ ptq_status ptq_linear_open(ptq_context *context, const void *memory, int64_t byt
     if (!l)
         return PTQ_ERROR_MEMORY;
     l->context = context;
-    l->kernels = context->kernels;
+    l->kernels = is_integer(&header) ? ptqi_product_kernels(context) : context->kernels;
     ptqi_packed_bind(l, &header, (void *)(uintptr_t)memory); /* which is only read */
     l->bias_room = NULL;
     ptq_status status = check_contents(l);

@@ -179,13 +179,13 @@ static void prepare_rows(void *argument, int64_t part)
         j->step(j, row, (float *)scratch, (float *)(scratch + row_bytes));
 }
 
-ptq_status ptq_linear_prepare(const ptq_linear *l, const void *x, int32_t x_dtype, int64_t rows,
-                              int64_t ldx, void *prepared)
+ptq_status ptqi_linear_prepare(const struct ptq_linear *l, const char *call, const void *x,
+                               int32_t x_dtype, int64_t rows, int64_t ldx, void *prepared)
 {
     if (!l || rows < 0 || (rows > 0 && !x) || ldx < l->k || !prepared ||
         (uintptr_t)prepared % PTQ_ALIGNMENT)
         return ptqi_fail(l ? l->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "ptq_linear_prepare: no x, rows shorter than K, or prepared not aligned");
+                         "%s: no x, rows shorter than K, or memory that is not aligned", call);
     if (!ptqi_is_float(x_dtype))
         return ptqi_fail(l->context, PTQ_ERROR_DTYPE, "x must be f32, f16 or bf16");
     struct job job = {.l = l,
@@ -212,4 +212,10 @@ ptq_status ptq_linear_prepare(const ptq_linear *l, const void *x, int32_t x_dtyp
     job.step = l->activations == PTQ_ACTIVATIONS_F32 ? keep_row : quantize_row;
     ptqi_parallel(l->context, job.parts, prepare_rows, &job);
     return PTQ_OK;
+}
+
+ptq_status ptq_linear_prepare(const ptq_linear *linear, const void *x, int32_t x_dtype,
+                              int64_t rows, int64_t ldx, void *prepared)
+{
+    return ptqi_linear_prepare(linear, "ptq_linear_prepare", x, x_dtype, rows, ldx, prepared);
 }

@@ -13,16 +13,6 @@
 #include "base/half.h"
 #include "linear.h"
 
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t align(int64_t bytes)
-{
-    return (bytes + PTQ_ALIGNMENT - 1) / PTQ_ALIGNMENT * PTQ_ALIGNMENT;
-}
-
 static int is_integer(const struct ptq_linear *l)
 {
     return l->activations != PTQ_ACTIVATIONS_F32;
@@ -48,11 +38,12 @@ struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *l)
     struct ptqi_blocking b = {0};
     int64_t most = l->context->l1_bytes * 3 / 4 / (kernels->int_nr * PTQI_BLOCK);
     most = most < 1 ? 1 : most;
-    b.chunk_groups = min64(most, p->blocks) / p->group_blocks;
+    b.chunk_groups = ptqi_min(most, p->blocks) / p->group_blocks;
     b.chunk_blocks = b.chunk_groups * p->group_blocks;
     if (!b.chunk_groups) {
         int64_t pieces = (p->group_blocks + most - 1) / most; /* of about the same size */
         b.chunk_blocks = (p->group_blocks + pieces - 1) / pieces;
+        b.chunk_blocks += b.chunk_blocks % 2; /* AMX takes an even number two at a time */
     }
     int64_t row_bytes = 2 * 4 * kernels->int_nr + b.chunk_blocks * PTQI_BLOCK;
     int64_t mr = kernels->tile_mr ? kernels->tile_mr : kernels->stream_mr;
@@ -77,10 +68,10 @@ static struct room plan_room(const struct ptq_linear *l, int64_t rows)
     const int64_t groups = b->chunk_groups ? b->chunk_groups : 1;
     struct room room = {0};
     const int keeps_integers = l->two_level || !b->chunk_groups;
-    const int64_t sums = align(min64(rows, b->rows) * nr * 4);
-    room.scales = align(b->chunk_blocks * PTQI_BLOCK * nr);
-    room.zeros = room.scales + align(groups * nr * 4);
-    room.sums = room.zeros + align(groups * nr * 4);
+    const int64_t sums = ptqi_align(ptqi_min(rows, b->rows) * nr * 4);
+    room.scales = ptqi_align(b->chunk_blocks * PTQI_BLOCK * nr);
+    room.zeros = room.scales + ptqi_align(groups * nr * 4);
+    room.sums = room.zeros + ptqi_align(groups * nr * 4);
     room.partial = room.sums + (keeps_integers ? sums : 0);
     room.bytes = room.partial + sums;
     return room;
@@ -93,7 +84,8 @@ int64_t ptqi_run_scratch(const struct ptq_linear *l, int64_t rows)
     if (rows < 0)
         return 0;
     if (!is_integer(l))
-        return (F32_CHUNK + min64(rows, F32_CHUNK)) * l->kernels->f32_nr * (int64_t)sizeof(float);
+        return (F32_CHUNK + ptqi_min(rows, F32_CHUNK)) * l->kernels->f32_nr *
+               (int64_t)sizeof(float);
     return is_stream(l, rows) ? 0 : plan_room(l, rows).bytes;
 }
 
@@ -108,7 +100,7 @@ static void store_rows(const struct ptqi_run *r, const float *sum, int64_t m0, i
     const struct ptqi_target *to = &r->to;
     const float *scales = (const float *)(r->prepared + r->layout.scales);
     const float *bias = l->bias ? l->bias + n0 : NULL;
-    const int64_t width = min64(l->n - n0, nr), size = ptq_dtype_size(to->dtype);
+    const int64_t width = ptqi_min(l->n - n0, nr), size = ptq_dtype_size(to->dtype);
     for (int64_t m = 0; m < rows; m++) {
         float out[PTQI_MAX_NR], scale = scales[m0 + m];
         char *y = to->y + ((m0 + m) * to->ld + n0) * size;
@@ -148,7 +140,7 @@ static void stream_panel(const struct ptqi_run *r, const struct ptqi_panel *p, i
     step = (step + kernels->x_rows - 1) / kernels->x_rows * kernels->x_rows;
     for (int64_t m = 0; m < all; m += step) {
         float sum[PTQI_MAX_MR * PTQI_MAX_NR];
-        int rows = (int)min64(all - m, step);
+        int rows = (int)ptqi_min(all - m, step);
         product_of(l)->stream(rows, p, x_at(r, m), stride, sums_at(r, m), l->groups, sum);
         store_rows(r, sum, m, rows, n0, kernels->int_nr);
     }
@@ -163,8 +155,8 @@ static int next_chunk(const struct ptq_linear *l, struct ptqi_chunk *c)
     const int64_t begin = c->first_group * p->group_blocks + c->first_block + c->blocks;
     c->first_group = begin / p->group_blocks;
     c->first_block = begin % p->group_blocks;
-    const int64_t group_end = min64((c->first_group + 1) * p->group_blocks, p->blocks);
-    c->blocks = min64(b->chunk_blocks, (b->chunk_groups ? p->blocks : group_end) - begin);
+    const int64_t group_end = ptqi_min((c->first_group + 1) * p->group_blocks, p->blocks);
+    c->blocks = ptqi_min(b->chunk_blocks, (b->chunk_groups ? p->blocks : group_end) - begin);
     c->groups = (c->first_block + c->blocks + p->group_blocks - 1) / p->group_blocks;
     c->resume = l->two_level ? begin > 0 : c->first_block > 0;
     c->leave = begin + c->blocks < (l->two_level ? p->blocks : b->chunk_groups ? 0 : group_end);
@@ -186,7 +178,8 @@ static struct ahead next_codes(const struct ptq_linear *l, const struct ptqi_pan
     const int64_t group =
         ptqi_group_bytes(nr, l->code_bits, p->scale_bytes, p->has_zeros, p->group_blocks);
     const uint8_t *from = ptqi_first_group(p, nr) + (c->first_group + c->groups) * group;
-    const int64_t in_group = min64(p->group_blocks, p->blocks - c->first_group * p->group_blocks);
+    const int64_t in_group =
+        ptqi_min(p->group_blocks, p->blocks - c->first_group * p->group_blocks);
     if (l->blocking.chunk_groups || c->first_block + c->blocks == in_group)
         return (struct ahead){from, c->blocks * (group / p->group_blocks), 0, 0};
     from +=
@@ -235,7 +228,7 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
         const int last = column / PTQI_BLOCK / kernels->x_rows + c.blocks == p->blocks;
         for (int64_t m = 0; m < rows; m += step) {
             prefetch(&ahead, lines);
-            const int64_t some = min64(rows - m, step);
+            const int64_t some = ptqi_min(rows - m, step);
             product->tile(some, &c, x_at(r, m0 + m) + column, stride,
                           sums_at(r, m0 + m) + c.first_group, l->groups, out + m * nr,
                           partial + m * nr);
@@ -256,7 +249,7 @@ static void run_int_panel(const struct ptqi_run *r, int64_t panel, char *scratch
         return;
     }
     for (int64_t m = 0; m < r->layout.rows; m += l->blocking.rows) {
-        int64_t rows = min64(r->layout.rows - m, l->blocking.rows);
+        int64_t rows = ptqi_min(r->layout.rows - m, l->blocking.rows);
         tile_panel(r, &p, m, rows, panel * nr, scratch);
     }
 }
@@ -276,16 +269,16 @@ static void run_f32_panel(const struct ptqi_run *r, int64_t panel, char *scratch
                                      .zero = l->zero};
     float *weights = (float *)(void *)scratch, *sum = weights + F32_CHUNK * nr;
     for (int64_t m0 = 0; m0 < r->layout.rows; m0 += F32_CHUNK) {
-        const int64_t rows = min64(r->layout.rows - m0, F32_CHUNK);
+        const int64_t rows = ptqi_min(r->layout.rows - m0, F32_CHUNK);
         const float *x = (const float *)(r->prepared + r->layout.x) + m0 * l->k;
         if (rows <= kernels->word_mr)
             kernels->word_stream((int)rows, &words, x, l->k, sum);
         for (int64_t k0 = 0; k0 < l->k && rows > kernels->word_mr; k0 += F32_CHUNK) {
-            const int64_t k = min64(F32_CHUNK, l->k - k0);
+            const int64_t k = ptqi_min(F32_CHUNK, l->k - k0);
             kernels->word_dequantize(&words, k0, k, weights);
             for (int64_t m = 0; m < rows; m += mr)
-                kernels->f32_tile((int)min64(rows - m, mr), k, x + m * l->k + k0, l->k, 1, weights,
-                                  sum + m * nr, nr, k0 > 0);
+                kernels->f32_tile((int)ptqi_min(rows - m, mr), k, x + m * l->k + k0, l->k, 1,
+                                  weights, sum + m * nr, nr, k0 > 0);
         }
         store_rows(r, sum, m0, rows, panel * nr, nr);
     }

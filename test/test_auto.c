@@ -110,6 +110,38 @@ static void test_effort(void)
     CHECK(errors[2] <= errors[1] && errors[1] < 1.2 * errors[0]);
 }
 
+/* Scales left open, in any method: of two levels where they help an integer product and there is a
+ * form of them, else plain. For auto that is the default. */
+static void test_open_scales(void)
+{
+    static const int32_t activations[] = {PTQ_ACTIVATIONS_F32, PTQ_ACTIVATIONS_INT8_TOKEN,
+                                          PTQ_ACTIVATIONS_INT8_TENSOR, PTQ_ACTIVATIONS_INT8_STATIC};
+    static const int32_t dtypes[] = {PTQ_F32, PTQ_F16, PTQ_BF16}, bits[] = {2, 3, 4, 8};
+    const int64_t shape[2] = {N, K};
+    ptq_config *config;
+    ptq_tensor *weight;
+    int64_t scales = -1;
+    CHECK_OK(ptq_config_create(test_context(), PTQ_METHOD_AUTO, &config));
+    CHECK_OK(ptq_config_get_int(config, PTQ_SCALES, &scales));
+    CHECK_EQ(scales, PTQ_SCALES_AUTO);
+    ptq_config_free(config);
+    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_F32, 2, shape, w[0], &weight));
+    for (int i = 0; i < 4 * 3 * 4; i++) {
+        const int a = i % 4, d = i / 4 % 3, b = i / 12;
+        ptq_qtensor *q = NULL;
+        CHECK_OK(ptq_config_create(test_context(), PTQ_METHOD_RTN, &config));
+        CHECK_OK(ptq_config_set_int(config, PTQ_SCALES, PTQ_SCALES_AUTO));
+        CHECK_OK(ptq_config_set_int(config, PTQ_ACTIVATIONS, activations[a]));
+        CHECK_OK(ptq_config_set_int(config, PTQ_SCALE_DTYPE, dtypes[d]));
+        CHECK_OK(ptq_config_set_int(config, PTQ_BITS, bits[b]));
+        CHECK_OK(ptq_quantize(config, (const ptq_tensor *const *)&weight, 1, stats, NULL, &q));
+        CHECK_EQ(ptq_qtensor_has_row_scales(q), a > 0 && d < 2 && b < 3);
+        ptq_qtensor_free(q);
+        ptq_config_free(config);
+    }
+    ptq_tensor_free(weight);
+}
+
 /* An equalization chosen apart carries all that was chosen. */
 static void test_apart(void)
 {
@@ -190,6 +222,7 @@ void test_auto(void)
     test_least("group 64 activations int8-static");
     test_effort();
     test_apart();
+    test_open_scales();
     test_equal_bits();
     test_memory("group 64 effort fast");
     test_memory("group 64 effort best");

@@ -212,6 +212,16 @@ static int is_right(const struct logical *l, const struct call *c, const float *
     return !memcmp(in(&c->out), want, (size_t)(l->rows * l->nr) * 4);
 }
 
+/* Whether a call left the emulated tiles of AMX configured. */
+static int tiles_in_use(void)
+{
+#ifdef PTQI_X86
+    return emulated_tiles_in_use();
+#else
+    return 0;
+#endif
+}
+
 /* The tile over chunks of so many blocks: whole groups where they hold one, else parts. */
 static void run_chunks(const struct ptqi_kernels *kernels, const struct logical *l, struct call *c,
                        int64_t chunk_blocks)
@@ -222,6 +232,7 @@ static void run_chunks(const struct ptqi_kernels *kernels, const struct logical 
     struct guarded scales = guard(l->groups * nr * 4, 4), zeros = guard(l->groups * nr * 4, 4);
     struct ptqi_chunk chunk = {
         .room = in(&room), .scale_room = in(&scales), .zero_room = in(&zeros)};
+    int released = 1;
     memset(in(&c->out), 0, (size_t)(l->rows * nr) * 4);
     for (int64_t at = 0; at < l->blocks; at += chunk.blocks) {
         int64_t in_group = at % l->group_blocks, to_end = l->blocks - at;
@@ -245,7 +256,9 @@ static void run_chunks(const struct ptqi_kernels *kernels, const struct logical 
         product->tile(l->rows, &chunk, (int8_t *)in(&c->x) + at * 32 * kernels->x_rows, c->ldx,
                       (int32_t *)in(&c->sums) + chunk.first_group, c->ldsums, in(&c->out),
                       in(&partial));
+        released &= !tiles_in_use();
     }
+    EXPECT(released, "integer tile, AMX released", l->k);
     int alive = unguard(&room) & unguard(&partial) & unguard(&scales) & unguard(&zeros);
     EXPECT(alive, "integer tile, canaries of a chunk", l->k);
 }
@@ -382,13 +395,12 @@ static void test_table(const struct ptqi_kernels *kernels)
 }
 
 #ifdef PTQI_X86
-/* The tiles of AMX in C, which are released when a call returns. */
+/* The tiles of AMX in C. */
 static void test_emulated_amx(void)
 {
     const struct ptqi_kernels amx = emulated_amx(), *kernels = &amx;
     test_seed = 0;
     test_integers(kernels);
-    CHECK(!emulated_tiles_in_use());
 }
 #endif
 

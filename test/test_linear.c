@@ -14,6 +14,7 @@
 #include "base/half.h"
 #include "kernel/kernel.h"
 #include "linalg/matmul.h"
+#include "linear.h"
 
 void test_linear(void);
 
@@ -352,6 +353,7 @@ static void check_run(ptq_context *context, const struct layer *l, struct run *r
         return;
     CHECK(ptq_linear_n(linear) == l->s.n && ptq_linear_k(linear) == l->s.k &&
           ptq_linear_bytes(linear) > 0);
+    CHECK(linear->blocking.chunk_groups || linear->blocking.chunk_blocks % 2 == 0);
     if (l->what & BIAS)
         CHECK_OK(ptq_linear_set_bias(linear, l->bias));
     check_calls(linear, run);
@@ -416,12 +418,17 @@ static void test_sizes(void)
         check_case((struct shape){20, 200, 32, 4}, integer | OVERFLOW | BIAS, 9, PTQ_F32, PTQ_F32,
                    NORMAL, 0);
     for (int i = 0; i < 10; i++)
-        for (int what = TWO_LEVEL | INT8; what < 256; what += ZEROS | ORDER)
-            check_case((struct shape){75, i % 3 ? 300 : 1100, i % 2 ? 32 : 128, 2 + i % 3}, what,
-                       rows[i], PTQ_F32, PTQ_F32, i % 2, rows[i] > 7);
+        for (int what = 0; what <= (ZEROS | ORDER | INPUT_SCALE | BIAS); what++)
+            check_case((struct shape){75, i % 3 ? 300 : 1100, i % 2 ? 32 : 128, 2 + i % 3},
+                       what | TWO_LEVEL | INT8 | (what + i) % 2 * GAPS, rows[i], PTQ_F32, PTQ_F32,
+                       i % 2, rows[i] > 7 && what % 4 == 3);
     check_case((struct shape){130, 1500, 0, 4}, TWO_LEVEL | INT8, 65, PTQ_F32, PTQ_F32, NORMAL, 1);
     check_case((struct shape){130, 1500, 64, 4}, TWO_LEVEL | INT8 | ZEROS, 130, PTQ_F32, PTQ_F32,
                NORMAL, 1);
+    /* groups that are cut into pieces, the last one of which may be odd */
+    check_case((struct shape){70, 960, 0, 4}, INT8 | ZEROS, 65, PTQ_F32, PTQ_F32, NORMAL, 0);
+    check_case((struct shape){70, 928, 0, 8}, INT8, 33, PTQ_F32, PTQ_F32, NORMAL, 0);
+    check_case((struct shape){70, 4864, 0, 4}, INT8 | TWO_LEVEL, 33, PTQ_F32, PTQ_F32, NORMAL, 0);
     check_case((struct shape){3, 20000, 0, 8}, INT8 | ZEROS, 2, PTQ_F32, PTQ_F32, NORMAL, 1);
 }
 

@@ -14,7 +14,7 @@
 void test_packed(void);
 
 enum { ZEROS = 1, ORDER = 2, INPUT_SCALE = 4, BIAS = 8, TWO_LEVEL = 16, WIDE_SCALES = 32 };
-enum { MOST_ROWS = 40, X_SIZE = 1 << 16 };
+enum { MOST_ROWS = 40, HOSTILE_ROWS = 100, X_SIZE = 1 << 16 };
 
 struct scheme {
     int64_t n, k, group;
@@ -138,10 +138,13 @@ static int gives(const ptq_linear *linear, const struct matrix *m, const struct 
     return !memcmp(&y, want, sizeof y);
 }
 
-/* Every pair of instruction sets: opened with the same bits, or refused. */
+/* Every pair of instruction sets: opened with the same bits where both want the same layout, and
+ * refused where not. */
 static void check_foreign(const struct matrix *m, const char *memory, int64_t bytes, int32_t from,
                           const struct outputs *want)
 {
+    struct ptqi_packed header;
+    memcpy(&header, memory, sizeof header);
     for (int32_t to = 1; to < 32; to++) {
         ptq_context *context;
         ptq_linear *linear;
@@ -149,14 +152,38 @@ static void check_foreign(const struct matrix *m, const char *memory, int64_t by
             continue;
         CHECK_OK(ptq_context_create(&context));
         CHECK_OK(ptq_context_set_isa(context, to));
+        const struct ptqi_packed_layout layout = ptqi_packed_layout(
+            context->kernels, m->s->activations != PTQ_ACTIVATIONS_F32, header.code_bits);
+        const int same = !memcmp(&header.layout, &layout, sizeof layout);
+        CHECK(same || to != from);
         ptq_status status = ptq_linear_open(context, memory, bytes, &linear);
-        CHECK(status == PTQ_OK || (status == PTQ_ERROR_UNSUPPORTED && to != from));
+        CHECK_STATUS(status, same ? PTQ_OK : PTQ_ERROR_UNSUPPORTED);
         CHECK((status == PTQ_OK) == (linear != NULL));
         if (linear)
             CHECK(gives(linear, m, want));
         ptq_linear_free(linear);
         ptq_context_free(context);
     }
+}
+
+/* Which instruction sets promise each other their packed bytes, whatever this CPU is. */
+static void test_shared_layouts(void)
+{
+#ifdef PTQI_X86
+    static const struct ptqi_kernels *const same[] = {&ptqi_kernels_avx2, &ptqi_kernels_avx_vnni,
+                                                      &ptqi_kernels_avx512_vnni,
+                                                      &ptqi_kernels_amx_int8};
+    const struct ptqi_packed_layout first = ptqi_packed_layout(same[0], 1, 4);
+    const struct ptqi_packed_layout wide = ptqi_packed_layout(&ptqi_kernels_avx512_vnni, 1, 8);
+    const struct ptqi_packed_layout tiles = ptqi_packed_layout(&ptqi_kernels_amx_int8, 1, 8);
+    for (int i = 1; i < 4; i++) {
+        const struct ptqi_packed_layout other = ptqi_packed_layout(same[i], 1, 4);
+        CHECK(!memcmp(&first, &other, sizeof other));
+    }
+    /* AMX falls back to AVX512-VNNI, so those two share everything. */
+    CHECK(!memcmp(&wide, &tiles, sizeof tiles));
+    CHECK_EQ(ptqi_kernels_amx_int8.f32_nr, ptqi_kernels_avx512_vnni.f32_nr);
+#endif
 }
 
 static void check_round_trip(const struct matrix *m, int32_t isa)
@@ -211,12 +238,13 @@ static void test_round_trips(void)
 }
 
 /* Opens what may be hostile, and runs it where it opens: nothing else may happen. */
-static ptq_status try(const char *memory, int64_t bytes, const float *x)
+static ptq_status try(ptq_context *context, const char *memory, int64_t bytes, const float *x)
 {
     ptq_linear *linear;
-    ptq_status status = ptq_linear_open(test_context(), memory, bytes, &linear);
+    ptq_status status = ptq_linear_open(context, memory, bytes, &linear);
     CHECK((status == PTQ_OK) == (linear != NULL));
-    for (int64_t rows = 1; linear && rows <= MOST_ROWS; rows += MOST_ROWS - 1) {
+    /* streams and tiles, also of kernels that have tiles for more than 64 rows alone */
+    for (int64_t rows = 1; linear && rows <= HOSTILE_ROWS; rows += HOSTILE_ROWS - 1) {
         const int64_t n = ptq_linear_n(linear), k = ptq_linear_k(linear);
         float *y = malloc((size_t)(rows * n) * sizeof *y);
         if (CHECK(k <= X_SIZE && n <= bytes) && rows * k <= X_SIZE)
@@ -227,53 +255,85 @@ static ptq_status try(const char *memory, int64_t bytes, const float *x)
     return status;
 }
 
-static void check_hostile(const struct matrix *m)
+/* One in so many changes is tried where an instruction set is not the best, which takes them all:
+ * an emulated CPU has to come to an end too. */
+static int stride_of(ptq_context *context)
 {
-    struct random r = {7};
-    char *memory, *bad;
-    int64_t bytes;
+    return test_long() || ptq_context_isa(context) == ptq_context_isa(test_context()) ? 1 : 5;
+}
+
+/* Any byte of the header changed: as an accident, and by one who knows the checksum. */
+static void check_header(ptq_context *context, const struct matrix *m, const char *memory,
+                         int64_t bytes, char *bad)
+{
+    const int stride = stride_of(context);
     struct ptqi_packed header;
-    ptq_linear_free(pack_in(test_context(), m, 0, &memory, &bytes));
-    bad = aligned_alloc(PTQ_ALIGNMENT, (size_t)bytes);
-    memcpy(bad, memory, (size_t)bytes);
-    CHECK_OK(try(bad, bytes, m->x));
+    int tried = 0;
     for (int64_t at = 0; at < (int64_t)sizeof header; at++)
         for (int change = 1; change < 256; change += change < 4 || change > 250 ? 1 : 31) {
+            if (++tried % stride)
+                continue;
             memcpy(bad, memory, sizeof header);
             bad[at] ^= (char)change;
-            ptq_status status = try(bad, bytes, m->x);
+            ptq_status status = try(context, bad, bytes, m->x);
             CHECK(status == PTQ_ERROR_FORMAT || status == PTQ_ERROR_UNSUPPORTED);
-            memcpy(&header, bad, sizeof header); /* now by one who knows the checksum */
+            memcpy(&header, bad, sizeof header);
             ptqi_packed_write(&header, bad);
-            try(bad, bytes, m->x);
+            try(context, bad, bytes, m->x);
             header.bytes = ptqi_packed_size(&header);
             ptqi_packed_write(&header, bad);
-            try(bad, bytes, m->x);
+            try(context, bad, bytes, m->x);
         }
-    for (int i = 0; i < 1000; i++) { /* several changes at once, for the same kernels */
-        static const uint8_t values[] = {0, 1, 2, 3, 4, 8, 32, 64, 100, 128, 255};
-        const struct ptqi_packed *good = (const struct ptqi_packed *)(void *)memory;
-        memcpy(&header, memory, sizeof header);
+}
+
+/* Several changes of the header at once, for the same kernels. */
+static void check_headers(ptq_context *context, const struct matrix *m, const char *memory,
+                          int64_t bytes, char *bad)
+{
+    static const uint8_t values[] = {0, 1, 2, 3, 4, 8, 32, 64, 100, 128, 255};
+    struct random r = {7};
+    struct ptqi_packed header, good;
+    memcpy(&good, memory, sizeof good);
+    for (int i = 0; i < 1000 / stride_of(context); i++) {
+        header = good;
         for (int done = 0; done <= i % 5; done++)
             ((uint8_t *)&header)[random_below(&r, (int64_t)sizeof header)] =
                 values[random_below(&r, (int64_t)sizeof values)];
-        header.layout = good->layout;
+        header.layout = good.layout;
         header.bytes = ptqi_packed_size(&header);
         ptqi_packed_write(&header, bad);
-        try(bad, bytes, m->x);
+        try(context, bad, bytes, m->x);
     }
-    for (int i = 0; i < 200; i++) {
+    /* what only a config may say */
+    header = good;
+    header.rotation = PTQ_ROTATE_AUTO;
+    ptqi_packed_write(&header, bad);
+    CHECK_STATUS(try(context, bad, bytes, m->x), PTQ_ERROR_FORMAT);
+}
+
+static void check_hostile(ptq_context *context, const struct matrix *m)
+{
+    struct random r = {8};
+    const int64_t head = (int64_t)sizeof(struct ptqi_packed);
+    char *memory, *bad;
+    int64_t bytes;
+    ptq_linear_free(pack_in(context, m, 0, &memory, &bytes));
+    bad = aligned_alloc(PTQ_ALIGNMENT, (size_t)bytes);
+    memcpy(bad, memory, (size_t)bytes);
+    CHECK_OK(try(context, bad, bytes, m->x));
+    check_header(context, m, memory, bytes, bad);
+    check_headers(context, m, memory, bytes, bad);
+    for (int i = 0; i < 200; i += stride_of(context)) {
         memcpy(bad, memory, (size_t)bytes);
         for (int64_t done = 0; done <= i; done++)
-            bad[(int64_t)sizeof header + random_below(&r, bytes - (int64_t)sizeof header)] =
-                (char)random_bits(&r);
-        try(bad, bytes, m->x);
+            bad[head + random_below(&r, bytes - head)] = (char)random_bits(&r);
+        try(context, bad, bytes, m->x);
     }
     free(bad);
     for (int64_t cut = 0; cut < bytes; cut += cut < 300 ? 1 : 97) {
         bad = aligned_alloc(PTQ_ALIGNMENT, (size_t)ptqi_align(cut + 1)); /* for a sanitizer */
         memcpy(bad, memory, (size_t)cut);
-        CHECK_STATUS(try(bad, cut, m->x), PTQ_ERROR_FORMAT);
+        CHECK_STATUS(try(context, bad, cut, m->x), PTQ_ERROR_FORMAT);
         free(bad);
     }
     free(memory);
@@ -281,11 +341,20 @@ static void check_hostile(const struct matrix *m)
 
 static void test_hostile(void)
 {
-    for (int i = 0; i < SCHEMES; i++) {
-        struct matrix m;
-        make_matrix(&schemes[i], &m);
-        check_hostile(&m);
-        ptq_qtensor_free(m.q);
+    for (int32_t isa = 1; isa < 32; isa++) {
+        ptq_context *context;
+        if (!ptq_isa_usable(isa))
+            continue;
+        CHECK_OK(ptq_context_create(&context));
+        CHECK_OK(ptq_context_set_isa(context, isa));
+        CHECK_OK(ptq_context_set_threads(context, 1));
+        for (int i = 0; i < SCHEMES; i++) {
+            struct matrix m;
+            make_matrix(&schemes[i], &m);
+            check_hostile(context, &m);
+            ptq_qtensor_free(m.q);
+        }
+        ptq_context_free(context);
     }
 }
 
@@ -322,6 +391,45 @@ static void test_arguments(void)
     ptq_linear_free(linear);
     free(memory);
     ptq_qtensor_free(empty);
+    ptq_qtensor_free(m.q);
+}
+
+static void check_name(ptq_status status, const char *name)
+{
+    char text[256] = "";
+    const int64_t length = (int64_t)strlen(name);
+    ptq_last_message(text, sizeof text);
+    CHECK_STATUS(status, PTQ_ERROR_ARGUMENT);
+    CHECK(!strncmp(text, name, (size_t)length) && text[length] == ':');
+}
+
+/* Messages begin with the function that was called. */
+static void test_names(void)
+{
+    struct matrix m;
+    ptq_linear *l;
+    float y[70] = {0};
+    make_matrix(&schemes[0], &m);
+    check_name(ptq_linear_create(test_context(), NULL, &l), "ptq_linear_create");
+    CHECK_OK(ptq_linear_create(test_context(), m.q, &l));
+    ptq_linear *const linear = l;
+    CHECK_EQ(ptq_linear_packed_bytes(test_context(), NULL), 0);
+    check_name(PTQ_ERROR_ARGUMENT, "ptq_linear_packed_bytes");
+    check_name(ptq_linear_create_in(test_context(), NULL, y, 1, &l), "ptq_linear_create_in");
+    check_name(ptq_linear_forward(linear, NULL, PTQ_F32, 1, 200, y, PTQ_F32, 70, NULL),
+               "ptq_linear_forward");
+    check_name(ptq_linear_accumulate(linear, m.x, PTQ_F32, 1, 200, NULL, PTQ_F32, 70, NULL),
+               "ptq_linear_accumulate");
+    check_name(ptq_linear_prepare(linear, NULL, PTQ_F32, 1, 200, y), "ptq_linear_prepare");
+    check_name(ptq_linear_forward_prepared(linear, NULL, y, PTQ_F32, 70, NULL),
+               "ptq_linear_forward_prepared");
+    check_name(ptq_linear_accumulate_prepared(linear, NULL, y, PTQ_F32, 70, NULL),
+               "ptq_linear_accumulate_prepared");
+    check_name(ptq_linear_forward_part(linear, NULL, y, PTQ_F32, 70, NULL, 0, 1),
+               "ptq_linear_forward_part");
+    check_name(ptq_linear_accumulate_part(linear, NULL, y, PTQ_F32, 70, NULL, 0, 1),
+               "ptq_linear_accumulate_part");
+    ptq_linear_free(linear);
     ptq_qtensor_free(m.q);
 }
 
@@ -434,9 +542,11 @@ static void test_accumulate(void)
 
 void test_packed(void)
 {
+    test_shared_layouts();
     test_round_trips();
     test_hostile();
     test_arguments();
+    test_names();
     test_memory();
     test_accumulate();
 }

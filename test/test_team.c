@@ -9,6 +9,10 @@
 #include <string.h>
 #include "base/context.h"
 #include "base/team.h"
+#if defined(__linux__) && defined(__x86_64__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 void test_team(void);
 
@@ -241,6 +245,33 @@ static void test_setters(void)
     ptq_context_free(NULL);
 }
 
+/* Whether this process may use the tiles of AMX. */
+static int may_use_tiles(void)
+{
+#if defined(__linux__) && defined(__x86_64__) && defined(SYS_arch_prctl)
+    enum { ARCH_GET_XCOMP_PERM = 0x1022, XFEATURE_XTILEDATA = 18 };
+    uint64_t permitted = 0;
+    return syscall(SYS_arch_prctl, ARCH_GET_XCOMP_PERM, &permitted) == 0 &&
+           (permitted >> XFEATURE_XTILEDATA & 1);
+#else
+    return 0;
+#endif
+}
+
+/* Neither a context nor a question asks for a permission; AMX by its name does. */
+static void test_permission(void)
+{
+    const int before = may_use_tiles();
+    ptq_context *context = make_context(1);
+    ptq_isa_usable(PTQ_ISA_AMX_INT8);
+    CHECK_OK(ptq_context_set_isa(context, PTQ_ISA_AUTO));
+    CHECK_EQ(may_use_tiles(), before);
+    CHECK((ptq_context_set_isa(context, PTQ_ISA_AMX_INT8) == PTQ_OK) ==
+          ptq_isa_usable(PTQ_ISA_AMX_INT8));
+    CHECK(may_use_tiles() || !ptq_isa_usable(PTQ_ISA_AMX_INT8));
+    ptq_context_free(context);
+}
+
 static void test_instruction_sets(void)
 {
     ptq_context *context = make_context(1);
@@ -272,5 +303,6 @@ void test_team(void)
     test_no_memory();
     test_cancel();
     test_setters();
+    test_permission();
     test_instruction_sets();
 }

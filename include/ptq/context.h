@@ -40,7 +40,8 @@ typedef void (*ptq_parallel_function)(void *user, int64_t parts, ptq_body_functi
 
 /*
  * Creates a context with the C library's allocator, or with the caller's: every byte that the library
- * ever allocates then comes from it, also from the library's worker threads.
+ * ever allocates then comes from it, also from the library's worker threads. Its instruction set is
+ * PTQ_ISA_AUTO, its number of threads 0.
  */
 PTQ_API ptq_status ptq_context_create(ptq_context **context);
 PTQ_API ptq_status ptq_context_create_with_allocator(ptq_allocate_function allocate,
@@ -60,14 +61,24 @@ PTQ_API int32_t ptq_context_threads(const ptq_context *context);
 PTQ_API ptq_status ptq_context_set_parallel_for(ptq_context *context,
                                                 ptq_parallel_function parallel_for, void *user);
 
-/* Instruction sets for which kernels exist or are planned. */
+/*
+ * Instruction sets for which kernels exist or are planned.
+ *
+ * AMX needs the system's permission, which is asked for, once in a process, when a context with
+ * PTQ_ISA_AUTO or PTQ_ISA_AMX_INT8 has AMX to use and creates or opens its first linear with int8
+ * activations, or when ptq_context_set_isa names PTQ_ISA_AMX_INT8; creating a context asks for nothing. A
+ * permission holds for the whole process and cannot be given back: signal frames of threads that use AMX
+ * grow by 8 KiB, and sigaltstack refuses stacks that are too small for such frames. Where the system refuses,
+ * products run with AVX512-VNNI. A process that does not want any of this sets another instruction set,
+ * PTQ_ISA_AVX512_VNNI for one, in each context before its first linear.
+ */
 enum {
     PTQ_ISA_AUTO = 0, /* the best one that this CPU has */
     PTQ_ISA_PORTABLE = 1,
     PTQ_ISA_AVX2 = 2,
     PTQ_ISA_AVX_VNNI = 3,
     PTQ_ISA_AVX512_VNNI = 4,
-    PTQ_ISA_AMX_INT8 = 5,
+    PTQ_ISA_AMX_INT8 = 5, /* asks for a permission: see above */
     PTQ_ISA_NEON = 16,
     PTQ_ISA_NEON_DOTPROD = 17,
     PTQ_ISA_NEON_I8MM = 18
@@ -79,7 +90,7 @@ PTQ_API ptq_status ptq_context_set_isa(ptq_context *context, int32_t isa);
 PTQ_API int32_t ptq_context_isa(const ptq_context *context);
 /* "avx2" and so on; NULL for an unknown value. */
 PTQ_API const char *ptq_isa_name(int32_t isa);
-/* 1 where this build has kernels for isa and this CPU can run them, else 0. */
+/* 1 where this build has kernels for isa and this CPU can run them, else 0; asks for no permission. */
 PTQ_API int32_t ptq_isa_usable(int32_t isa);
 
 /* Hooks for messages and progress; NULL switches them off. They are called by the thread that called

@@ -1,7 +1,8 @@
 /*
  * ptq/linear.h - a quantized matrix packed for this CPU, ready to run: y = x W^T.
  *
- * x is [rows][K], y is [rows][N]; ldx and ldy count elements from one row to the next.
+ * x is [rows][K], y is [rows][N]; ldx and ldy count elements from one row to the next. x and y of f16 or
+ * bf16 must lie at even addresses, those of f32 may lie anywhere.
  *
  * With f32 activations y is the f32 product with the dequantized weights. With int8 activations each
  * row of x is divided by the input scale and quantized, q_x = round(x' / sx), sx = max |x'| / 127, and
@@ -45,13 +46,14 @@ PTQ_API ptq_status ptq_linear_set_bias(ptq_linear *linear, const float *bias);
  * without: it is one piece of bytes without pointers, with everything that a linear needs, its bias too.
  *
  * _packed_bytes: how many bytes q takes, packed for the instruction set of the context; 0 where it cannot
- * be, with a message. _create_in: packs into memory, of so many bytes or more, at a multiple of
- * PTQ_ALIGNMENT, which must outlive the linear; afterwards, and after ptq_linear_set_bias, these bytes may
- * be written to a file. _open: runs from such bytes, read or mapped; memory is only read, must outlive the
+ * be, with a message. It is a multiple of PTQ_ALIGNMENT, so that many can be laid end to end. _create_in:
+ * packs into memory, of so many bytes or more, at a multiple of PTQ_ALIGNMENT, which must outlive the linear;
+ * afterwards, and after ptq_linear_set_bias, these bytes may be written to a file. Where it fails, it may
+ * have left anything in memory. _open: runs from such bytes, read or mapped; memory is only read, must outlive the
  * linear, and must not change. A bias set later on is kept beside it.
  *
- * The bytes are little endian, and the same for the same q and the same layout of panels, which several
- * instruction sets may share. _open answers PTQ_ERROR_UNSUPPORTED where they were packed for another layout
+ * The bytes have the byte order of the host, little endian on all that are supported, and are the same for
+ * the same q and the same layout of panels, which several instruction sets may share. _open answers PTQ_ERROR_UNSUPPORTED where they were packed for another layout
  * or by another version - then pack the matrix again - and PTQ_ERROR_FORMAT where they are no packed linear,
  * or a damaged one. It checks whatever could lead a product out of its memory, so that a hostile file does
  * no worse than to give wrong numbers; weights that were changed are not noticed.

@@ -1,6 +1,8 @@
-/* What differs between compilers, in one place. */
+/* What differs between compilers, in one place, and what C lacks. */
 #ifndef PTQI_COMPILER_H
 #define PTQI_COMPILER_H
+
+#include <stdint.h>
 
 #if defined(__GNUC__) || defined(__clang__)
 #define PTQI_PRINTF(text, first) __attribute__((format(printf, text, first)))
@@ -34,5 +36,10 @@
 #elif defined(__aarch64__)
 #define PTQI_ARM 1
 #endif
+
+PTQI_INLINE int64_t ptqi_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 #endif

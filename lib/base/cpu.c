@@ -13,8 +13,22 @@
 #include <unistd.h>
 #endif
 
-/* Tiles are large registers that Linux saves only for processes that have asked for them. */
-static int may_use_tiles(void)
+/* Tiles are large registers that Linux saves only for processes that have asked for them. That it
+ * would: a question that changes nothing. */
+static int knows_tiles(void)
+{
+#if defined(__linux__) && defined(SYS_arch_prctl)
+    enum { ARCH_GET_XCOMP_SUPP = 0x1021, XFEATURE_MASK_XTILE = 0x60000 };
+    uint64_t supported = 0;
+    return syscall(SYS_arch_prctl, ARCH_GET_XCOMP_SUPP, &supported) == 0 &&
+           (supported & XFEATURE_MASK_XTILE) == XFEATURE_MASK_XTILE;
+#else
+    return 0;
+#endif
+}
+
+/* The request itself, for the whole process. */
+static int request_tiles(void)
 {
 #if defined(__linux__) && defined(SYS_arch_prctl)
     enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
@@ -54,7 +68,7 @@ static uint32_t detect(void)
     if (zmm && (b7 & avx512) == avx512 && (c7 & (1u << 11)))
         features |= PTQI_CPU_AVX512_VNNI;
     if (tiles && (features & PTQI_CPU_AVX512_VNNI) && (d7 & (1u << 24)) && (d7 & (1u << 25)) &&
-        may_use_tiles())
+        knows_tiles())
         features |= PTQI_CPU_AMX_INT8;
     return features;
 }
@@ -98,6 +112,11 @@ static uint32_t detect(void)
 #endif
 
 #ifndef PTQI_X86
+static int request_tiles(void)
+{
+    return 0;
+}
+
 static void detect_caches(int64_t *l1, int64_t *l2)
 {
     (void)l1, (void)l2;
@@ -115,13 +134,33 @@ void ptqi_cpu_caches(int64_t *l1, int64_t *l2)
     }
 }
 
+/* The features, and two bits beside them. */
+#define DETECTED (1u << 31)
+#define TILES_GRANTED (1u << 30)
+static atomic_uint found;
+
 uint32_t ptqi_cpu_features(void)
 {
-    static atomic_uint found; /* bit 31: detected; every thread would find the same */
     uint32_t features = atomic_load_explicit(&found, memory_order_relaxed);
-    if (!features) {
-        features = detect() | 1u << 31;
-        atomic_store_explicit(&found, features, memory_order_relaxed);
+    if (!features) { /* every thread finds the same, but AMX may be gone since */
+        uint32_t detected = detect() | DETECTED;
+        if (atomic_compare_exchange_strong(&found, &features, detected))
+            features = detected;
     }
-    return features & ~(1u << 31);
+    return features & ~(DETECTED | TILES_GRANTED);
+}
+
+int ptqi_cpu_request_tiles(void)
+{
+    if (!(ptqi_cpu_features() & PTQI_CPU_AMX_INT8))
+        return 0;
+    if (atomic_load_explicit(&found, memory_order_relaxed) & TILES_GRANTED)
+        return 1;
+    /* Threads may ask at the same time; the system does not mind. */
+    const int granted = request_tiles();
+    if (granted)
+        atomic_fetch_or(&found, TILES_GRANTED);
+    else
+        atomic_fetch_and(&found, ~(uint32_t)PTQI_CPU_AMX_INT8);
+    return granted;
 }

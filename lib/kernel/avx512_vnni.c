@@ -45,9 +45,8 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
     STREAM_CASE(6, bits, levels, shift)                                                            \
     STREAM_CASE(7, bits, levels, shift)                                                            \
     STREAM_CASE(8, bits, levels, shift)
-#define TILE_MR                                                                                    \
-    4 /* 16 sums, enough to wait for none; with 24 each group ends in a longer pause               \
-       */
+/* 16 sums, enough to wait for none; with 24 each group ends in a longer pause. */
+#define TILE_MR 4
 #define TILE_NV 4
 #define TILE_CASES(bits)                                                                           \
     TILE_CASE(1, bits)                                                                             \

@@ -177,6 +177,10 @@ struct ptqi_kernels {
                           const float *zeros, float top, int candidates, float *errors);
 };
 
+/* Those of the context for integer products, with the system's permission where they need one;
+ * where it refuses, the next best, which packs in the same way. */
+const struct ptqi_kernels *ptqi_product_kernels(const ptq_context *context);
+
 /* Candidates of shrink_errors and metric_errors come in multiples of this. */
 #define PTQI_SHRINK_UNIT 16
 

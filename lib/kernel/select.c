@@ -51,6 +51,17 @@ static const struct ptqi_kernels *find(int32_t isa)
     return NULL;
 }
 
+/* Creating a context asks the system for nothing: AMX's tiles, for which it must, are left until
+ * there is a use for them. Tables that are not in the list are those of tests. */
+const struct ptqi_kernels *ptqi_product_kernels(const ptq_context *context)
+{
+    for (size_t i = 0; i < sizeof implementations / sizeof *implementations; i++)
+        if (implementations[i].kernels == context->kernels &&
+            (implementations[i].needs & PTQI_CPU_AMX_INT8) && !ptqi_cpu_request_tiles())
+            return find(PTQ_ISA_AUTO);
+    return context->kernels;
+}
+
 const char *ptq_isa_name(int32_t isa)
 {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -69,6 +80,8 @@ ptq_status ptq_context_set_isa(ptq_context *context, int32_t isa)
     const char *name = ptq_isa_name(isa);
     if (!context || !name)
         return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "there is no instruction set %d", isa);
+    if (isa == PTQ_ISA_AMX_INT8) /* who asks for it by name is told now whether it can be had */
+        ptqi_cpu_request_tiles();
     const struct ptqi_kernels *kernels = find(isa);
     if (!kernels)
         return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
@@ -80,5 +93,7 @@ ptq_status ptq_context_set_isa(ptq_context *context, int32_t isa)
 
 int32_t ptq_context_isa(const ptq_context *context)
 {
-    return context ? context->isa : PTQ_ISA_PORTABLE;
+    if (!context)
+        return PTQ_ISA_PORTABLE;
+    return find(find(context->isa) ? context->isa : PTQ_ISA_AUTO)->isa; /* AMX, refused since */
 }

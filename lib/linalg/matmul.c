@@ -29,17 +29,12 @@ struct job {
     atomic_int failed;
 };
 
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* out [panels][k][nr] = B[k0 .. k0 + k)[n0 .. n0 + n), filled up with zeros to whole panels. */
 static void pack_b(const struct job *j, int64_t k0, int64_t k, int64_t n0, int64_t n, float *out)
 {
     const int nr = j->kernels->f32_nr;
     for (int64_t p = 0; p < n; p += nr, out += k * nr) {
-        int width = (int)min64(nr, n - p);
+        int width = (int)ptqi_min(nr, n - p);
         const float *from = j->b.data + k0 * j->b.row + (n0 + p) * j->b.column;
         if (j->b.row == 1 && width == nr) {
             j->kernels->f32_transpose(from, j->b.column, k, out);
@@ -72,12 +67,12 @@ static void pack_a(const struct job *j, int64_t m0, int64_t m, int64_t k0, int64
     const float *from = j->a.data + m0 * row + k0 * column;
     for (int64_t i = 0; i < k && row == 1; i++)
         for (int64_t s = 0; s < m; s += mr)
-            for (int64_t r = 0; r < min64(mr, m - s); r++)
+            for (int64_t r = 0; r < ptqi_min(mr, m - s); r++)
                 out[s * k + i * mr + r] = sign * from[s + r + i * column];
     for (int64_t s = 0; s < m && row != 1; s += mr)
         for (int64_t line = 0; line < k; line += LINE)
-            for (int64_t r = 0; r < min64(mr, m - s); r++)
-                for (int64_t i = line; i < min64(line + LINE, k); i++)
+            for (int64_t r = 0; r < ptqi_min(mr, m - s); r++)
+                for (int64_t i = line; i < ptqi_min(line + LINE, k); i++)
                     out[s * k + i * mr + r] = sign * from[(s + r) * row + i * column];
 }
 
@@ -103,7 +98,7 @@ static void multiply_packed(const struct job *j, int64_t m0, int64_t m, int64_t 
     const int mr = j->kernels->f32_mr, nr = j->kernels->f32_nr;
     for (int64_t s = 0; s < m; s += mr)
         for (int64_t p = 0; p < n; p += nr) {
-            int height = (int)min64(mr, m - s), width = (int)min64(nr, n - p);
+            int height = (int)ptqi_min(mr, m - s), width = (int)ptqi_min(nr, n - p);
             float *c = j->c + (m0 + s) * j->ldc + n0 + p, edge[PTQI_MAX_MR * PTQI_MAX_NR];
             struct piece a = {packed + s * k, 1, mr};
             if ((j->flags & PTQI_UPPER) && m0 + s > n0 + p + width - 1)
@@ -113,7 +108,7 @@ static void multiply_packed(const struct job *j, int64_t m0, int64_t m, int64_t 
             if (p + nr < n)
                 prefetch(c + nr, j->ldc, height, nr);
             else
-                prefetch(c + mr * j->ldc - p, j->ldc, min64(mr, m - s - mr), nr);
+                prefetch(c + mr * j->ldc - p, j->ldc, ptqi_min(mr, m - s - mr), nr);
             if (width == nr) {
                 j->kernels->f32_tile(height, k, a.data, a.row, a.k, b + p * k, c, j->ldc,
                                      accumulate);
@@ -133,12 +128,12 @@ static void multiply_rows(const struct job *j, int64_t m, int64_t height, int64_
                           float *a, float *b)
 {
     for (int64_t k0 = 0; k0 < j->k; k0 += j->kc) {
-        const int64_t k = min64(j->kc, j->k - k0);
+        const int64_t k = ptqi_min(j->kc, j->k - k0);
         const int accumulate = k0 > 0 || (j->flags & PTQI_ACCUMULATE);
         if (j->pack)
             pack_a(j, m, height, k0, k, a);
         for (int64_t n = n0; n < n1; n += j->nc) {
-            int64_t width = min64(j->nc, n1 - n);
+            int64_t width = ptqi_min(j->nc, n1 - n);
             if ((j->flags & PTQI_UPPER) && m > n + width - 1)
                 continue;
             pack_b(j, k0, k, n, width, b);
@@ -151,15 +146,15 @@ static void multiply_rows(const struct job *j, int64_t m, int64_t height, int64_
 static void multiply_range(struct job *j, int64_t m0, int64_t m1, int64_t n0, int64_t n1)
 {
     const int mr = j->kernels->f32_mr, nr = j->kernels->f32_nr;
-    const int64_t kc = min64(j->kc, j->k);
-    const int64_t a_rows = min64(j->mc, (m1 - m0 + mr - 1) / mr * mr);
-    const int64_t b_columns = min64(j->nc, (n1 - n0 + nr - 1) / nr * nr);
+    const int64_t kc = ptqi_min(j->kc, j->k);
+    const int64_t a_rows = ptqi_min(j->mc, (m1 - m0 + mr - 1) / mr * mr);
+    const int64_t b_columns = ptqi_min(j->nc, (n1 - n0 + nr - 1) / nr * nr);
     float *a = ptqi_alloc_zero(j->context, j->pack ? kc * a_rows : 0, (int64_t)sizeof *a);
     float *b = ptqi_alloc(j->context, kc * b_columns, (int64_t)sizeof *b);
     if (!a || !b)
         atomic_store(&j->failed, 1);
     for (int64_t m = m0; a && b && m < m1; m += j->mc)
-        multiply_rows(j, m, min64(j->mc, m1 - m), n0, n1, a, b);
+        multiply_rows(j, m, ptqi_min(j->mc, m1 - m), n0, n1, a, b);
     ptqi_free(j->context, a);
     ptqi_free(j->context, b);
 }
