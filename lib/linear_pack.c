@@ -111,19 +111,26 @@ static int is_two_level(const struct ptq_qtensor *q)
     return q->row_scales && q->activations != PTQ_ACTIVATIONS_F32 && q->bits < 8;
 }
 
+/* Of a group's scale or level, as packed. */
+static int scale_bytes_of(const struct ptq_qtensor *q)
+{
+    if (is_two_level(q))
+        return 1;
+    return q->activations != PTQ_ACTIVATIONS_F32 && fits_half(q->scales, q->n * q->groups) ? 2 : 4;
+}
+
 ptq_status ptqi_linear_describe(ptq_context *context, const struct ptq_qtensor *q,
                                 struct ptqi_packed *h)
 {
     const int integer = q->activations != PTQ_ACTIVATIONS_F32;
     const int32_t code_bits = q->bits == 8 ? 8 : 4;
-    const int half = integer && fits_half(q->scales, q->n * q->groups);
     *h = (struct ptqi_packed){.n = q->n,
                               .k = q->k,
                               .group_size = q->group_size,
                               .activations = q->activations,
                               .rotation = q->rotation,
                               .code_bits = code_bits,
-                              .scale_bytes = is_two_level(q) ? 1 : half ? 2 : 4,
+                              .scale_bytes = scale_bytes_of(q),
                               .zero = ptqi_qtensor_zero(q, 0, 0),
                               .has_zeros = q->zeros != NULL,
                               .has_input_scale = q->input_scale != NULL,

@@ -133,6 +133,7 @@ static void stream_panel(const struct ptqi_run *r, const struct ptqi_panel *p, i
 {
     const struct ptq_linear *l = r->l;
     const struct ptqi_kernels *kernels = l->kernels;
+    const struct ptqi_product *product = product_of(l);
     const int64_t stride = ptqi_x_stride(l);
     const int64_t all = r->layout.rows,
                   passes = (all + kernels->stream_mr - 1) / kernels->stream_mr;
@@ -141,7 +142,7 @@ static void stream_panel(const struct ptqi_run *r, const struct ptqi_panel *p, i
     for (int64_t m = 0; m < all; m += step) {
         float sum[PTQI_MAX_MR * PTQI_MAX_NR];
         int rows = (int)ptqi_min(all - m, step);
-        product_of(l)->stream(rows, p, x_at(r, m), stride, sums_at(r, m), l->groups, sum);
+        product->stream(rows, p, x_at(r, m), stride, sums_at(r, m), l->groups, sum);
         store_rows(r, sum, m, rows, n0, kernels->int_nr);
     }
 }

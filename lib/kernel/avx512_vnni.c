@@ -36,15 +36,6 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define STREAM_MR 8
 #define STREAM_ROWS 64
 #define STREAM_NV(rows) 2
-#define STREAM_CASES(bits, levels, shift)                                                          \
-    STREAM_CASE(1, bits, levels, shift)                                                            \
-    STREAM_CASE(2, bits, levels, shift)                                                            \
-    STREAM_CASE(3, bits, levels, shift)                                                            \
-    STREAM_CASE(4, bits, levels, shift)                                                            \
-    STREAM_CASE(5, bits, levels, shift)                                                            \
-    STREAM_CASE(6, bits, levels, shift)                                                            \
-    STREAM_CASE(7, bits, levels, shift)                                                            \
-    STREAM_CASE(8, bits, levels, shift)
 /* 16 sums, enough to wait for none; with 24 each group ends in a longer pause. */
 #define TILE_MR 4
 #define TILE_NV 4

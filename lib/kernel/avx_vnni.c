@@ -44,13 +44,6 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define STREAM_MR 6
 #define STREAM_ROWS 48
 #define STREAM_NV(rows) ((rows) > 2 ? 2 : 4)
-#define STREAM_CASES(bits, levels, shift)                                                          \
-    STREAM_CASE(1, bits, levels, shift)                                                            \
-    STREAM_CASE(2, bits, levels, shift)                                                            \
-    STREAM_CASE(3, bits, levels, shift)                                                            \
-    STREAM_CASE(4, bits, levels, shift)                                                            \
-    STREAM_CASE(5, bits, levels, shift)                                                            \
-    STREAM_CASE(6, bits, levels, shift)
 #define TILE_MR 6
 #define TILE_NV 2
 #define TILE_CASES(bits)                                                                           \

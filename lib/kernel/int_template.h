@@ -3,7 +3,7 @@
  *
  *   NR, LANES        columns of a panel, and of a vector: 32-bit integers (VI) and floats (VF)
  *   INLINE, TARGET   how primitives and functions are declared
- *   STREAM_MR        most rows of a stream, and STREAM_NV(rows), the vectors of its strips
+ *   STREAM_MR        most rows of a stream, 4, 6 or 8; STREAM_NV(rows), the vectors of its strips
  *   TILE_MR, TILE_NV rows and vectors of a tile
  *   W8_OFFSET, SHIFT_ZEROS
  *   UNPACK_LEVELS    how tiles run with two-level scales: int_levels.h
@@ -182,13 +182,30 @@ INLINE void stream_panel(const int rows, const int nv, const int bits, const int
                      out);                                                                         \
         break;
 
+/* The cases of 1 .. most rows. */
+#define STREAM_CASES(most, ...) STREAM_CASES_OF(most, __VA_ARGS__)
+#define STREAM_CASES_OF(most, ...) STREAM_CASES_##most(__VA_ARGS__)
+#define STREAM_CASES_4(...)                                                                        \
+    STREAM_CASE(1, __VA_ARGS__)                                                                    \
+    STREAM_CASE(2, __VA_ARGS__)                                                                    \
+    STREAM_CASE(3, __VA_ARGS__)                                                                    \
+    STREAM_CASE(4, __VA_ARGS__)
+#define STREAM_CASES_6(...)                                                                        \
+    STREAM_CASES_4(__VA_ARGS__)                                                                    \
+    STREAM_CASE(5, __VA_ARGS__)                                                                    \
+    STREAM_CASE(6, __VA_ARGS__)
+#define STREAM_CASES_8(...)                                                                        \
+    STREAM_CASES_6(__VA_ARGS__)                                                                    \
+    STREAM_CASE(7, __VA_ARGS__)                                                                    \
+    STREAM_CASE(8, __VA_ARGS__)
+
 /* The number of rows must be a constant for the sums to stay in registers. */
 #define STREAM(name, bits, levels, shift)                                                          \
     TARGET static void name(int rows, const struct ptqi_panel *panel, const int8_t *x,             \
                             int64_t ldx, const int32_t *sums, int64_t ldsums, float *out)          \
     {                                                                                              \
         switch (rows) {                                                                            \
-            STREAM_CASES(bits, levels, shift)                                                      \
+            STREAM_CASES(STREAM_MR, bits, levels, shift)                                           \
         }                                                                                          \
     }
 
@@ -251,11 +268,6 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
         }                                                                                          \
     }
 
-INLINE int64_t min_blocks(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* A block of a strip as bytes [32 / KR][NR][KR] of a chunk. */
 INLINE void unpack_strip(const int bits, const int shift, const uint8_t *codes,
                          const uint8_t *zeros, uint8_t *room)
@@ -307,8 +319,8 @@ INLINE void unpack(const int bits, const int levels, const struct ptqi_panel *p,
     uint8_t *room = c->room;
     for (int64_t g = 0; g < c->groups; g++, group += stride) {
         const uint8_t *zeros = group + NR * p->scale_bytes;
-        const int64_t in_group = min_blocks(p->group_blocks, p->blocks - done);
-        const int64_t blocks = min_blocks(in_group, left);
+        const int64_t in_group = ptqi_min(p->group_blocks, p->blocks - done);
+        const int64_t blocks = ptqi_min(in_group, left);
         const uint8_t *codes = group + header + c->first_block * 4 * bits * STRIP;
         if (to_bytes) {
             room = unpack_level_group(p, group, codes, in_group, blocks, room);

@@ -27,11 +27,6 @@
 #define STREAM_MR 4
 #define STREAM_ROWS 4
 #define STREAM_NV(rows) ((rows) > 2 ? 1 : (rows) > 1 ? 2 : 4)
-#define STREAM_CASES(bits, levels, shift)                                                          \
-    STREAM_CASE(1, bits, levels, shift)                                                            \
-    STREAM_CASE(2, bits, levels, shift)                                                            \
-    STREAM_CASE(3, bits, levels, shift)                                                            \
-    STREAM_CASE(4, bits, levels, shift)
 #define TILE_MR 4
 #define TILE_NV 1
 #define TILE_CASES(bits) TILE_CASE(1, bits) TILE_CASE(2, bits) TILE_CASE(3, bits)

@@ -38,11 +38,6 @@
 #define STREAM_MR 4
 #define STREAM_ROWS 4
 #define STREAM_NV(rows) 4
-#define STREAM_CASES(bits, levels, shift)                                                          \
-    STREAM_CASE(1, bits, levels, shift)                                                            \
-    STREAM_CASE(2, bits, levels, shift)                                                            \
-    STREAM_CASE(3, bits, levels, shift)                                                            \
-    STREAM_CASE(4, bits, levels, shift)
 #define TILE_MR 4
 #define TILE_NV 4
 #define TILE_CASES(bits) TILE_CASE(1, bits) TILE_CASE(2, bits) TILE_CASE(3, bits)

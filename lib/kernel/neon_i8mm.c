@@ -42,15 +42,6 @@ INLINE VI vi_square(VI sum, int8x16_t x, int8x16_t w)
 #define STREAM_MR 8
 #define STREAM_ROWS 8
 #define STREAM_NV(rows) ((rows) > 4 ? 2 : 4)
-#define STREAM_CASES(bits, levels, shift)                                                          \
-    STREAM_CASE(1, bits, levels, shift)                                                            \
-    STREAM_CASE(2, bits, levels, shift)                                                            \
-    STREAM_CASE(3, bits, levels, shift)                                                            \
-    STREAM_CASE(4, bits, levels, shift)                                                            \
-    STREAM_CASE(5, bits, levels, shift)                                                            \
-    STREAM_CASE(6, bits, levels, shift)                                                            \
-    STREAM_CASE(7, bits, levels, shift)                                                            \
-    STREAM_CASE(8, bits, levels, shift)
 #define TILE_MR 8
 #define TILE_NV 2
 /* clang-format off */

@@ -52,13 +52,13 @@ static const struct ptqi_kernels *find(int32_t isa)
 }
 
 /* Creating a context asks the system for nothing: AMX's tiles, for which it must, are left until
- * there is a use for them. Tables that are not in the list are those of tests. */
+ * there is a use for them. */
 const struct ptqi_kernels *ptqi_product_kernels(const ptq_context *context)
 {
-    for (size_t i = 0; i < sizeof implementations / sizeof *implementations; i++)
-        if (implementations[i].kernels == context->kernels &&
-            (implementations[i].needs & PTQI_CPU_AMX_INT8) && !ptqi_cpu_request_tiles())
-            return find(PTQ_ISA_AUTO);
+#ifdef PTQI_X86
+    if (context->kernels == &ptqi_kernels_amx_int8 && !ptqi_cpu_request_tiles())
+        return find(PTQ_ISA_AUTO);
+#endif
     return context->kernels;
 }
 
@@ -95,5 +95,6 @@ int32_t ptq_context_isa(const ptq_context *context)
 {
     if (!context)
         return PTQ_ISA_PORTABLE;
-    return find(find(context->isa) ? context->isa : PTQ_ISA_AUTO)->isa; /* AMX, refused since */
+    const struct ptqi_kernels *kernels = find(context->isa);
+    return (kernels ? kernels : find(PTQ_ISA_AUTO))->isa; /* AMX may have been refused since */
 }
