@@ -204,11 +204,11 @@ static ptq_status search(struct search *s)
         PTQI_TRY(improve(s, offsetof(struct ptq_config, clip), clip, 1));
     if (plain.rounding == c->rounding)
         return PTQ_OK;
-    struct ptq_config final = s->best.config; /* the choice was made by a cheaper rounding */
-    final.rounding = c->rounding;
-    final.gptaq = c->gptaq;
-    final.act_order = c->act_order;
-    final.static_groups = c->static_groups;
+    struct ptq_config final = *c; /* the choice was made by a cheaper rounding */
+    final.equalize = s->best.config.equalize;
+    final.rotate = s->best.config.rotate;
+    final.symmetric = s->best.config.symmetric;
+    final.clip = s->best.config.clip;
     clear(s, &s->best);
     return try(s, &final);
 }

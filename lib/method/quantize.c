@@ -146,8 +146,8 @@ ptq_status ptqi_energy(ptq_context *context, const float *hessian, int64_t k, in
 {
     *sum = 0;
     for (int64_t first = 0; first < k; first += PTQI_ENERGY_BLOCK) {
-        const int64_t columns = k - first < PTQI_ENERGY_BLOCK ? k - first : PTQI_ENERGY_BLOCK;
-        for (int own = 0; own < 2; own++) {
+        const int64_t columns = ptqi_min(PTQI_ENERGY_BLOCK, k - first);
+        for (int own = first == 0; own < 2; own++) {
             const int64_t from = own ? first : 0, inner = own ? columns : first;
             const struct ptqi_matrix a = {d + from, k, 1};
             const struct ptqi_matrix h = {hessian + from * k + first, k, 1};
