@@ -113,7 +113,7 @@ static ptq_status print_text(const struct quantize *q)
 {
     const struct matrix_report *worst = &q->run.reports[0];
     int64_t raised = 0, bits = 0, group = 0;
-    struct choices choices = {0};
+    const struct choices choices = choices_of(q->run.reports, q->run.report_count);
     double damping = 0;
     PTQI_TRY(ptq_config_get_int(q->run.config, PTQ_BITS, &bits));
     PTQI_TRY(ptq_config_get_int(q->run.config, PTQ_GROUP, &group));
@@ -121,7 +121,6 @@ static ptq_status print_text(const struct quantize *q)
     for (int64_t i = 0; i < q->run.report_count; i++) {
         const struct matrix_report *r = &q->run.reports[i];
         raised += r->damping > damping;
-        choices_add(&choices, r);
         if (q->run.windows ? r->output_error > worst->output_error
                            : r->weight_error > worst->weight_error)
             worst = r;

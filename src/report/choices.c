@@ -17,6 +17,14 @@ void choices_add(struct choices *c, const struct matrix_report *r)
         c->log_errors += log(r->chosen_error / r->plain_error);
 }
 
+struct choices choices_of(const struct matrix_report *reports, int64_t count)
+{
+    struct choices c = {0};
+    for (int64_t i = 0; reports && i < count; i++)
+        choices_add(&c, &reports[i]);
+    return c;
+}
+
 double choices_error(const struct choices *c)
 {
     return c->count ? exp(c->log_errors / (double)c->count) : NAN;

@@ -16,8 +16,9 @@ struct choices {
     double log_errors; /* sum of the logarithms of the errors against those of the plain matrices */
 };
 
-/* Adds a matrix, where auto chose for it. */
+/* Adds a matrix, where auto chose for it; all of a model. */
 void choices_add(struct choices *c, const struct matrix_report *report);
+struct choices choices_of(const struct matrix_report *reports, int64_t count);
 /* The geometric mean of the errors against those of the plain matrices. */
 double choices_error(const struct choices *c);
 /* "no scale" or the name of an equalization. */

@@ -29,14 +29,6 @@ static double change(const struct comparison *c, const struct comparison_row *ro
     return row->perplexity / c->rows[0].perplexity - 1;
 }
 
-static struct choices choices_of(const struct comparison_row *row)
-{
-    struct choices choices = {0};
-    for (int64_t i = 0; i < row->report_count; i++)
-        choices_add(&choices, &row->reports[i]);
-    return choices;
-}
-
 void comparison_print(const struct comparison *c)
 {
     printf("%s: perplexity on %s, %lld windows of %lld tokens;\n"
@@ -64,7 +56,7 @@ void comparison_print(const struct comparison *c)
         printf("\n");
     }
     for (int64_t i = 0; i < c->row_count; i++) {
-        const struct choices choices = choices_of(&c->rows[i]);
+        const struct choices choices = choices_of(c->rows[i].reports, c->rows[i].report_count);
         char beginning[64];
         snprintf(beginning, sizeof beginning, "%s chose:", c->rows[i].name);
         choices_print(&choices, beginning);
@@ -93,7 +85,7 @@ static void add_row(const struct comparison *c, const struct comparison_row *row
         ptqi_json_close(w, '}');
         ptqi_json_add_text(w, "worst_matrix", worst->name);
         ptqi_json_add_number(w, "worst_output_error", worst->output_error, 9);
-        const struct choices choices = choices_of(row);
+        const struct choices choices = choices_of(row->reports, row->report_count);
         choices_add_json(&choices, w);
     }
     ptqi_json_close(w, '}');

@@ -25,6 +25,15 @@ const char *matrix_in_block(const char *name, int64_t *block)
     return NULL;
 }
 
+int matrix_kind(const char *const *kinds, int count, const char *name, int64_t *block)
+{
+    const char *kind = matrix_in_block(name, block);
+    for (int k = 0; kind && k < count; k++)
+        if (!strcmp(kind, kinds[k]))
+            return k;
+    return -1;
+}
+
 const char *matrix_last_part(const char *name)
 {
     const char *dot = strrchr(name, '.');

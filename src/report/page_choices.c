@@ -19,13 +19,11 @@ static void count(struct table *t, const struct comparison_row *row)
         const struct matrix_report *r = &row->reports[j];
         int64_t block;
         const char *kind = matrix_in_block(r->name, &block);
-        int k = 0;
-        while (kind && k < t->kind_count && strcmp(kind, t->kinds[k]))
-            k++;
-        if (!kind || isnan(r->chosen_error) || k == MAX_MATRICES)
+        int k = matrix_kind(t->kinds, t->kind_count, r->name, &block);
+        if (!kind || isnan(r->chosen_error) || (k < 0 && t->kind_count == MAX_MATRICES))
             continue;
-        t->kinds[k] = kind;
-        t->kind_count += k == t->kind_count;
+        if (k < 0)
+            t->kinds[k = t->kind_count++] = kind;
         choices_add(&t->choices[k], r);
         choices_add(&t->all, r);
     }
@@ -91,11 +89,10 @@ static void put_table(struct html *h, const struct comparison_row *row)
 
 void page_choices(struct html *h, const struct comparison *c)
 {
-    struct choices all = {0};
+    int64_t chosen = 0;
     for (int64_t i = 0; i < c->row_count; i++)
-        for (int64_t j = 0; c->rows[i].reports && j < c->rows[i].report_count; j++)
-            choices_add(&all, &c->rows[i].reports[j]);
-    if (!all.count)
+        chosen += choices_of(c->rows[i].reports, c->rows[i].report_count).count;
+    if (!chosen)
         return;
     html_put(h,
              "<section>\n<h2>What auto chose</h2>\n<p>In how many layers each matrix was given a "

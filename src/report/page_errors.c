@@ -36,23 +36,13 @@ static int is_known(double error)
     return isfinite(error) && error >= 0;
 }
 
-/* The map's row of a matrix, -1 for none; *layer is its column. */
-static int find_kind(const struct errors *e, const char *name, int64_t *layer)
-{
-    const char *kind = matrix_in_block(name, layer);
-    for (int k = 0; kind && k < e->kind_count; k++)
-        if (!strcmp(kind, e->kinds[k]))
-            return k;
-    return -1;
-}
-
 static void add_kind(struct errors *e, const char *name)
 {
     int64_t layer = 0;
     const char *kind = matrix_in_block(name, &layer);
     if (!kind || layer >= MANY_LAYERS)
         return;
-    if (find_kind(e, name, &layer) < 0) {
+    if (matrix_kind(e->kinds, e->kind_count, name, &layer) < 0) {
         if (e->kind_count == MAX_MATRICES)
             return;
         e->kinds[e->kind_count++] = kind;
@@ -229,7 +219,7 @@ static void put_frame(struct html *h, const struct errors *e, const struct matri
 {
     static const char *const classes[] = {"rim", "worst"};
     int64_t layer = 0;
-    int kind = find_kind(e, worst->name, &layer);
+    int kind = matrix_kind(e->kinds, e->kind_count, worst->name, &layer);
     double width = e->layers > 40 ? (double)e->layers / 40 : 1;
     if (kind < 0 || layer >= e->layers)
         return;
@@ -249,7 +239,7 @@ static void put_cells(struct html *h, const struct errors *e, const struct compa
                e->kind_count * CELL);
     for (int64_t j = 0; j < row->report_count; j++) {
         double error = error_of(e, &row->reports[j]);
-        int kind = find_kind(e, row->reports[j].name, &layer);
+        int kind = matrix_kind(e->kinds, e->kind_count, row->reports[j].name, &layer);
         if (!is_known(error) || kind < 0 || layer >= e->layers)
             continue;
         html_print(h, "<path class=\"h%d\" d=\"M%lld %dh1v1h-1z\"><title>layer %lld ",
