@@ -7,9 +7,11 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define PTQI_PRINTF(text, first) __attribute__((format(printf, text, first)))
 #define PTQI_INLINE static inline __attribute__((always_inline, unused))
+#define PTQI_NOINLINE __attribute__((noinline))
 #else
 #define PTQI_PRINTF(text, first)
 #define PTQI_INLINE static inline
+#define PTQI_NOINLINE
 #endif
 
 /* Asks for memory that will be read soon; any address will do. */
@@ -19,6 +21,14 @@
 #else
 #define PTQI_PREFETCH(p) (void)(p)
 #define PTQI_PREFETCH_WRITE(p) (void)(p)
+#endif
+
+/* From here on the compiler does not know where p points: it keeps no memory behind it in registers
+ * that a loop needs for better things. */
+#if defined(__GNUC__) || defined(__clang__)
+#define PTQI_FORGET(p) __asm__("" : "+r"(p))
+#else
+#define PTQI_FORGET(p) (void)(p)
 #endif
 
 /* Before a loop of few, constant rounds whose arrays must become registers: GCC would unroll it too

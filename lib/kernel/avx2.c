@@ -26,7 +26,6 @@
 #define STREAM_NV(rows) ((rows) > 1 ? 2 : 4)
 #define TILE_MR 4
 #define TILE_NV 2
-#define TILE_CASES(bits) TILE_CASE(1, bits) TILE_CASE(2, bits) TILE_CASE(3, bits)
 #define ROWS_HELD 4
 #define UNPACK_LEVELS 0
 #define INT_BLOCKS "avx2_blocks.h"

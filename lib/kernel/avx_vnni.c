@@ -20,13 +20,15 @@
 #include "x86_256.h"
 #include "x86_transpose.h"
 
+/* Not the intrinsic: avx512_vnni.c says why. */
 INLINE VI vi_dot(VI sum, VI codes, VI x)
 {
 #ifdef PTQI_EVEX
-    return _mm256_dpbusd_epi32(sum, codes, x);
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(x));
 #else
-    return _mm256_dpbusd_avx_epi32(sum, codes, x);
+    __asm__("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sum) : "x"(codes), "x"(x));
 #endif
+    return sum;
 }
 
 /* 16 registers: 12 sums, 2 vectors of b and a number of a. */
@@ -46,9 +48,6 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define STREAM_NV(rows) ((rows) > 2 ? 2 : 4)
 #define TILE_MR 6
 #define TILE_NV 2
-#define TILE_CASES(bits)                                                                           \
-    TILE_CASE(1, bits)                                                                             \
-    TILE_CASE(2, bits) TILE_CASE(3, bits) TILE_CASE(4, bits) TILE_CASE(5, bits)
 #define UNPACK_LEVELS 1
 #define INT_BLOCKS "vnni_blocks.h"
 #include "int_template.h"

@@ -63,8 +63,8 @@ INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c,
 {
     const struct strip s = {.zero = c->zero};
     const int64_t first = c->first_block > 0; /* that group's sum was counted before */
-    int32_t all[TILE_MR];
-    VI dot[TILE_MR][MAX_NV];
+    int32_t all[LEVEL_MR];
+    VI dot[LEVEL_MR][MAX_NV];
     PTQI_UNROLL
     for (int m = 0; m < rows; m++) {
         uint32_t sum = 0;
@@ -103,7 +103,7 @@ INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c,
         const struct strip s = {.wide_zeros =
                                     c->zeros && !started ? c->zeros + g * NR + column : NULL,
                                 .zero = started ? 0 : c->zero};
-        VI dot[TILE_MR][MAX_NV];
+        VI dot[LEVEL_MR][MAX_NV];
         start_dots(rows, nv, &s, 0, sums + g, ldsums, dot);
         dot_blocks(rows, nv, 4, 0, 0, blocks, c->room + g * c->group_blocks * 32 * NR + KR * column,
                    4 * STRIP, x, ldx, NULL, dot, NULL);
@@ -119,7 +119,7 @@ INLINE void level_strip(const int rows, const int nv, const struct ptqi_chunk *c
                         const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
                         float *out, int32_t *partial)
 {
-    VI total[TILE_MR][MAX_NV];
+    VI total[LEVEL_MR][MAX_NV];
     if (c->resume)
         load_dots(rows, nv, partial + column, total);
     else

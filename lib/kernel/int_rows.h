@@ -40,8 +40,20 @@ INLINE void add_leveled(const int rows, const int nv, const uint8_t *levels, int
     }
 }
 
-/* Sums in out [rows][NR] += scale * dot: what is read and written once for a group needs no
- * register. */
+/* sum += scale * dot, from a column of the panel on. */
+INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
+                       const int column, VI (*dot)[MAX_NV], VF (*sum)[MAX_NV])
+{
+    PTQI_UNROLL
+    for (int v = 0; v < nv; v++) {
+        const VF scale = vf_held(scales_at(scales, scale_bytes, column + v * LANES));
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++)
+            sum[m][v] = vf_fma(scale, vf_from_vi(dot[m][v]), sum[m][v]);
+    }
+}
+
+/* The same with sums that stand in out [rows][NR]. */
 INLINE void add_to_out(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
                        const int column, VI (*dot)[MAX_NV], float *out)
 {
@@ -77,5 +89,25 @@ INLINE void store_dots(const int rows, const int nv, VI (*dot)[MAX_NV], int32_t 
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
             vi_store(partial + m * NR + v * LANES, dot[m][v]);
+    }
+}
+
+INLINE void load_sums(const int rows, const int nv, const float *out, VF (*sum)[MAX_NV])
+{
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++) {
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            sum[m][v] = vf_load(out + m * NR + v * LANES);
+    }
+}
+
+INLINE void store_sums(const int rows, const int nv, VF (*sum)[MAX_NV], float *out)
+{
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++) {
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            vf_store(out + m * NR + v * LANES, sum[m][v]);
     }
 }

@@ -4,7 +4,8 @@
  *   NR, LANES        columns of a panel, and of a vector: 32-bit integers (VI) and floats (VF)
  *   INLINE, TARGET   how primitives and functions are declared
  *   STREAM_MR        most rows of a stream, 4, 6 or 8; STREAM_NV(rows), the vectors of its strips
- *   TILE_MR, TILE_NV rows and vectors of a tile
+ *   TILE_MR, TILE_NV rows and vectors of a tile; LEVEL_MR, rows with two-level scales, if others
+ *   HOLD_SUMS        a tile has registers for its sums of floats, beside those of integers
  *   W8_OFFSET, SHIFT_ZEROS
  *   UNPACK_LEVELS    how tiles run with two-level scales: int_levels.h
  *   vi_load vi_store vi_set1 vi_sub vi_mul, vf_load vf_store vf_zero vf_fma vf_from_vi,
@@ -31,6 +32,12 @@
 #endif
 #ifndef KR
 #define KR 4
+#endif
+#ifndef LEVEL_MR
+#define LEVEL_MR TILE_MR
+#endif
+#ifndef HOLD_SUMS
+#define HOLD_SUMS 0
 #endif
 #include INT_BLOCKS
 #ifndef INT_SUMS
@@ -72,21 +79,22 @@ INLINE VI levels_at(const uint8_t *levels, int level_bytes, int column)
 /* A CPU alone asks for the next few lines only; from here the memory is kept busy. */
 #define BYTES_AHEAD 8192
 
-/* The blocks of a group, as packed for a stream or as unpacked for a tile, added to dot; of a
- * stream the products with high nibbles to high, and vectors beyond a strip are next bytes further.
+/* The blocks of a group, at least one, as packed for a stream or as unpacked for a tile, added to
+ * dot; of a stream the products with high nibbles to high, and vectors beyond a strip are next
+ * bytes further.
  */
 INLINE void dot_blocks(const int rows, const int nv, const int bits, const int stream,
                        const int shift, int64_t blocks, const uint8_t *codes, int64_t next,
                        const int8_t *x, int64_t ldx, const VI *shifts, VI (*dot)[MAX_NV],
                        VI (*high)[MAX_NV])
 {
-    for (int64_t b = 0; b < blocks; b++) {
+    do {
         if (stream)
             for (int line = 0; line < 4 * bits * STRIP; line += 64)
                 PTQI_PREFETCH(codes + line + BYTES_AHEAD);
         PTQI_UNROLL
         for (int m = 0; m < rows && !stream; m++)
-            PTQI_PREFETCH(x + (TILE_MR + m) * ldx);
+            PTQI_PREFETCH(x + (rows + m) * ldx);
         if (bits == 8)
             dot_bytes8(rows, nv, stream ? STRIP : NR, codes, next, x, ldx, dot);
         else if (stream)
@@ -95,7 +103,7 @@ INLINE void dot_blocks(const int rows, const int nv, const int bits, const int s
             dot_bytes4(rows, nv, NR, codes, next, x, ldx, dot);
         codes += stream ? 4 * bits * STRIP : 32 * NR;
         x += PTQI_BLOCK;
-    }
+    } while (--blocks > 0);
 }
 #endif
 
@@ -209,7 +217,7 @@ INLINE void stream_panel(const int rows, const int nv, const int bits, const int
         }                                                                                          \
     }
 
-/* A strip of a tile over the groups of a chunk. */
+/* A strip of a tile over groups of a chunk, one after the other; any rows, and parts of groups. */
 INLINE void tile_strip(const int rows, const int nv, const int bits, const struct ptqi_chunk *c,
                        const int column, const int8_t *x, int64_t ldx, const int32_t *sums,
                        int64_t ldsums, float *out, int32_t *partial)
@@ -237,7 +245,81 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
     }
 }
 
-/* All columns of a panel for one tile's rows. */
+/* The same with all rows of a tile and whole groups, where the time goes: nothing is left in the
+ * way of sums in registers. zeros, whether columns have zero points of their own, is a constant. */
+INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk *c,
+                        const int column, const int8_t *x, int64_t ldx, const int32_t *sums,
+                        int64_t ldsums, float *out)
+{
+    const uint8_t *codes = c->room + KR * column;
+    const uint8_t *scales = (const uint8_t *)(c->scale_room + column);
+    struct strip s = {.wide_zeros = zeros ? c->zeros + column : NULL, .zero = c->zero};
+    VF sum[TILE_MR][MAX_NV];
+    out += column;
+    PTQI_FORGET(out);
+    if (HOLD_SUMS)
+        load_sums(TILE_MR, TILE_NV, out, sum);
+    int64_t left = c->blocks;
+    do {
+        const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
+        VI dot[TILE_MR][MAX_NV];
+        start_dots(TILE_MR, TILE_NV, &s, 0, sums, ldsums, dot);
+        PTQI_UNROLL
+        for (int m = 0; m < TILE_MR; m++) {
+            PTQI_UNROLL
+            for (int v = 0; v < TILE_NV; v++)
+                dot[m][v] = vi_held(dot[m][v]);
+        }
+        dot_blocks(TILE_MR, TILE_NV, bits, 0, 0, blocks, codes, 4 * STRIP, x, ldx, NULL, dot, NULL);
+        if (HOLD_SUMS) {
+            add_scaled(TILE_MR, TILE_NV, scales, 4, 0, dot, sum);
+        } else {
+            PTQI_FORGET(out);
+            add_to_out(TILE_MR, TILE_NV, scales, 4, 0, dot, out);
+        }
+        sums++;
+        codes += blocks * 32 * NR;
+        x += blocks * PTQI_BLOCK * X_ROWS;
+        scales += 4 * NR;
+        if (zeros)
+            s.wide_zeros += NR;
+        left -= c->group_blocks;
+    } while (left > 0);
+    if (HOLD_SUMS)
+        store_sums(TILE_MR, TILE_NV, sum, out);
+}
+
+/* A function for each: compilers keep the sums of a small one in registers. */
+#define TILE_GROUPS(name, bits, zeros)                                                             \
+    TARGET static PTQI_NOINLINE void name(const struct ptqi_chunk *c, const int column,            \
+                                          const int8_t *x, int64_t ldx, const int32_t *sums,       \
+                                          int64_t ldsums, float *out)                              \
+    {                                                                                              \
+        tile_groups(bits, zeros, c, column, x, ldx, sums, ldsums, out);                            \
+    }
+
+TILE_GROUPS(tile_groups4, 4, 0)
+TILE_GROUPS(tile_groups8, 8, 0)
+#if !SHIFT_ZEROS
+TILE_GROUPS(tile_groups4_zeros, 4, 1)
+#else
+#define tile_groups4_zeros tile_groups4 /* the zero is one for all */
+#endif
+TILE_GROUPS(tile_groups8_zeros, 8, 1)
+
+/* All columns of a panel for the rows of a tile. */
+INLINE void tile_whole(const int bits, const struct ptqi_chunk *c, const int8_t *x, int64_t ldx,
+                       const int32_t *sums, int64_t ldsums, float *out)
+{
+    for (int n = 0; n < NR; n += TILE_NV * LANES) {
+        if (bits == 8)
+            (c->zeros ? tile_groups8_zeros : tile_groups8)(c, n, x, ldx, sums, ldsums, out);
+        else
+            (c->zeros ? tile_groups4_zeros : tile_groups4)(c, n, x, ldx, sums, ldsums, out);
+    }
+}
+
+/* ... for any rows. */
 #define TILE_ROWS(rows, bits)                                                                      \
     for (int n = 0; n < NR; n += TILE_NV * LANES) {                                                \
         if (bits == LEVELS)                                                                        \
@@ -251,20 +333,31 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
         TILE_ROWS(rows, bits)                                                                      \
         break;
 
-#define TILE(name, bits)                                                                           \
+/* The cases of 1 .. mr - 1 rows. */
+#define TILE_CASES(mr, bits) TILE_CASES_OF(mr, bits)
+#define TILE_CASES_OF(mr, bits) TILE_CASES_##mr(bits)
+#define TILE_CASES_3(bits) TILE_CASE(1, bits) TILE_CASE(2, bits)
+#define TILE_CASES_4(bits) TILE_CASES_3(bits) TILE_CASE(3, bits)
+#define TILE_CASES_6(bits) TILE_CASES_4(bits) TILE_CASE(4, bits) TILE_CASE(5, bits)
+#define TILE_CASES_8(bits) TILE_CASES_6(bits) TILE_CASE(6, bits) TILE_CASE(7, bits)
+
+#define TILE(name, bits, mr)                                                                       \
     TARGET static void name(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x,         \
                             int64_t ldx, const int32_t *sums, int64_t ldsums, float *out,          \
                             int32_t *partial)                                                      \
     {                                                                                              \
-        for (; rows >= TILE_MR; rows -= TILE_MR) {                                                 \
-            TILE_ROWS(TILE_MR, bits)                                                               \
-            x += TILE_MR * ldx;                                                                    \
-            sums += TILE_MR * ldsums;                                                              \
-            out += TILE_MR * NR;                                                                   \
-            partial += TILE_MR * NR;                                                               \
+        for (; rows >= mr; rows -= mr) {                                                           \
+            if (bits == LEVELS || chunk->resume || chunk->leave)                                   \
+                TILE_ROWS(mr, bits)                                                                \
+            else                                                                                   \
+                tile_whole(bits, chunk, x, ldx, sums, ldsums, out);                                \
+            x += mr * ldx;                                                                         \
+            sums += mr * ldsums;                                                                   \
+            out += mr * NR;                                                                        \
+            partial += mr * NR;                                                                    \
         }                                                                                          \
         switch (rows) {                                                                            \
-            TILE_CASES(bits)                                                                       \
+            TILE_CASES(mr, bits)                                                                   \
         }                                                                                          \
     }
 
@@ -359,18 +452,19 @@ INLINE void unpack(const int bits, const int levels, const struct ptqi_panel *p,
 
 STREAM4(w4a8_stream, 0)
 UNPACK(w4a8_unpack, 4, 0)
-TILE(w4a8_tile, 4)
+TILE(w4a8_tile, 4, TILE_MR)
 STREAM(w8a8_stream, 8, 0, 0)
 UNPACK(w8a8_unpack, 8, 0)
-TILE(w8a8_tile, 8)
+TILE(w8a8_tile, 8, TILE_MR)
 STREAM4(two_level_stream, 1)
 UNPACK(two_level_unpack, 4, 1)
-TILE(two_level_tile, LEVELS)
+TILE(two_level_tile, LEVELS, LEVEL_MR)
 
 #define INT_PRODUCT(name) .name = {name##_stream, name##_unpack, name##_tile}
 #define INT_SHAPE                                                                                  \
     .int_nr = NR, .int_strip = STRIP, .int_kr = KR, .x_rows = X_ROWS, .w8_offset = W8_OFFSET,      \
     .stream_mr = STREAM_MR
 #define INT_KERNELS                                                                                \
-    INT_SHAPE, .stream_rows = STREAM_ROWS, .tile_mr = TILE_MR, INT_PRODUCT(w4a8),                  \
+    INT_SHAPE, .stream_rows = STREAM_ROWS,                                                         \
+               .tile_mr = TILE_MR == LEVEL_MR ? TILE_MR : TILE_MR * LEVEL_MR, INT_PRODUCT(w4a8),   \
                INT_PRODUCT(w8a8), INT_PRODUCT(two_level)

@@ -29,7 +29,6 @@
 #define STREAM_NV(rows) ((rows) > 2 ? 1 : (rows) > 1 ? 2 : 4)
 #define TILE_MR 4
 #define TILE_NV 1
-#define TILE_CASES(bits) TILE_CASE(1, bits) TILE_CASE(2, bits) TILE_CASE(3, bits)
 #define UNPACK_LEVELS 0
 #define INT_BLOCKS "neon_blocks.h"
 #include "int_template.h"

@@ -94,6 +94,11 @@ INLINE VF vf_set1(const float *p)
 }
 
 /* What a register holds stays there: there are no other operands. */
+INLINE VI vi_held(VI a)
+{
+    return a;
+}
+
 INLINE VF vf_held(VF a)
 {
     return a;

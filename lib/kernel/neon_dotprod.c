@@ -40,7 +40,6 @@
 #define STREAM_NV(rows) 4
 #define TILE_MR 4
 #define TILE_NV 4
-#define TILE_CASES(bits) TILE_CASE(1, bits) TILE_CASE(2, bits) TILE_CASE(3, bits)
 #define UNPACK_LEVELS 1
 #define INT_BLOCKS "neon_dotprod_blocks.h"
 #include "int_template.h"

@@ -45,9 +45,6 @@ INLINE VI vi_square(VI sum, int8x16_t x, int8x16_t w)
 #define TILE_MR 8
 #define TILE_NV 2
 /* clang-format off */
-#define TILE_CASES(bits)                                                                           \
-    TILE_CASE(1, bits) TILE_CASE(2, bits) TILE_CASE(3, bits) TILE_CASE(4, bits)                    \
-    TILE_CASE(5, bits) TILE_CASE(6, bits) TILE_CASE(7, bits)
 /* clang-format on */
 #define UNPACK_LEVELS 1
 #define INT_BLOCKS "neon_i8mm_blocks.h"
