@@ -110,7 +110,7 @@ static inline int64_t ptqi_x_stride(const struct ptq_linear *linear)
 /*
  * Prepared activations: this header, then at the given offsets
  * scales f32 [rows], NaN for a row that is not finite;
- * int8: sums i32 [rows][groups], x i8 [rows][x stride], in pairs of rows where the kernels' x_rows
+ * int8: sums i32 [rows][groups + 1], the last of the whole row, x i8 [rows][x stride], in pairs of rows where the kernels' x_rows
  * is 2; f32: x f32 [rows][k]; and room for the rows being prepared.
  */
 struct ptqi_prepared {
@@ -118,6 +118,12 @@ struct ptqi_prepared {
     int64_t rows;
     int64_t scales, sums, x, scratch, bytes; /* offsets and size, in bytes */
 };
+
+/* From one row's sums to the next. */
+static inline int64_t ptqi_sums_stride(const struct ptq_linear *linear)
+{
+    return linear->groups + 1;
+}
 
 /* The layout for rows rows; bytes is 0 where it cannot be. */
 struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *linear, int64_t rows);

@@ -19,13 +19,13 @@ struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *l, int64_t ro
 {
     struct ptqi_prepared p = {.magic = PTQI_PREPARED_MAGIC, .recipe = l->recipe, .rows = rows};
     int integer = l->activations != PTQ_ACTIVATIONS_F32;
-    int64_t per_row = 16 + (integer ? l->groups * 4 + ptqi_x_stride(l) : l->k * 4);
+    int64_t per_row = 16 + (integer ? ptqi_sums_stride(l) * 4 + ptqi_x_stride(l) : l->k * 4);
     if (rows < 0 || rows > (INT64_MAX / 4) / per_row - 1)
         return p;
     int64_t threads = ptqi_threads(l->context);
     p.scales = ptqi_align((int64_t)sizeof p);
     p.sums = p.scales + ptqi_align(rows * 4);
-    p.x = p.sums + (integer ? ptqi_align(rows * l->groups * 4) : 0);
+    p.x = p.sums + (integer ? ptqi_align(rows * ptqi_sums_stride(l) * 4) : 0);
     p.scratch =
         p.x + ptqi_align(integer ? whole_rows(l, rows) * ptqi_x_stride(l) : rows * l->k * 4);
     p.bytes = p.scratch + (rows < threads ? rows : threads) * 2 * ptqi_align(l->k * 4);
@@ -128,7 +128,7 @@ static void quantize_row(const struct job *j, int64_t row, float *x, float *orde
     const struct ptq_linear *l = j->l;
     const int64_t padded = ptqi_padded_k(l);
     float *scale = (float *)(j->prepared + j->layout.scales) + row;
-    int32_t *sums = (int32_t *)(j->prepared + j->layout.sums) + row * l->groups;
+    int32_t *sums = (int32_t *)(j->prepared + j->layout.sums) + row * ptqi_sums_stride(l);
     const float *from = ordered_row(j, row, x, ordered);
     const int pairs = l->kernels->x_rows == 2;
     /* For a pair the row is quantized in the buffer that is free, and spread afterwards. */
@@ -146,6 +146,10 @@ static void quantize_row(const struct job *j, int64_t row, float *x, float *orde
         memset(q, 0, (size_t)l->k);
         memset(sums, 0, (size_t)l->groups * sizeof *sums);
     }
+    uint32_t all = 0;
+    for (int64_t g = 0; g < l->groups; g++)
+        all += (uint32_t)sums[g];
+    sums[l->groups] = (int32_t)all;
     if (pairs)
         place_row(j, row, q);
     if (pairs && row + 1 == j->rows && row % 2 == 0)

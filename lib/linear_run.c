@@ -126,7 +126,7 @@ static const int8_t *x_at(const struct ptqi_run *r, int64_t m)
 
 static const int32_t *sums_at(const struct ptqi_run *r, int64_t m)
 {
-    return (const int32_t *)(r->prepared + r->layout.sums) + m * r->l->groups;
+    return (const int32_t *)(r->prepared + r->layout.sums) + m * ptqi_sums_stride(r->l);
 }
 
 static void stream_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int64_t n0)
@@ -142,7 +142,7 @@ static void stream_panel(const struct ptqi_run *r, const struct ptqi_panel *p, i
     for (int64_t m = 0; m < all; m += step) {
         float sum[PTQI_MAX_MR * PTQI_MAX_NR];
         int rows = (int)ptqi_min(all - m, step);
-        product->stream(rows, p, x_at(r, m), stride, sums_at(r, m), l->groups, sum);
+        product->stream(rows, p, x_at(r, m), stride, sums_at(r, m), ptqi_sums_stride(l), sum);
         store_rows(r, sum, m, rows, n0, kernels->int_nr);
     }
 }
@@ -159,6 +159,7 @@ static int next_chunk(const struct ptq_linear *l, struct ptqi_chunk *c)
     const int64_t group_end = ptqi_min((c->first_group + 1) * p->group_blocks, p->blocks);
     c->blocks = ptqi_min(b->chunk_blocks, (b->chunk_groups ? p->blocks : group_end) - begin);
     c->groups = (c->first_block + c->blocks + p->group_blocks - 1) / p->group_blocks;
+    c->row_sum = l->groups - c->first_group;
     c->resume = l->two_level ? begin > 0 : c->first_block > 0;
     c->leave = begin + c->blocks < (l->two_level ? p->blocks : b->chunk_groups ? 0 : group_end);
     return begin < p->blocks;
@@ -231,7 +232,7 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
             prefetch(&ahead, lines);
             const int64_t some = ptqi_min(rows - m, step);
             product->tile(some, &c, x_at(r, m0 + m) + column, stride,
-                          sums_at(r, m0 + m) + c.first_group, l->groups, out + m * nr,
+                          sums_at(r, m0 + m) + c.first_group, ptqi_sums_stride(l), out + m * nr,
                           partial + m * nr);
             if (last)
                 store_rows(r, out + m * nr, m0 + m, some, n0, nr);

@@ -181,8 +181,11 @@ static struct call make_call(const struct ptqi_kernels *kernels, const struct lo
         int8_t *to = (int8_t *)in(&c.x) + m / x_rows * x_rows * c.ldx + m % x_rows * 8;
         for (int64_t i = 0; i < l->blocks * 32; i++)
             to[i / 8 * 8 * x_rows + i % 8] = l->x[m * l->blocks * 32 + i];
-        memcpy((int32_t *)in(&c.sums) + m * c.ldsums, l->sums + m * l->groups,
-               (size_t)l->groups * 4);
+        int32_t *sums = (int32_t *)in(&c.sums) + m * c.ldsums;
+        memcpy(sums, l->sums + m * l->groups, (size_t)l->groups * 4);
+        sums[l->groups] = 0;
+        for (int64_t g = 0; g < l->groups; g++)
+            sums[l->groups] += sums[g];
     }
     return c;
 }
@@ -240,6 +243,7 @@ static void run_chunks(const struct ptqi_kernels *kernels, const struct logical 
         group_left = group_left < to_end ? group_left : to_end;
         chunk.first_group = at / l->group_blocks;
         chunk.first_block = in_group;
+        chunk.row_sum = l->groups - chunk.first_group;
         chunk.resume = l->scale_bytes == 1 ? at > 0 : in_group > 0;
         if (chunk_blocks < l->group_blocks) {
             chunk.blocks = chunk_blocks < group_left ? chunk_blocks : group_left;

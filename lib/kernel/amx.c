@@ -194,13 +194,6 @@ INLINE void multiply_groups(const int both, const struct ptqi_chunk *c, const st
 INLINE void multiply_levels(const int both, const struct ptqi_chunk *c, const struct rows *r)
 {
     _Alignas(64) int32_t dots[BLOCK * BLOCK];
-    int32_t sums[BLOCK] = {0};
-    for (int m = 0; m < r->count && !c->leave; m++) {
-        uint32_t sum = 0;
-        for (int64_t g = -c->first_group; g < c->groups; g++) /* of the whole row */
-            sum += (uint32_t)r->sums[m * r->ldsums + g];
-        sums[m] = (int32_t)sum;
-    }
     for (int column = 0; column < NR; column += BLOCK) {
         begin_block(both, c->resume ? r->partial + column : NULL);
         multiply(both, c->blocks, r->step, c->room + 4 * column, r->x, r->ldx);
@@ -213,8 +206,8 @@ INLINE void multiply_levels(const int both, const struct ptqi_chunk *c, const st
                                     .rows = r->count,
                                     .scales = c->row_scales + 4 * column,
                                     .zero = c->zero,
-                                    .sums = sums,
-                                    .ldsums = 1,
+                                    .sums = r->sums + c->row_sum,
+                                    .ldsums = r->ldsums,
                                     .out = r->out + column});
     }
 }

@@ -56,29 +56,14 @@ INLINE uint8_t *unpack_level_group(const struct ptqi_panel *p, const uint8_t *gr
     return room + blocks * 32 * NR;
 }
 
-/* The integers of a chunk: one group of bytes. */
+/* The integers of a chunk: all of K is one group of bytes, whose zero is counted once. */
 INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
                        const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
                        VI (*total)[MAX_NV])
 {
     const struct strip s = {.zero = c->zero};
-    const int64_t first = c->first_block > 0; /* that group's sum was counted before */
-    int32_t all[LEVEL_MR];
-    VI dot[LEVEL_MR][MAX_NV];
-    PTQI_UNROLL
-    for (int m = 0; m < rows; m++) {
-        uint32_t sum = 0;
-        for (int64_t g = first; g < c->groups; g++)
-            sum += (uint32_t)sums[m * ldsums + g];
-        all[m] = (int32_t)sum;
-    }
-    start_dots(rows, nv, &s, 0, all, 1, dot);
-    PTQI_UNROLL
-    for (int m = 0; m < rows + rows % X_ROWS; m++) {
-        PTQI_UNROLL
-        for (int v = 0; v < nv; v++)
-            total[m][v] = vi_add(total[m][v], dot[m][v]);
-    }
+    if (!c->resume)
+        start_dots(rows, nv, &s, 0, sums + c->row_sum, ldsums, total);
     dot_blocks(rows, nv, 8, 0, 0, c->blocks, c->room + KR * column, 4 * STRIP, x, ldx, NULL, total,
                NULL);
 }

@@ -67,6 +67,7 @@ struct ptqi_chunk {
     int64_t groups;      /* ... and how many */
     int64_t first_block; /* within the first group; 0 unless the chunk is a part of a group */
     int64_t blocks;      /* of all groups */
+    int64_t row_sum;     /* two-level scales: so far behind a row's sums stands that of all of K */
     int resume, leave;   /* the chunk goes on with an integer sum; it ends within one */
 
     /* Filled in. */

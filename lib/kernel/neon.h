@@ -49,6 +49,12 @@ INLINE VI vi_and(VI a, VI b)
     return vandq_s32(a, b);
 }
 
+/* The sum of all lanes. */
+INLINE int32_t vi_total(VI a)
+{
+    return vaddvq_s32(a);
+}
+
 /* Of unsigned numbers. */
 INLINE VI vi_max(VI a, VI b)
 {

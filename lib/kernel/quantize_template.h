@@ -1,8 +1,8 @@
 /*
  * Quantizing a row of activations, for all vector instruction sets. Beside what int_template.h
- * lists the including file defines vi_zero, vi_add, vi_max (unsigned), vi_and, vf_set1, vf_div,
- * vf_clamp127, vi_from_vf (ties to even) and pack32, which stores 32 integers of -127 .. 127 as
- * bytes.
+ * lists the including file defines vi_zero, vi_add, vi_total, vi_max (unsigned), vi_and, vf_set1,
+ * vf_div, vf_clamp127, vi_from_vf (ties to even) and pack32, which stores 32 integers of -127 ..
+ * 127 as bytes.
  */
 TARGET static uint32_t magnitude(const float *x, int64_t n)
 {
@@ -33,9 +33,11 @@ TARGET static void quantize(const float *x, float scale, int64_t n, int64_t grou
         const int64_t end = n - begin < group ? n : begin + group;
         int64_t i = begin;
         VI sum = vi_zero();
-        int32_t lane[LANES], total = 0;
         for (; i + 32 <= end; i += 32) {
             VI v[32 / LANES];
+            /* The next row, mostly: divisions leave the memory time to bring it. */
+            PTQI_PREFETCH(x + n + i);
+            PTQI_PREFETCH(x + n + i + 16);
             PTQI_UNROLL
             for (int j = 0; j < 32 / LANES; j++) {
                 v[j] = vi_from_vf(vf_clamp127(vf_div(vf_load(x + i + j * LANES), divisor)));
@@ -43,9 +45,7 @@ TARGET static void quantize(const float *x, float scale, int64_t n, int64_t grou
             }
             pack32(q + i, v);
         }
-        vi_store(lane, sum);
-        for (int j = 0; j < LANES; j++)
-            total += lane[j];
+        int32_t total = vi_total(sum);
         for (; i < end; i++) {
             q[i] = NAME(quantize_one)(x[i], scale);
             total += q[i];

@@ -118,6 +118,15 @@ INLINE VI vi_add(VI a, VI b)
     return _mm256_add_epi32(a, b);
 }
 
+/* The sum of all lanes. */
+INLINE int32_t vi_total(VI a)
+{
+    __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+    sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1));
+    return _mm_cvtsi128_si32(sum);
+}
+
 /* Of unsigned numbers. */
 INLINE VI vi_max(VI a, VI b)
 {

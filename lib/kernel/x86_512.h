@@ -118,6 +118,12 @@ INLINE VI vi_add(VI a, VI b)
     return _mm512_add_epi32(a, b);
 }
 
+/* The sum of all lanes. */
+INLINE int32_t vi_total(VI a)
+{
+    return _mm512_reduce_add_epi32(a);
+}
+
 /* Of unsigned numbers. */
 INLINE VI vi_max(VI a, VI b)
 {
