@@ -110,14 +110,22 @@ static inline int64_t ptqi_x_stride(const struct ptq_linear *linear)
 /*
  * Prepared activations: this header, then at the given offsets
  * scales f32 [rows], NaN for a row that is not finite;
- * int8: sums i32 [rows][groups + 1], the last of the whole row, x i8 [rows][x stride], in pairs of rows where the kernels' x_rows
- * is 2; f32: x f32 [rows][k]; and room for the rows being prepared.
+ * int8: sums i32 [rows][groups + 1], the last of the whole row; x i8: for streams [rows][x stride];
+ * for tiles slice after slice, each the columns of one chunk, [rows][columns], so that a chunk reads
+ * memory from front to back; both in pairs of rows where the kernels' x_rows is 2;
+ * f32: x f32 [rows][k]; and room for the rows being prepared.
  */
 struct ptqi_prepared {
     uint64_t magic, recipe;
     int64_t rows;
     int64_t scales, sums, x, scratch, bytes; /* offsets and size, in bytes */
 };
+
+/* Rows with the last pair made whole. */
+static inline int64_t ptqi_whole_rows(const struct ptq_linear *linear, int64_t rows)
+{
+    return (rows + linear->kernels->x_rows - 1) / linear->kernels->x_rows * linear->kernels->x_rows;
+}
 
 /* From one row's sums to the next. */
 static inline int64_t ptqi_sums_stride(const struct ptq_linear *linear)
@@ -159,6 +167,19 @@ int64_t ptqi_run_scratch(const struct ptq_linear *linear, int64_t rows);
 int64_t ptqi_run_panels(const struct ptq_linear *linear);
 void ptqi_run_range(const struct ptqi_run *run, char *scratch, int64_t begin, int64_t end);
 /* For linear_pack.c, once the panels are known. */
+/* Few rows, which are run by streams. */
+int ptqi_is_stream(const struct ptq_linear *linear, int64_t rows);
+
+/* The chunk behind this one, of no blocks at the beginning; 0 where there is none. */
+int ptqi_next_chunk(const struct ptq_linear *linear, struct ptqi_chunk *chunk);
+
+/* The first column of a chunk. */
+static inline int64_t ptqi_chunk_column(const struct ptq_linear *linear,
+                                        const struct ptqi_chunk *chunk)
+{
+    return (chunk->first_group * linear->panel.group_blocks + chunk->first_block) * PTQI_BLOCK;
+}
+
 struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *linear);
 
 /* linear_pack.c: the header that q gets with these kernels, and the weights and all else but the

@@ -174,8 +174,11 @@ uint64_t ptqi_linear_recipe(const struct ptq_linear *l)
         h = ptqi_hash(h ^ 2, l->order, l->k * (int64_t)sizeof *l->order);
     if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC)
         h = ptqi_hash(h ^ 3, &l->activation_scale, (int64_t)sizeof l->activation_scale);
-    if (l->activations != PTQ_ACTIVATIONS_F32 && l->kernels->x_rows > 1) /* another arrangement */
-        h = ptqi_hash(h ^ 4, &l->kernels->x_rows, (int64_t)sizeof l->kernels->x_rows);
+    if (l->activations != PTQ_ACTIVATIONS_F32) {
+        int64_t arrangement[3] = {l->kernels->x_rows, l->kernels->stream_rows,
+                                  l->blocking.chunk_blocks};
+        h = ptqi_hash(h, arrangement, (int64_t)sizeof arrangement);
+    }
     return h;
 }
 

@@ -9,10 +9,11 @@
 #include "linear.h"
 #include "tensor.h"
 
-/* Rows with the last pair made whole. */
-static int64_t whole_rows(const struct ptq_linear *l, int64_t rows)
+/* Bytes of x in int8. */
+static int64_t integer_bytes(const struct ptq_linear *l, int64_t rows)
 {
-    return (rows + l->kernels->x_rows - 1) / l->kernels->x_rows * l->kernels->x_rows;
+    return ptqi_whole_rows(l, rows) *
+           (ptqi_is_stream(l, rows) ? ptqi_x_stride(l) : ptqi_padded_k(l));
 }
 
 struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *l, int64_t rows)
@@ -26,8 +27,7 @@ struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *l, int64_t ro
     p.scales = ptqi_align((int64_t)sizeof p);
     p.sums = p.scales + ptqi_align(rows * 4);
     p.x = p.sums + (integer ? ptqi_align(rows * ptqi_sums_stride(l) * 4) : 0);
-    p.scratch =
-        p.x + ptqi_align(integer ? whole_rows(l, rows) * ptqi_x_stride(l) : rows * l->k * 4);
+    p.scratch = p.x + ptqi_align(integer ? integer_bytes(l, rows) : rows * l->k * 4);
     p.bytes = p.scratch + (rows < threads ? rows : threads) * 2 * ptqi_align(l->k * 4);
     return p;
 }
@@ -109,16 +109,35 @@ static void share_scale(const struct job *j)
         scales[row] = scales[row] == scales[row] ? most : scales[row];
 }
 
-/* Row `row` of x from q, or zeros where q is NULL, to its place in a pair. */
+/* n columns of a row from q, or zeros where q is NULL, to x [rows][ld], in pairs where x_rows is 2.
+ */
+static void place_columns(int x_rows, int64_t row, const int8_t *q, int64_t n, int8_t *x,
+                          int64_t ld)
+{
+    const int run = x_rows == 2 ? 8 : (int)n; /* columns that stand side by side */
+    int8_t *to = x + row / x_rows * x_rows * ld + row % x_rows * run;
+    for (int64_t i = 0; i < n; i += run, to += x_rows * run) {
+        if (q)
+            memcpy(to, q + i, (size_t)run);
+        else
+            memset(to, 0, (size_t)run);
+    }
+}
+
+/* Row `row` of x to its places in the slices. */
 static void place_row(const struct job *j, int64_t row, const int8_t *q)
 {
-    const int64_t padded = ptqi_padded_k(j->l), stride = ptqi_x_stride(j->l);
-    int8_t *to = (int8_t *)(j->prepared + j->layout.x) + row / 2 * 2 * stride + row % 2 * 8;
-    for (int64_t i = 0; i < padded; i += 8) {
-        if (q)
-            memcpy(to + 2 * i, q + i, 8);
-        else
-            memset(to + 2 * i, 0, 8);
+    const struct ptq_linear *l = j->l;
+    const int x_rows = l->kernels->x_rows;
+    int8_t *x = (int8_t *)(j->prepared + j->layout.x);
+    if (ptqi_is_stream(l, j->rows)) {
+        place_columns(x_rows, row, q, ptqi_padded_k(l), x, ptqi_x_stride(l));
+        return;
+    }
+    for (struct ptqi_chunk c = {.blocks = 0}; ptqi_next_chunk(l, &c);) {
+        const int64_t column = ptqi_chunk_column(l, &c), width = c.blocks * PTQI_BLOCK;
+        place_columns(x_rows, row, q ? q + column : NULL, width,
+                      x + column * ptqi_whole_rows(l, j->rows), width);
     }
 }
 
@@ -130,10 +149,10 @@ static void quantize_row(const struct job *j, int64_t row, float *x, float *orde
     float *scale = (float *)(j->prepared + j->layout.scales) + row;
     int32_t *sums = (int32_t *)(j->prepared + j->layout.sums) + row * ptqi_sums_stride(l);
     const float *from = ordered_row(j, row, x, ordered);
-    const int pairs = l->kernels->x_rows == 2;
-    /* For a pair the row is quantized in the buffer that is free, and spread afterwards. */
-    int8_t *q = pairs ? (int8_t *)(from == ordered ? x : ordered)
-                      : (int8_t *)(j->prepared + j->layout.x) + row * ptqi_x_stride(l);
+    const int spread = l->kernels->x_rows == 2 || !ptqi_is_stream(l, j->rows);
+    /* A row whose columns are not side by side is quantized in the buffer that is free. */
+    int8_t *q = spread ? (int8_t *)(from == ordered ? x : ordered)
+                       : (int8_t *)(j->prepared + j->layout.x) + row * ptqi_x_stride(l);
     const float own = own_scale(j, from);
     memset(q + l->k, 0, (size_t)(padded - l->k));
     if (own != own || l->activations == PTQ_ACTIVATIONS_INT8_TOKEN)
@@ -150,9 +169,9 @@ static void quantize_row(const struct job *j, int64_t row, float *x, float *orde
     for (int64_t g = 0; g < l->groups; g++)
         all += (uint32_t)sums[g];
     sums[l->groups] = (int32_t)all;
-    if (pairs)
+    if (spread)
         place_row(j, row, q);
-    if (pairs && row + 1 == j->rows && row % 2 == 0)
+    if (row + 1 == j->rows && ptqi_whole_rows(l, j->rows) > j->rows)
         place_row(j, row + 1, NULL);
 }
 

@@ -25,7 +25,7 @@ static const struct ptqi_product *product_of(const struct ptq_linear *l)
                                : &l->kernels->w4a8;
 }
 
-static int is_stream(const struct ptq_linear *l, int64_t rows)
+int ptqi_is_stream(const struct ptq_linear *l, int64_t rows)
 {
     return rows <= l->kernels->stream_rows || !l->kernels->tile_mr;
 }
@@ -49,6 +49,23 @@ struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *l)
     int64_t mr = kernels->tile_mr ? kernels->tile_mr : kernels->stream_mr;
     b.rows = (l->context->l2_bytes / 2 / row_bytes / mr + 1) * mr;
     return b;
+}
+
+/* An integer sum ends with its group, that of two-level scales with the row. */
+int ptqi_next_chunk(const struct ptq_linear *l, struct ptqi_chunk *c)
+{
+    const struct ptqi_panel *p = &l->panel;
+    const struct ptqi_blocking *b = &l->blocking;
+    const int64_t begin = c->first_group * p->group_blocks + c->first_block + c->blocks;
+    c->first_group = begin / p->group_blocks;
+    c->first_block = begin % p->group_blocks;
+    const int64_t group_end = ptqi_min((c->first_group + 1) * p->group_blocks, p->blocks);
+    c->blocks = ptqi_min(b->chunk_blocks, (b->chunk_groups ? p->blocks : group_end) - begin);
+    c->groups = (c->first_block + c->blocks + p->group_blocks - 1) / p->group_blocks;
+    c->row_sum = l->groups - c->first_group;
+    c->resume = l->two_level ? begin > 0 : c->first_block > 0;
+    c->leave = begin + c->blocks < (l->two_level ? p->blocks : b->chunk_groups ? 0 : group_end);
+    return begin < p->blocks;
 }
 
 int64_t ptqi_run_panels(const struct ptq_linear *l)
@@ -86,7 +103,7 @@ int64_t ptqi_run_scratch(const struct ptq_linear *l, int64_t rows)
     if (!is_integer(l))
         return (F32_CHUNK + ptqi_min(rows, F32_CHUNK)) * l->kernels->f32_nr *
                (int64_t)sizeof(float);
-    return is_stream(l, rows) ? 0 : plan_room(l, rows).bytes;
+    return ptqi_is_stream(l, rows) ? 0 : plan_room(l, rows).bytes;
 }
 
 #define ROWS_AHEAD 8 /* of y, whose rows are too far apart for a CPU to guess the next one */
@@ -118,10 +135,18 @@ static void store_rows(const struct ptqi_run *r, const float *sum, int64_t m0, i
     }
 }
 
-/* The quantized rows of x from row m on, a multiple of x_rows, and their group sums. */
+/* The quantized rows of x from row m on, a multiple of x_rows, as streams read them. */
 static const int8_t *x_at(const struct ptqi_run *r, int64_t m)
 {
     return (const int8_t *)(r->prepared + r->layout.x) + m * ptqi_x_stride(r->l);
+}
+
+/* The same of a chunk's slice, whose rows are as far apart as they are long. */
+static const int8_t *slice_at(const struct ptqi_run *r, const struct ptqi_chunk *c, int64_t m)
+{
+    return (const int8_t *)(r->prepared + r->layout.x) +
+           ptqi_chunk_column(r->l, c) * ptqi_whole_rows(r->l, r->layout.rows) +
+           m * c->blocks * PTQI_BLOCK;
 }
 
 static const int32_t *sums_at(const struct ptqi_run *r, int64_t m)
@@ -145,24 +170,6 @@ static void stream_panel(const struct ptqi_run *r, const struct ptqi_panel *p, i
         product->stream(rows, p, x_at(r, m), stride, sums_at(r, m), ptqi_sums_stride(l), sum);
         store_rows(r, sum, m, rows, n0, kernels->int_nr);
     }
-}
-
-/* The chunk behind this one, of no blocks at the beginning; 0 where there is none. An integer sum
- * ends with its group, that of two-level scales with the row. */
-static int next_chunk(const struct ptq_linear *l, struct ptqi_chunk *c)
-{
-    const struct ptqi_panel *p = &l->panel;
-    const struct ptqi_blocking *b = &l->blocking;
-    const int64_t begin = c->first_group * p->group_blocks + c->first_block + c->blocks;
-    c->first_group = begin / p->group_blocks;
-    c->first_block = begin % p->group_blocks;
-    const int64_t group_end = ptqi_min((c->first_group + 1) * p->group_blocks, p->blocks);
-    c->blocks = ptqi_min(b->chunk_blocks, (b->chunk_groups ? p->blocks : group_end) - begin);
-    c->groups = (c->first_block + c->blocks + p->group_blocks - 1) / p->group_blocks;
-    c->row_sum = l->groups - c->first_group;
-    c->resume = l->two_level ? begin > 0 : c->first_block > 0;
-    c->leave = begin + c->blocks < (l->two_level ? p->blocks : b->chunk_groups ? 0 : group_end);
-    return begin < p->blocks;
 }
 
 /* The packed codes of the next chunk, which come while this one is used: runs of size bytes that
@@ -212,27 +219,27 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
     const struct ptqi_product *product = product_of(l);
     const struct room room = plan_room(l, r->layout.rows);
     const int nr = kernels->int_nr;
-    const int64_t stride = ptqi_x_stride(l);
     float *out = (float *)(void *)(scratch + room.sums);
     int32_t *partial = (int32_t *)(void *)(scratch + room.partial);
     struct ptqi_chunk c = {.room = (uint8_t *)scratch,
                            .scale_room = (float *)(void *)(scratch + room.scales),
                            .zero_room = (int32_t *)(void *)(scratch + room.zeros)};
+    const int64_t ldsums = ptqi_sums_stride(l);
     const int64_t step = kernels->tile_mr, steps = (rows + step - 1) / step;
     const int64_t lines =
         (l->blocking.chunk_blocks * 4 * l->code_bits * nr / 64 + steps - 1) / steps;
     memset(out, 0, (size_t)(rows * nr) * sizeof *out);
-    while (next_chunk(l, &c)) {
-        const int64_t column =
-            (c.first_group * p->group_blocks + c.first_block) * PTQI_BLOCK * kernels->x_rows;
+    while (ptqi_next_chunk(l, &c)) {
+        const int64_t width = c.blocks * PTQI_BLOCK;
+        const int last = ptqi_chunk_column(l, &c) + width == p->blocks * PTQI_BLOCK;
+        const int8_t *x = slice_at(r, &c, m0);
+        const int32_t *sums = sums_at(r, m0) + c.first_group;
         product->unpack(p, &c);
         struct ahead ahead = next_codes(l, p, &c);
-        const int last = column / PTQI_BLOCK / kernels->x_rows + c.blocks == p->blocks;
         for (int64_t m = 0; m < rows; m += step) {
             prefetch(&ahead, lines);
             const int64_t some = ptqi_min(rows - m, step);
-            product->tile(some, &c, x_at(r, m0 + m) + column, stride,
-                          sums_at(r, m0 + m) + c.first_group, ptqi_sums_stride(l), out + m * nr,
+            product->tile(some, &c, x + m * width, width, sums + m * ldsums, ldsums, out + m * nr,
                           partial + m * nr);
             if (last)
                 store_rows(r, out + m * nr, m0 + m, some, n0, nr);
@@ -246,7 +253,7 @@ static void run_int_panel(const struct ptqi_run *r, int64_t panel, char *scratch
     const int nr = l->kernels->int_nr;
     struct ptqi_panel p = l->panel;
     p.data = l->data + panel * l->panel_bytes;
-    if (is_stream(l, r->layout.rows)) {
+    if (ptqi_is_stream(l, r->layout.rows)) {
         stream_panel(r, &p, panel * nr);
         return;
     }

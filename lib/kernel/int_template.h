@@ -92,9 +92,6 @@ INLINE void dot_blocks(const int rows, const int nv, const int bits, const int s
         if (stream)
             for (int line = 0; line < 4 * bits * STRIP; line += 64)
                 PTQI_PREFETCH(codes + line + BYTES_AHEAD);
-        PTQI_UNROLL
-        for (int m = 0; m < rows && !stream; m++)
-            PTQI_PREFETCH(x + (rows + m) * ldx);
         if (bits == 8)
             dot_bytes8(rows, nv, stream ? STRIP : NR, codes, next, x, ldx, dot);
         else if (stream)
