@@ -28,6 +28,7 @@
 #define TILE_NV 2
 #define ROWS_HELD 4
 #define UNPACK_LEVELS 0
+#define OWN_LEVELS "avx2_levels.h"
 #define INT_BLOCKS "avx2_blocks.h"
 #include "int_template.h"
 

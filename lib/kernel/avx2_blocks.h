@@ -33,14 +33,22 @@ INLINE void multiply(const int rows, const int nv, const int first, const VI *w,
     }
 }
 
-INLINE void widen(const int rows, const int nv, VI (*s)[MAX_NV], VI (*dot)[MAX_NV])
+/* dot += s times factor, a number in 16 bits for each pair of columns. */
+INLINE void widen(const int rows, const int nv, VI (*s)[MAX_NV], const VI *factor,
+                  VI (*dot)[MAX_NV])
 {
-    const VI ones = _mm256_set1_epi16(1);
     PTQI_UNROLL
     for (int m = 0; m < rows; m++)
         PTQI_UNROLL
     for (int v = 0; v < nv; v++)
-        dot[m][v] = _mm256_add_epi32(dot[m][v], _mm256_madd_epi16(s[m][v], ones));
+        dot[m][v] = _mm256_add_epi32(dot[m][v], _mm256_madd_epi16(s[m][v], factor[v]));
+}
+
+INLINE void set_ones(const int nv, VI *ones)
+{
+    PTQI_UNROLL
+    for (int v = 0; v < nv; v++)
+        ones[v] = _mm256_set1_epi16(1);
 }
 
 INLINE void dot_packed(const int rows, const int nv, const int shift, const uint8_t *codes,
@@ -48,7 +56,7 @@ INLINE void dot_packed(const int rows, const int nv, const int shift, const uint
                        VI (*dot)[MAX_NV], VI (*unused)[MAX_NV])
 {
     const VI mask = vi_set1(0x0f0f0f0f);
-    VI s[ROWS_HELD][MAX_NV], w[MAX_NV];
+    VI s[ROWS_HELD][MAX_NV], w[MAX_NV], ones[MAX_NV];
     (void)shift, (void)shifts, (void)next, (void)unused;
     PTQI_UNROLL
     for (int j = 0; j < 4; j++, codes += 4 * STRIP, x += 4) {
@@ -61,22 +69,32 @@ INLINE void dot_packed(const int rows, const int nv, const int shift, const uint
             w[v] = vi_held(vi_and(vi_shift4(vi_load(codes + v * LANES * 4)), mask));
         multiply(rows, nv, 0, w, x + 16, ldx, s);
     }
-    widen(rows, nv, s, dot);
+    set_ones(nv, ones);
+    widen(rows, nv, s, ones, dot);
 }
 
-INLINE void dot_bytes4(const int rows, const int nv, const int width, const uint8_t *codes,
-                       int64_t next, const int8_t *x, int64_t ldx, VI (*dot)[MAX_NV])
+/* dot += factor times the dot product of a block. */
+INLINE void dot_scaled(const int rows, const int nv, const uint8_t *codes, const int8_t *x,
+                       int64_t ldx, const VI *factor, VI (*dot)[MAX_NV])
 {
-    (void)next;
     VI s[ROWS_HELD][MAX_NV], w[MAX_NV];
     PTQI_UNROLL
-    for (int j = 0; j < 8; j++, codes += 4 * width, x += 4) {
+    for (int j = 0; j < 8; j++, codes += 4 * NR, x += 4) {
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
             w[v] = vi_held(vi_load(codes + v * LANES * 4));
         multiply(rows, nv, j == 0, w, x, ldx, s);
     }
-    widen(rows, nv, s, dot);
+    widen(rows, nv, s, factor, dot);
+}
+
+INLINE void dot_bytes4(const int rows, const int nv, const int width, const uint8_t *codes,
+                       int64_t next, const int8_t *x, int64_t ldx, VI (*dot)[MAX_NV])
+{
+    VI ones[MAX_NV];
+    (void)width, (void)next; /* NR, as tiles have it */
+    set_ones(nv, ones);
+    dot_scaled(rows, nv, codes, x, ldx, ones, dot);
 }
 
 /*

@@ -5,7 +5,8 @@
  * Streams keep such totals in out, as integers, and scale them at the end. Tiles with UNPACK_LEVELS
  * run over bytes level * (code - zero) + 128 - W8_OFFSET, unpacked once, whose zero is the same
  * everywhere, so that groups are gone. Without it, where the product of bytes is slower than that
- * of 4-bit codes, they multiply the sum of each group by its level.
+ * of 4-bit codes, they multiply the sum of each group by its level, or do as OWN_LEVELS says, a
+ * file with unpack_level_head and dot_levels.
  */
 #define LEVELS 0 /* in the place of bits */
 
@@ -68,12 +69,26 @@ INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c,
                NULL);
 }
 #else
+/* There are no such bytes. */
 INLINE uint8_t *unpack_level_group(const struct ptqi_panel *p, const uint8_t *group,
                                    const uint8_t *codes, int64_t in_group, int64_t blocks,
                                    uint8_t *room)
 {
     (void)p, (void)group, (void)codes, (void)in_group, (void)blocks;
     return room;
+}
+
+#ifdef OWN_LEVELS
+#include OWN_LEVELS
+#else
+INLINE void unpack_level_head(const struct strip *s, const uint8_t *levels, int32_t *factors,
+                              int32_t *zeros)
+{
+    for (int v = 0; v < NR / LANES; v++) {
+        vi_store(factors + v * LANES, levels_at(levels, 1, v * LANES));
+        if (s->zeros)
+            vi_store(zeros + v * LANES, zeros_at(s, v, 0));
+    }
 }
 
 /* The same, group by group. A part of a group has its part of the sum, the first part its zero. */
@@ -97,6 +112,7 @@ INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c,
         left -= blocks;
     }
 }
+#endif
 #endif
 
 /* tile_strip with two-level scales. */

@@ -380,14 +380,19 @@ INLINE void unpack_head(const int bits, const int levels, const struct ptqi_pane
 {
     const struct strip s = {.zeros = p->has_zeros ? group + NR * p->scale_bytes : NULL,
                             .zero = p->zero};
+    float *scales = c->scale_room + g * NR;
+    int32_t *wide_zeros = c->zero_room + g * NR;
+#if !UNPACK_LEVELS
+    if (levels) {
+        unpack_level_head(&s, group, (int32_t *)(void *)scales, wide_zeros);
+        return;
+    }
+#endif
+    (void)levels;
     for (int v = 0; v < NR / LANES; v++) {
-        float *scale = c->scale_room + g * NR + v * LANES;
-        if (levels)
-            vi_store(scale, levels_at(group, 1, v * LANES));
-        else
-            vf_store(scale, scales_at(group, p->scale_bytes, v * LANES));
+        vf_store(scales + v * LANES, scales_at(group, p->scale_bytes, v * LANES));
         if (c->zeros)
-            vi_store(c->zero_room + g * NR + v * LANES, zeros_at(&s, v, bits == 8 ? W8_OFFSET : 0));
+            vi_store(wide_zeros + v * LANES, zeros_at(&s, v, bits == 8 ? W8_OFFSET : 0));
     }
 }
 
