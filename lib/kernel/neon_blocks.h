@@ -20,7 +20,15 @@ INLINE int16x8_t add_products(int16x8_t sum, int8x16_t w, int8x16_t x)
     return vmlal_high_s8(vmlal_s8(sum, vget_low_s8(w), vget_low_s8(x)), w, x);
 }
 
-/* At most BLOCKS_SUMMED blocks of 4-bit codes. */
+/* A zero in a register of its own: sums that share one at the beginning are copied for ever. */
+INLINE int16x8_t own_zero(void)
+{
+    int16x8_t zero = vdupq_n_s16(0);
+    __asm__("" : "+w"(zero));
+    return zero;
+}
+
+/* One to BLOCKS_SUMMED blocks of 4-bit codes. */
 INLINE void dot_some4(const int rows, const int nv, const int stream, int64_t blocks,
                       const uint8_t *codes, const int8_t *x, int64_t ldx, VI (*dot)[MAX_NV])
 {
@@ -30,9 +38,9 @@ INLINE void dot_some4(const int rows, const int nv, const int stream, int64_t bl
     for (int m = 0; m < rows; m++) {
         PTQI_UNROLL
         for (int n = 0; n < nv * LANES; n++)
-            s[m][n] = vdupq_n_s16(0);
+            s[m][n] = own_zero();
     }
-    for (int64_t b = 0; b < blocks; b++) {
+    do {
         PTQI_UNROLL
         for (int m = 0; m < rows; m++) {
             x0[m] = vld1q_s8(x + m * ldx);
@@ -50,7 +58,7 @@ INLINE void dot_some4(const int rows, const int nv, const int stream, int64_t bl
         }
         codes += (stream ? 16 : 32) * NR;
         x += PTQI_BLOCK;
-    }
+    } while (--blocks > 0);
     PTQI_UNROLL
     for (int m = 0; m < rows; m++) {
         PTQI_UNROLL
