@@ -9,13 +9,6 @@
 #include "linear.h"
 #include "tensor.h"
 
-/* Bytes of x in int8. */
-static int64_t integer_bytes(const struct ptq_linear *l, int64_t rows)
-{
-    return ptqi_whole_rows(l, rows) *
-           (ptqi_is_stream(l, rows) ? ptqi_x_stride(l) : ptqi_padded_k(l));
-}
-
 struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *l, int64_t rows)
 {
     struct ptqi_prepared p = {.magic = PTQI_PREPARED_MAGIC, .recipe = l->recipe, .rows = rows};
@@ -27,7 +20,11 @@ struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *l, int64_t ro
     p.scales = ptqi_align((int64_t)sizeof p);
     p.sums = p.scales + ptqi_align(rows * 4);
     p.x = p.sums + (integer ? ptqi_align(rows * ptqi_sums_stride(l) * 4) : 0);
-    p.scratch = p.x + ptqi_align(integer ? integer_bytes(l, rows) : rows * l->k * 4);
+    p.sliced = integer && !ptqi_is_stream(l, rows);
+    const int64_t x_bytes = p.sliced  ? ptqi_whole_rows(l, rows) * ptqi_padded_k(l)
+                            : integer ? ptqi_whole_rows(l, rows) * ptqi_x_stride(l)
+                                      : rows * l->k * 4;
+    p.scratch = p.x + ptqi_align(x_bytes);
     p.bytes = p.scratch + (rows < threads ? rows : threads) * 2 * ptqi_align(l->k * 4);
     return p;
 }
@@ -130,7 +127,7 @@ static void place_row(const struct job *j, int64_t row, const int8_t *q)
     const struct ptq_linear *l = j->l;
     const int x_rows = l->kernels->x_rows;
     int8_t *x = (int8_t *)(j->prepared + j->layout.x);
-    if (ptqi_is_stream(l, j->rows)) {
+    if (!j->layout.sliced) {
         place_columns(x_rows, row, q, ptqi_padded_k(l), x, ptqi_x_stride(l));
         return;
     }
@@ -149,7 +146,7 @@ static void quantize_row(const struct job *j, int64_t row, float *x, float *orde
     float *scale = (float *)(j->prepared + j->layout.scales) + row;
     int32_t *sums = (int32_t *)(j->prepared + j->layout.sums) + row * ptqi_sums_stride(l);
     const float *from = ordered_row(j, row, x, ordered);
-    const int spread = l->kernels->x_rows == 2 || !ptqi_is_stream(l, j->rows);
+    const int spread = l->kernels->x_rows == 2 || j->layout.sliced;
     /* A row whose columns are not side by side is quantized in the buffer that is free. */
     int8_t *q = spread ? (int8_t *)(from == ordered ? x : ordered)
                        : (int8_t *)(j->prepared + j->layout.x) + row * ptqi_x_stride(l);

@@ -27,7 +27,9 @@ static const struct ptqi_product *product_of(const struct ptq_linear *l)
 
 int ptqi_is_stream(const struct ptq_linear *l, int64_t rows)
 {
-    return rows <= l->kernels->stream_rows || !l->kernels->tile_mr;
+    const struct ptqi_product *product = product_of(l);
+    const int64_t blocks = l->panel.group_blocks;
+    return !product->tile || rows <= product->stream_rows[blocks < 2 ? 0 : blocks < 4 ? 1 : 2];
 }
 
 /* Half of each cache is left to what passes through. */
@@ -103,7 +105,8 @@ int64_t ptqi_run_scratch(const struct ptq_linear *l, int64_t rows)
     if (!is_integer(l))
         return (F32_CHUNK + ptqi_min(rows, F32_CHUNK)) * l->kernels->f32_nr *
                (int64_t)sizeof(float);
-    return ptqi_is_stream(l, rows) ? 0 : plan_room(l, rows).bytes;
+    /* Another linear may have prepared x for tiles. */
+    return rows <= l->kernels->stream_mr || !l->kernels->tile_mr ? 0 : plan_room(l, rows).bytes;
 }
 
 #define ROWS_AHEAD 8 /* of y, whose rows are too far apart for a CPU to guess the next one */
@@ -253,7 +256,7 @@ static void run_int_panel(const struct ptqi_run *r, int64_t panel, char *scratch
     const int nr = l->kernels->int_nr;
     struct ptqi_panel p = l->panel;
     p.data = l->data + panel * l->panel_bytes;
-    if (ptqi_is_stream(l, r->layout.rows)) {
+    if (!r->layout.sliced) {
         stream_panel(r, &p, panel * nr);
         return;
     }

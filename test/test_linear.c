@@ -413,6 +413,18 @@ static void test_sizes(void)
                        rows[i], PTQ_F32, PTQ_F32, i % 2, rows[i] > 7);
     check_case((struct shape){130, 1024, 128, 4}, INT8, 65, PTQ_BF16, PTQ_F32, NORMAL, 1);
     check_case((struct shape){130, 1024, 128, 8}, INT8 | BIAS, 64, PTQ_F16, PTQ_BF16, SPECIAL, 1);
+    /* more rows than any stream takes */
+    check_case((struct shape){75, 1100, 128, 4}, INT8 | ZEROS | ORDER | INPUT_SCALE | GAPS, 146,
+               PTQ_F32, PTQ_F32, SPECIAL, 1);
+    check_case((struct shape){130, 700, 64, 4}, INT8 | BIAS, 113, PTQ_BF16, PTQ_F32, NORMAL, 1);
+    check_case((struct shape){70, 333, 32, 3}, INT8 | ZEROS | GAPS, 50, PTQ_F32, PTQ_F16, NORMAL,
+               1);
+    check_case((struct shape){70, 600, 128, 8}, INT8 | ZEROS | BIAS, 226, PTQ_F16, PTQ_BF16,
+               SPECIAL, 1);
+    check_case((struct shape){75, 1100, 128, 4},
+               INT8 | TWO_LEVEL | ZEROS | ORDER | INPUT_SCALE | BIAS | GAPS, 61, PTQ_F32, PTQ_F32,
+               SPECIAL, 1);
+    check_case((struct shape){5, 70, 32, 8}, INT8, 1027, PTQ_F32, PTQ_F32, NORMAL, 0);
     check_case((struct shape){130, 1024, 0, 3}, ZEROS | BIAS, 34, PTQ_F32, PTQ_F16, SPECIAL, 1);
     for (int integer = 0; integer <= INT8; integer += INT8)
         check_case((struct shape){20, 200, 32, 4}, integer | OVERFLOW | BIAS, 9, PTQ_F32, PTQ_F32,
@@ -426,9 +438,9 @@ static void test_sizes(void)
     check_case((struct shape){130, 1500, 64, 4}, TWO_LEVEL | INT8 | ZEROS, 130, PTQ_F32, PTQ_F32,
                NORMAL, 1);
     /* groups that are cut into pieces, the last one of which may be odd */
-    check_case((struct shape){70, 960, 0, 4}, INT8 | ZEROS, 65, PTQ_F32, PTQ_F32, NORMAL, 0);
-    check_case((struct shape){70, 928, 0, 8}, INT8, 33, PTQ_F32, PTQ_F32, NORMAL, 0);
-    check_case((struct shape){70, 4864, 0, 4}, INT8 | TWO_LEVEL, 33, PTQ_F32, PTQ_F32, NORMAL, 0);
+    check_case((struct shape){70, 960, 0, 4}, INT8 | ZEROS, 146, PTQ_F32, PTQ_F32, NORMAL, 0);
+    check_case((struct shape){70, 928, 0, 8}, INT8, 226, PTQ_F32, PTQ_F32, NORMAL, 0);
+    check_case((struct shape){70, 4864, 0, 4}, INT8 | TWO_LEVEL, 61, PTQ_F32, PTQ_F32, NORMAL, 0);
     check_case((struct shape){3, 20000, 0, 8}, INT8 | ZEROS, 2, PTQ_F32, PTQ_F32, NORMAL, 1);
 }
 
@@ -560,32 +572,74 @@ static void test_recipes(void)
     free_layer(&l);
 }
 
-/* Instruction sets may arrange activations differently: each pair fits, or is refused. */
+/* Prepared by one linear for another on the same x: right, or refused if kernels differ. */
+static void check_foreign(ptq_linear *linear, ptq_linear *other, struct run *run, int may_differ)
+{
+    const int64_t bytes = ptq_linear_prepared_bytes(linear, run->rows);
+    const int64_t scratch_bytes = ptq_linear_part_scratch_bytes(other, run->rows);
+    char *prepared = guarded(bytes), *scratch = guarded(scratch_bytes);
+    CHECK_OK(ptq_linear_prepare(linear, run->x, PTQ_F32, run->rows, run->ldx, prepared));
+    ptq_status status =
+        ptq_linear_forward_part(other, prepared, start(run), PTQ_F32, run->ldy, scratch, 0, 1);
+    CHECK(status ? status == PTQ_ERROR_CONFLICT && may_differ : is_right(run));
+    CHECK(unguard(scratch, scratch_bytes));
+    free(prepared);
+}
+
+/* Instruction sets may arrange activations differently. */
 static void test_foreign_kernels(void)
 {
+    static const int64_t rows[] = {3, 30, 50};
     struct layer l = make_layer(test_context(), (struct shape){9, 128, 32, 4}, INT8, 1);
-    struct run run = make_run(&l, 3, PTQ_F32, PTQ_F32, NORMAL, 1);
-    for (int i = 0; i < 30 * 30; i++) {
-        const int32_t from = i / 30, to = i % 30;
+    for (int i = 0; i < 3 * 30 * 30; i++) {
+        const int32_t from = i / 30 % 30, to = i % 30;
         if (from == PTQ_ISA_AUTO || to == PTQ_ISA_AUTO || !is_usable(from) || !is_usable(to))
             continue;
+        struct run run = make_run(&l, rows[i / 900], PTQ_F32, PTQ_F32, NORMAL, 1);
         ptq_context *one = make_context(1, from), *two = make_context(1, to);
         ptq_linear *linear, *other;
         CHECK_OK(ptq_linear_create(one, l.q, &linear));
         CHECK_OK(ptq_linear_create(two, l.q, &other));
-        char *prepared = guarded(ptq_linear_prepared_bytes(linear, 3));
-        CHECK_OK(ptq_linear_prepare(linear, run.x, PTQ_F32, 3, run.ldx, prepared));
-        ptq_status status =
-            ptq_linear_forward_prepared(other, prepared, start(&run), PTQ_F32, run.ldy, NULL);
-        CHECK(status ? status == PTQ_ERROR_CONFLICT && from != to : is_right(&run));
-        free(prepared);
+        check_foreign(linear, other, &run, from != to);
         ptq_linear_free(linear);
         ptq_linear_free(other);
         ptq_context_free(one);
         ptq_context_free(two);
+        free_run(&run);
     }
-    free_run(&run);
     free_layer(&l);
+}
+
+/* Forms of weights begin to be run by tiles at different numbers of rows, and share x anyway. */
+static void test_foreign_forms(void)
+{
+    static const struct {
+        int32_t bits;
+        int what;
+    } forms[] = {{4, INT8}, {4, INT8 | TWO_LEVEL}, {8, INT8}};
+    static const int64_t rows[] = {8, 20, 40, 60, 100};
+    for (int32_t isa = PTQ_ISA_PORTABLE; isa < 30; isa++)
+        for (int i = 0; i < 3 * 3 * 5; i++) {
+            if (!is_usable(isa))
+                continue;
+            ptq_context *context = make_context(1, isa);
+            struct layer layers[2];
+            ptq_linear *linears[2];
+            for (int j = 0; j < 2; j++) {
+                const int form = j ? i / 3 % 3 : i % 3;
+                const struct shape s = {70, 640, 32, forms[form].bits};
+                layers[j] = make_layer(context, s, forms[form].what, 1);
+                CHECK_OK(ptq_linear_create(context, layers[j].q, &linears[j]));
+            }
+            struct run run = make_run(&layers[1], rows[i / 9], PTQ_F32, PTQ_F32, NORMAL, 1);
+            check_foreign(linears[0], linears[1], &run, 0);
+            free_run(&run);
+            for (int j = 0; j < 2; j++) {
+                ptq_linear_free(linears[j]);
+                free_layer(&layers[j]);
+            }
+            ptq_context_free(context);
+        }
 }
 
 static void test_arguments(void)
@@ -695,6 +749,7 @@ void test_linear(void)
     test_callers(INT8 | ZEROS | INPUT_SCALE);
     test_recipes();
     test_foreign_kernels();
+    test_foreign_forms();
     test_arguments();
     test_no_allocation();
     test_memory();

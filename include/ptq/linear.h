@@ -81,7 +81,8 @@ PTQ_API ptq_status ptq_linear_forward(const ptq_linear *linear, const void *x, i
 /*
  * The same in two steps: x prepared once for several matrices (q, k and v; gate and up). prepared has
  * ptq_linear_prepared_bytes bytes at PTQ_ALIGNMENT; it carries its recipe (K, group, activations,
- * input scale, column order), and a linear with another recipe answers PTQ_ERROR_CONFLICT.
+ * input scale, column order), and a linear with another recipe answers PTQ_ERROR_CONFLICT; so may one
+ * of a context with another instruction set.
  */
 PTQ_API ptq_status ptq_linear_prepare(const ptq_linear *linear, const void *x, int32_t x_dtype,
                                       int64_t rows, int64_t ldx, void *prepared);

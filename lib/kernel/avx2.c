@@ -22,7 +22,9 @@
 
 #define NR 64
 #define STREAM_MR 4
-#define STREAM_ROWS 32
+#define STREAM_ROWS4 24, 24, 24
+#define STREAM_ROWS8 1024, 1024, 1024
+#define STREAM_ROWS_LEVELS 24, 24, 24
 #define STREAM_NV(rows) ((rows) > 1 ? 2 : 4)
 #define TILE_MR 4
 #define TILE_NV 2

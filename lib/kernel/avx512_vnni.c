@@ -36,7 +36,9 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 
 #define NR 64
 #define STREAM_MR 8
-#define STREAM_ROWS 64
+#define STREAM_ROWS4 48, 112, 144
+#define STREAM_ROWS8 96, 160, 224
+#define STREAM_ROWS_LEVELS 18, 36, 56
 #define STREAM_NV(rows) 2
 /* 12 sums of integers and 12 of floats stay in registers; with two-level scales 16 of integers. */
 #define TILE_MR 3
@@ -58,16 +60,16 @@ const struct ptqi_kernels ptqi_kernels_avx512_vnni = {
 };
 
 /* With the tiles of AMX for more rows than one stream takes. */
+#define AMX_STREAM_ROWS STREAM_MR, STREAM_MR, STREAM_MR
 const struct ptqi_kernels ptqi_kernels_amx_int8 = {
     .isa = PTQ_ISA_AMX_INT8,
     F32_KERNELS,
     WORD_KERNELS,
     INT_SHAPE,
-    .stream_rows = STREAM_MR,
     .tile_mr = 32,
-    .w4a8 = {w4a8_stream, w4a8_unpack, ptqi_amx_tile},
-    .w8a8 = {w8a8_stream, w8a8_unpack, ptqi_amx_tile},
-    .two_level = {two_level_stream, two_level_unpack, ptqi_amx_level_tile},
+    .w4a8 = {w4a8_stream, w4a8_unpack, ptqi_amx_tile, {AMX_STREAM_ROWS}},
+    .w8a8 = {w8a8_stream, w8a8_unpack, ptqi_amx_tile, {AMX_STREAM_ROWS}},
+    .two_level = {two_level_stream, two_level_unpack, ptqi_amx_level_tile, {AMX_STREAM_ROWS}},
     .magnitude = magnitude,
     .quantize = quantize,
     VECTOR_KERNELS,

@@ -44,7 +44,9 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 
 #define NR 64
 #define STREAM_MR 6
-#define STREAM_ROWS 48
+#define STREAM_ROWS4 36, 36, 36
+#define STREAM_ROWS8 48, 64, 72
+#define STREAM_ROWS_LEVELS 40, 64, 72
 #define STREAM_NV(rows) ((rows) > 2 ? 2 : 4)
 #define TILE_MR 6
 #define TILE_NV 2

@@ -4,6 +4,7 @@
  *   NR, LANES        columns of a panel, and of a vector: 32-bit integers (VI) and floats (VF)
  *   INLINE, TARGET   how primitives and functions are declared
  *   STREAM_MR        most rows of a stream, 4, 6 or 8; STREAM_NV(rows), the vectors of its strips
+ *   STREAM_ROWS4, STREAM_ROWS8, STREAM_ROWS_LEVELS  stream_rows of the three products; measured
  *   TILE_MR, TILE_NV rows and vectors of a tile; LEVEL_MR, rows with two-level scales, if others
  *   HOLD_SUMS        a tile has registers for its sums of floats, beside those of integers
  *   W8_OFFSET, SHIFT_ZEROS
@@ -462,11 +463,11 @@ STREAM4(two_level_stream, 1)
 UNPACK(two_level_unpack, 4, 1)
 TILE(two_level_tile, LEVELS, LEVEL_MR)
 
-#define INT_PRODUCT(name) .name = {name##_stream, name##_unpack, name##_tile}
+#define INT_PRODUCT(name, ...) .name = {name##_stream, name##_unpack, name##_tile, {__VA_ARGS__}}
 #define INT_SHAPE                                                                                  \
     .int_nr = NR, .int_strip = STRIP, .int_kr = KR, .x_rows = X_ROWS, .w8_offset = W8_OFFSET,      \
     .stream_mr = STREAM_MR
 #define INT_KERNELS                                                                                \
-    INT_SHAPE, .stream_rows = STREAM_ROWS,                                                         \
-               .tile_mr = TILE_MR == LEVEL_MR ? TILE_MR : TILE_MR * LEVEL_MR, INT_PRODUCT(w4a8),   \
-               INT_PRODUCT(w8a8), INT_PRODUCT(two_level)
+    INT_SHAPE, .tile_mr = TILE_MR == LEVEL_MR ? TILE_MR : TILE_MR * LEVEL_MR,                      \
+               INT_PRODUCT(w4a8, STREAM_ROWS4), INT_PRODUCT(w8a8, STREAM_ROWS8),                   \
+               INT_PRODUCT(two_level, STREAM_ROWS_LEVELS)

@@ -94,11 +94,13 @@ typedef void ptqi_tile(int64_t rows, const struct ptqi_chunk *chunk, const int8_
  */
 struct ptqi_product {
     /* A whole panel for 1 <= rows <= stream_mr, straight from the packed codes; out is [rows][nr].
-     * The way for few rows, up to stream_rows. */
+     * The way for few rows: up to stream_rows[i] where groups have one block, two or three, more;
+     * stream_mr at least. */
     void (*stream)(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
                    const int32_t *sums, int64_t ldsums, float *out);
     void (*unpack)(const struct ptqi_panel *panel, struct ptqi_chunk *chunk);
     ptqi_tile *tile; /* NULL where there are only streams */
+    int stream_rows[3];
 };
 
 /*
@@ -148,7 +150,7 @@ struct ptqi_kernels {
      * 1: row after row. */
     int x_rows;
     int w8_offset; /* 128 where the dot product wants signed weights, else 0 */
-    int stream_mr, stream_rows, tile_mr;
+    int stream_mr, tile_mr;
 
     /*
      * The largest |x|, by its bits, whose order is that of magnitudes: from 0x7f800000 on x is not
