@@ -8,10 +8,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "base/context.h"
-#include "base/team.h"
 #include "bench/limits.h"
+#include "bench/samples.h"
+#include "bench/timing.h"
 #include "commands.h"
 #include "linalg/matmul.h"
 #include "options.h"
@@ -36,8 +36,8 @@ static const struct option table[] = {
     COMMON_OPTIONS,
 };
 
-enum { MAX_ROWS = 16, MAX_RING = 64, MAX_TIMES = 200 };
-#define BUDGET 0.25 /* seconds for one line */
+enum { MAX_ROWS = 16, MAX_RING = 64, STREAMS = 3 };
+#define BUDGET 0.4 /* seconds for one line */
 
 static const char *const kernel_names[] = {"w4a8", "w8a8", "w4a32", "f32", "xtx"};
 enum { W4A8, W8A8, W4A32, F32, XTX, KERNELS };
@@ -172,61 +172,6 @@ static ptq_status make_linears(struct bench *b, int kernel)
     return b->memory && b->scratch ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
-/* Seconds: of one thread those on the CPU, which other programs disturb less, else of the clock. */
-static double now(const struct bench *b)
-{
-    struct timespec t;
-    if (ptqi_threads(b->context) > 1 || clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t))
-        return report_clock();
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-/* The limits, on all threads. */
-struct work {
-    const struct limit_loop *loop;
-    int64_t rounds, parts, bytes;
-    const char *memory;
-    int streams;
-};
-
-static void run_loop(void *argument, int64_t part)
-{
-    const struct work *w = argument;
-    (void)part;
-    w->loop->run(w->rounds);
-}
-
-static void run_read(void *argument, int64_t part)
-{
-    const struct work *w = argument;
-    int64_t begin, end;
-    ptqi_split(w->bytes, 4096, part, w->parts, &begin, &end);
-    limit_read(w->memory + begin, end - begin, w->streams);
-}
-
-/* Operations per second of a loop on all threads together. */
-static double loop_rate(struct bench *b, const struct limit_loop *loop)
-{
-    struct work w = {.loop = loop, .rounds = 20000, .parts = ptqi_threads(b->context)};
-    double start = now(b);
-    ptqi_parallel(b->context, w.parts, run_loop, &w);
-    return (double)w.parts * (double)w.rounds * loop->operations / (now(b) - start);
-}
-
-/* turn: each takes another number of streams; the fastest counts. */
-static double read_seconds(struct bench *b, const char *memory, int64_t bytes, int64_t turn)
-{
-    struct work w = {.parts = ptqi_threads(b->context),
-                     .bytes = bytes,
-                     .memory = memory,
-                     .streams = 1 << turn % 3};
-    if (bytes < 1 << 20)
-        w.parts = 1; /* waking a thread takes longer */
-    double start = now(b);
-    ptqi_parallel(b->context, w.parts, run_read, &w);
-    return now(b) - start;
-}
-
 static ptq_status run_once(struct bench *b, const struct line *l, int64_t turn)
 {
     struct ptqi_matrix x = {b->x, b->k, 1}, transposed = {b->x, 1, b->k};
@@ -238,33 +183,36 @@ static ptq_status run_once(struct bench *b, const struct line *l, int64_t turn)
                               b->n, b->scratch);
 }
 
-/* The best times of the kernel and of its limits, taken in turns. */
+/* The times of the kernel and of its limits, taken in turns; plain reads in 1, 2 or 4 streams, of
+ * which the fastest number counts. */
 static ptq_status measure(struct bench *b, struct line *l)
 {
     const int linear = l->kernel < F32, integer = l->kernel < W4A32;
     const struct limit_loop *loop = limit_find(l->isa, integer);
-    double rate = 0, reading = 0, start = report_clock();
+    const double start = report_clock();
+    struct samples times = {0}, rates = {0}, reads[STREAMS] = {{0}};
     l->operations = 2.0 * (double)l->m * (double)b->n * (double)b->k;
     if (l->kernel == XTX)
         l->operations = (double)l->m * (double)b->k * (double)(b->k + 1);
     l->bytes = linear ? (double)ptq_linear_bytes(b->linear[0]) : 4.0 * (double)(b->n * b->k);
-    l->seconds = 0;
     PTQI_TRY(
         run_once(b, l, b->ring - 1)); /* not the first to be timed, which would be in a cache */
-    for (int64_t i = 0; i < MAX_TIMES && (i < 3 || report_clock() - start < BUDGET); i++) {
-        double at = now(b);
+    for (int64_t i = 0; i < MAX_SAMPLES && (i < 5 || report_clock() - start < BUDGET); i++) {
+        const double at = timing_begin(b->context);
         PTQI_TRY(run_once(b, l, i));
-        double seconds = now(b) - at;
-        l->seconds = i && l->seconds < seconds ? l->seconds : seconds;
-        rate = fmax(rate, loop ? loop_rate(b, loop) : 0);
-        if (!linear)
-            continue;
-        seconds = read_seconds(b, b->memory + i % b->ring * b->least, b->least, i);
-        reading = i && reading < seconds ? reading : seconds;
+        samples_add(&times, timing_now(b->context) - at);
+        if (loop)
+            samples_add(&rates, timing_loop_rate(b->context, loop));
+        if (linear)
+            samples_add(&reads[i % STREAMS],
+                        timing_read_seconds(b->context, b->memory + i % b->ring * b->least,
+                                            b->least, 1 << i % STREAMS));
     }
-    l->limit_seconds = rate > 0 ? l->operations / rate : 0;
-    if (l->limit_seconds > 0 && reading > l->limit_seconds)
-        l->limit_seconds = reading;
+    double reading = samples_median(&reads[0]);
+    for (int i = 1; i < STREAMS; i++)
+        reading = fmin(reading, samples_median(&reads[i]));
+    l->seconds = samples_median(&times);
+    l->limit_seconds = rates.count ? fmax(l->operations / samples_median(&rates), reading) : 0;
     return PTQ_OK;
 }
 
@@ -353,11 +301,12 @@ static void measure_limits(struct bench *b, const struct choice *c, double *out)
     char *memory = get(b, bytes);
     out[0] = out[1] = 0;
     for (int i = 0; i < 30; i++) {
-        double rate = loop ? loop_rate(b, loop) : 0;
+        double rate = loop ? timing_loop_rate(b->context, loop) : 0;
         out[0] = 1e-9 * rate > out[0] ? 1e-9 * rate : out[0];
         if (!memory || i % 3)
             continue;
-        rate = 1e-9 * (double)bytes / read_seconds(b, memory, bytes, i / 3);
+        rate = 1e-9 * (double)bytes /
+               timing_read_seconds(b->context, memory, bytes, 1 << i / 3 % STREAMS);
         out[1] = rate > out[1] ? rate : out[1];
     }
     ptqi_free(b->context, memory);
