@@ -143,17 +143,21 @@ static void run_share(const struct ptqi_run *r, char *scratch, int64_t part, int
     ptqi_run_range(r, scratch, begin, end);
 }
 
-/* Panels go to whoever is ready for the next one: a thread that something else keeps from its CPU
- * does not hold up the others. Which thread computes a panel changes nothing in it. */
+/* Panels go to whoever is ready for the next ones: a thread that something else keeps from its CPU
+ * does not hold up the others. Many at first, since neighbours are read as one stream from memory,
+ * one by one in the end. Which thread computes a panel changes nothing in it. */
 static void run_part(void *argument, int64_t part)
 {
     struct ptqi_run *r = argument;
     const int64_t panels = ptqi_run_panels(r->l);
-    for (;;) {
-        int64_t panel = atomic_fetch_add_explicit(&r->next, 1, memory_order_relaxed);
-        if (panel >= panels)
-            return;
-        ptqi_run_range(r, r->scratch + part * r->part_scratch, panel, panel + 1);
+    int64_t begin = atomic_load_explicit(&r->next, memory_order_relaxed), end;
+    while (begin < panels) {
+        end = begin + (panels - begin + 2 * r->parts - 1) / (2 * r->parts);
+        if (!atomic_compare_exchange_weak_explicit(&r->next, &begin, end, memory_order_relaxed,
+                                                   memory_order_relaxed))
+            continue; /* begin is what another thread made of it */
+        ptqi_run_range(r, r->scratch + part * r->part_scratch, begin, end);
+        begin = atomic_load_explicit(&r->next, memory_order_relaxed);
     }
 }
 

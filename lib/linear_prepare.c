@@ -111,7 +111,7 @@ static void share_scale(const struct job *j)
 static void place_columns(int x_rows, int64_t row, const int8_t *q, int64_t n, int8_t *x,
                           int64_t ld)
 {
-    const int run = x_rows == 2 ? 8 : (int)n; /* columns that stand side by side */
+    const int64_t run = x_rows == 2 ? 8 : n; /* columns that stand side by side */
     int8_t *to = x + row / x_rows * x_rows * ld + row % x_rows * run;
     for (int64_t i = 0; i < n; i += run, to += x_rows * run) {
         if (q)
