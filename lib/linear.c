@@ -150,9 +150,9 @@ static void run_part(void *argument, int64_t part)
 {
     struct ptqi_run *r = argument;
     const int64_t panels = ptqi_run_panels(r->l);
-    int64_t begin = atomic_load_explicit(&r->next, memory_order_relaxed), end;
+    long long begin = atomic_load_explicit(&r->next, memory_order_relaxed);
     while (begin < panels) {
-        end = begin + (panels - begin + 2 * r->parts - 1) / (2 * r->parts);
+        const long long end = begin + (panels - begin + 2 * r->parts - 1) / (2 * r->parts);
         if (!atomic_compare_exchange_weak_explicit(&r->next, &begin, end, memory_order_relaxed,
                                                    memory_order_relaxed))
             continue; /* begin is what another thread made of it */
@@ -188,6 +188,8 @@ static ptq_status forward_part(const ptq_linear *l, const void *prepared, struct
     if (part < 0 || part >= parts)
         return ptqi_fail(l->context, PTQ_ERROR_ARGUMENT, "there is no part %lld of %lld",
                          (long long)part, (long long)parts);
+    if (!r.layout.rows)
+        return PTQ_OK;
     void *own = NULL;
     if (!scratch &&
         !(own = ptqi_alloc(l->context, ptq_linear_part_scratch_bytes(l, r.layout.rows), 1)))
@@ -202,6 +204,8 @@ static ptq_status forward_prepared(const ptq_linear *l, const void *prepared, st
 {
     struct ptqi_run r;
     PTQI_TRY(begin_run(l, prepared, to, &r));
+    if (!r.layout.rows)
+        return PTQ_OK;
     void *own = NULL;
     r.parts = ptqi_threads(l->context);
     if (r.layout.rows * l->n * l->k < 65536)

@@ -118,7 +118,7 @@ static inline int64_t ptqi_x_stride(const struct ptq_linear *linear)
 struct ptqi_prepared {
     uint64_t magic, recipe;
     int64_t rows;
-    int64_t sliced; /* x is for tiles */
+    int64_t sliced;                          /* x is for tiles */
     int64_t scales, sums, x, scratch, bytes; /* offsets and size, in bytes */
 };
 
@@ -167,7 +167,6 @@ struct ptqi_run {
 int64_t ptqi_run_scratch(const struct ptq_linear *linear, int64_t rows);
 int64_t ptqi_run_panels(const struct ptq_linear *linear);
 void ptqi_run_range(const struct ptqi_run *run, char *scratch, int64_t begin, int64_t end);
-/* For linear_pack.c, once the panels are known. */
 /* Few rows, which are best run by streams; only with int8 activations. */
 int ptqi_is_stream(const struct ptq_linear *linear, int64_t rows);
 
@@ -181,6 +180,7 @@ static inline int64_t ptqi_chunk_column(const struct ptq_linear *linear,
     return (chunk->first_group * linear->panel.group_blocks + chunk->first_block) * PTQI_BLOCK;
 }
 
+/* For linear_packed.c, once the panels are known. */
 struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *linear);
 
 /* linear_pack.c: the header that q gets with these kernels, and the weights and all else but the

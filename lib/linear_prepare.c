@@ -21,9 +21,8 @@ struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *l, int64_t ro
     p.sums = p.scales + ptqi_align(rows * 4);
     p.x = p.sums + (integer ? ptqi_align(rows * ptqi_sums_stride(l) * 4) : 0);
     p.sliced = integer && !ptqi_is_stream(l, rows);
-    const int64_t x_bytes = p.sliced  ? ptqi_whole_rows(l, rows) * ptqi_padded_k(l)
-                            : integer ? ptqi_whole_rows(l, rows) * ptqi_x_stride(l)
-                                      : rows * l->k * 4;
+    /* Slices need less, but what is enough for some rows must be enough for fewer. */
+    const int64_t x_bytes = integer ? ptqi_whole_rows(l, rows) * ptqi_x_stride(l) : rows * l->k * 4;
     p.scratch = p.x + ptqi_align(x_bytes);
     p.bytes = p.scratch + (rows < threads ? rows : threads) * 2 * ptqi_align(l->k * 4);
     return p;

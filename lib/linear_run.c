@@ -4,7 +4,8 @@
  * int8 activations, few rows: the kernel reads the packed codes once and unpacks them in registers.
  * Many rows: a chunk of a panel, so many columns of W as fit into the first-level cache, is
  * unpacked once, and the kernel's tile runs over it with all rows of a block, whose sums wait in
- * the second-level cache. The order of the additions is the same in both ways.
+ * the second-level cache; x stands slice by slice, the columns of one chunk after those of the
+ * other. The order of the additions is the same in both ways.
  *
  * f32 activations: a chunk is dequantized and the f32 kernel runs over it, so that the result is
  * bit for bit the f32 product with the dequantized weights.
@@ -32,7 +33,8 @@ int ptqi_is_stream(const struct ptq_linear *l, int64_t rows)
     return !product->tile || rows <= product->stream_rows[blocks < 2 ? 0 : blocks < 4 ? 1 : 2];
 }
 
-/* Half of each cache is left to what passes through. */
+/* A quarter of the first cache and half of the second are left to what passes through. Linears that
+ * share x must cut it alike: nothing here may depend on bits, zeros or the form of scales. */
 struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *l)
 {
     const struct ptqi_kernels *kernels = l->kernels;
@@ -167,7 +169,7 @@ static void stream_panel(const struct ptqi_run *r, const struct ptqi_panel *p, i
     const int64_t all = r->layout.rows,
                   passes = (all + kernels->stream_mr - 1) / kernels->stream_mr;
     int64_t step = (all + passes - 1) / passes; /* no pass for just a few rows */
-    step = (step + kernels->x_rows - 1) / kernels->x_rows * kernels->x_rows;
+    step = ptqi_whole_rows(l, step);
     for (int64_t m = 0; m < all; m += step) {
         float sum[PTQI_MAX_MR * PTQI_MAX_NR];
         int rows = (int)ptqi_min(all - m, step);

@@ -21,9 +21,9 @@ static const char usage[] =
     "usage: ptq bench [options]\n"
     "\n"
     "Times the kernels on matrices [N, K] with M rows of inputs, quantizing the inputs included.\n"
-    "limit: the fraction of what the machine does at best, measured in between: a bare loop of\n"
-    "dot products, or a plain read of the weights' bytes, whichever takes longer. With one thread\n"
-    "time is that on the CPU, so that other programs disturb it less.\n";
+    "limit: the fraction of what the machine can do, measured in between: a bare loop of dot\n"
+    "products, or a plain read of the weights' bytes, whichever takes longer. Medians. With one\n"
+    "thread time is that on the CPU, so that other programs disturb it less.\n";
 
 static const struct option table[] = {
     {"m", "LIST", "numbers of rows of inputs, such as 1,8,128"},
@@ -205,8 +205,9 @@ static ptq_status measure(struct bench *b, struct line *l)
             samples_add(&rates, timing_loop_rate(b->context, loop));
         if (linear)
             samples_add(&reads[i % STREAMS],
-                        timing_read_seconds(b->context, b->memory + i % b->ring * b->least,
-                                            b->least, 1 << i % STREAMS));
+                        timing_read_seconds(b->context,
+                                            b->memory + i / STREAMS % b->ring * b->least, b->least,
+                                            1 << i % STREAMS));
     }
     double reading = samples_median(&reads[0]);
     for (int i = 1; i < STREAMS; i++)

@@ -292,10 +292,10 @@ static void check_integer(const struct ptqi_kernels *kernels, int rows, int bits
     free_logical(&l);
 }
 
-/* Tiles of many rows are tried with those where something changes. */
-static int is_tried(int rows, int most)
+/* Streams with every number of rows, tiles of many with those where something changes. */
+static int is_tried(const struct ptqi_kernels *kernels, int rows, int most)
 {
-    return most <= 16 || rows < 3 || (rows + 1) % 16 < 3;
+    return most <= 16 || rows <= kernels->stream_mr || (rows + 1) % 12 < 3 || (rows + 1) % 16 < 3;
 }
 
 static void test_integers(const struct ptqi_kernels *kernels)
@@ -305,7 +305,7 @@ static void test_integers(const struct ptqi_kernels *kernels)
     const int most =
         2 * kernels->tile_mr > kernels->stream_mr ? 2 * kernels->tile_mr : kernels->stream_mr;
     for (int rows = 1; rows <= most; rows++)
-        for (size_t s = 0; s < sizeof sizes / sizeof *sizes && is_tried(rows, most); s++)
+        for (size_t s = 0; s < sizeof sizes / sizeof *sizes && is_tried(kernels, rows, most); s++)
             for (int g = 0; g < 4; g++) {
                 int64_t blocks = (sizes[s] + 31) / 32, group = groups[g];
                 for (int kind = RANDOM; kind <= EXTREME; kind++)
@@ -390,6 +390,13 @@ static void test_table(const struct ptqi_kernels *kernels)
           kernels->word_mr <= 4);
     CHECK(kernels->x_rows == 1 ||
           (kernels->x_rows == 2 && kernels->tile_mr % 2 == 0 && kernels->stream_mr % 2 == 0));
+    const struct ptqi_product *products[] = {&kernels->w4a8, &kernels->w8a8, &kernels->two_level};
+    for (int i = 0; i < 9; i++) {
+        const struct ptqi_product *p = products[i / 3];
+        CHECK(!kernels->tile_mr == !p->tile);
+        CHECK(!p->tile ||
+              p->stream_rows[i % 3] >= kernels->stream_mr); /* scratch sizes rest on it */
+    }
     for (int round = 0; round < (test_long() ? 30 : 2); round++) {
         test_seed = (uint64_t)round * 1000000;
         test_integers(kernels);

@@ -346,6 +346,19 @@ static ptq_context *make_context(int32_t threads, int32_t isa)
     return context;
 }
 
+/* A context's kernels with tiles from the first row on that no single stream takes. */
+static void begin_tiles_early(ptq_context *context)
+{
+    static struct ptqi_kernels early;
+    if (context->isa == PTQ_ISA_AMX_INT8) /* which does so by itself, and is known by its address */
+        return;
+    early = *context->kernels;
+    struct ptqi_product *products[] = {&early.w4a8, &early.w8a8, &early.two_level};
+    for (int i = 0; i < 9; i++)
+        products[i / 3]->stream_rows[i % 3] = early.stream_mr;
+    context->kernels = &early;
+}
+
 static void check_run(ptq_context *context, const struct layer *l, struct run *run)
 {
     ptq_linear *linear;
@@ -374,8 +387,10 @@ static void check_case(struct shape s, int what, int64_t rows, int32_t x_dtype, 
     struct layer l = make_layer(test_context(), s, what, ++seed);
     struct run run = make_run(&l, rows, x_dtype, y_dtype, kind, seed);
     for (int i = 0; i < 10; i++)
-        for (int t = 0; t < (all_threads ? 4 : 1) && is_usable(isas[i]); t++) {
+        for (int t = 0; t < (all_threads ? 4 : 1 + (rows > 4)) && is_usable(isas[i]); t++) {
             ptq_context *context = make_context(threads[t], isas[i]);
+            if (t % 2)
+                begin_tiles_early(context);
             check_run(context, &l, &run);
             if (!is_right(&run) && !failed++)
                 printf("    %s, %d threads: n %d k %d group %d bits %d rows %d what %d dtypes %d "
@@ -583,7 +598,7 @@ static void check_foreign(ptq_linear *linear, ptq_linear *other, struct run *run
         ptq_linear_forward_part(other, prepared, start(run), PTQ_F32, run->ldy, scratch, 0, 1);
     CHECK(status ? status == PTQ_ERROR_CONFLICT && may_differ : is_right(run));
     CHECK(unguard(scratch, scratch_bytes));
-    free(prepared);
+    CHECK(unguard(prepared, bytes));
 }
 
 /* Instruction sets may arrange activations differently. */
@@ -600,7 +615,10 @@ static void test_foreign_kernels(void)
         ptq_linear *linear, *other;
         CHECK_OK(ptq_linear_create(one, l.q, &linear));
         CHECK_OK(ptq_linear_create(two, l.q, &other));
-        check_foreign(linear, other, &run, from != to);
+        check_foreign(linear, other, &run,
+                      linear->kernels->x_rows != other->kernels->x_rows ||
+                          !linear->kernels->tile_mr != !other->kernels->tile_mr ||
+                          linear->blocking.chunk_blocks != other->blocking.chunk_blocks);
         ptq_linear_free(linear);
         ptq_linear_free(other);
         ptq_context_free(one);
@@ -610,28 +628,73 @@ static void test_foreign_kernels(void)
     free_layer(&l);
 }
 
+static const struct {
+    int32_t bits;
+    int what;
+} forms[] = {{4, INT8}, {4, INT8 | TWO_LEVEL}, {8, INT8}, {4, 0}};
+
+/* What is enough for some rows is enough for fewer. */
+static void test_sizes_grow(void)
+{
+    for (int32_t isa = PTQ_ISA_PORTABLE; isa <= EMULATED_AMX; isa = isa == 30 ? EVEX : isa + 1)
+        for (int i = 0; i < 4 && is_usable(isa); i++) {
+            ptq_context *context = make_context(2, isa);
+            struct layer l =
+                make_layer(context, (struct shape){5, 640, 128, forms[i].bits}, forms[i].what, 1);
+            ptq_linear *linear;
+            CHECK_OK(ptq_linear_create(context, l.q, &linear));
+            for (int64_t m = 0; m < 1100; m++) {
+                CHECK(ptq_linear_prepared_bytes(linear, m) <=
+                      ptq_linear_prepared_bytes(linear, m + 1));
+                CHECK(ptq_linear_scratch_bytes(linear, m) <=
+                      ptq_linear_scratch_bytes(linear, m + 1));
+                CHECK(ptq_linear_part_scratch_bytes(linear, m) <=
+                      ptq_linear_part_scratch_bytes(linear, m + 1));
+            }
+            ptq_linear_free(linear);
+            free_layer(&l);
+            ptq_context_free(context);
+        }
+}
+
+/* No rows: nothing happens, however it is called. */
+static void test_no_rows(void)
+{
+    for (int i = 0; i < 4; i++) {
+        struct layer l = make_layer(test_context(), (struct shape){5, 640, 128, forms[i].bits},
+                                    forms[i].what, 1);
+        ptq_linear *linear;
+        float x[640] = {0}, y[5] = {7};
+        CHECK_OK(ptq_linear_create(test_context(), l.q, &linear));
+        char *prepared = guarded(ptq_linear_prepared_bytes(linear, 0));
+        CHECK_OK(ptq_linear_prepare(linear, x, PTQ_F32, 0, 640, prepared));
+        CHECK_OK(ptq_linear_forward_prepared(linear, prepared, y, PTQ_F32, 5, NULL));
+        CHECK_OK(ptq_linear_forward_part(linear, prepared, y, PTQ_F32, 5, NULL, 0, 2));
+        CHECK_OK(ptq_linear_accumulate_prepared(linear, prepared, y, PTQ_F32, 5, NULL));
+        CHECK_OK(ptq_linear_forward(linear, x, PTQ_F32, 0, 640, y, PTQ_F32, 5, NULL));
+        CHECK(y[0] == 7);
+        free(prepared);
+        ptq_linear_free(linear);
+        free_layer(&l);
+    }
+}
+
 /* Forms of weights begin to be run by tiles at different numbers of rows, and share x anyway. */
 static void test_foreign_forms(void)
 {
-    static const struct {
-        int32_t bits;
-        int what;
-    } forms[] = {{4, INT8}, {4, INT8 | TWO_LEVEL}, {8, INT8}};
     static const int64_t rows[] = {8, 20, 40, 60, 100};
-    for (int32_t isa = PTQ_ISA_PORTABLE; isa < 30; isa++)
-        for (int i = 0; i < 3 * 3 * 5; i++) {
-            if (!is_usable(isa))
-                continue;
+    for (int32_t isa = PTQ_ISA_PORTABLE; isa <= EMULATED_AMX; isa = isa == 30 ? EVEX : isa + 1)
+        for (int i = 0; i < 3 * 3 * 5 * 3 && is_usable(isa); i++) {
             ptq_context *context = make_context(1, isa);
             struct layer layers[2];
             ptq_linear *linears[2];
             for (int j = 0; j < 2; j++) {
                 const int form = j ? i / 3 % 3 : i % 3;
-                const struct shape s = {70, 640, 32, forms[form].bits};
+                const struct shape s = {9, 640, 32 << i / 45, forms[form].bits};
                 layers[j] = make_layer(context, s, forms[form].what, 1);
                 CHECK_OK(ptq_linear_create(context, layers[j].q, &linears[j]));
             }
-            struct run run = make_run(&layers[1], rows[i / 9], PTQ_F32, PTQ_F32, NORMAL, 1);
+            struct run run = make_run(&layers[1], rows[i / 9 % 5], PTQ_F32, PTQ_F32, NORMAL, 1);
             check_foreign(linears[0], linears[1], &run, 0);
             free_run(&run);
             for (int j = 0; j < 2; j++) {
@@ -750,6 +813,8 @@ void test_linear(void)
     test_recipes();
     test_foreign_kernels();
     test_foreign_forms();
+    test_sizes_grow();
+    test_no_rows();
     test_arguments();
     test_no_allocation();
     test_memory();

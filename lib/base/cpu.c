@@ -123,15 +123,28 @@ static void detect_caches(int64_t *l1, int64_t *l2)
 }
 #endif
 
+/* The caches in KB, the second level's in the upper half: found once, since cores may differ, and
+ * what two contexts cut to their size must fit together. */
+static atomic_ullong caches;
+
 void ptqi_cpu_caches(int64_t *l1, int64_t *l2)
 {
-    *l1 = 32 << 10;
-    *l2 = 512 << 10;
-    detect_caches(l1, l2);
-    if (*l1 < 8 << 10 || *l2 < *l1) { /* an emulator's nonsense */
+    unsigned long long known = atomic_load_explicit(&caches, memory_order_relaxed);
+    if (!known) {
         *l1 = 32 << 10;
         *l2 = 512 << 10;
+        detect_caches(l1, l2);
+        if (*l1 < 8 << 10 || *l2 < *l1) { /* an emulator's nonsense */
+            *l1 = 32 << 10;
+            *l2 = 512 << 10;
+        }
+        const unsigned long long found_now =
+            (unsigned long long)(*l2 >> 10) << 32 | (unsigned long long)(*l1 >> 10);
+        if (atomic_compare_exchange_strong(&caches, &known, found_now))
+            known = found_now;
     }
+    *l1 = (int64_t)(known & 0xffffffff) << 10;
+    *l2 = (int64_t)(known >> 32) << 10;
 }
 
 /* The features, and two bits beside them. */

@@ -81,6 +81,7 @@ INLINE uint8_t *unpack_level_group(const struct ptqi_panel *p, const uint8_t *gr
 #ifdef OWN_LEVELS
 #include OWN_LEVELS
 #else
+/* Levels of a group, and its zeros where it has some, as 32-bit integers. */
 INLINE void unpack_level_head(const struct strip *s, const uint8_t *levels, int32_t *factors,
                               int32_t *zeros)
 {
@@ -91,7 +92,8 @@ INLINE void unpack_level_head(const struct strip *s, const uint8_t *levels, int3
     }
 }
 
-/* The same, group by group. A part of a group has its part of the sum, the first part its zero. */
+/* The integers of a chunk, group by group. A part of a group has its part of the sum, the first
+ * part its zero. */
 INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
                        const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
                        VI (*total)[MAX_NV])

@@ -53,7 +53,8 @@ INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int 
     }
 }
 
-/* The same with sums that stand in out [rows][NR]. */
+/* The same with sums that stand in out [rows][NR], one after the other: there is no room for all.
+ */
 INLINE void add_to_out(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
                        const int column, VI (*dot)[MAX_NV], float *out)
 {

@@ -9,13 +9,15 @@
  *   HOLD_SUMS        a tile has registers for its sums of floats, beside those of integers
  *   W8_OFFSET, SHIFT_ZEROS
  *   UNPACK_LEVELS    how tiles run with two-level scales: int_levels.h
- *   vi_load vi_store vi_set1 vi_sub vi_mul, vf_load vf_store vf_zero vf_fma vf_from_vi,
- *   vf_from_half (16-bit scales), vi_from_bytes (zeros)
+ *   OWN_LEVELS       ... another way, if there is one
+ *   vi_load vi_store vi_set1 vi_zero vi_add vi_sub vi_mul vi_held, vf_load vf_store vf_zero vf_fma
+ *   vf_from_vi vf_held, vf_from_half (16-bit scales), vi_from_bytes (zeros)
  *   INT_BLOCKS       the file with the functions on blocks of 32 columns:
  *   dot_packed(rows, nv, ..)  a block of 4-bit codes times x, straight from the panel
  *   dot_bytes4, dot_bytes8    a block of codes with a byte each
  *   unpack_block              a strip's block of 4-bit codes to bytes
  *   unpack_levels             the same times their levels, with UNPACK_LEVELS
+ *   TWO_SUMS                  its streams may add high nibbles to sums of their own
  *   or, with OWN_DOT_BLOCKS, dot_blocks instead of the first three
  *
  * and, where they are not as on x86, KR, the columns of a row that stand side by side in a panel,
@@ -262,6 +264,7 @@ INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk
         const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
         VI dot[TILE_MR][MAX_NV];
         start_dots(TILE_MR, TILE_NV, &s, 0, sums, ldsums, dot);
+        /* Sums that begin as the same number: a register for each now, not copies for ever. */
         PTQI_UNROLL
         for (int m = 0; m < TILE_MR; m++) {
             PTQI_UNROLL

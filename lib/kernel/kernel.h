@@ -61,8 +61,8 @@ PTQI_INLINE const uint8_t *ptqi_first_group(const struct ptqi_panel *panel, int 
 struct ptqi_chunk {
     /* Set by the caller: where to unpack to. */
     uint8_t *room;       /* [blocks][32 / kr][nr][kr] */
-    float *scale_room;   /* [groups][nr]; levels stand there as int32 */
-    int32_t *zero_room;  /* [groups][nr] */
+    float *scale_room;   /* [groups][nr]; of levels 32 bits as the kernels like them */
+    int32_t *zero_room;  /* [groups][nr]; the same */
     int64_t first_group; /* the groups of the panel that it holds */
     int64_t groups;      /* ... and how many */
     int64_t first_block; /* within the first group; 0 unless the chunk is a part of a group */
@@ -79,8 +79,8 @@ struct ptqi_chunk {
 
 /*
  * One chunk of a panel for any number of rows, best a multiple of tile_mr; x and sums begin at the
- * chunk, and the sums of earlier groups stand before those; out goes on from what it holds. partial
- * [rows][nr] keeps the integer of a sum that goes on in the next chunk.
+ * chunk, and with two-level scales the sum of all of K stands row_sum behind those; out goes on
+ * from what it holds. partial [rows][nr] keeps the integer of a sum that goes on in the next chunk.
  */
 typedef void ptqi_tile(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
                        const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);

@@ -46,8 +46,6 @@ INLINE VI vi_square(VI sum, int8x16_t x, int8x16_t w)
 #define STREAM_NV(rows) ((rows) > 4 ? 2 : 4)
 #define TILE_MR 8
 #define TILE_NV 2
-/* clang-format off */
-/* clang-format on */
 #define UNPACK_LEVELS 1
 #define INT_BLOCKS "neon_i8mm_blocks.h"
 #include "int_template.h"
