@@ -188,8 +188,6 @@ static ptq_status forward_part(const ptq_linear *l, const void *prepared, struct
     if (part < 0 || part >= parts)
         return ptqi_fail(l->context, PTQ_ERROR_ARGUMENT, "there is no part %lld of %lld",
                          (long long)part, (long long)parts);
-    if (!r.layout.rows)
-        return PTQ_OK;
     void *own = NULL;
     if (!scratch &&
         !(own = ptqi_alloc(l->context, ptq_linear_part_scratch_bytes(l, r.layout.rows), 1)))
@@ -204,8 +202,6 @@ static ptq_status forward_prepared(const ptq_linear *l, const void *prepared, st
 {
     struct ptqi_run r;
     PTQI_TRY(begin_run(l, prepared, to, &r));
-    if (!r.layout.rows)
-        return PTQ_OK;
     void *own = NULL;
     r.parts = ptqi_threads(l->context);
     if (r.layout.rows * l->n * l->k < 65536)

@@ -301,7 +301,7 @@ static void run_f32_panel(const struct ptqi_run *r, int64_t panel, char *scratch
 
 void ptqi_run_range(const struct ptqi_run *r, char *scratch, int64_t begin, int64_t end)
 {
-    for (int64_t panel = begin; panel < end; panel++) {
+    for (int64_t panel = begin; panel < end && r->layout.rows > 0; panel++) {
         if (is_integer(r->l))
             run_int_panel(r, panel, scratch);
         else

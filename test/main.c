@@ -23,6 +23,7 @@
     TEST(kernel)                                                                                   \
     TEST(matmul)                                                                                   \
     TEST(linear)                                                                                   \
+    TEST(prepared)                                                                                 \
     TEST(packed)                                                                                   \
     TEST(method)                                                                                   \
     TEST(gptaq)                                                                                    \

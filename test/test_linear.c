@@ -1,283 +1,21 @@
 /*
- * ptq_linear against the formula in ptq/linear.h, written out here without any of the library's
- * code: every output to the bit, for all kinds of matrices, activations, dtypes, threads and
- * instruction sets, by each of the ways to call it.
+ * ptq_linear against the formula in ptq/linear.h, as layer.c has it: every output to the bit, for
+ * all kinds of matrices, activations, dtypes, threads and instruction sets, by each of the ways to
+ * call it.
  */
-#include "test.h"
-#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/context.h"
 #include "base/cpu.h"
-#include "base/half.h"
-#include "kernel/kernel.h"
 #include "linalg/matmul.h"
+#include "guarded.h"
+#include "layer.h"
 #include "linear.h"
+#include "test.h"
 
 void test_linear(void);
-
-extern const struct ptqi_kernels ptqi_kernels_evex;
-struct ptqi_kernels emulated_amx(void); /* amx.c */
-
-enum {
-    ZEROS = 1,
-    ORDER = 2,
-    INPUT_SCALE = 4,
-    BIAS = 8,
-    INT8 = 16,
-    GAPS = 32,
-    OVERFLOW = 64,
-    TWO_LEVEL = 128
-};
-
-struct shape {
-    int64_t n, k, group;
-    int32_t bits;
-};
-
-/* A matrix with everything that it may have, and inputs. */
-struct layer {
-    struct shape s;
-    int what;
-    int64_t size, groups;
-    uint8_t *codes, *zeros;
-    float *scales, *row_scales, *input_scale, *bias;
-    int32_t *order, *group_of;
-    ptq_qtensor *q;
-};
-
-/* A multiple of the row's scale such that multiple * (code - zero) fits 8 bits. */
-static float level_scale(const struct layer *l, struct random *r, int64_t n, int zero)
-{
-    const int top = (1 << l->s.bits) - 1, far = zero > top - zero ? zero : top - zero;
-    const int most = 127 / far < 15 ? 127 / far : 15;
-    return (float)(1 + random_below(r, most)) * l->row_scales[n];
-}
-
-static void fill_layer(struct layer *l, struct random *r)
-{
-    const int64_t n = l->s.n, k = l->s.k;
-    for (int64_t i = 0; i < n * k; i++)
-        l->codes[i] = (uint8_t)(random_bits(r) & ((1u << l->s.bits) - 1));
-    for (int64_t i = 0; i < n; i++)
-        l->row_scales[i] = 0.001f + fabsf(random_normal(r));
-    for (int64_t i = 0; i < n * l->groups; i++) {
-        l->zeros[i] = (uint8_t)(random_bits(r) & ((1u << l->s.bits) - 1));
-        if (!(l->what & ZEROS))
-            l->zeros[i] = (uint8_t)(1 << (l->s.bits - 1));
-        l->scales[i] = random_normal(r) * (l->what & OVERFLOW ? 5e37f : 0.01f);
-        if (l->what & TWO_LEVEL)
-            l->scales[i] = level_scale(l, r, i / l->groups, l->zeros[i]);
-    }
-    for (int64_t i = 0; i < k; i++) {
-        int64_t other = l->what & ORDER ? random_below(r, i + 1) : i;
-        l->input_scale[i] = 0.2f + fabsf(random_normal(r));
-        l->order[i] = l->order[other];
-        l->order[other] = (int32_t)i;
-    }
-    for (int64_t i = 0; i < k; i++)
-        l->group_of[l->order[i]] = (int32_t)(i / l->size);
-    for (int64_t i = 0; i < n; i++)
-        l->bias[i] = random_normal(r);
-}
-
-static struct layer make_layer(ptq_context *context, struct shape s, int what, uint64_t seed)
-{
-    struct random r = {seed};
-    struct layer l = {.s = s, .what = what};
-    l.size = s.group && s.group < s.k ? s.group : s.k;
-    l.groups = (s.k + l.size - 1) / l.size;
-    l.codes = malloc((size_t)(s.n * s.k));
-    l.zeros = malloc((size_t)(s.n * l.groups));
-    l.scales = malloc((size_t)(s.n * l.groups) * 4);
-    l.row_scales = malloc((size_t)s.n * 4);
-    l.input_scale = malloc((size_t)s.k * 4);
-    l.order = malloc((size_t)s.k * 4);
-    l.group_of = malloc((size_t)s.k * 4);
-    l.bias = malloc((size_t)s.n * 4);
-    fill_layer(&l, &r);
-    CHECK_OK(ptq_qtensor_create(context, s.n, s.k, s.bits, s.group, &l.q));
-    CHECK_OK(ptq_qtensor_set_codes(l.q, l.codes));
-    CHECK_OK(ptq_qtensor_set_scales(l.q, l.scales));
-    if (what & ZEROS)
-        CHECK_OK(ptq_qtensor_set_zeros(l.q, l.zeros));
-    if (what & TWO_LEVEL)
-        CHECK_OK(ptq_qtensor_set_row_scales(l.q, l.row_scales));
-    if (what & ORDER)
-        CHECK_OK(ptq_qtensor_set_order(l.q, l.order));
-    if (what & INPUT_SCALE)
-        CHECK_OK(ptq_qtensor_set_input_scale(l.q, l.input_scale));
-    CHECK_OK(ptq_qtensor_set_activations(l.q, what & INT8 ? PTQ_ACTIVATIONS_INT8_TOKEN
-                                                          : PTQ_ACTIVATIONS_F32));
-    return l;
-}
-
-static void free_layer(struct layer *l)
-{
-    ptq_qtensor_free(l->q);
-    free(l->codes);
-    free(l->zeros);
-    free(l->scales);
-    free(l->row_scales);
-    free(l->input_scale);
-    free(l->order);
-    free(l->group_of);
-    free(l->bias);
-}
-
-static float f32_output(const struct layer *l, const float *x, int64_t n)
-{
-    float sum = 0;
-    for (int64_t i = 0; i < l->s.k; i++) {
-        int64_t at = n * l->groups + l->group_of[i];
-        float w = l->scales[at] * (float)(l->codes[n * l->s.k + i] - l->zeros[at]);
-        sum = fmaf(x[i], w, sum);
-    }
-    return l->what & BIAS ? sum + l->bias[n] : sum;
-}
-
-static float int8_output(const struct layer *l, const int32_t *q, float sx, int64_t n)
-{
-    float sum = 0;
-    int64_t total = 0; /* of levels times integers */
-    for (int64_t g = 0; g < l->groups; g++) {
-        int64_t products = 0, inputs = 0, at = n * l->groups + g;
-        for (int64_t i = 0; i < l->s.k; i++)
-            if (l->group_of[i] == g) {
-                products += l->codes[n * l->s.k + i] * q[i];
-                inputs += q[i];
-            }
-        sum = fmaf(l->scales[at], (float)(int32_t)(products - l->zeros[at] * inputs), sum);
-        if (l->what & TWO_LEVEL)
-            total += lrintf(l->scales[at] / l->row_scales[n]) * (products - l->zeros[at] * inputs);
-    }
-    if (l->what & TWO_LEVEL)
-        sum = l->row_scales[n] * (float)total;
-    return l->what & BIAS ? fmaf(sum, sx, l->bias[n]) : sum * sx;
-}
-
-/* y [n] of one row of x, as f32. */
-static void plain_row(const struct layer *l, const float *row, float *y)
-{
-    const int64_t k = l->s.k;
-    float *x = malloc((size_t)k * 4), most = 0;
-    int32_t *q = malloc((size_t)k * 4);
-    int finite = 1;
-    for (int64_t i = 0; i < k; i++) {
-        x[i] = l->what & INPUT_SCALE ? row[i] / l->input_scale[i] : row[i];
-        finite &= x[i] - x[i] == 0;
-        most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
-    }
-    float sx = most / 127.0f;
-    for (int64_t i = 0; i < k && finite; i++)
-        q[i] = sx > 0 ? (int32_t)rintf(fmaxf(-127, fminf(127, x[i] / sx))) : 0;
-    for (int64_t n = 0; n < l->s.n; n++) {
-        if (!finite)
-            y[n] = ptqi_from_bits(0x7fc00000);
-        else
-            y[n] = l->what & INT8 ? int8_output(l, q, sx, n) : f32_output(l, x, n);
-        if (y[n] != y[n]) /* there is one NaN, also for infinity minus infinity */
-            y[n] = ptqi_from_bits(0x7fc00000);
-    }
-    free(x);
-    free(q);
-}
-
-/* Inputs and outputs of a run, in memory that shows what was written. */
-struct run {
-    int64_t rows, ldx, ldy;
-    int32_t x_dtype, y_dtype;
-    char *x, *want, *y;
-    int64_t y_bytes;
-};
-
-enum { NORMAL, SPECIAL }; /* special: rows of zeros, NaN, infinity, tiny and huge numbers */
-
-static float input(struct random *r, int kind, int64_t row, int64_t i)
-{
-    float x = random_normal(r);
-    if (kind == NORMAL)
-        return i == 3 ? 20 * x : x;
-    switch (row % 6) {
-    case 0:
-        return row % 4 ? -0.0f : 0.0f;
-    case 1:
-        return i == 1 ? NAN : x;
-    case 2:
-        return i == 0 ? -INFINITY : x;
-    case 3:
-        return 1e-44f * x;
-    case 4:
-        return 1e30f * x;
-    default:
-        return x;
-    }
-}
-
-static struct run make_run(const struct layer *l, int64_t rows, int32_t x_dtype, int32_t y_dtype,
-                           int kind, uint64_t seed)
-{
-    struct random r = {seed};
-    const int64_t gap = l->what & GAPS ? 3 : 0, n = l->s.n, k = l->s.k;
-    struct run run = {
-        .rows = rows, .ldx = k + gap, .ldy = n + gap, .x_dtype = x_dtype, .y_dtype = y_dtype};
-    const int64_t x_size = ptq_dtype_size(x_dtype), y_size = ptq_dtype_size(y_dtype);
-    float *row = malloc((size_t)k * 4), *y = malloc((size_t)n * 4);
-    run.y_bytes = rows * run.ldy * y_size + 64;
-    run.x = malloc((size_t)(rows * run.ldx * x_size) + 64);
-    run.x += x_size; /* aligned to an element only */
-    run.want = malloc((size_t)run.y_bytes);
-    run.y = malloc((size_t)run.y_bytes);
-    memset(run.want, 0x5a, (size_t)run.y_bytes);
-    for (int64_t m = 0; m < rows; m++) {
-        for (int64_t i = 0; i < k; i++)
-            row[i] = input(&r, kind, m, i);
-        ptqi_from_f32(run.x + m * run.ldx * x_size, x_dtype, row, k);
-        ptqi_to_f32(row, run.x + m * run.ldx * x_size, x_dtype, k);
-        plain_row(l, row, y);
-        ptqi_from_f32(run.want + 2 * y_size + m * run.ldy * y_size, y_dtype, y, n);
-    }
-    free(row);
-    free(y);
-    return run;
-}
-
-static void free_run(struct run *run)
-{
-    free(run->x - ptq_dtype_size(run->x_dtype));
-    free(run->want);
-    free(run->y);
-}
-
-static void *start(struct run *run)
-{
-    memset(run->y, 0x5a, (size_t)run->y_bytes);
-    return run->y + 2 * ptq_dtype_size(run->y_dtype); /* y too is aligned to an element only */
-}
-
-static int is_right(const struct run *run)
-{
-    return !memcmp(run->y, run->want, (size_t)run->y_bytes);
-}
-
-/* Aligned memory with canaries behind it. */
-static char *guarded(int64_t bytes)
-{
-    char *memory = aligned_alloc(64, (size_t)(bytes + 191) / 64 * 64);
-    memset(memory, 0x5a, (size_t)(bytes + 191) / 64 * 64);
-    return memory;
-}
-
-static int unguard(char *memory, int64_t bytes)
-{
-    int alive = 1;
-    for (int64_t i = bytes; i < (bytes + 191) / 64 * 64; i++)
-        alive &= memory[i] == 0x5a;
-    free(memory);
-    return alive;
-}
 
 /* The four ways to call it. */
 static void check_calls(const ptq_linear *linear, struct run *run)
@@ -286,64 +24,31 @@ static void check_calls(const ptq_linear *linear, struct run *run)
     const int64_t rows = run->rows, scratch_bytes = ptq_linear_scratch_bytes(linear, rows);
     const int64_t prepared_bytes = ptq_linear_prepared_bytes(linear, rows);
     const int64_t part_bytes = ptq_linear_part_scratch_bytes(linear, rows);
-    char *scratch = guarded(scratch_bytes), *prepared = guarded(prepared_bytes);
+    struct guarded scratch = guard(scratch_bytes, 0), prepared = guard(prepared_bytes, 0);
     CHECK_OK(ptq_linear_forward(linear, run->x, run->x_dtype, rows, run->ldx, start(run),
                                 run->y_dtype, run->ldy, NULL));
     CHECK(is_right(run));
     CHECK_OK(ptq_linear_forward(linear, run->x, run->x_dtype, rows, run->ldx, start(run),
-                                run->y_dtype, run->ldy, scratch));
+                                run->y_dtype, run->ldy, in(&scratch)));
     CHECK(is_right(run));
-    CHECK_OK(ptq_linear_prepare(linear, run->x, run->x_dtype, rows, run->ldx, prepared));
+    CHECK_OK(ptq_linear_prepare(linear, run->x, run->x_dtype, rows, run->ldx, in(&prepared)));
     for (int own = 0; own < 2; own++) {
-        CHECK_OK(ptq_linear_forward_prepared(linear, prepared, start(run), run->y_dtype, run->ldy,
-                                             own ? scratch : NULL));
+        CHECK_OK(ptq_linear_forward_prepared(linear, in(&prepared), start(run), run->y_dtype,
+                                             run->ldy, own ? in(&scratch) : NULL));
         CHECK(is_right(run));
     }
     for (int p = 0; p < 3; p++) {
         void *y = start(run);
         for (int64_t part = parts[p] - 1; part >= 0; part--) {
-            char *own = guarded(part_bytes);
-            CHECK_OK(ptq_linear_forward_part(linear, prepared, y, run->y_dtype, run->ldy,
-                                             part % 2 ? own : NULL, part, parts[p]));
-            CHECK(unguard(own, part_bytes));
+            struct guarded own = guard(part_bytes, 0);
+            CHECK_OK(ptq_linear_forward_part(linear, in(&prepared), y, run->y_dtype, run->ldy,
+                                             part % 2 ? in(&own) : NULL, part, parts[p]));
+            CHECK(unguard(&own));
         }
         CHECK(is_right(run));
     }
-    CHECK(unguard(scratch, scratch_bytes));
-    CHECK(unguard(prepared, prepared_bytes));
-}
-
-/* The AVX-VNNI kernels in the form of AVX-512, evex.c, and those of AMX with tiles in C, amx.c. */
-enum { EVEX = 1000, EMULATED_AMX };
-
-static int is_usable(int32_t isa)
-{
-#ifdef PTQI_X86
-    if (isa == EVEX || isa == EMULATED_AMX)
-        return (ptqi_cpu_features() & PTQI_CPU_AVX512_VNNI) != 0;
-#endif
-    return ptq_isa_usable(isa);
-}
-
-static ptq_context *make_context(int32_t threads, int32_t isa)
-{
-    ptq_context *context;
-    CHECK_OK(ptq_context_create(&context));
-    CHECK_OK(ptq_context_set_threads(context, threads));
-#ifdef PTQI_X86
-    if (isa == EVEX) {
-        context->kernels = &ptqi_kernels_evex;
-        return context;
-    }
-    if (isa == EMULATED_AMX) {
-        static struct ptqi_kernels amx;
-        amx = emulated_amx();
-        context->kernels = &amx;
-        return context;
-    }
-#endif
-    CHECK_OK(ptq_context_set_isa(context, isa));
-    return context;
+    CHECK(unguard(&scratch));
+    CHECK(unguard(&prepared));
 }
 
 /* A context's kernels with tiles from the first row on that no single stream takes. */
@@ -428,7 +133,7 @@ static void test_sizes(void)
                        rows[i], PTQ_F32, PTQ_F32, i % 2, rows[i] > 7);
     check_case((struct shape){130, 1024, 128, 4}, INT8, 65, PTQ_BF16, PTQ_F32, NORMAL, 1);
     check_case((struct shape){130, 1024, 128, 8}, INT8 | BIAS, 64, PTQ_F16, PTQ_BF16, SPECIAL, 1);
-    /* more rows than any stream takes */
+    /* more rows than the streams of AVX-512 take */
     check_case((struct shape){75, 1100, 128, 4}, INT8 | ZEROS | ORDER | INPUT_SCALE | GAPS, 146,
                PTQ_F32, PTQ_F32, SPECIAL, 1);
     check_case((struct shape){130, 700, 64, 4}, INT8 | BIAS, 113, PTQ_BF16, PTQ_F32, NORMAL, 1);
@@ -532,18 +237,18 @@ static void test_callers(int what)
             .linear = linear, .run = make_run(&l, 5 + i, PTQ_F32, PTQ_F32, NORMAL, (uint64_t)i)};
     run_callers(callers);
     struct run *first = &callers[0].run;
-    char *prepared = guarded(ptq_linear_prepared_bytes(linear, first->rows));
-    CHECK_OK(ptq_linear_prepare(linear, first->x, PTQ_F32, first->rows, first->ldx, prepared));
+    struct guarded prepared = guard(ptq_linear_prepared_bytes(linear, first->rows), 0);
+    CHECK_OK(ptq_linear_prepare(linear, first->x, PTQ_F32, first->rows, first->ldx, in(&prepared)));
     void *y = start(first);
     for (int i = 0; i < 4; i++) {
-        callers[i].prepared = prepared;
+        callers[i].prepared = in(&prepared);
         callers[i].y = y;
         callers[i].part = i;
         callers[i].parts = 4;
     }
     run_callers(callers);
     CHECK(is_right(first));
-    free(prepared);
+    CHECK(unguard(&prepared));
     for (int i = 0; i < 4; i++)
         free_run(&callers[i].run);
     ptq_linear_free(linear);
@@ -551,166 +256,12 @@ static void test_callers(int what)
     ptq_context_free(context);
 }
 
-/* Activations prepared by one linear go into another with the same recipe only. */
-static void test_recipes(void)
-{
-    static const struct {
-        struct shape s;
-        int what, fits;
-    } others[] = {
-        {{9, 128, 32, 8}, INT8 | ZEROS, 1}, {{5, 128, 64, 4}, INT8, 0},
-        {{5, 160, 32, 4}, INT8, 0},         {{5, 128, 32, 4}, 0, 0},
-        {{5, 128, 32, 4}, INT8 | ORDER, 0}, {{5, 128, 32, 4}, INT8 | INPUT_SCALE, 0},
-    };
-    struct layer l = make_layer(test_context(), (struct shape){5, 128, 32, 4}, INT8, 1);
-    struct run run = make_run(&l, 3, PTQ_F32, PTQ_F32, NORMAL, 1);
-    ptq_linear *linear, *other;
-    float y[3 * 9];
-    CHECK_OK(ptq_linear_create(test_context(), l.q, &linear));
-    char *prepared = guarded(ptq_linear_prepared_bytes(linear, 3));
-    CHECK_OK(ptq_linear_prepare(linear, run.x, PTQ_F32, 3, run.ldx, prepared));
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-        struct layer o = make_layer(test_context(), others[i].s, others[i].what, 2);
-        CHECK_OK(ptq_linear_create(test_context(), o.q, &other));
-        ptq_status wanted = others[i].fits ? PTQ_OK : PTQ_ERROR_CONFLICT;
-        CHECK_STATUS(ptq_linear_forward_prepared(other, prepared, y, PTQ_F32, 9, NULL), wanted);
-        CHECK_STATUS(ptq_linear_forward_part(other, prepared, y, PTQ_F32, 9, NULL, 0, 1), wanted);
-        ptq_linear_free(other);
-        free_layer(&o);
-    }
-    memset(prepared, 0, 64); /* not prepared at all */
-    CHECK_STATUS(ptq_linear_forward_prepared(linear, prepared, y, PTQ_F32, 9, NULL),
-                 PTQ_ERROR_CONFLICT);
-    free(prepared);
-    ptq_linear_free(linear);
-    free_run(&run);
-    free_layer(&l);
-}
-
-/* Prepared by one linear for another on the same x: right, or refused if kernels differ. */
-static void check_foreign(ptq_linear *linear, ptq_linear *other, struct run *run, int may_differ)
-{
-    const int64_t bytes = ptq_linear_prepared_bytes(linear, run->rows);
-    const int64_t scratch_bytes = ptq_linear_part_scratch_bytes(other, run->rows);
-    char *prepared = guarded(bytes), *scratch = guarded(scratch_bytes);
-    CHECK_OK(ptq_linear_prepare(linear, run->x, PTQ_F32, run->rows, run->ldx, prepared));
-    ptq_status status =
-        ptq_linear_forward_part(other, prepared, start(run), PTQ_F32, run->ldy, scratch, 0, 1);
-    CHECK(status ? status == PTQ_ERROR_CONFLICT && may_differ : is_right(run));
-    CHECK(unguard(scratch, scratch_bytes));
-    CHECK(unguard(prepared, bytes));
-}
-
-/* Instruction sets may arrange activations differently. */
-static void test_foreign_kernels(void)
-{
-    static const int64_t rows[] = {3, 30, 50};
-    struct layer l = make_layer(test_context(), (struct shape){9, 128, 32, 4}, INT8, 1);
-    for (int i = 0; i < 3 * 30 * 30; i++) {
-        const int32_t from = i / 30 % 30, to = i % 30;
-        if (from == PTQ_ISA_AUTO || to == PTQ_ISA_AUTO || !is_usable(from) || !is_usable(to))
-            continue;
-        struct run run = make_run(&l, rows[i / 900], PTQ_F32, PTQ_F32, NORMAL, 1);
-        ptq_context *one = make_context(1, from), *two = make_context(1, to);
-        ptq_linear *linear, *other;
-        CHECK_OK(ptq_linear_create(one, l.q, &linear));
-        CHECK_OK(ptq_linear_create(two, l.q, &other));
-        check_foreign(linear, other, &run,
-                      linear->kernels->x_rows != other->kernels->x_rows ||
-                          !linear->kernels->tile_mr != !other->kernels->tile_mr ||
-                          linear->blocking.chunk_blocks != other->blocking.chunk_blocks);
-        ptq_linear_free(linear);
-        ptq_linear_free(other);
-        ptq_context_free(one);
-        ptq_context_free(two);
-        free_run(&run);
-    }
-    free_layer(&l);
-}
-
-static const struct {
-    int32_t bits;
-    int what;
-} forms[] = {{4, INT8}, {4, INT8 | TWO_LEVEL}, {8, INT8}, {4, 0}};
-
-/* What is enough for some rows is enough for fewer. */
-static void test_sizes_grow(void)
-{
-    for (int32_t isa = PTQ_ISA_PORTABLE; isa <= EMULATED_AMX; isa = isa == 30 ? EVEX : isa + 1)
-        for (int i = 0; i < 4 && is_usable(isa); i++) {
-            ptq_context *context = make_context(2, isa);
-            struct layer l =
-                make_layer(context, (struct shape){5, 640, 128, forms[i].bits}, forms[i].what, 1);
-            ptq_linear *linear;
-            CHECK_OK(ptq_linear_create(context, l.q, &linear));
-            for (int64_t m = 0; m < 1100; m++) {
-                CHECK(ptq_linear_prepared_bytes(linear, m) <=
-                      ptq_linear_prepared_bytes(linear, m + 1));
-                CHECK(ptq_linear_scratch_bytes(linear, m) <=
-                      ptq_linear_scratch_bytes(linear, m + 1));
-                CHECK(ptq_linear_part_scratch_bytes(linear, m) <=
-                      ptq_linear_part_scratch_bytes(linear, m + 1));
-            }
-            ptq_linear_free(linear);
-            free_layer(&l);
-            ptq_context_free(context);
-        }
-}
-
-/* No rows: nothing happens, however it is called. */
-static void test_no_rows(void)
-{
-    for (int i = 0; i < 4; i++) {
-        struct layer l = make_layer(test_context(), (struct shape){5, 640, 128, forms[i].bits},
-                                    forms[i].what, 1);
-        ptq_linear *linear;
-        float x[640] = {0}, y[5] = {7};
-        CHECK_OK(ptq_linear_create(test_context(), l.q, &linear));
-        char *prepared = guarded(ptq_linear_prepared_bytes(linear, 0));
-        CHECK_OK(ptq_linear_prepare(linear, x, PTQ_F32, 0, 640, prepared));
-        CHECK_OK(ptq_linear_forward_prepared(linear, prepared, y, PTQ_F32, 5, NULL));
-        CHECK_OK(ptq_linear_forward_part(linear, prepared, y, PTQ_F32, 5, NULL, 0, 2));
-        CHECK_OK(ptq_linear_accumulate_prepared(linear, prepared, y, PTQ_F32, 5, NULL));
-        CHECK_OK(ptq_linear_forward(linear, x, PTQ_F32, 0, 640, y, PTQ_F32, 5, NULL));
-        CHECK(y[0] == 7);
-        free(prepared);
-        ptq_linear_free(linear);
-        free_layer(&l);
-    }
-}
-
-/* Forms of weights begin to be run by tiles at different numbers of rows, and share x anyway. */
-static void test_foreign_forms(void)
-{
-    static const int64_t rows[] = {8, 20, 40, 60, 100};
-    for (int32_t isa = PTQ_ISA_PORTABLE; isa <= EMULATED_AMX; isa = isa == 30 ? EVEX : isa + 1)
-        for (int i = 0; i < 3 * 3 * 5 * 3 && is_usable(isa); i++) {
-            ptq_context *context = make_context(1, isa);
-            struct layer layers[2];
-            ptq_linear *linears[2];
-            for (int j = 0; j < 2; j++) {
-                const int form = j ? i / 3 % 3 : i % 3;
-                const struct shape s = {9, 640, 32 << i / 45, forms[form].bits};
-                layers[j] = make_layer(context, s, forms[form].what, 1);
-                CHECK_OK(ptq_linear_create(context, layers[j].q, &linears[j]));
-            }
-            struct run run = make_run(&layers[1], rows[i / 9 % 5], PTQ_F32, PTQ_F32, NORMAL, 1);
-            check_foreign(linears[0], linears[1], &run, 0);
-            free_run(&run);
-            for (int j = 0; j < 2; j++) {
-                ptq_linear_free(linears[j]);
-                free_layer(&layers[j]);
-            }
-            ptq_context_free(context);
-        }
-}
-
 static void test_arguments(void)
 {
     struct layer l = make_layer(test_context(), (struct shape){5, 64, 32, 4}, INT8, 1);
     ptq_linear *linear;
     float x[64] = {0}, y[5];
-    char *scratch = guarded(1 << 16);
+    struct guarded scratch = guard(1 << 16, 0);
     CHECK_OK(ptq_linear_create(test_context(), l.q, &linear));
 #define FORWARD(x, x_dtype, rows, ldx, y, y_dtype, ldy, scratch)                                   \
     ptq_linear_forward(linear, x, x_dtype, rows, ldx, y, y_dtype, ldy, scratch)
@@ -722,19 +273,20 @@ static void test_arguments(void)
     CHECK_STATUS(FORWARD(x, PTQ_F32, 1, 64, y, PTQ_F32, 4, NULL), PTQ_ERROR_ARGUMENT);
     CHECK_STATUS(FORWARD(x, PTQ_I8, 1, 64, y, PTQ_F32, 5, NULL), PTQ_ERROR_DTYPE);
     CHECK_STATUS(FORWARD(x, PTQ_F32, 1, 64, y, PTQ_U8, 5, NULL), PTQ_ERROR_DTYPE);
-    CHECK_STATUS(FORWARD(x, PTQ_F32, 1, 64, y, PTQ_F32, 5, scratch + 4), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(FORWARD(x, PTQ_F32, 1, 64, y, PTQ_F32, 5, (char *)in(&scratch) + 4),
+                 PTQ_ERROR_ARGUMENT);
     CHECK(FORWARD(x, PTQ_F32, INT64_MAX / 8, 64, y, PTQ_F32, 5, NULL) != PTQ_OK);
     CHECK_STATUS(ptq_linear_prepare(linear, x, PTQ_F32, 1, 64, NULL), PTQ_ERROR_ARGUMENT);
-    CHECK_OK(ptq_linear_prepare(linear, x, PTQ_F32, 1, 64, scratch));
-    CHECK_STATUS(ptq_linear_forward_part(linear, scratch, y, PTQ_F32, 5, NULL, 2, 2),
+    CHECK_OK(ptq_linear_prepare(linear, x, PTQ_F32, 1, 64, in(&scratch)));
+    CHECK_STATUS(ptq_linear_forward_part(linear, in(&scratch), y, PTQ_F32, 5, NULL, 2, 2),
                  PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_linear_forward_part(linear, scratch, y, PTQ_F32, 5, NULL, -1, 2),
+    CHECK_STATUS(ptq_linear_forward_part(linear, in(&scratch), y, PTQ_F32, 5, NULL, -1, 2),
                  PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_linear_forward_part(linear, scratch, y, PTQ_F32, 5, NULL, 0, 0),
+    CHECK_STATUS(ptq_linear_forward_part(linear, in(&scratch), y, PTQ_F32, 5, NULL, 0, 0),
                  PTQ_ERROR_ARGUMENT);
     CHECK(ptq_linear_scratch_bytes(linear, -1) == 0 && ptq_linear_prepared_bytes(linear, -1) == 0);
     ptq_linear_free(linear);
-    free(scratch);
+    CHECK(unguard(&scratch));
     CHECK_STATUS(ptq_linear_create(test_context(), NULL, &linear), PTQ_ERROR_ARGUMENT);
     CHECK(linear == NULL);
     CHECK_STATUS(ptq_linear_create(test_context(), l.q, NULL), PTQ_ERROR_ARGUMENT);
@@ -754,11 +306,11 @@ static int64_t allocations(int times, int what, int32_t threads)
     struct layer l = make_layer(context, (struct shape){64, 512, 32, 4}, what, 1);
     struct run run = make_run(&l, 32, PTQ_F32, PTQ_F32, NORMAL, 1);
     CHECK_OK(ptq_linear_create(context, l.q, &linear));
-    char *scratch = guarded(ptq_linear_scratch_bytes(linear, 32));
+    struct guarded scratch = guard(ptq_linear_scratch_bytes(linear, 32), 0);
     for (int i = 0; i < times; i++)
         CHECK_OK(ptq_linear_forward(linear, run.x, PTQ_F32, 32, run.ldx, start(&run), PTQ_F32,
-                                    run.ldy, scratch));
-    free(scratch);
+                                    run.ldy, in(&scratch)));
+    CHECK(unguard(&scratch));
     ptq_linear_free(linear);
     free_run(&run);
     free_layer(&l);
@@ -810,11 +362,6 @@ void test_linear(void)
     test_f32_product();
     test_callers(0);
     test_callers(INT8 | ZEROS | INPUT_SCALE);
-    test_recipes();
-    test_foreign_kernels();
-    test_foreign_forms();
-    test_sizes_grow();
-    test_no_rows();
     test_arguments();
     test_no_allocation();
     test_memory();

@@ -139,8 +139,8 @@ void *ptqi_alloc(ptq_context *context, int64_t count, int64_t size)
     int64_t bytes = INT64_MAX;
     void *pointer = NULL;
     if (ptqi_multiply(count, size, &bytes) && bytes <= INT64_MAX / 2)
-        pointer =
-            context->allocate(context->allocator_user, bytes ? bytes : 1, ALLOCATION_ALIGNMENT);
+        pointer = context->allocate(context->allocator_user, bytes ? bytes : 1,
+                                    ALLOCATION_ALIGNMENT);
     if (!pointer)
         ptqi_fail_memory(context, bytes);
     return pointer;

@@ -1,6 +1,6 @@
 /*
- * Mapping and atomic writing. A reader never sees half a file: data go to "<path>.partial", reach
- * the disk, and only then take the name.
+ * Mapping and atomic writing. A reader never sees half a file: data go to "<path>.partial", reach the
+ * disk, and only then take the name.
  */
 #include "file.h"
 #include <errno.h>
@@ -95,8 +95,7 @@ ptq_status ptqi_output_write(struct ptqi_output *output, const void *data, int64
     return PTQ_OK;
 }
 
-/* A rename lasts only once its directory has reached the disk; not every file system can do that.
- */
+/* A rename lasts only once its directory has reached the disk; not every file system can do that. */
 static void sync_directory_of(const char *path)
 {
     char directory[4096];
