@@ -57,6 +57,13 @@ INLINE uint8_t *unpack_level_group(const struct ptqi_panel *p, const uint8_t *gr
     return room + blocks * 32 * NR;
 }
 
+/* There are no heads of groups. */
+INLINE void unpack_level_head(const struct strip *s, const uint8_t *levels, int32_t *factors,
+                              int32_t *zeros)
+{
+    (void)s, (void)levels, (void)factors, (void)zeros;
+}
+
 /* The integers of a chunk: all of K is one group of bytes, whose zero is counted once. */
 INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
                        const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,

@@ -386,13 +386,10 @@ INLINE void unpack_head(const int bits, const int levels, const struct ptqi_pane
                             .zero = p->zero};
     float *scales = c->scale_room + g * NR;
     int32_t *wide_zeros = c->zero_room + g * NR;
-#if !UNPACK_LEVELS
     if (levels) {
         unpack_level_head(&s, group, (int32_t *)(void *)scales, wide_zeros);
         return;
     }
-#endif
-    (void)levels;
     for (int v = 0; v < NR / LANES; v++) {
         vf_store(scales + v * LANES, scales_at(group, p->scale_bytes, v * LANES));
         if (c->zeros)
