@@ -175,8 +175,8 @@ uint64_t ptqi_linear_recipe(const struct ptq_linear *l)
     if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC)
         h = ptqi_hash(h ^ 3, &l->activation_scale, (int64_t)sizeof l->activation_scale);
     if (l->activations != PTQ_ACTIVATIONS_F32) {
-        int64_t arrangement[3] = {l->kernels->x_rows, l->kernels->tile_mr > 0,
-                                  l->blocking.chunk_blocks};
+        int64_t arrangement[4] = {l->kernels->x_rows, l->kernels->tile_mr > 0,
+                                  l->kernels->starts != NULL, l->blocking.chunk_blocks};
         h = ptqi_hash(h, arrangement, (int64_t)sizeof arrangement);
     }
     return h;

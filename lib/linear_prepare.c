@@ -165,6 +165,8 @@ static void quantize_row(const struct job *j, int64_t row, float *x, float *orde
     for (int64_t g = 0; g < l->groups; g++)
         all += (uint32_t)sums[g];
     sums[l->groups] = (int32_t)all;
+    if (l->kernels->starts && j->layout.sliced)
+        l->kernels->starts(q, l->panel.blocks, l->panel.group_blocks, sums + l->groups + 1);
     if (spread)
         place_row(j, row, q);
     if (row + 1 == j->rows && ptqi_whole_rows(l, j->rows) > j->rows)

@@ -68,6 +68,7 @@ int ptqi_next_chunk(const struct ptq_linear *l, struct ptqi_chunk *c)
     c->blocks = ptqi_min(b->chunk_blocks, (b->chunk_groups ? p->blocks : group_end) - begin);
     c->groups = (c->first_block + c->blocks + p->group_blocks - 1) / p->group_blocks;
     c->row_sum = l->groups - c->first_group;
+    c->starts = c->row_sum + 1 + begin;
     c->resume = l->two_level ? begin > 0 : c->first_block > 0;
     c->leave = begin + c->blocks < (l->two_level ? p->blocks : b->chunk_groups ? 0 : group_end);
     return begin < p->blocks;

@@ -172,7 +172,8 @@ struct call {
 static struct call make_call(const struct ptqi_kernels *kernels, const struct logical *l)
 {
     const int x_rows = kernels->x_rows;
-    struct call c = {.ldx = l->blocks * 32 + 5, .ldsums = l->groups + 1};
+    struct call c = {.ldx = l->blocks * 32 + 5,
+                     .ldsums = l->groups + 1 + (kernels->starts ? l->blocks : 0)};
     c.panel = pack(kernels, l, &c.data);
     c.out = guard((int64_t)l->rows * l->nr * 4, 4);
     c.x = guard((l->rows + l->rows % x_rows) * c.ldx, 1);
@@ -186,6 +187,9 @@ static struct call make_call(const struct ptqi_kernels *kernels, const struct lo
         sums[l->groups] = 0;
         for (int64_t g = 0; g < l->groups; g++)
             sums[l->groups] += sums[g];
+        if (kernels->starts)
+            kernels->starts(l->x + m * l->blocks * 32, l->blocks, l->group_blocks,
+                            sums + l->groups + 1);
     }
     return c;
 }
@@ -244,8 +248,10 @@ static void run_chunks(const struct ptqi_kernels *kernels, const struct logical 
         chunk.first_group = at / l->group_blocks;
         chunk.first_block = in_group;
         chunk.row_sum = l->groups - chunk.first_group;
+        chunk.starts = chunk.row_sum + 1 + at;
         chunk.resume = l->scale_bytes == 1 ? at > 0 : in_group > 0;
         if (chunk_blocks < l->group_blocks) {
+            chunk_blocks += kernels->starts ? chunk_blocks % 2 : 0;
             chunk.blocks = chunk_blocks < group_left ? chunk_blocks : group_left;
             chunk.groups = 1;
         } else {

@@ -79,6 +79,7 @@ static void test_foreign_kernels(void)
         check_foreign(linear, other, &run,
                       linear->kernels->x_rows != other->kernels->x_rows ||
                           !linear->kernels->tile_mr != !other->kernels->tile_mr ||
+                          !linear->kernels->starts != !other->kernels->starts ||
                           linear->blocking.chunk_blocks != other->blocking.chunk_blocks);
         ptq_linear_free(linear);
         ptq_linear_free(other);

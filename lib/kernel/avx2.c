@@ -24,7 +24,7 @@
 #define STREAM_MR 4
 #define STREAM_ROWS4 24, 24, 24
 #define STREAM_ROWS8 1024, 1024, 1024
-#define STREAM_ROWS_LEVELS 24, 24, 24
+#define STREAM_ROWS_LEVELS 11, 13, 17
 #define STREAM_NV(rows) ((rows) > 1 ? 2 : 4)
 #define TILE_MR 4
 #define TILE_NV 2
@@ -41,6 +41,7 @@ const struct ptqi_kernels ptqi_kernels_avx2 = {
     INT_KERNELS,
     .magnitude = magnitude,
     .quantize = quantize,
+    .starts = starts,
     VECTOR_KERNELS,
 };
 #else

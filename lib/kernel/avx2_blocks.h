@@ -73,28 +73,28 @@ INLINE void dot_packed(const int rows, const int nv, const int shift, const uint
     widen(rows, nv, s, ones, dot);
 }
 
-/* dot += factor times the dot product of a block. */
-INLINE void dot_scaled(const int rows, const int nv, const uint8_t *codes, const int8_t *x,
-                       int64_t ldx, const VI *factor, VI (*dot)[MAX_NV])
+/* s = pairs of a block, a byte for each code, or those added to s. */
+INLINE void multiply_block(const int rows, const int nv, const int first, const uint8_t *codes,
+                           const int8_t *x, int64_t ldx, VI (*s)[MAX_NV])
 {
-    VI s[ROWS_HELD][MAX_NV], w[MAX_NV];
+    VI w[MAX_NV];
     PTQI_UNROLL
     for (int j = 0; j < 8; j++, codes += 4 * NR, x += 4) {
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
             w[v] = vi_held(vi_load(codes + v * LANES * 4));
-        multiply(rows, nv, j == 0, w, x, ldx, s);
+        multiply(rows, nv, first && j == 0, w, x, ldx, s);
     }
-    widen(rows, nv, s, factor, dot);
 }
 
 INLINE void dot_bytes4(const int rows, const int nv, const int width, const uint8_t *codes,
                        int64_t next, const int8_t *x, int64_t ldx, VI (*dot)[MAX_NV])
 {
-    VI ones[MAX_NV];
+    VI s[ROWS_HELD][MAX_NV], ones[MAX_NV];
     (void)width, (void)next; /* NR, as tiles have it */
     set_ones(nv, ones);
-    dot_scaled(rows, nv, codes, x, ldx, ones, dot);
+    multiply_block(rows, nv, 1, codes, x, ldx, s);
+    widen(rows, nv, s, ones, dot);
 }
 
 /*

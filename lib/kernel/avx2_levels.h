@@ -1,17 +1,71 @@
 /*
  * Two-level scales with vpmaddubsw: the level of a row of W, in 16 bits, stands where vpmaddwd has
- * its ones, so that a group ends in nothing. What the zeros take away, level * zero * sum of x,
- * comes in at its beginning; level * zero <= 127.
+ * its ones, so that a group ends in nothing.
+ *
+ * Sums in 16 bits are those of codes minus 8, -8 .. 7: two blocks fit in one, 16 * 2 * 8 * 127 =
+ * 32512, and where the zero point is 8 it is dealt with. They begin with their starts, -8 times
+ * what x adds up to under them, and end right whatever wraps on the way. Other zeros take away
+ * level * (zero - 8) * sum of x at the beginning of a group; level * zero <= 127, level <= 127.
  */
+#define CODE_START 8
 
-/* Levels and their products with zeros as dot_levels wants them. */
+/* -8 times the sums of columns 4i and 4i + 1, and of 4i + 2 and 4i + 3, of a block or two. */
+INLINE int32_t start_of(const int8_t *x, int two)
+{
+    const VI eights = _mm256_set1_epi8(CODE_START);
+    VI pairs = _mm256_maddubs_epi16(eights, vi_load(x));
+    if (two)
+        pairs = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(eights, vi_load(x + PTQI_BLOCK)));
+    const __m128i upper = _mm256_extracti128_si256(pairs, 1);
+    __m128i sum = _mm_add_epi16(_mm256_castsi256_si128(pairs), upper);
+    sum = _mm_add_epi16(sum, _mm_shuffle_epi32(sum, 0x4e));
+    sum = _mm_add_epi16(sum, _mm_shuffle_epi32(sum, 0xb1));
+    return _mm_cvtsi128_si32(_mm_sub_epi16(_mm_setzero_si128(), sum));
+}
+
+TARGET static void starts(const int8_t *x, int64_t blocks, int64_t group_blocks, int32_t *start)
+{
+    for (int64_t begin = 0; begin < blocks; begin += group_blocks) {
+        const int64_t end = begin + ptqi_min(group_blocks, blocks - begin);
+        for (int64_t b = begin; b < end; b += 2)
+            start[b] = start_of(x + b * PTQI_BLOCK, b + 1 < end);
+    }
+}
+
+/* total += factor times the dot product of some blocks of codes minus 8. */
+INLINE void dot_scaled(const int rows, const int nv, int64_t blocks, const uint8_t *codes,
+                       const int8_t *x, int64_t ldx, const int32_t *start, int64_t ldstart,
+                       const VI *factor, VI (*total)[MAX_NV])
+{
+    do {
+        VI s[ROWS_HELD][MAX_NV];
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++) {
+            const VI first = vi_set1(start[m * ldstart]);
+            PTQI_UNROLL
+            for (int v = 0; v < nv; v++)
+                s[m][v] = vi_held(first);
+        }
+        multiply_block(rows, nv, 0, codes, x, ldx, s);
+        if (blocks > 1)
+            multiply_block(rows, nv, 0, codes + 32 * NR, x + PTQI_BLOCK, ldx, s);
+        widen(rows, nv, s, factor, total);
+        codes += 2 * 32 * NR;
+        x += 2 * PTQI_BLOCK;
+        start += 2;
+        blocks -= 2;
+    } while (blocks > 0);
+}
+
+/* Levels and their products with zeros less 8 as dot_levels wants them. */
 INLINE void unpack_level_head(const struct strip *s, const uint8_t *levels, int32_t *factors,
                               int32_t *zeros)
 {
     for (int v = 0; v < NR / LANES; v++) {
         const VI level = levels_at(levels, 1, v * LANES);
         vi_store(factors + v * LANES, vi_mul(level, vi_set1(0x00010001)));
-        vi_store(zeros + v * LANES, vi_mul(level, zeros_at(s, v, 0)));
+        const VI zero = vi_sub(zeros_at(s, v, 0), vi_set1(CODE_START));
+        vi_store(zeros + v * LANES, vi_mul(level, zero));
     }
 }
 
@@ -21,7 +75,8 @@ INLINE void subtract_zeros(const int rows, const int nv, const int narrow, const
 {
     PTQI_UNROLL
     for (int m = 0; m < rows; m++) {
-        const VI sum = vi_set1((int32_t)(0u - (uint32_t)sums[m * ldsums]));
+        const uint32_t negated = 0u - (uint32_t)sums[m * ldsums];
+        const VI sum = vi_set1((int32_t)(narrow ? negated & 0xffff : negated));
         PTQI_UNROLL
         for (int v = 0; v < nv; v++) {
             const VI zero = vi_load(zeros + v * LANES);
@@ -31,36 +86,46 @@ INLINE void subtract_zeros(const int rows, const int nv, const int narrow, const
     }
 }
 
-/* A part of a group has its part of the sum, the first part its zero. */
-INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
+/* A part of a group has its part of the sum, the first part its zero. with_zeros is a constant. */
+INLINE void dot_groups(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
                        const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
-                       VI (*total)[MAX_NV])
+                       const int with_zeros, VI (*total)[MAX_NV])
 {
     const uint8_t *codes = c->room + KR * column;
     const int32_t *factors = (const int32_t *)(const void *)c->scale_room + column;
     const int32_t *zeros = c->zero_room + column;
+    const int32_t *start = sums + c->starts;
     const int narrow = c->group_blocks * PTQI_BLOCK * 127 < 1 << 15;
     int started = c->first_block > 0;
     int64_t left = c->blocks;
     do {
-        int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
+        const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
         VI factor[MAX_NV];
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
             factor[v] = vi_load(factors + v * LANES);
-        if (!started && narrow)
+        if (with_zeros && !started && narrow)
             subtract_zeros(rows, nv, 1, zeros, sums, ldsums, total);
-        else if (!started)
+        else if (with_zeros && !started)
             subtract_zeros(rows, nv, 0, zeros, sums, ldsums, total);
+        dot_scaled(rows, nv, blocks, codes, x, ldx, start, ldsums, factor, total);
         left -= blocks;
-        do {
-            dot_scaled(rows, nv, codes, x, ldx, factor, total);
-            codes += 32 * NR;
-            x += PTQI_BLOCK;
-        } while (--blocks > 0);
+        codes += blocks * 32 * NR;
+        x += blocks * PTQI_BLOCK;
+        start += blocks;
         started = 0;
         factors += NR;
         zeros += NR;
         sums++;
     } while (left > 0);
+}
+
+INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
+                       const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
+                       VI (*total)[MAX_NV])
+{
+    if (c->zeros || c->zero != CODE_START)
+        dot_groups(rows, nv, c, column, x, ldx, sums, ldsums, 1, total);
+    else
+        dot_groups(rows, nv, c, column, x, ldx, sums, ldsums, 0, total);
 }

@@ -68,6 +68,8 @@ struct ptqi_chunk {
     int64_t first_block; /* within the first group; 0 unless the chunk is a part of a group */
     int64_t blocks;      /* of all groups */
     int64_t row_sum;     /* two-level scales: so far behind a row's sums stands that of all of K */
+    int64_t starts;      /* ... and so far, where kernels have them, the starts of its blocks; those
+                            want an even number of blocks in a part of a group but the last */
     int resume, leave;   /* the chunk goes on with an integer sum; it ends within one */
 
     /* Filled in. */
@@ -79,8 +81,8 @@ struct ptqi_chunk {
 
 /*
  * One chunk of a panel for any number of rows, best a multiple of tile_mr; x and sums begin at the
- * chunk, and with two-level scales the sum of all of K stands row_sum behind those; out goes on
- * from what it holds. partial [rows][nr] keeps the integer of a sum that goes on in the next chunk.
+ * chunk, and behind those stands what two-level scales want, as the chunk says; out goes on from
+ * what it holds. partial [rows][nr] keeps the integer of a sum that goes on in the next chunk.
  */
 typedef void ptqi_tile(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
                        const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
@@ -160,6 +162,9 @@ struct ptqi_kernels {
     uint32_t (*magnitude)(const float *x, int64_t n);
     void (*quantize)(const float *x, float scale, int64_t n, int64_t group, int8_t *q,
                      int32_t *sums);
+    /* What sums of 16 bits begin with where tiles have such (avx2_levels.h), start [blocks]: of a
+     * group one number for two blocks, where the first one's would stand. NULL: there are none. */
+    void (*starts)(const int8_t *q, int64_t blocks, int64_t group_blocks, int32_t *start);
 
     /* Elementwise and row operations: vector_template.h says what each does. */
     void (*finish)(const float *sum, float scale, const float *bias, float *out, int64_t n,
