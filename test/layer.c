@@ -13,6 +13,7 @@
 
 extern const struct ptqi_kernels ptqi_kernels_evex;
 struct ptqi_kernels emulated_amx(void); /* amx.c */
+int emulated_tiles_in_use(void);
 
 /* A multiple of the row's scale such that multiple * (code - zero) fits 8 bits. */
 static float level_scale(const struct layer *l, struct random *r, int64_t n, int zero)
@@ -246,4 +247,13 @@ ptq_context *make_context(int32_t threads, int32_t isa)
 #endif
     CHECK_OK(ptq_context_set_isa(context, isa));
     return context;
+}
+
+int tiles_in_use(void)
+{
+#ifdef PTQI_X86
+    return emulated_tiles_in_use();
+#else
+    return 0;
+#endif
 }

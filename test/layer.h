@@ -61,5 +61,7 @@ enum { EVEX = 1000, EMULATED_AMX };
 
 int is_usable(int32_t isa);
 ptq_context *make_context(int32_t threads, int32_t isa);
+/* Whether a call left this thread's emulated tiles configured. */
+int tiles_in_use(void);
 
 #endif

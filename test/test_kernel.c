@@ -7,10 +7,10 @@
 #include "guarded.h"
 #include <math.h>
 #include "base/cpu.h"
+#include "layer.h"
 
 extern const struct ptqi_kernels ptqi_kernels_evex; /* evex.c */
 struct ptqi_kernels emulated_amx(void);             /* amx.c */
-int emulated_tiles_in_use(void);
 
 void test_kernel(void);
 
@@ -214,19 +214,9 @@ static const char *name_of(const struct logical *l)
                                : "w4a8 product";
 }
 
-static int is_right(const struct logical *l, const struct call *c, const float *want)
+static int is_product(const struct logical *l, const struct call *c, const float *want)
 {
     return !memcmp(in(&c->out), want, (size_t)(l->rows * l->nr) * 4);
-}
-
-/* Whether a call left the emulated tiles of AMX configured. */
-static int tiles_in_use(void)
-{
-#ifdef PTQI_X86
-    return emulated_tiles_in_use();
-#else
-    return 0;
-#endif
 }
 
 /* The tile over chunks of so many blocks: whole groups where they hold one, else parts. */
@@ -239,7 +229,6 @@ static void run_chunks(const struct ptqi_kernels *kernels, const struct logical 
     struct guarded scales = guard(l->groups * nr * 4, 4), zeros = guard(l->groups * nr * 4, 4);
     struct ptqi_chunk chunk = {
         .room = in(&room), .scale_room = in(&scales), .zero_room = in(&zeros)};
-    int released = 1;
     memset(in(&c->out), 0, (size_t)(l->rows * nr) * 4);
     for (int64_t at = 0; at < l->blocks; at += chunk.blocks) {
         int64_t in_group = at % l->group_blocks, to_end = l->blocks - at;
@@ -266,9 +255,10 @@ static void run_chunks(const struct ptqi_kernels *kernels, const struct logical 
         product->tile(l->rows, &chunk, (int8_t *)in(&c->x) + at * 32 * kernels->x_rows, c->ldx,
                       (int32_t *)in(&c->sums) + chunk.first_group, c->ldsums, in(&c->out),
                       in(&partial));
-        released &= !tiles_in_use();
     }
-    EXPECT(released, "integer tile, AMX released", l->k);
+    if (kernels->release)
+        kernels->release();
+    EXPECT(!tiles_in_use(), "integer tile, AMX released", l->k);
     int alive = unguard(&room) & unguard(&partial) & unguard(&scales) & unguard(&zeros);
     EXPECT(alive, "integer tile, canaries of a chunk", l->k);
 }
@@ -287,11 +277,11 @@ static void check_integer(const struct ptqi_kernels *kernels, int rows, int bits
     if (rows <= kernels->stream_mr) {
         product_of(kernels, &l)
             ->stream(rows, &c.panel, in(&c.x), c.ldx, in(&c.sums), c.ldsums, in(&c.out));
-        EXPECT(is_right(&l, &c, want), name_of(&l), k);
+        EXPECT(is_product(&l, &c, want), name_of(&l), k);
     }
     for (int i = 0; i < 5 && kernels->tile_mr; i++) {
         run_chunks(kernels, &l, &c, chunks[i]);
-        EXPECT(is_right(&l, &c, want), name_of(&l), k);
+        EXPECT(is_product(&l, &c, want), name_of(&l), k);
     }
     EXPECT(free_call(&c), "integer product, canaries", k);
     free(want);

@@ -47,6 +47,7 @@ static void check_calls(const ptq_linear *linear, struct run *run)
         }
         CHECK(is_right(run));
     }
+    CHECK(!tiles_in_use());
     CHECK(unguard(&scratch));
     CHECK(unguard(&prepared));
 }

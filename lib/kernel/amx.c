@@ -20,6 +20,7 @@
 #ifdef PTQI_AMX_EMULATED
 #define AMX(function) ptqi_emulated_##function
 ptqi_tile ptqi_emulated_tile, ptqi_emulated_level_tile;
+void ptqi_emulated_release(void);
 #else
 #define AMX(function) ptqi_amx_##function
 /* Not by the intrinsics: GCC's do not tell it that they read memory, and it would drop the stores
@@ -52,9 +53,14 @@ struct tile_config {
     uint8_t rows[16];
 };
 
-/* For so many rows of x, up to BLOCK, and steps of one or two blocks of 32 columns. */
-TARGET static void configure(int rows, int step)
+/* For so many rows of x, up to BLOCK, and steps of one or two blocks of 32 columns; which takes as
+ * long as a dozen products of tiles, so that a shape is kept while chunks want the same. */
+TARGET static void configure(struct ptqi_chunk *chunk, int rows, int step)
 {
+    const int wanted = 4 * rows + step;
+    if (chunk->tiles == wanted)
+        return;
+    chunk->tiles = wanted;
     const uint8_t first = (uint8_t)(rows < SIDE ? rows : SIDE), second = (uint8_t)(rows - first);
     const uint8_t codes = (uint8_t)(8 * step);
     const uint16_t columns = (uint16_t)(32 * step);
@@ -133,14 +139,19 @@ struct waiting {
 INLINE void add_block(const struct waiting *w)
 {
     const VF scale0 = vf_load(w->scales), scale1 = vf_load((const float *)w->scales + LANES);
-    const VI zero0 = w->zeros ? vi_load(w->zeros) : vi_set1(w->zero);
-    const VI zero1 = w->zeros ? vi_load(w->zeros + LANES) : vi_set1(w->zero);
     for (int m = 0; m < w->rows; m++) {
-        const VI sum = vi_set1(w->sums[m * w->ldsums]);
+        const int32_t sum = w->sums[m * w->ldsums];
+        VI start0, start1;
+        if (w->zeros) {
+            start0 = vi_mul(vi_load(w->zeros), vi_set1(sum));
+            start1 = vi_mul(vi_load(w->zeros + LANES), vi_set1(sum));
+        } else {
+            start0 = start1 = vi_set1((int32_t)((uint32_t)w->zero * (uint32_t)sum));
+        }
         const int32_t *dots = w->dots + m * BLOCK;
         float *out = w->out + m * NR;
-        const VI dot0 = vi_sub(vi_load(dots), vi_mul(zero0, sum));
-        const VI dot1 = vi_sub(vi_load(dots + LANES), vi_mul(zero1, sum));
+        const VI dot0 = vi_sub(vi_load(dots), start0);
+        const VI dot1 = vi_sub(vi_load(dots + LANES), start1);
         vf_store(out, vf_fma(scale0, vf_from_vi(dot0), vf_load(out)));
         vf_store(out + LANES, vf_fma(scale1, vf_from_vi(dot1), vf_load(out + LANES)));
     }
@@ -212,14 +223,12 @@ INLINE void multiply_levels(const int both, const struct ptqi_chunk *c, const st
     }
 }
 
-/* Tiles keep their shape from one configuration to the next: the last rows may need another. */
-INLINE void multiply_rows(const int levels, int64_t rows, const struct ptqi_chunk *c, struct rows r)
+/* The last rows may need another shape. */
+INLINE void multiply_rows(const int levels, int64_t rows, struct ptqi_chunk *c, struct rows r)
 {
-    int configured = 0;
     for (; rows > 0; rows -= BLOCK) {
         r.count = rows < BLOCK ? (int)rows : BLOCK;
-        if (r.count != configured)
-            configure(configured = r.count, r.step);
+        configure(c, r.count, r.step);
         if (r.count > SIDE)
             levels ? multiply_levels(1, c, &r) : multiply_groups(1, c, &r);
         else
@@ -229,10 +238,14 @@ INLINE void multiply_rows(const int levels, int64_t rows, const struct ptqi_chun
         r.out += BLOCK * NR;
         r.partial += BLOCK * NR;
     }
+}
+
+TARGET void AMX(release)(void)
+{
     TILE_RELEASE();
 }
 
-TARGET void AMX(tile)(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
+TARGET void AMX(tile)(int64_t rows, struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
                       const int32_t *sums, int64_t ldsums, float *out, int32_t *partial)
 {
     /* Groups of an odd number of blocks of 32 columns cannot be taken 64 columns at a time. */
@@ -241,9 +254,8 @@ TARGET void AMX(tile)(int64_t rows, const struct ptqi_chunk *chunk, const int8_t
                   (struct rows){0, odd ? 1 : 2, x, ldx, sums, ldsums, out, partial});
 }
 
-TARGET void AMX(level_tile)(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x,
-                            int64_t ldx, const int32_t *sums, int64_t ldsums, float *out,
-                            int32_t *partial)
+TARGET void AMX(level_tile)(int64_t rows, struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
+                            const int32_t *sums, int64_t ldsums, float *out, int32_t *partial)
 {
     multiply_rows(1, rows, chunk,
                   (struct rows){0, chunk->blocks % 2 ? 1 : 2, x, ldx, sums, ldsums, out, partial});

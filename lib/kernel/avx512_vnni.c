@@ -67,6 +67,8 @@ const struct ptqi_kernels ptqi_kernels_amx_int8 = {
     WORD_KERNELS,
     INT_SHAPE,
     .tile_mr = 32,
+    .x_held = 32,
+    .release = ptqi_amx_release,
     .w4a8 = {w4a8_stream, w4a8_unpack, ptqi_amx_tile, {AMX_STREAM_ROWS}},
     .w8a8 = {w8a8_stream, w8a8_unpack, ptqi_amx_tile, {AMX_STREAM_ROWS}},
     .two_level = {two_level_stream, two_level_unpack, ptqi_amx_level_tile, {AMX_STREAM_ROWS}},

@@ -343,9 +343,8 @@ INLINE void tile_whole(const int bits, const struct ptqi_chunk *c, const int8_t 
 #define TILE_CASES_8(bits) TILE_CASES_6(bits) TILE_CASE(6, bits) TILE_CASE(7, bits)
 
 #define TILE(name, bits, mr)                                                                       \
-    TARGET static void name(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x,         \
-                            int64_t ldx, const int32_t *sums, int64_t ldsums, float *out,          \
-                            int32_t *partial)                                                      \
+    TARGET static void name(int64_t rows, struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,  \
+                            const int32_t *sums, int64_t ldsums, float *out, int32_t *partial)     \
     {                                                                                              \
         for (; rows >= mr; rows -= mr) {                                                           \
             if (bits == LEVELS || chunk->resume || chunk->leave)                                   \

@@ -71,6 +71,7 @@ struct ptqi_chunk {
     int64_t starts;      /* ... and so far, where kernels have them, the starts of its blocks; those
                             want an even number of blocks in a part of a group but the last */
     int resume, leave;   /* the chunk goes on with an integer sum; it ends within one */
+    int tiles;           /* 0 in the first of some chunks; how amx.c left the tile registers set */
 
     /* Filled in. */
     int64_t group_blocks;
@@ -84,7 +85,7 @@ struct ptqi_chunk {
  * chunk, and behind those stands what two-level scales want, as the chunk says; out goes on from
  * what it holds. partial [rows][nr] keeps the integer of a sum that goes on in the next chunk.
  */
-typedef void ptqi_tile(int64_t rows, const struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
+typedef void ptqi_tile(int64_t rows, struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
                        const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
 
 /*
@@ -153,6 +154,9 @@ struct ptqi_kernels {
     int x_rows;
     int w8_offset; /* 128 where the dot product wants signed weights, else 0 */
     int stream_mr, tile_mr;
+    int x_held; /* rows of x that a tile comes back to; beside a chunk the first cache has room */
+    /* Puts back what tiles have set on this thread's CPU, after the last one; NULL: nothing. */
+    void (*release)(void);
 
     /*
      * The largest |x|, by its bits, whose order is that of magnitudes: from 0x7f800000 on x is not
@@ -199,6 +203,7 @@ extern const struct ptqi_kernels ptqi_kernels_avx_vnni;
 extern const struct ptqi_kernels ptqi_kernels_avx512_vnni;
 extern const struct ptqi_kernels ptqi_kernels_amx_int8;
 ptqi_tile ptqi_amx_tile, ptqi_amx_level_tile; /* amx.c */
+void ptqi_amx_release(void);
 #elif defined(PTQI_ARM)
 extern const struct ptqi_kernels ptqi_kernels_neon;
 extern const struct ptqi_kernels ptqi_kernels_neon_dotprod;
