@@ -40,8 +40,7 @@ struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *l)
     const struct ptqi_kernels *kernels = l->kernels;
     const struct ptqi_panel *p = &l->panel;
     struct ptqi_blocking b = {0};
-    const int64_t group_bytes =
-        (kernels->int_nr + kernels->x_held) * p->group_blocks * PTQI_BLOCK + 4 * kernels->int_nr;
+    const int64_t group_bytes = kernels->int_nr * (p->group_blocks * PTQI_BLOCK + 4);
     int64_t most = l->context->l1_bytes * 3 / 4 * p->group_blocks / group_bytes; /* blocks */
     most = most < 1 ? 1 : most;
     b.chunk_groups = ptqi_min(most, p->blocks) / p->group_blocks;

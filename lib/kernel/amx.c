@@ -4,9 +4,10 @@
  * read as they are.
  *
  * An instruction multiplies a tile of 16 rows of x by one of 16 columns, 64 numbers deep, in 16
- * cycles. Of the eight tile registers four hold a block of 32 rows by 32 columns of integer sums,
- * so that each tile of x and of W that is loaded is used twice. A group's sums go through memory to
- * the vector registers, and are scaled and added while the next block is multiplied.
+ * cycles; a load of a tile takes 8. Of the eight tile registers four hold the sums of 16 rows by
+ * all 64 columns: x is read once, from the second-level cache, while the chunk stays in the first
+ * one, which blocks of 32 x 32, with fewer loads, would leave no room for. A group's sums go
+ * through memory to the vector registers, and are scaled and added while the next is multiplied.
  *
  * A test compiles this file once more with the tile instructions in C; then PTQI_AMX_EMULATED is
  * defined.
@@ -43,17 +44,16 @@ void ptqi_emulated_release(void);
 #endif
 
 #define NR 64
-#define SIDE 16          /* rows or columns of a tile of sums */
-#define BLOCK (2 * SIDE) /* ... and of a block of four */
+#define SIDE 16 /* rows or columns of a tile of sums */
 
-/* Tiles 0 .. 3: sums, by rows; 4, 5: x, 6, 7: W. */
+/* Tiles 0 .. 3: sums of SIDE rows, SIDE columns each; 4, 5: x, 6, 7: W. */
 struct tile_config {
     uint8_t palette, start_row, reserved[14];
     uint16_t column_bytes[16];
     uint8_t rows[16];
 };
 
-/* For so many rows of x, up to BLOCK, and steps of one or two blocks of 32 columns; which takes as
+/* For so many rows of x, up to SIDE, and steps of one or two blocks of 32 columns; which takes as
  * long as a dozen products of tiles, so that a shape is kept while chunks want the same. */
 TARGET static void configure(struct ptqi_chunk *chunk, int rows, int step)
 {
@@ -61,103 +61,107 @@ TARGET static void configure(struct ptqi_chunk *chunk, int rows, int step)
     if (chunk->tiles == wanted)
         return;
     chunk->tiles = wanted;
-    const uint8_t first = (uint8_t)(rows < SIDE ? rows : SIDE), second = (uint8_t)(rows - first);
-    const uint8_t codes = (uint8_t)(8 * step);
+    const uint8_t few = (uint8_t)rows, codes = (uint8_t)(8 * step);
     const uint16_t columns = (uint16_t)(32 * step);
-    const uint16_t wide = second ? 64 : 0, deep = second ? columns : 0; /* or there is no tile */
     const struct tile_config c = {
         .palette = 1,
-        .column_bytes = {64, 64, wide, wide, columns, deep, 64, 64},
-        .rows = {first, first, second, second, first, second, codes, codes},
+        .column_bytes = {64, 64, 64, 64, columns, columns, 64, 64},
+        .rows = {few, few, few, few, few, few, codes, codes},
     };
     TILE_CONFIGURE(&c);
 }
 
-/* A block's sums begin at zero, or go on from partial [..][NR]; both: it has more than SIDE rows.
- */
-INLINE void begin_block(const int both, const int32_t *partial)
+/* Sums begin at zero, or go on from partial [..][NR]. */
+INLINE void begin_sums(const int32_t *partial)
 {
     if (!partial) {
         TILE_ZERO(0);
         TILE_ZERO(1);
-        if (both) {
-            TILE_ZERO(2);
-            TILE_ZERO(3);
-        }
+        TILE_ZERO(2);
+        TILE_ZERO(3);
         return;
     }
     TILE_LOAD(0, partial, 4 * NR);
     TILE_LOAD(1, partial + SIDE, 4 * NR);
-    if (both) {
-        TILE_LOAD(2, partial + SIDE * NR, 4 * NR);
-        TILE_LOAD(3, partial + SIDE * NR + SIDE, 4 * NR);
-    }
+    TILE_LOAD(2, partial + 2 * SIDE, 4 * NR);
+    TILE_LOAD(3, partial + 3 * SIDE, 4 * NR);
 }
 
-/* Blocks of 32 columns, step at a time; codes [blocks][8][NR][4], from the block's columns on. */
-INLINE void multiply(const int both, int64_t blocks, int step, const uint8_t *codes,
-                     const int8_t *x, int64_t ldx)
+INLINE void store_sums(int32_t *to)
 {
-    for (int64_t b = 0; b < blocks; b += step) {
-        TILE_LOAD(6, codes, 4 * NR);
-        TILE_LOAD(4, x, ldx);
-        TILE_DOT(0, 4, 6);
-        TILE_LOAD(7, codes + 4 * SIDE, 4 * NR);
-        TILE_DOT(1, 4, 7);
-        if (both) {
-            TILE_LOAD(5, x + SIDE * ldx, ldx);
-            TILE_DOT(2, 5, 6);
-            TILE_DOT(3, 5, 7);
-        }
-        codes += step * 32 * NR;
-        x += step * PTQI_BLOCK;
-    }
+    TILE_STORE(0, to, 4 * NR);
+    TILE_STORE(1, to + SIDE, 4 * NR);
+    TILE_STORE(2, to + 2 * SIDE, 4 * NR);
+    TILE_STORE(3, to + 3 * SIDE, 4 * NR);
 }
 
-INLINE void store_block(const int both, int32_t *to, int64_t ld)
+/* One step with x in tile t. */
+#define MULTIPLY(t)                                                                                \
+    do {                                                                                           \
+        TILE_LOAD(t, x, ldx);                                                                      \
+        TILE_LOAD(6, codes, 4 * NR);                                                               \
+        TILE_DOT(0, t, 6);                                                                         \
+        TILE_LOAD(7, codes + 4 * SIDE, 4 * NR);                                                    \
+        TILE_DOT(1, t, 7);                                                                         \
+        TILE_LOAD(6, codes + 8 * SIDE, 4 * NR);                                                    \
+        TILE_DOT(2, t, 6);                                                                         \
+        TILE_LOAD(7, codes + 12 * SIDE, 4 * NR);                                                   \
+        TILE_DOT(3, t, 7);                                                                         \
+        codes += step * 32 * NR;                                                                   \
+        x += step * PTQI_BLOCK;                                                                    \
+    } while (0)
+
+/* Blocks of 32 columns, step at a time; codes [blocks][8][NR][4]. */
+INLINE void multiply(int64_t blocks, int step, const uint8_t *codes, const int8_t *x, int64_t ldx)
 {
-    TILE_STORE(0, to, 4 * ld);
-    TILE_STORE(1, to + SIDE, 4 * ld);
-    if (both) {
-        TILE_STORE(2, to + SIDE * ld, 4 * ld);
-        TILE_STORE(3, to + SIDE * ld + SIDE, 4 * ld);
+    for (; blocks > step; blocks -= 2 * step) {
+        MULTIPLY(4);
+        MULTIPLY(5);
     }
+    if (blocks > 0)
+        MULTIPLY(4);
 }
 
-/* A block whose integers wait to be scaled and added to out. */
+/* Rows whose integers wait to be scaled and added to out. */
 struct waiting {
-    const int32_t *dots;  /* [rows][BLOCK] */
-    int rows;             /* 0: there is none */
-    const void *scales;   /* f32 [BLOCK] */
-    const int32_t *zeros; /* [BLOCK], or NULL: zero */
+    const int32_t *dots;  /* [rows][NR] */
+    int rows;             /* 0: there are none */
+    const void *scales;   /* f32 [NR] */
+    const int32_t *zeros; /* [NR], or NULL: zero */
     int32_t zero;
     const int32_t *sums; /* of x, ldsums apart */
     int64_t ldsums;
     float *out; /* [rows][NR] */
 };
 
-INLINE void add_block(const struct waiting *w)
+INLINE void add_rows(const struct waiting *w, const int with_zeros)
 {
-    const VF scale0 = vf_load(w->scales), scale1 = vf_load((const float *)w->scales + LANES);
+    VF scale[NR / LANES];
+    PTQI_UNROLL
+    for (int v = 0; v < NR / LANES; v++)
+        scale[v] = vf_load((const float *)w->scales + v * LANES);
     for (int m = 0; m < w->rows; m++) {
         const int32_t sum = w->sums[m * w->ldsums];
-        VI start0, start1;
-        if (w->zeros) {
-            start0 = vi_mul(vi_load(w->zeros), vi_set1(sum));
-            start1 = vi_mul(vi_load(w->zeros + LANES), vi_set1(sum));
-        } else {
-            start0 = start1 = vi_set1((int32_t)((uint32_t)w->zero * (uint32_t)sum));
+        const VI one = vi_set1((int32_t)((uint32_t)w->zero * (uint32_t)sum));
+        PTQI_UNROLL
+        for (int v = 0; v < NR / LANES; v++) {
+            const VI less = with_zeros ? vi_mul(vi_load(w->zeros + v * LANES), vi_set1(sum)) : one;
+            const VI dot = vi_sub(vi_load(w->dots + m * NR + v * LANES), less);
+            float *out = w->out + m * NR + v * LANES;
+            vf_store(out, vf_fma(scale[v], vf_from_vi(dot), vf_load(out)));
         }
-        const int32_t *dots = w->dots + m * BLOCK;
-        float *out = w->out + m * NR;
-        const VI dot0 = vi_sub(vi_load(dots), start0);
-        const VI dot1 = vi_sub(vi_load(dots + LANES), start1);
-        vf_store(out, vf_fma(scale0, vf_from_vi(dot0), vf_load(out)));
-        vf_store(out + LANES, vf_fma(scale1, vf_from_vi(dot1), vf_load(out + LANES)));
     }
 }
 
-/* What a call works on: rows of x from one on, up to BLOCK. */
+INLINE void add_waiting(const struct waiting *w)
+{
+    if (w->rows && w->zeros)
+        add_rows(w, 1);
+    else if (w->rows)
+        add_rows(w, 0);
+}
+
+/* What a call works on: rows of x from one on, up to SIDE. */
 struct rows {
     int count, step;
     const int8_t *x;
@@ -166,78 +170,70 @@ struct rows {
     int64_t ldsums;
     float *out;
     int32_t *partial;
+    int32_t *dots; /* [SIDE][NR] */
+    struct waiting waiting;
 };
 
-/* Group by group, each block's sums added while the next one is multiplied. */
-INLINE void multiply_groups(const int both, const struct ptqi_chunk *c, const struct rows *r)
+/* Group by group, the sums of one added while the next one is multiplied. */
+INLINE void multiply_groups(const struct ptqi_chunk *c, struct rows *r)
 {
-    _Alignas(64) int32_t dots[2][BLOCK * BLOCK];
-    struct waiting waiting = {.rows = 0};
-    for (int column = 0, turn = 0; column < NR; column += BLOCK) {
-        int64_t left = c->blocks;
-        for (int64_t g = 0; g < c->groups; g++, left -= c->group_blocks, turn ^= 1) {
-            const int64_t done = c->blocks - left;
-            begin_block(both, c->resume ? r->partial + column : NULL);
-            multiply(both, left < c->group_blocks ? left : c->group_blocks, r->step,
-                     c->room + done * 32 * NR + 4 * column, r->x + done * PTQI_BLOCK, r->ldx);
-            if (c->leave) {
-                store_block(both, r->partial + column, NR);
-                break;
-            }
-            store_block(both, dots[turn], BLOCK);
-            if (waiting.rows)
-                add_block(&waiting);
-            waiting = (struct waiting){.dots = dots[turn],
-                                       .rows = r->count,
-                                       .scales = c->scale_room + g * NR + column,
-                                       .zeros = c->zeros ? c->zeros + g * NR + column : NULL,
-                                       .zero = c->zero,
-                                       .sums = r->sums + g,
-                                       .ldsums = r->ldsums,
-                                       .out = r->out + column};
+    int64_t left = c->blocks;
+    for (int64_t g = 0; g < c->groups; g++, left -= c->group_blocks) {
+        const int64_t done = c->blocks - left;
+        begin_sums(c->resume ? r->partial : NULL);
+        multiply(left < c->group_blocks ? left : c->group_blocks, r->step, c->room + done * 32 * NR,
+                 r->x + done * PTQI_BLOCK, r->ldx);
+        if (c->leave) {
+            store_sums(r->partial);
+            return;
         }
+        add_waiting(&r->waiting);
+        store_sums(r->dots);
+        r->waiting = (struct waiting){.dots = r->dots,
+                                      .rows = r->count,
+                                      .scales = c->scale_room + g * NR,
+                                      .zeros = c->zeros ? c->zeros + g * NR : NULL,
+                                      .zero = c->zero,
+                                      .sums = r->sums + g,
+                                      .ldsums = r->ldsums,
+                                      .out = r->out};
     }
-    if (waiting.rows)
-        add_block(&waiting);
 }
 
 /* Two-level scales: one sum over all of K, whose bytes have the same zero everywhere. */
-INLINE void multiply_levels(const int both, const struct ptqi_chunk *c, const struct rows *r)
+INLINE void multiply_levels(const struct ptqi_chunk *c, struct rows *r)
 {
-    _Alignas(64) int32_t dots[BLOCK * BLOCK];
-    for (int column = 0; column < NR; column += BLOCK) {
-        begin_block(both, c->resume ? r->partial + column : NULL);
-        multiply(both, c->blocks, r->step, c->room + 4 * column, r->x, r->ldx);
-        if (c->leave) {
-            store_block(both, r->partial + column, NR);
-            continue;
-        }
-        store_block(both, dots, BLOCK);
-        add_block(&(struct waiting){.dots = dots,
-                                    .rows = r->count,
-                                    .scales = c->row_scales + 4 * column,
-                                    .zero = c->zero,
-                                    .sums = r->sums + c->row_sum,
-                                    .ldsums = r->ldsums,
-                                    .out = r->out + column});
-    }
+    begin_sums(c->resume ? r->partial : NULL);
+    multiply(c->blocks, r->step, c->room, r->x, r->ldx);
+    store_sums(c->leave ? r->partial : r->dots);
+    if (!c->leave)
+        add_waiting(&(struct waiting){.dots = r->dots,
+                                      .rows = r->count,
+                                      .scales = c->row_scales,
+                                      .zero = c->zero,
+                                      .sums = r->sums + c->row_sum,
+                                      .ldsums = r->ldsums,
+                                      .out = r->out});
 }
 
 /* The last rows may need another shape. */
 INLINE void multiply_rows(const int levels, int64_t rows, struct ptqi_chunk *c, struct rows r)
 {
-    for (; rows > 0; rows -= BLOCK) {
-        r.count = rows < BLOCK ? (int)rows : BLOCK;
+    _Alignas(64) int32_t dots[SIDE * NR];
+    r.dots = dots;
+    for (; rows > 0; rows -= SIDE) {
+        r.count = rows < SIDE ? (int)rows : SIDE;
         configure(c, r.count, r.step);
-        if (r.count > SIDE)
-            levels ? multiply_levels(1, c, &r) : multiply_groups(1, c, &r);
+        if (levels)
+            multiply_levels(c, &r);
         else
-            levels ? multiply_levels(0, c, &r) : multiply_groups(0, c, &r);
-        r.x += BLOCK * r.ldx;
-        r.sums += BLOCK * r.ldsums;
-        r.out += BLOCK * NR;
-        r.partial += BLOCK * NR;
+            multiply_groups(c, &r);
+        r.x += SIDE * r.ldx;
+        r.sums += SIDE * r.ldsums;
+        r.out += SIDE * NR;
+        r.partial += SIDE * NR;
     }
+    add_waiting(&r.waiting);
 }
 
 TARGET void AMX(release)(void)
@@ -251,14 +247,26 @@ TARGET void AMX(tile)(int64_t rows, struct ptqi_chunk *chunk, const int8_t *x, i
     /* Groups of an odd number of blocks of 32 columns cannot be taken 64 columns at a time. */
     const int odd = chunk->blocks % 2 || (chunk->groups > 1 && chunk->group_blocks % 2);
     multiply_rows(0, rows, chunk,
-                  (struct rows){0, odd ? 1 : 2, x, ldx, sums, ldsums, out, partial});
+                  (struct rows){.step = odd ? 1 : 2,
+                                .x = x,
+                                .ldx = ldx,
+                                .sums = sums,
+                                .ldsums = ldsums,
+                                .out = out,
+                                .partial = partial});
 }
 
 TARGET void AMX(level_tile)(int64_t rows, struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
                             const int32_t *sums, int64_t ldsums, float *out, int32_t *partial)
 {
     multiply_rows(1, rows, chunk,
-                  (struct rows){0, chunk->blocks % 2 ? 1 : 2, x, ldx, sums, ldsums, out, partial});
+                  (struct rows){.step = chunk->blocks % 2 ? 1 : 2,
+                                .x = x,
+                                .ldx = ldx,
+                                .sums = sums,
+                                .ldsums = ldsums,
+                                .out = out,
+                                .partial = partial});
 }
 #else
 typedef int ptqi_nothing_here;

@@ -154,7 +154,6 @@ struct ptqi_kernels {
     int x_rows;
     int w8_offset; /* 128 where the dot product wants signed weights, else 0 */
     int stream_mr, tile_mr;
-    int x_held; /* rows of x that a tile comes back to; beside a chunk the first cache has room */
     /* Puts back what tiles have set on this thread's CPU, after the last one; NULL: nothing. */
     void (*release)(void);
 
