@@ -53,8 +53,8 @@ struct tile_config {
     uint8_t rows[16];
 };
 
-/* For so many rows of x, up to SIDE, and steps of one or two blocks of 32 columns; which takes as
- * long as a dozen products of tiles, so that a shape is kept while chunks want the same. */
+/* For so many rows of x, up to SIDE, and steps of one or two blocks of 32 columns. It takes as long
+ * as many products of tiles: a shape is kept while chunks want the same. */
 TARGET static void configure(struct ptqi_chunk *chunk, int rows, int step)
 {
     const int wanted = 4 * rows + step;
