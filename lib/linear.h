@@ -110,11 +110,11 @@ static inline int64_t ptqi_x_stride(const struct ptq_linear *linear)
 /*
  * Prepared activations: this header, then at the given offsets
  * scales f32 [rows], NaN for a row that is not finite;
- * int8: sums i32 [rows][groups + 1], the last of the whole row, and behind them, where kernels want
- * them, the starts of the row's blocks; x i8: for streams [rows][x stride]; for tiles slice after
- * slice, each the columns of one chunk, [rows][columns], so that a chunk reads memory from front to
- * back; both in pairs of rows where the kernels' x_rows is 2; f32: x f32 [rows][k]; and room for the
- * rows being prepared.
+ * int8: sums i32 [rows][groups + 1], the last of the whole row, and behind them room for the starts
+ * of its blocks where kernels have such, for tiles; x i8: for streams [rows][x stride]; for tiles
+ * slice after slice, each the columns of one chunk, [rows][columns], so that a chunk reads memory
+ * from front to back; both in pairs of rows where the kernels' x_rows is 2; f32: x f32 [rows][k];
+ * and room for the rows being prepared.
  */
 struct ptqi_prepared {
     uint64_t magic, recipe;

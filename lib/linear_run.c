@@ -44,14 +44,11 @@ struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *l)
     int64_t most = l->context->l1_bytes * 3 / 4 * p->group_blocks / group_bytes; /* blocks */
     most = most < 1 ? 1 : most;
     b.chunk_groups = ptqi_min(most, p->blocks) / p->group_blocks;
-    /* AMX takes an even number of blocks two at a time. */
-    if (b.chunk_groups > 1 && b.chunk_groups * p->group_blocks < p->blocks)
-        b.chunk_groups -= b.chunk_groups * p->group_blocks % 2;
     b.chunk_blocks = b.chunk_groups * p->group_blocks;
     if (!b.chunk_groups) {
         int64_t pieces = (p->group_blocks + most - 1) / most; /* of about the same size */
         b.chunk_blocks = (p->group_blocks + pieces - 1) / pieces;
-        b.chunk_blocks += b.chunk_blocks % 2;
+        b.chunk_blocks += b.chunk_blocks % 2; /* for starts; and AMX takes two at a time */
     }
     int64_t row_bytes = 2 * 4 * kernels->int_nr + b.chunk_blocks * PTQI_BLOCK;
     int64_t mr = kernels->tile_mr ? kernels->tile_mr : kernels->stream_mr;

@@ -5,9 +5,9 @@
  *
  * An instruction multiplies a tile of 16 rows of x by one of 16 columns, 64 numbers deep, in 16
  * cycles; a load of a tile takes 8. Of the eight tile registers four hold the sums of 16 rows by
- * all 64 columns: x is read once, from the second-level cache, while the chunk stays in the first
- * one, which blocks of 32 x 32, with fewer loads, would leave no room for. A group's sums go
- * through memory to the vector registers, and are scaled and added while the next is multiplied.
+ * all 64 columns, so that x is read once, from the second-level cache, and the first one is left to
+ * the chunk. (Sums of 32 x 32 would take fewer loads, but read x twice.) A group's sums go through
+ * memory to the vector registers, and are scaled and added while the next is multiplied.
  *
  * A test compiles this file once more with the tile instructions in C; then PTQI_AMX_EMULATED is
  * defined.
@@ -171,69 +171,62 @@ struct rows {
     float *out;
     int32_t *partial;
     int32_t *dots; /* [SIDE][NR] */
-    struct waiting waiting;
 };
 
-/* Group by group, the sums of one added while the next one is multiplied. */
-INLINE void multiply_groups(const struct ptqi_chunk *c, struct rows *r)
+/* Group by group, the sums of one added while the next one is multiplied. Two-level scales have one
+ * sum over all of K, whose bytes have the same zero everywhere. */
+INLINE void multiply_groups(const int levels, const struct ptqi_chunk *c, const struct rows *r,
+                            struct waiting *waiting)
 {
+    const int64_t groups = levels ? 1 : c->groups, most = levels ? c->blocks : c->group_blocks;
     int64_t left = c->blocks;
-    for (int64_t g = 0; g < c->groups; g++, left -= c->group_blocks) {
+    for (int64_t g = 0; g < groups; g++, left -= most) {
         const int64_t done = c->blocks - left;
         begin_sums(c->resume ? r->partial : NULL);
-        multiply(left < c->group_blocks ? left : c->group_blocks, r->step, c->room + done * 32 * NR,
+        multiply(left < most ? left : most, r->step, c->room + done * 32 * NR,
                  r->x + done * PTQI_BLOCK, r->ldx);
         if (c->leave) {
             store_sums(r->partial);
             return;
         }
-        add_waiting(&r->waiting);
+        add_waiting(waiting);
         store_sums(r->dots);
-        r->waiting = (struct waiting){.dots = r->dots,
-                                      .rows = r->count,
-                                      .scales = c->scale_room + g * NR,
-                                      .zeros = c->zeros ? c->zeros + g * NR : NULL,
-                                      .zero = c->zero,
-                                      .sums = r->sums + g,
-                                      .ldsums = r->ldsums,
-                                      .out = r->out};
+        *waiting = (struct waiting){
+            .dots = r->dots,
+            .rows = r->count,
+            .scales = levels ? (const void *)c->row_scales : c->scale_room + g * NR,
+            .zeros = c->zeros ? c->zeros + g * NR : NULL,
+            .zero = c->zero,
+            .sums = r->sums + (levels ? c->row_sum : g),
+            .ldsums = r->ldsums,
+            .out = r->out,
+        };
     }
-}
-
-/* Two-level scales: one sum over all of K, whose bytes have the same zero everywhere. */
-INLINE void multiply_levels(const struct ptqi_chunk *c, struct rows *r)
-{
-    begin_sums(c->resume ? r->partial : NULL);
-    multiply(c->blocks, r->step, c->room, r->x, r->ldx);
-    store_sums(c->leave ? r->partial : r->dots);
-    if (!c->leave)
-        add_waiting(&(struct waiting){.dots = r->dots,
-                                      .rows = r->count,
-                                      .scales = c->row_scales,
-                                      .zero = c->zero,
-                                      .sums = r->sums + c->row_sum,
-                                      .ldsums = r->ldsums,
-                                      .out = r->out});
 }
 
 /* The last rows may need another shape. */
-INLINE void multiply_rows(const int levels, int64_t rows, struct ptqi_chunk *c, struct rows r)
+INLINE void multiply_rows(const int levels, int step, int64_t rows, struct ptqi_chunk *c,
+                          const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
+                          float *out, int32_t *partial)
 {
     _Alignas(64) int32_t dots[SIDE * NR];
-    r.dots = dots;
-    for (; rows > 0; rows -= SIDE) {
-        r.count = rows < SIDE ? (int)rows : SIDE;
-        configure(c, r.count, r.step);
-        if (levels)
-            multiply_levels(c, &r);
-        else
-            multiply_groups(c, &r);
-        r.x += SIDE * r.ldx;
-        r.sums += SIDE * r.ldsums;
-        r.out += SIDE * NR;
-        r.partial += SIDE * NR;
+    struct waiting waiting = {.rows = 0};
+    for (int64_t m = 0; m < rows; m += SIDE) {
+        struct rows r = {
+            .count = rows - m < SIDE ? (int)(rows - m) : SIDE,
+            .step = step,
+            .x = x + m * ldx,
+            .ldx = ldx,
+            .sums = sums + m * ldsums,
+            .ldsums = ldsums,
+            .out = out + m * NR,
+            .partial = partial + m * NR,
+            .dots = dots,
+        };
+        configure(c, r.count, step);
+        multiply_groups(levels, c, &r, &waiting);
     }
-    add_waiting(&r.waiting);
+    add_waiting(&waiting);
 }
 
 TARGET void AMX(release)(void)
@@ -246,27 +239,14 @@ TARGET void AMX(tile)(int64_t rows, struct ptqi_chunk *chunk, const int8_t *x, i
 {
     /* Groups of an odd number of blocks of 32 columns cannot be taken 64 columns at a time. */
     const int odd = chunk->blocks % 2 || (chunk->groups > 1 && chunk->group_blocks % 2);
-    multiply_rows(0, rows, chunk,
-                  (struct rows){.step = odd ? 1 : 2,
-                                .x = x,
-                                .ldx = ldx,
-                                .sums = sums,
-                                .ldsums = ldsums,
-                                .out = out,
-                                .partial = partial});
+    multiply_rows(0, odd ? 1 : 2, rows, chunk, x, ldx, sums, ldsums, out, partial);
 }
 
 TARGET void AMX(level_tile)(int64_t rows, struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
                             const int32_t *sums, int64_t ldsums, float *out, int32_t *partial)
 {
-    multiply_rows(1, rows, chunk,
-                  (struct rows){.step = chunk->blocks % 2 ? 1 : 2,
-                                .x = x,
-                                .ldx = ldx,
-                                .sums = sums,
-                                .ldsums = ldsums,
-                                .out = out,
-                                .partial = partial});
+    const int odd = chunk->blocks % 2;
+    multiply_rows(1, odd ? 1 : 2, rows, chunk, x, ldx, sums, ldsums, out, partial);
 }
 #else
 typedef int ptqi_nothing_here;

@@ -5,7 +5,8 @@
  * Sums in 16 bits are those of codes minus 8, -8 .. 7: two blocks fit in one, 16 * 2 * 8 * 127 =
  * 32512, and where the zero point is 8 it is dealt with. They begin with their starts, -8 times
  * what x adds up to under them, and end right whatever wraps on the way. Other zeros take away
- * level * (zero - 8) * sum of x at the beginning of a group; level * zero <= 127, level <= 127.
+ * level * (zero - 8) * sum of x at the beginning of a group; level <= 15, so that level * (zero -
+ * 8) has 16 bits.
  */
 #define CODE_START 8
 
@@ -69,7 +70,8 @@ INLINE void unpack_level_head(const struct strip *s, const uint8_t *levels, int3
     }
 }
 
-/* total -= zero * sum of x; narrow: |sum| < 2^15, and one multiplication in 16 bits does. */
+/* total -= zero * sum of x; narrow: |sum| < 2^15, and one multiplication in 16 bits does, if
+ * nothing of sum meets the upper half of a zero, which is not 0 in a negative one. */
 INLINE void subtract_zeros(const int rows, const int nv, const int narrow, const int32_t *zeros,
                            const int32_t *sums, int64_t ldsums, VI (*total)[MAX_NV])
 {

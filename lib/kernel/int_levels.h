@@ -6,7 +6,7 @@
  * run over bytes level * (code - zero) + 128 - W8_OFFSET, unpacked once, whose zero is the same
  * everywhere, so that groups are gone. Without it, where the product of bytes is slower than that
  * of 4-bit codes, they multiply the sum of each group by its level, or do as OWN_LEVELS says, a
- * file with unpack_level_head and dot_levels.
+ * file with unpack_level_head and dot_levels, and starts if it wants some.
  */
 #define LEVELS 0 /* in the place of bits */
 

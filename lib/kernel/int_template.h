@@ -9,7 +9,7 @@
  *   HOLD_SUMS        a tile has registers for its sums of floats, beside those of integers
  *   W8_OFFSET, SHIFT_ZEROS
  *   UNPACK_LEVELS    how tiles run with two-level scales: int_levels.h
- *   OWN_LEVELS       ... another way, if there is one
+ *   OWN_LEVELS       ... another way, if there is one, with the INT_BLOCKS that it knows
  *   vi_load vi_store vi_set1 vi_zero vi_add vi_sub vi_mul vi_held, vf_load vf_store vf_zero vf_fma
  *   vf_from_vi vf_held, vf_from_half (16-bit scales), vi_from_bytes (zeros)
  *   INT_BLOCKS       the file with the functions on blocks of 32 columns:
