@@ -184,7 +184,7 @@ static ptq_status run_once(struct bench *b, const struct line *l, int64_t turn)
 }
 
 /* The times of the kernel and of its limits, taken in turns; plain reads in 1, 2 or 4 streams, of
- * which the fastest number counts. */
+ * which the fastest number counts, and like the kernel of what has not been read for a while. */
 static ptq_status measure(struct bench *b, struct line *l)
 {
     const int linear = l->kernel < F32, integer = l->kernel < W4A32;
@@ -205,9 +205,8 @@ static ptq_status measure(struct bench *b, struct line *l)
             samples_add(&rates, timing_loop_rate(b->context, loop));
         if (linear)
             samples_add(&reads[i % STREAMS],
-                        timing_read_seconds(b->context,
-                                            b->memory + i / STREAMS % b->ring * b->least, b->least,
-                                            1 << i % STREAMS));
+                        timing_read_seconds(b->context, b->memory + i % b->ring * b->least,
+                                            b->least, 1 << i % STREAMS));
     }
     double reading = samples_median(&reads[0]);
     for (int i = 1; i < STREAMS; i++)
