@@ -5,8 +5,8 @@
  * Sums in 16 bits are those of codes minus 8, -8 .. 7: two blocks fit in one, 16 * 2 * 8 * 127 =
  * 32512, and where the zero point is 8 it is dealt with. They begin with their starts, -8 times
  * what x adds up to under them, and end right whatever wraps on the way. Other zeros take away
- * level * (zero - 8) * sum of x at the beginning of a group; level <= 15, so that level * (zero -
- * 8) has 16 bits.
+ * level * (zero - 8) * sum of x at the beginning of a group, where level * (zero - 8) has 16 bits,
+ * since level <= 15.
  */
 #define CODE_START 8
 
@@ -106,10 +106,12 @@ INLINE void dot_groups(const int rows, const int nv, const struct ptqi_chunk *c,
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
             factor[v] = vi_load(factors + v * LANES);
-        if (with_zeros && !started && narrow)
-            subtract_zeros(rows, nv, 1, zeros, sums, ldsums, total);
-        else if (with_zeros && !started)
-            subtract_zeros(rows, nv, 0, zeros, sums, ldsums, total);
+        if (with_zeros && !started) {
+            if (narrow)
+                subtract_zeros(rows, nv, 1, zeros, sums, ldsums, total);
+            else
+                subtract_zeros(rows, nv, 0, zeros, sums, ldsums, total);
+        }
         dot_scaled(rows, nv, blocks, codes, x, ldx, start, ldsums, factor, total);
         left -= blocks;
         codes += blocks * 32 * NR;

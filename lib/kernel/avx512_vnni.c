@@ -60,7 +60,6 @@ const struct ptqi_kernels ptqi_kernels_avx512_vnni = {
 };
 
 /* With the tiles of AMX for more rows than one stream takes. */
-#define AMX_STREAM_ROWS STREAM_MR, STREAM_MR, STREAM_MR
 const struct ptqi_kernels ptqi_kernels_amx_int8 = {
     .isa = PTQ_ISA_AMX_INT8,
     F32_KERNELS,
@@ -68,9 +67,9 @@ const struct ptqi_kernels ptqi_kernels_amx_int8 = {
     INT_SHAPE,
     .tile_mr = 32, /* two tiles of sums: the first are added while the second are multiplied */
     .release = ptqi_amx_release,
-    .w4a8 = {w4a8_stream, w4a8_unpack, ptqi_amx_tile, {AMX_STREAM_ROWS}},
-    .w8a8 = {w8a8_stream, w8a8_unpack, ptqi_amx_tile, {AMX_STREAM_ROWS}},
-    .two_level = {two_level_stream, two_level_unpack, ptqi_amx_level_tile, {AMX_STREAM_ROWS}},
+    .w4a8 = {w4a8_stream, w4a8_unpack, ptqi_amx_tile, {ONE_STREAM}},
+    .w8a8 = {w8a8_stream, w8a8_unpack, ptqi_amx_tile, {ONE_STREAM}},
+    .two_level = {two_level_stream, two_level_unpack, ptqi_amx_level_tile, {ONE_STREAM}},
     .magnitude = magnitude,
     .quantize = quantize,
     VECTOR_KERNELS,

@@ -4,7 +4,8 @@
  *   NR, LANES        columns of a panel, and of a vector: 32-bit integers (VI) and floats (VF)
  *   INLINE, TARGET   how primitives and functions are declared
  *   STREAM_MR        most rows of a stream, 4, 6 or 8; STREAM_NV(rows), the vectors of its strips
- *   STREAM_ROWS4, STREAM_ROWS8, STREAM_ROWS_LEVELS  stream_rows of the three products; measured
+ *   STREAM_ROWS4, STREAM_ROWS8, STREAM_ROWS_LEVELS  stream_rows of the three products, if they
+ *                    were measured
  *   TILE_MR, TILE_NV rows and vectors of a tile; LEVEL_MR, rows with two-level scales, if others
  *   HOLD_SUMS        a tile has registers for its sums of floats, beside those of integers
  *   W8_OFFSET, SHIFT_ZEROS
@@ -41,6 +42,12 @@
 #endif
 #ifndef HOLD_SUMS
 #define HOLD_SUMS 0
+#endif
+#define ONE_STREAM STREAM_MR, STREAM_MR, STREAM_MR /* stream_rows: tiles for all that are more */
+#ifndef STREAM_ROWS4
+#define STREAM_ROWS4 ONE_STREAM
+#define STREAM_ROWS8 ONE_STREAM
+#define STREAM_ROWS_LEVELS ONE_STREAM
 #endif
 #include INT_BLOCKS
 #ifndef INT_SUMS

@@ -71,7 +71,7 @@ struct ptqi_chunk {
     int64_t starts;      /* ... and so far, where kernels have them, the starts of its blocks; those
                             want an even number of blocks in a part of a group but the last */
     int resume, leave;   /* the chunk goes on with an integer sum; it ends within one */
-    int tiles;           /* 0 in the first of some chunks; how amx.c left the tile registers set */
+    int tiles;           /* amx.c: the shape that tile registers have; 0 before the first chunk */
 
     /* Filled in. */
     int64_t group_blocks;

@@ -25,9 +25,6 @@
 #define STRIP 16
 #define KR 16
 #define STREAM_MR 4
-#define STREAM_ROWS4 STREAM_MR, STREAM_MR, STREAM_MR
-#define STREAM_ROWS8 STREAM_ROWS4
-#define STREAM_ROWS_LEVELS STREAM_ROWS4
 #define STREAM_NV(rows) ((rows) > 2 ? 1 : (rows) > 1 ? 2 : 4)
 #define TILE_MR 4
 #define TILE_NV 1

@@ -36,9 +36,6 @@
 #define NR 32
 #define STRIP 16
 #define STREAM_MR 4
-#define STREAM_ROWS4 STREAM_MR, STREAM_MR, STREAM_MR
-#define STREAM_ROWS8 STREAM_ROWS4
-#define STREAM_ROWS_LEVELS STREAM_ROWS4
 #define STREAM_NV(rows) 4
 #define TILE_MR 4
 #define TILE_NV 4

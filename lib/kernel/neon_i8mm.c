@@ -40,9 +40,6 @@ INLINE VI vi_square(VI sum, int8x16_t x, int8x16_t w)
 #define STRIP 16
 #define KR 8
 #define STREAM_MR 8
-#define STREAM_ROWS4 STREAM_MR, STREAM_MR, STREAM_MR
-#define STREAM_ROWS8 STREAM_ROWS4
-#define STREAM_ROWS_LEVELS STREAM_ROWS4
 #define STREAM_NV(rows) ((rows) > 4 ? 2 : 4)
 #define TILE_MR 8
 #define TILE_NV 2
