@@ -216,6 +216,20 @@ static void prefetch(struct ahead *a, int64_t lines)
     }
 }
 
+#define X_AHEAD 32768 /* bytes; from 8 to 64 KB are alike */
+
+/* Rows of x for the tiles to come. Each panel reads all of x, which may have left the caches since
+ * the last one; in bursts, as tiles of several strips read it, the CPU does not guess what is next.
+ */
+static void prefetch_x(const int8_t *x, int64_t bytes)
+{
+    for (const int8_t *end = x + bytes; x < end; x += 512) {
+        PTQI_UNROLL
+        for (int line = 0; line < 512; line += 64)
+            PTQI_PREFETCH_LATER(x + X_AHEAD + line);
+    }
+}
+
 /* Rows m0 .. m0 + rows of x by a panel, whose columns of y begin at n0. Each step of rows is stored
  * as soon as its sums are there: the next steps go on while the memory takes it. */
 static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int64_t m0,
@@ -244,8 +258,10 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
         product->unpack(p, &c);
         struct ahead ahead = next_codes(l, p, &c);
         for (int64_t m = 0; m < rows; m += step) {
-            prefetch(&ahead, lines);
             const int64_t some = ptqi_min(rows - m, step);
+            prefetch(&ahead, lines);
+            if (kernels->tile_strips > 1)
+                prefetch_x(x + m * width, some * width);
             product->tile(some, &c, x + m * width, width, sums + m * ldsums, ldsums, out + m * nr,
                           partial + m * nr);
             if (last)

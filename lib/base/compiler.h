@@ -18,9 +18,11 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define PTQI_PREFETCH(p) __builtin_prefetch(p)
 #define PTQI_PREFETCH_WRITE(p) __builtin_prefetch(p, 1)
+#define PTQI_PREFETCH_LATER(p) __builtin_prefetch(p, 0, 2) /* to the second cache */
 #else
 #define PTQI_PREFETCH(p) (void)(p)
 #define PTQI_PREFETCH_WRITE(p) (void)(p)
+#define PTQI_PREFETCH_LATER(p) (void)(p)
 #endif
 
 /* From here on the compiler does not know where p points: it keeps no memory behind it in registers

@@ -475,5 +475,6 @@ TILE(two_level_tile, LEVELS, LEVEL_MR)
     .stream_mr = STREAM_MR
 #define INT_KERNELS                                                                                \
     INT_SHAPE, .tile_mr = TILE_MR == LEVEL_MR ? TILE_MR : TILE_MR * LEVEL_MR,                      \
+               .tile_strips = NR / (TILE_NV * LANES),                                              \
                INT_PRODUCT(w4a8, STREAM_ROWS4), INT_PRODUCT(w8a8, STREAM_ROWS8),                   \
                INT_PRODUCT(two_level, STREAM_ROWS_LEVELS)

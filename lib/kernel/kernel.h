@@ -154,6 +154,7 @@ struct ptqi_kernels {
     int x_rows;
     int w8_offset; /* 128 where the dot product wants signed weights, else 0 */
     int stream_mr, tile_mr;
+    int tile_strips; /* of columns, one after the other: a tile reads x from afar in the first */
     /* Frees the tile registers of this thread's CPU, after the last tile; NULL: none were used. */
     void (*release)(void);
 
@@ -165,9 +166,9 @@ struct ptqi_kernels {
     uint32_t (*magnitude)(const float *x, int64_t n);
     void (*quantize)(const float *x, float scale, int64_t n, int64_t group, int8_t *q,
                      int32_t *sums);
-    /* What sums of 16 bits begin with where tiles have such (avx2_levels.h), start [blocks]: for two
-     * blocks of a group a pair of such numbers, where the first one's would stand. NULL: there are
-     * none. */
+    /* What sums of 16 bits begin with where tiles have such (avx2_levels.h), start [blocks]: for
+     * two blocks of a group a pair of such numbers, where the first one's would stand. NULL: there
+     * are none. */
     void (*starts)(const int8_t *q, int64_t blocks, int64_t group_blocks, int32_t *start);
 
     /* Elementwise and row operations: vector_template.h says what each does. */
