@@ -3,6 +3,7 @@
  */
 #include <string.h>
 #include "base/half.h"
+#include "base/team.h"
 #include "linear.h"
 #include "qtensor.h"
 
@@ -15,35 +16,63 @@ static int fits_half(const float *scales, int64_t count)
     return 1;
 }
 
-/* A row of 4-bit codes, in order, into its places in the blocks of a group's strip of nr rows. */
-static void pack_codes4(const uint8_t *codes, int64_t count, int nr, int kr, uint8_t *out)
+/* The codes of a block of row n from column `first` on, in the order of quantization; fill where
+ * the row has no more. */
+static void gather(const struct ptq_qtensor *q, int64_t n, int64_t first, int fill, uint8_t *codes)
 {
-    for (int64_t i = 0; i < count; i++) {
-        int64_t within = i % 16, high = i % PTQI_BLOCK / 16;
-        uint8_t *block = out + i / PTQI_BLOCK * (16 * nr);
-        block[within / kr * nr * kr + within % kr] |= (uint8_t)(codes[i] << (4 * high));
+    const uint8_t *row = q->codes + n * q->k;
+    const int64_t count = ptqi_min(q->k - first, PTQI_BLOCK);
+    if (!q->order)
+        memcpy(codes, row + first, (size_t)count);
+    for (int64_t i = 0; i < count && q->order; i++)
+        codes[i] = row[q->order[first + i]];
+    memset(codes + count, fill, (size_t)(PTQI_BLOCK - count));
+}
+
+/* A block of 4-bit codes into its places in a strip of nr rows: runs of kr, which are whole words.
+ */
+static void pack_block4(const uint8_t *codes, int nr, int kr, uint8_t *out)
+{
+    for (int i = 0; i < PTQI_BLOCK / 2; i += 4) {
+        uint32_t low, high;
+        memcpy(&low, codes + i, 4);
+        memcpy(&high, codes + PTQI_BLOCK / 2 + i, 4);
+        low |= high << 4;
+        memcpy(out + i / kr * nr * kr + i % kr, &low, 4);
     }
 }
 
 /* The same with a byte for each code. */
-static void pack_codes8(const uint8_t *codes, int64_t count, int nr, int kr, int offset,
-                        uint8_t *out)
+static void pack_block8(const uint8_t *codes, int nr, int kr, int offset, uint8_t *out)
 {
-    for (int64_t i = 0; i < count; i++)
-        out[i / kr * nr * kr + i % kr] = (uint8_t)(codes[i] ^ offset); /* minus 128, or as it is */
+    const uint32_t offsets = (uint32_t)offset * 0x01010101u;
+    for (int i = 0; i < PTQI_BLOCK; i += 4) {
+        uint32_t word;
+        memcpy(&word, codes + i, 4);
+        word ^= offsets; /* minus 128, or as it is */
+        memcpy(out + i / kr * nr * kr + i % kr, &word, 4);
+    }
 }
 
-/* One group of row `row` of a panel. */
-static void pack_group(const struct ptq_linear *l, const struct ptq_qtensor *q, int64_t n,
-                       int64_t g, const uint8_t *codes, uint8_t *group, int row)
+/* Matrix q into l, cut into parts by panels. */
+struct packing {
+    struct ptq_linear *l;
+    const struct ptq_qtensor *q;
+    int64_t parts;
+};
+
+/* Group g of row n. */
+static void pack_group(const struct packing *job, int64_t n, int64_t g, uint8_t *group)
 {
-    const int nr = l->kernels->int_nr;
+    const struct ptq_linear *l = job->l;
+    const struct ptq_qtensor *q = job->q;
+    const struct ptqi_kernels *kernels = l->kernels;
     const struct ptqi_panel *p = &l->panel;
-    const int64_t left = l->k - g * l->group_size;
-    const int64_t count = left < l->group_size ? left : l->group_size;
+    const int nr = kernels->int_nr, strip = kernels->int_strip, kr = kernels->int_kr;
+    const int row = (int)(n % nr), offset = l->code_bits == 8 ? kernels->w8_offset : 0;
     uint8_t *header = group + nr * p->scale_bytes;
-    float scale = q->scales[n * q->groups + g];
-    uint16_t half = ptqi_f32_to_f16(scale);
+    const float scale = q->scales[n * q->groups + g];
+    const uint16_t half = ptqi_f32_to_f16(scale);
     if (p->scale_bytes == 1)
         group[row] = (uint8_t)ptqi_round_even(scale / q->row_scales[n]);
     else if (p->scale_bytes == 2)
@@ -52,50 +81,62 @@ static void pack_group(const struct ptq_linear *l, const struct ptq_qtensor *q, 
         memcpy(group + 4 * row, &scale, 4);
     if (p->has_zeros)
         header[row] = q->zeros[n * q->groups + g];
-    const int strip = l->kernels->int_strip, kr = l->kernels->int_kr;
-    const int64_t blocks = (count + PTQI_BLOCK - 1) / PTQI_BLOCK;
-    uint8_t *out = header + (p->has_zeros ? nr : 0) +
-                   row / strip * (blocks * 4 * l->code_bits * strip) + row % strip * kr;
-    if (l->code_bits == 4)
-        pack_codes4(codes, count, strip, kr, out);
-    else
-        pack_codes8(codes, count, strip, kr, l->kernels->w8_offset, out);
+    const int64_t blocks = ptqi_min(p->blocks - g * p->group_blocks, p->group_blocks);
+    const int64_t block_bytes = 4 * l->code_bits * strip;
+    uint8_t *out =
+        header + nr * p->has_zeros + row / strip * (blocks * block_bytes) + row % strip * kr;
+    for (int64_t b = 0; b < blocks; b++, out += block_bytes) {
+        uint8_t codes[PTQI_BLOCK];
+        gather(q, n, g * l->group_size + b * PTQI_BLOCK, offset, codes);
+        if (l->code_bits == 4)
+            pack_block4(codes, strip, kr, out);
+        else
+            pack_block8(codes, strip, kr, offset, out);
+    }
 }
 
-static ptq_status pack_panels(struct ptq_linear *l, const struct ptq_qtensor *q)
+static void pack_panels(void *argument, int64_t part)
 {
+    const struct packing *job = argument;
+    const struct ptq_linear *l = job->l;
     const int nr = l->kernels->int_nr;
     const struct ptqi_panel *p = &l->panel;
     const int64_t group_bytes =
         ptqi_group_bytes(nr, l->code_bits, p->scale_bytes, p->has_zeros, p->group_blocks);
-    const int64_t head = l->two_level ? 4 * nr : 0;
-    uint8_t *row = ptqi_alloc(l->context, q->k, 1);
-    for (int64_t n = 0; row && n < q->n; n++) {
-        uint8_t *panel = l->data + n / nr * l->panel_bytes;
-        const uint8_t *codes = q->codes + n * q->k;
-        for (int64_t i = 0; i < q->k; i++)
-            row[i] = codes[q->order ? q->order[i] : i];
-        if (l->two_level)
-            memcpy(panel + 4 * (n % nr), &q->row_scales[n], 4);
-        for (int64_t g = 0; g < q->groups; g++)
-            pack_group(l, q, n, g, row + g * l->group_size, panel + head + g * group_bytes,
-                       (int)(n % nr));
+    int64_t begin, end;
+    ptqi_split(l->panels, 1, part, job->parts, &begin, &end);
+    for (int64_t panel = begin; panel < end; panel++) {
+        uint8_t *out = l->data + panel * l->panel_bytes;
+        const int64_t n0 = panel * nr, n1 = ptqi_min(n0 + nr, l->n);
+        if (l->two_level) {
+            memcpy(out, job->q->row_scales + n0, (size_t)(n1 - n0) * sizeof(float));
+            out += 4 * nr;
+        }
+        for (int64_t g = 0; g < l->groups; g++, out += group_bytes)
+            for (int64_t n = n0; n < n1; n++)
+                pack_group(job, n, g, out);
     }
-    ptqi_free(l->context, row);
-    return row ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
 /* Weight-only: words of codes in the original order of the columns. */
-static ptq_status pack_words(struct ptq_linear *l, const struct ptq_qtensor *q)
+static void pack_words(void *argument, int64_t part)
 {
+    const struct packing *job = argument;
+    const struct ptq_linear *l = job->l;
+    const struct ptq_qtensor *q = job->q;
     const int nr = l->kernels->f32_nr, per_word = 32 / l->code_bits;
-    PTQI_TRY(ptq_qtensor_group_index(q, l->group_of));
-    for (int64_t n = 0; n < q->n; n++) {
+    int64_t begin, end;
+    ptqi_split(q->n, nr, part, job->parts, &begin, &end);
+    for (int64_t n = begin; n < end; n++) {
         const int64_t panel = n / nr, row = n % nr;
+        const uint8_t *codes = q->codes + n * q->k;
         uint32_t *out = l->words + panel * l->row_words * nr + row;
-        for (int64_t i = 0; i < q->k; i++)
-            out[i / per_word * nr] |= (uint32_t)q->codes[n * q->k + i]
-                                      << (i % per_word * l->code_bits);
+        for (int64_t i = 0; i < q->k; i += per_word, out += nr) {
+            uint32_t word = 0;
+            for (int j = 0; j < per_word && i + j < q->k; j++)
+                word |= (uint32_t)codes[i + j] << (j * l->code_bits);
+            *out = word;
+        }
         for (int64_t g = 0; g < q->groups; g++) {
             const int64_t at = (panel * q->groups + g) * nr + row;
             l->scales[at] = q->scales[n * q->groups + g];
@@ -103,7 +144,6 @@ static ptq_status pack_words(struct ptq_linear *l, const struct ptq_qtensor *q)
                 l->zeros[at] = q->zeros[n * q->groups + g];
         }
     }
-    return PTQ_OK;
 }
 
 static int is_two_level(const struct ptq_qtensor *q)
@@ -154,5 +194,10 @@ ptq_status ptqi_linear_pack(struct ptq_linear *l, const struct ptq_qtensor *q)
         memcpy(l->input_scale, q->input_scale, (size_t)q->k * sizeof *l->input_scale);
     if (l->order)
         memcpy(l->order, q->order, (size_t)q->k * sizeof *l->order);
-    return l->activations != PTQ_ACTIVATIONS_F32 ? pack_panels(l, q) : pack_words(l, q);
+    const int words = l->activations == PTQ_ACTIVATIONS_F32;
+    if (words)
+        PTQI_TRY(ptq_qtensor_group_index(q, l->group_of));
+    struct packing job = {l, q, ptqi_min(ptqi_threads(l->context), l->panels)};
+    ptqi_parallel(l->context, job.parts, words ? pack_words : pack_panels, &job);
+    return PTQ_OK;
 }

@@ -48,6 +48,7 @@ struct bench {
     int64_t m[MAX_ROWS], count, most; /* most: the largest m */
     int64_t n, k, group;
     int asym, two_level;
+    const char *only; /* the kernel to measure; NULL: all */
     float *x, *y, *w;
     char *memory; /* what the plain read reads: ring pieces of least bytes */
     void *scratch;
@@ -344,17 +345,23 @@ static void report_limits(struct bench *b, const struct choice *c)
     ptqi_json_close(b->json, '}');
 }
 
+static int kernel_wanted(const struct bench *b, int kernel)
+{
+    return !b->only || !strcmp(b->only, kernel_names[kernel]);
+}
+
 static ptq_status allocate(struct bench *b)
 {
     const int64_t square = b->n > b->k ? b->n : b->k;
+    const int floats = kernel_wanted(b, F32) || kernel_wanted(b, XTX);
     b->x = get(b, b->most * b->k * 4);
     b->y = get(b, b->most * b->n * 4);
-    b->w = get(b, square * b->k * 4);
-    if (!b->x || !b->y || !b->w)
+    b->w = floats ? get(b, square * b->k * 4) : NULL;
+    if (!b->x || !b->y || (floats && !b->w))
         return PTQ_ERROR_MEMORY;
     for (int64_t i = 0; i < b->most * b->k; i++)
         b->x[i] = (float)(i % 251) * 0.01f - 1.25f;
-    for (int64_t i = 0; i < b->n * b->k; i++)
+    for (int64_t i = 0; floats && i < b->n * b->k; i++)
         b->w[i] = (float)(i % 127) * 0.01f - 0.63f;
     return PTQ_OK;
 }
@@ -362,7 +369,6 @@ static ptq_status allocate(struct bench *b)
 static ptq_status run(struct bench *b, const struct options *o)
 {
     const struct choice c = choose(o, b);
-    const char *only = option_text(o, "kernel");
     char cpu[64];
     limit_cpu_name(cpu, (int64_t)sizeof cpu);
     PTQI_TRY(allocate(b));
@@ -380,7 +386,7 @@ static ptq_status run(struct bench *b, const struct options *o)
     measure_limits(b, &c, b->start);
     ptq_status status = PTQ_OK;
     for (int kernel = 0; kernel < KERNELS && !status; kernel++)
-        if (!only || !strcmp(only, kernel_names[kernel]))
+        if (kernel_wanted(b, kernel))
             status = run_kernel(b, &c, kernel);
     measure_limits(b, &c, b->end);
     if (b->json)
@@ -397,8 +403,9 @@ static ptq_status run(struct bench *b, const struct options *o)
 
 static int parse(const struct options *o, struct bench *b)
 {
-    const char *only = option_text(o, "kernel"), *form = option_text(o, "scales");
-    int known = !only;
+    const char *form = option_text(o, "scales");
+    b->only = option_text(o, "kernel");
+    int known = 0;
     form = form ? form : "plain";
     int failed = parse_rows(o, b);
     if (!failed)
@@ -412,10 +419,10 @@ static int parse(const struct options *o, struct bench *b)
     if (!failed && strcmp(form, "plain") && strcmp(form, "two-level"))
         return usage_error(o, "--scales must be plain or two-level, not \"%s\"", form);
     b->two_level = !strcmp(form, "two-level");
-    for (int i = 0; i < KERNELS && only; i++)
-        known |= !strcmp(only, kernel_names[i]);
+    for (int i = 0; i < KERNELS && !known; i++)
+        known = kernel_wanted(b, i);
     if (!failed && !known)
-        return usage_error(o, "there is no kernel \"%s\"", only);
+        return usage_error(o, "there is no kernel \"%s\"", b->only);
     return failed;
 }
 

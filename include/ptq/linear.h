@@ -30,7 +30,7 @@ typedef struct ptq_linear ptq_linear;
 /* Alignment, in bytes, of packed linears, prepared activations and scratch memory of the caller's. */
 #define PTQ_ALIGNMENT 64
 
-/* Packs q; q may be freed afterwards. */
+/* Packs q, on the context's threads; q may be freed afterwards. */
 PTQ_API ptq_status ptq_linear_create(ptq_context *context, const ptq_qtensor *q,
                                      ptq_linear **linear);
 PTQ_API void ptq_linear_free(ptq_linear *linear);
