@@ -71,19 +71,5 @@ INLINE void dot_bytes(const int rows, const int nv, const int width, const uint8
     }
 }
 
-INLINE void dot_blocks(const int rows, const int nv, const int bits, const int stream,
-                       const int shift, int64_t blocks, const uint8_t *codes, int64_t next,
-                       const int8_t *x, int64_t ldx, const VI *shifts, VI (*dot)[MAX_NV],
-                       VI (*high)[MAX_NV])
-{
-    const int packed = stream && bits == 4;
-    (void)shift, (void)shifts, (void)next, (void)high;
-    for (int64_t b = 0; b < blocks; b++) {
-        if (packed)
-            dot_packed(rows, nv, codes, x, ldx, dot);
-        else
-            dot_bytes(rows, nv, stream ? STRIP : NR, codes, x, ldx, dot);
-        codes += stream ? 4 * bits * STRIP : 32 * NR;
-        x += PTQI_BLOCK;
-    }
-}
+#define X_BLOCK PTQI_BLOCK
+#include "neon_dots.h"

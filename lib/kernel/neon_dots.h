@@ -1,0 +1,21 @@
+/*
+ * dot_blocks of int_template.h by dot_packed and dot_bytes, which take packed codes and bytes a
+ * block at a time: what the NEON levels with products of four or eight bytes have in common.
+ * X_BLOCK: bytes of x from one block to the next.
+ */
+INLINE void dot_blocks(const int rows, const int nv, const int bits, const int stream,
+                       const int shift, int64_t blocks, const uint8_t *codes, int64_t next,
+                       const int8_t *x, int64_t ldx, const VI *shifts, VI (*dot)[MAX_NV],
+                       VI (*high)[MAX_NV])
+{
+    const int packed = stream && bits == 4;
+    (void)shift, (void)shifts, (void)next, (void)high;
+    for (int64_t b = 0; b < blocks; b++) {
+        if (packed)
+            dot_packed(rows, nv, codes, x, ldx, dot);
+        else
+            dot_bytes(rows, nv, stream ? STRIP : NR, codes, x, ldx, dot);
+        codes += stream ? 4 * bits * STRIP : 32 * NR;
+        x += X_BLOCK;
+    }
+}
