@@ -194,11 +194,19 @@ void limit_read(const void *memory, int64_t bytes, int streams)
 #endif
 }
 
+/* What one core can reach: sysconf may count the caches of all. */
 int64_t limit_cache_bytes(void)
 {
-    long bytes = 0;
+    long bytes = 0, kilobytes = 0;
+    FILE *file = fopen("/sys/devices/system/cpu/cpu0/cache/index3/size", "r");
+    if (file) {
+        if (fscanf(file, "%ldK", &kilobytes) == 1)
+            bytes = kilobytes << 10;
+        fclose(file);
+    }
 #ifdef _SC_LEVEL3_CACHE_SIZE
-    bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
+    if (bytes <= 0)
+        bytes = sysconf(_SC_LEVEL3_CACHE_SIZE);
 #endif
     return bytes > 0 && bytes < 1l << 30 ? bytes : 32l << 20;
 }
