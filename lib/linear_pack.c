@@ -16,8 +16,8 @@ static int fits_half(const float *scales, int64_t count)
     return 1;
 }
 
-/* The codes of a block of row n from column `first` on, in the order of quantization; fill where
- * the row has no more. */
+/* The codes of a block of row n from column `first` on, in the order of quantization; where the row
+ * has no more, fill, which must become zero when packed. */
 static void gather(const struct ptq_qtensor *q, int64_t n, int64_t first, int fill, uint8_t *codes)
 {
     const uint8_t *row = q->codes + n * q->k;
@@ -29,28 +29,28 @@ static void gather(const struct ptq_qtensor *q, int64_t n, int64_t first, int fi
     memset(codes + count, fill, (size_t)(PTQI_BLOCK - count));
 }
 
-/* A block of 4-bit codes into its places in a strip of nr rows: runs of kr, which are whole words.
- */
-static void pack_block4(const uint8_t *codes, int nr, int kr, uint8_t *out)
+/* A block of 4-bit codes into its places in a strip of so many rows: runs of kr, a multiple of 4,
+ * and so whole words. */
+static void pack_block4(const uint8_t *codes, int strip, int kr, uint8_t *out)
 {
     for (int i = 0; i < PTQI_BLOCK / 2; i += 4) {
         uint32_t low, high;
         memcpy(&low, codes + i, 4);
         memcpy(&high, codes + PTQI_BLOCK / 2 + i, 4);
         low |= high << 4;
-        memcpy(out + i / kr * nr * kr + i % kr, &low, 4);
+        memcpy(out + i / kr * strip * kr + i % kr, &low, 4);
     }
 }
 
 /* The same with a byte for each code. */
-static void pack_block8(const uint8_t *codes, int nr, int kr, int offset, uint8_t *out)
+static void pack_block8(const uint8_t *codes, int strip, int kr, int offset, uint8_t *out)
 {
     const uint32_t offsets = (uint32_t)offset * 0x01010101u;
     for (int i = 0; i < PTQI_BLOCK; i += 4) {
         uint32_t word;
         memcpy(&word, codes + i, 4);
         word ^= offsets; /* minus 128, or as it is */
-        memcpy(out + i / kr * nr * kr + i % kr, &word, 4);
+        memcpy(out + i / kr * strip * kr + i % kr, &word, 4);
     }
 }
 
@@ -85,13 +85,13 @@ static void pack_group(const struct packing *job, int64_t n, int64_t g, uint8_t 
     const int64_t block_bytes = 4 * l->code_bits * strip;
     uint8_t *out =
         header + nr * p->has_zeros + row / strip * (blocks * block_bytes) + row % strip * kr;
-    for (int64_t b = 0; b < blocks; b++, out += block_bytes) {
+    for (int64_t b = 0; b < blocks; b++) {
         uint8_t codes[PTQI_BLOCK];
         gather(q, n, g * l->group_size + b * PTQI_BLOCK, offset, codes);
         if (l->code_bits == 4)
-            pack_block4(codes, strip, kr, out);
+            pack_block4(codes, strip, kr, out + b * block_bytes);
         else
-            pack_block8(codes, strip, kr, offset, out);
+            pack_block8(codes, strip, kr, offset, out + b * block_bytes);
     }
 }
 
@@ -112,9 +112,9 @@ static void pack_panels(void *argument, int64_t part)
             memcpy(out, job->q->row_scales + n0, (size_t)(n1 - n0) * sizeof(float));
             out += 4 * nr;
         }
-        for (int64_t g = 0; g < l->groups; g++, out += group_bytes)
+        for (int64_t g = 0; g < l->groups; g++)
             for (int64_t n = n0; n < n1; n++)
-                pack_group(job, n, g, out);
+                pack_group(job, n, g, out + g * group_bytes);
     }
 }
 
@@ -197,7 +197,10 @@ ptq_status ptqi_linear_pack(struct ptq_linear *l, const struct ptq_qtensor *q)
     const int words = l->activations == PTQ_ACTIVATIONS_F32;
     if (words)
         PTQI_TRY(ptq_qtensor_group_index(q, l->group_of));
-    struct packing job = {l, q, ptqi_min(ptqi_threads(l->context), l->panels)};
+    /* An engine that has threads of its own may be calling from one of them, and its parallel_for
+     * need not bear a call within a call. */
+    const int64_t threads = l->context->parallel_for ? 1 : ptqi_threads(l->context);
+    struct packing job = {l, q, ptqi_min(threads, l->panels)};
     ptqi_parallel(l->context, job.parts, words ? pack_words : pack_panels, &job);
     return PTQ_OK;
 }

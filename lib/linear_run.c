@@ -216,17 +216,15 @@ static void prefetch(struct ahead *a, int64_t lines)
     }
 }
 
-#define X_AHEAD 32768 /* bytes; from 8 to 64 KB are alike */
-
-/* Rows of x for the tiles to come. Each panel reads all of x, which may have left the caches since
- * the last one; in bursts, as tiles of several strips read it, the CPU does not guess what is next.
- */
+/* Asks for x while other rows are multiplied: with one block of rows, what tiles read next in this
+ * slice and then in the following one. Each panel reads all of x, which may have left the caches
+ * since the last one. */
 static void prefetch_x(const int8_t *x, int64_t bytes)
 {
-    for (const int8_t *end = x + bytes; x < end; x += 512) {
+    for (int64_t at = 0; at < bytes; at += 512) {
         PTQI_UNROLL
         for (int line = 0; line < 512; line += 64)
-            PTQI_PREFETCH_LATER(x + X_AHEAD + line);
+            PTQI_PREFETCH_LATER(x + at + line);
     }
 }
 
@@ -260,8 +258,8 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
         for (int64_t m = 0; m < rows; m += step) {
             const int64_t some = ptqi_min(rows - m, step);
             prefetch(&ahead, lines);
-            if (kernels->tile_strips > 1)
-                prefetch_x(x + m * width, some * width);
+            if (kernels->x_ahead)
+                prefetch_x(x + m * width + kernels->x_ahead, some * width);
             product->tile(some, &c, x + m * width, width, sums + m * ldsums, ldsums, out + m * nr,
                           partial + m * nr);
             if (last)

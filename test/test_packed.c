@@ -186,6 +186,13 @@ static void test_shared_layouts(void)
 #endif
 }
 
+/* The engine may be in it already. */
+static void no_parallel_for(void *user, int64_t parts, ptq_body_function body, void *argument)
+{
+    (void)user, (void)parts, (void)body, (void)argument;
+    CHECK(0);
+}
+
 static void check_round_trip(const struct matrix *m, int32_t isa)
 {
     static struct outputs want;
@@ -206,6 +213,11 @@ static void check_round_trip(const struct matrix *m, int32_t isa)
     CHECK(gives(linear, m, &want));
     ptq_linear_free(linear);
     CHECK_OK(ptq_context_set_threads(context, 3));
+    CHECK_OK(ptq_context_set_parallel_for(context, no_parallel_for, NULL));
+    ptq_linear_free(pack_in(context, m, 0x5a, &again, &bytes));
+    CHECK_OK(ptq_context_set_parallel_for(context, NULL, NULL));
+    CHECK(!memcmp(memory, again, (size_t)bytes));
+    free(again);
     linear = pack_in(context, m, 0xc3, &again, &bytes);
     CHECK(!memcmp(memory, again, (size_t)bytes)); /* nothing but the matrix enters them */
 

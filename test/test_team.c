@@ -7,11 +7,12 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "base/context.h"
 #include "base/team.h"
 #if defined(__linux__) && defined(__x86_64__)
 #include <sys/syscall.h>
-#include <unistd.h>
 #endif
 
 void test_team(void);
@@ -184,6 +185,51 @@ static void test_parallel_for(void)
     ptq_context_free(context);
 }
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define NO_FORK /* which ends a child that starts threads */
+#endif
+#endif
+
+static int runs_all(ptq_context *context)
+{
+    struct counts c;
+    int all = 1;
+    for (int repeat = 0; repeat < 20; repeat++) {
+        clear(&c);
+        ptqi_parallel(context, 33, count_part, &c);
+        all &= ran_once(&c, 33);
+    }
+    return all;
+}
+
+/* A child has none of its parent's threads. */
+static void test_fork(void)
+{
+#ifndef NO_FORK
+    ptq_context *context = make_context(3), *unused = make_context(3);
+    for (int used = 0; used < 2; used++) {
+        if (used)
+            CHECK(runs_all(context));
+        const pid_t child = fork();
+        if (child == 0) {
+            alarm(60); /* it would wait for ever */
+            const int all = runs_all(context) && runs_all(unused);
+            ptq_context_free(unused);
+            ptq_context_free(context);
+            _exit(!all);
+        }
+        int status = -1;
+        CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+        CHECK(runs_all(context));
+    }
+    ptq_context_free(unused);
+    ptq_context_free(context);
+#else
+    test_skip("fork: not with the thread sanitizer");
+#endif
+}
+
 /* Without memory for threads the work is done by those that there are. */
 static void test_no_memory(void)
 {
@@ -300,6 +346,7 @@ void test_team(void)
     test_callers(0);
     test_callers(1);
     test_parallel_for();
+    test_fork();
     test_no_memory();
     test_cancel();
     test_setters();

@@ -5,7 +5,8 @@
  *
  * Thread safety: a context may be used by many threads at once, except that the setters and
  * ptq_context_free must not run while another thread uses the context. ptq_cancel may be called at
- * any time, also from a signal handler.
+ * any time, also from a signal handler. After fork the child may go on with a context, and what was
+ * made from it, if no other thread was using them at that moment.
  *
  * Promise of equal bits: the same inputs and settings give the same results to the last bit on every
  * CPU, with every instruction set and any number of threads, provided that the floating-point

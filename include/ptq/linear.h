@@ -30,7 +30,11 @@ typedef struct ptq_linear ptq_linear;
 /* Alignment, in bytes, of packed linears, prepared activations and scratch memory of the caller's. */
 #define PTQ_ALIGNMENT 64
 
-/* Packs q, on the context's threads; q may be freed afterwards. */
+/*
+ * Packs q; q may be freed afterwards. On the library's threads, but on the calling one alone where the
+ * context has a parallel_for: an engine with threads of its own packs several matrices at once. The same
+ * holds for ptq_linear_create_in.
+ */
 PTQ_API ptq_status ptq_linear_create(ptq_context *context, const ptq_qtensor *q,
                                      ptq_linear **linear);
 PTQ_API void ptq_linear_free(ptq_linear *linear);

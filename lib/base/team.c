@@ -8,6 +8,11 @@
 
 #define SPINS 4000 /* some microseconds */
 
+/* How often this process, or one before it, came out of fork, which takes no threads along. */
+static atomic_int forks;
+static pthread_once_t forks_counted = PTHREAD_ONCE_INIT;
+#define RENEWING (-1)
+
 struct ptqi_team {
     ptq_context *context;
     pthread_mutex_t busy; /* held while a job runs: one job at a time */
@@ -16,6 +21,7 @@ struct ptqi_team {
     pthread_t *threads;
     int64_t workers; /* threads started, the caller not counted */
     int stop;
+    atomic_int forks; /* when the workers were started, or RENEWING */
 
     atomic_llong generation; /* counts jobs */
     atomic_llong pending;    /* workers that have not finished the current job */
@@ -95,6 +101,43 @@ static void *worker_main(void *argument)
     }
 }
 
+static void count_fork(void)
+{
+    atomic_fetch_add(&forks, 1);
+}
+
+static void count_forks(void)
+{
+    pthread_atfork(NULL, NULL, count_fork); /* without it a child must not use what it inherits */
+}
+
+static int init_locks(struct ptqi_team *team)
+{
+    int failed = pthread_mutex_init(&team->busy, NULL);
+    failed |= pthread_mutex_init(&team->lock, NULL);
+    failed |= pthread_cond_init(&team->wake, NULL);
+    return failed | pthread_cond_init(&team->done, NULL);
+}
+
+/* Whether the team is that of this process. In a child of fork the first to ask makes it so,
+ * without the workers, which stayed behind, and with locks that nobody holds; until then others do
+ * without. */
+static int is_ours(struct ptqi_team *team)
+{
+    const int now = atomic_load(&forks);
+    int then = atomic_load(&team->forks);
+    if (then == now)
+        return 1;
+    if (then == RENEWING || !atomic_compare_exchange_strong(&team->forks, &then, RENEWING))
+        return 0;
+    team->workers = 0;
+    atomic_store(&team->pending, 0);
+    if (init_locks(team))
+        return 0; /* and stays so */
+    atomic_store(&team->forks, now);
+    return 1;
+}
+
 ptq_status ptqi_team_create(ptq_context *context, struct ptqi_team **out)
 {
     struct ptqi_team *team = ptqi_alloc_zero(context, 1, (int64_t)sizeof *team);
@@ -102,14 +145,12 @@ ptq_status ptqi_team_create(ptq_context *context, struct ptqi_team **out)
     context->cpus = online_cpus();
     if (!team)
         return PTQ_ERROR_MEMORY;
+    pthread_once(&forks_counted, count_forks);
     team->context = context;
     atomic_init(&team->generation, 0);
     atomic_init(&team->pending, 0);
-    int failed = pthread_mutex_init(&team->busy, NULL);
-    failed |= pthread_mutex_init(&team->lock, NULL);
-    failed |= pthread_cond_init(&team->wake, NULL);
-    failed |= pthread_cond_init(&team->done, NULL);
-    if (failed) {
+    atomic_init(&team->forks, atomic_load(&forks));
+    if (init_locks(team)) {
         ptqi_free(context, team);
         return ptqi_fail(context, PTQ_ERROR_MEMORY, "cannot create the locks of a thread team");
     }
@@ -121,16 +162,18 @@ void ptqi_team_free(ptq_context *context, struct ptqi_team *team)
 {
     if (!team)
         return;
-    pthread_mutex_lock(&team->lock);
-    team->stop = 1;
-    pthread_cond_broadcast(&team->wake);
-    pthread_mutex_unlock(&team->lock);
-    for (int64_t i = 0; i < team->workers; i++)
-        pthread_join(team->threads[i], NULL);
-    pthread_mutex_destroy(&team->busy);
-    pthread_mutex_destroy(&team->lock);
-    pthread_cond_destroy(&team->wake);
-    pthread_cond_destroy(&team->done);
+    if (is_ours(team)) {
+        pthread_mutex_lock(&team->lock);
+        team->stop = 1;
+        pthread_cond_broadcast(&team->wake);
+        pthread_mutex_unlock(&team->lock);
+        for (int64_t i = 0; i < team->workers; i++)
+            pthread_join(team->threads[i], NULL);
+        pthread_mutex_destroy(&team->busy);
+        pthread_mutex_destroy(&team->lock);
+        pthread_cond_destroy(&team->wake);
+        pthread_cond_destroy(&team->done);
+    }
     ptqi_free(context, team->threads);
     ptqi_free(context, team);
 }
@@ -187,7 +230,8 @@ void ptqi_parallel(ptq_context *context, int64_t parts, ptq_body_function body, 
         return;
     }
     int64_t threads = ptqi_threads(context);
-    if (parts > 1 && threads > 1 && pthread_mutex_trylock(&context->team->busy) == 0) {
+    if (parts > 1 && threads > 1 && is_ours(context->team) &&
+        pthread_mutex_trylock(&context->team->busy) == 0) {
         start_workers(context->team, (threads < parts ? threads : parts) - 1);
         run_on_team(context->team, parts, body, argument);
         pthread_mutex_unlock(&context->team->busy);

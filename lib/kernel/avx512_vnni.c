@@ -66,7 +66,6 @@ const struct ptqi_kernels ptqi_kernels_amx_int8 = {
     WORD_KERNELS,
     INT_SHAPE,
     .tile_mr = 32, /* two tiles of sums: the first are added while the second are multiplied */
-    .tile_strips = 1,
     .release = ptqi_amx_release,
     .w4a8 = {w4a8_stream, w4a8_unpack, ptqi_amx_tile, {ONE_STREAM}},
     .w8a8 = {w8a8_stream, w8a8_unpack, ptqi_amx_tile, {ONE_STREAM}},

@@ -7,6 +7,7 @@
  *   STREAM_ROWS4, STREAM_ROWS8, STREAM_ROWS_LEVELS  stream_rows of the three products, if they
  *                    were measured
  *   TILE_MR, TILE_NV rows and vectors of a tile; LEVEL_MR, rows with two-level scales, if others
+ *   X_AHEAD          x_ahead, if it was measured
  *   HOLD_SUMS        a tile has registers for its sums of floats, beside those of integers
  *   W8_OFFSET, SHIFT_ZEROS
  *   UNPACK_LEVELS    how tiles run with two-level scales: int_levels.h
@@ -42,6 +43,9 @@
 #endif
 #ifndef HOLD_SUMS
 #define HOLD_SUMS 0
+#endif
+#ifndef X_AHEAD
+#define X_AHEAD 0
 #endif
 #define ONE_STREAM STREAM_MR, STREAM_MR, STREAM_MR /* stream_rows: tiles for all that are more */
 #ifndef STREAM_ROWS4
@@ -474,7 +478,6 @@ TILE(two_level_tile, LEVELS, LEVEL_MR)
     .int_nr = NR, .int_strip = STRIP, .int_kr = KR, .x_rows = X_ROWS, .w8_offset = W8_OFFSET,      \
     .stream_mr = STREAM_MR
 #define INT_KERNELS                                                                                \
-    INT_SHAPE, .tile_mr = TILE_MR == LEVEL_MR ? TILE_MR : TILE_MR * LEVEL_MR,                      \
-               .tile_strips = NR / (TILE_NV * LANES),                                              \
+    INT_SHAPE, .tile_mr = TILE_MR == LEVEL_MR ? TILE_MR : TILE_MR * LEVEL_MR, .x_ahead = X_AHEAD,  \
                INT_PRODUCT(w4a8, STREAM_ROWS4), INT_PRODUCT(w8a8, STREAM_ROWS8),                   \
                INT_PRODUCT(two_level, STREAM_ROWS_LEVELS)

@@ -154,7 +154,7 @@ struct ptqi_kernels {
     int x_rows;
     int w8_offset; /* 128 where the dot product wants signed weights, else 0 */
     int stream_mr, tile_mr;
-    int tile_strips; /* of columns, one after the other: a tile reads x from afar in the first */
+    int x_ahead; /* bytes: so far ahead of its tiles x is to be asked for; 0: not at all */
     /* Frees the tile registers of this thread's CPU, after the last tile; NULL: none were used. */
     void (*release)(void);
 
