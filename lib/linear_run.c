@@ -247,7 +247,6 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
     const int64_t step = kernels->tile_mr, steps = (rows + step - 1) / step;
     const int64_t lines =
         (l->blocking.chunk_blocks * 4 * l->code_bits * nr / 64 + steps - 1) / steps;
-    memset(out, 0, (size_t)(rows * nr) * sizeof *out);
     while (ptqi_next_chunk(l, &c)) {
         const int64_t width = c.blocks * PTQI_BLOCK;
         const int last = ptqi_chunk_column(l, &c) + width == p->blocks * PTQI_BLOCK;

@@ -231,7 +231,7 @@ static void run_chunks(const struct ptqi_kernels *kernels, const struct logical 
     struct guarded scales = guard(l->groups * nr * 4, 4), zeros = guard(l->groups * nr * 4, 4);
     struct ptqi_chunk chunk = {
         .room = in(&room), .scale_room = in(&scales), .zero_room = in(&zeros)};
-    memset(in(&c->out), 0, (size_t)(l->rows * nr) * 4);
+    memset(in(&c->out), 0xff, (size_t)(l->rows * nr) * 4);
     for (int64_t at = 0; at < l->blocks; at += chunk.blocks) {
         int64_t in_group = at % l->group_blocks, to_end = l->blocks - at;
         int64_t group_left = l->group_blocks - in_group;

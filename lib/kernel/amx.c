@@ -132,6 +132,7 @@ struct waiting {
     const int32_t *sums; /* of x, ldsums apart */
     int64_t ldsums;
     float *out; /* [rows][NR] */
+    int begin;  /* out begins with them */
 };
 
 INLINE void add_rows(const struct waiting *w, const int with_zeros)
@@ -148,7 +149,8 @@ INLINE void add_rows(const struct waiting *w, const int with_zeros)
             const VI less = with_zeros ? vi_mul(vi_load(w->zeros + v * LANES), vi_set1(sum)) : one;
             const VI dot = vi_sub(vi_load(w->dots + m * NR + v * LANES), less);
             float *out = w->out + m * NR + v * LANES;
-            vf_store(out, vf_fma(scale[v], vf_from_vi(dot), vf_load(out)));
+            const VF before = w->begin ? vf_zero() : vf_load(out);
+            vf_store(out, vf_fma(scale[v], vf_from_vi(dot), before));
         }
     }
 }
@@ -200,6 +202,7 @@ INLINE void multiply_groups(const int levels, const struct ptqi_chunk *c, const 
             .sums = r->sums + (levels ? c->row_sum : g),
             .ldsums = r->ldsums,
             .out = r->out,
+            .begin = levels || c->first_group + g == 0,
         };
     }
 }

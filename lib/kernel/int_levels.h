@@ -139,5 +139,6 @@ INLINE void level_strip(const int rows, const int nv, const struct ptqi_chunk *c
         store_dots(rows, nv, total, partial + column);
         return;
     }
+    clear_out(rows, nv, out + column);
     add_to_out(rows, nv, c->row_scales, 4, column, total, out + column);
 }

@@ -118,6 +118,17 @@ INLINE void dot_blocks(const int rows, const int nv, const int bits, const int s
 }
 #endif
 
+/* Sums in out begin at +0. */
+INLINE void clear_out(const int rows, const int nv, float *out)
+{
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++) {
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            vf_store(out + m * NR + v * LANES, vf_zero());
+    }
+}
+
 #include "int_levels.h"
 
 /* What a stream reads of one group. */
@@ -252,6 +263,8 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
             store_dots(rows, nv, dot, partial + column);
             return;
         }
+        if (c->first_group + g == 0)
+            clear_out(rows, nv, out + column);
         add_to_out(rows, nv, scales + g * 4 * NR, 4, column, dot, out + column);
     }
 }
@@ -267,6 +280,8 @@ INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk
     struct strip s = {.wide_zeros = zeros ? c->zeros + column : NULL, .zero = c->zero};
     VF sum[TILE_MR][MAX_NV];
     out += column;
+    if (c->first_group == 0)
+        clear_out(TILE_MR, TILE_NV, out);
     PTQI_FORGET(out);
     if (HOLD_SUMS)
         load_sums(TILE_MR, TILE_NV, out, sum);
