@@ -82,8 +82,9 @@ struct ptqi_chunk {
 
 /*
  * One chunk of a panel for any number of rows, best a multiple of tile_mr; x and sums begin at the
- * chunk, and behind those stands what two-level scales want, as the chunk says; out goes on from
- * what it holds. partial [rows][nr] keeps the integer of a sum that goes on in the next chunk.
+ * chunk, and behind those stands what two-level scales want, as the chunk says. out begins with the
+ * first group, or with two-level scales at the end of the row, and goes on from what it holds.
+ * partial [rows][nr] keeps the integer of a sum that goes on in the next chunk.
  */
 typedef void ptqi_tile(int64_t rows, struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
                        const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
