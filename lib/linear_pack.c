@@ -58,6 +58,7 @@ static void pack_block8(const uint8_t *codes, int strip, int kr, int offset, uin
 struct packing {
     struct ptq_linear *l;
     const struct ptq_qtensor *q;
+    struct ptqi_packed_layout layout;
     int64_t parts;
 };
 
@@ -66,10 +67,9 @@ static void pack_group(const struct packing *job, int64_t n, int64_t g, uint8_t 
 {
     const struct ptq_linear *l = job->l;
     const struct ptq_qtensor *q = job->q;
-    const struct ptqi_kernels *kernels = l->kernels;
     const struct ptqi_panel *p = &l->panel;
-    const int nr = kernels->int_nr, strip = kernels->int_strip, kr = kernels->int_kr;
-    const int row = (int)(n % nr), offset = l->code_bits == 8 ? kernels->w8_offset : 0;
+    const int nr = job->layout.rows, strip = job->layout.strip, kr = job->layout.run;
+    const int row = (int)(n % nr), offset = job->layout.w8_offset;
     uint8_t *header = group + nr * p->scale_bytes;
     const float scale = q->scales[n * q->groups + g];
     const uint16_t half = ptqi_f32_to_f16(scale);
@@ -99,8 +99,9 @@ static void pack_panels(void *argument, int64_t part)
 {
     const struct packing *job = argument;
     const struct ptq_linear *l = job->l;
-    const int nr = l->kernels->int_nr;
+    const int nr = job->layout.rows;
     const struct ptqi_panel *p = &l->panel;
+    const int64_t head = ptqi_first_group(p, nr) - p->data;
     const int64_t group_bytes =
         ptqi_group_bytes(nr, l->code_bits, p->scale_bytes, p->has_zeros, p->group_blocks);
     int64_t begin, end;
@@ -108,13 +109,11 @@ static void pack_panels(void *argument, int64_t part)
     for (int64_t panel = begin; panel < end; panel++) {
         uint8_t *out = l->data + panel * l->panel_bytes;
         const int64_t n0 = panel * nr, n1 = ptqi_min(n0 + nr, l->n);
-        if (l->two_level) {
+        if (l->two_level)
             memcpy(out, job->q->row_scales + n0, (size_t)(n1 - n0) * sizeof(float));
-            out += 4 * nr;
-        }
         for (int64_t g = 0; g < l->groups; g++)
             for (int64_t n = n0; n < n1; n++)
-                pack_group(job, n, g, out + g * group_bytes);
+                pack_group(job, n, g, out + head + g * group_bytes);
     }
 }
 
@@ -124,7 +123,7 @@ static void pack_words(void *argument, int64_t part)
     const struct packing *job = argument;
     const struct ptq_linear *l = job->l;
     const struct ptq_qtensor *q = job->q;
-    const int nr = l->kernels->f32_nr, per_word = 32 / l->code_bits;
+    const int nr = job->layout.rows, per_word = 32 / l->code_bits;
     int64_t begin, end;
     ptqi_split(q->n, nr, part, job->parts, &begin, &end);
     for (int64_t n = begin; n < end; n++) {
@@ -200,7 +199,8 @@ ptq_status ptqi_linear_pack(struct ptq_linear *l, const struct ptq_qtensor *q)
     /* An engine that has threads of its own may be calling from one of them, and its parallel_for
      * need not bear a call within a call. */
     const int64_t threads = l->context->parallel_for ? 1 : ptqi_threads(l->context);
-    struct packing job = {l, q, ptqi_min(threads, l->panels)};
+    struct packing job = {l, q, ptqi_packed_layout(l->kernels, !words, l->code_bits),
+                          ptqi_min(threads, l->panels)};
     ptqi_parallel(l->context, job.parts, words ? pack_words : pack_panels, &job);
     return PTQ_OK;
 }

@@ -10,7 +10,6 @@
  * f32 activations: a chunk is dequantized and the f32 kernel runs over it, so that the result is
  * bit for bit the f32 product with the dequantized weights.
  */
-#include <string.h>
 #include "base/half.h"
 #include "linear.h"
 

@@ -29,8 +29,6 @@
 #define TILE_MR 4
 #define TILE_NV 2
 #define ROWS_HELD 4
-/* The strips of a panel come one after the other, and only the first finds new rows of x: in such
- * bursts the CPU does not guess what is next. 8 to 64 KB make no difference. */
 #define X_AHEAD 32768
 #define UNPACK_LEVELS 0
 #define OWN_LEVELS "avx2_levels.h"

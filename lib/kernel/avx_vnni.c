@@ -50,8 +50,6 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define STREAM_NV(rows) ((rows) > 2 ? 2 : 4)
 #define TILE_MR 6
 #define TILE_NV 2
-/* The strips of a panel come one after the other, and only the first finds new rows of x: in such
- * bursts the CPU does not guess what is next. 8 to 64 KB make no difference. */
 #define X_AHEAD 32768
 #define UNPACK_LEVELS 1
 #define INT_BLOCKS "vnni_blocks.h"
