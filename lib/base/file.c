@@ -1,12 +1,13 @@
 /*
- * Mapping and atomic writing. A reader never sees half a file: data go to "<path>.partial", reach the
- * disk, and only then take the name.
+ * Mapping, locking and atomic writing. A reader never sees half a file: data go to a new file beside
+ * it, reach the disk, and only then take the name.
  */
 #include "file.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -54,45 +55,64 @@ void ptqi_unmap_file(struct ptqi_map *map)
     map->size = 0;
 }
 
+#define PARTIAL_NAMES 1000 /* tried before giving up */
+
+/* Creates a file of a name that nothing has yet; output->partial is that name. */
+static ptq_status create_partial(struct ptqi_output *output)
+{
+    const int64_t room = (int64_t)strlen(output->path) + 20;
+    output->partial = ptqi_alloc(output->context, room, 1);
+    if (!output->partial)
+        return PTQ_ERROR_MEMORY;
+    for (int i = 0; i < PARTIAL_NAMES; i++) {
+        char number[8] = "";
+        if (i)
+            snprintf(number, sizeof number, ".%d", i);
+        snprintf(output->partial, (size_t)room, "%s%s.partial", output->path, number);
+        output->fd = open(output->partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (output->fd >= 0)
+            return PTQ_OK;
+        if (errno != EEXIST)
+            break;
+    }
+    ptq_status status = fail_io(output->context, output->path, "write");
+    ptqi_free(output->context, output->partial);
+    output->partial = NULL; /* not ours to remove */
+    return status;
+}
+
 ptq_status ptqi_output_begin(ptq_context *context, const char *path, struct ptqi_output *output)
 {
-    int64_t length = (int64_t)strlen(path);
     memset(output, 0, sizeof *output);
     output->context = context;
     output->fd = -1;
-    output->path = ptqi_copy_text(context, path, length);
-    output->partial = ptqi_alloc(context, length + 9, 1);
-    if (!output->path || !output->partial) {
+    output->path = ptqi_copy_text(context, path, (int64_t)strlen(path));
+    ptq_status status = output->path ? create_partial(output) : PTQ_ERROR_MEMORY;
+    if (status)
         ptqi_output_drop(output);
-        return PTQ_ERROR_MEMORY;
-    }
-    memcpy(output->partial, path, (size_t)length);
-    memcpy(output->partial + length, ".partial", 9);
-    output->fd = open(output->partial, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (output->fd < 0) {
-        ptq_status status = fail_io(context, path, "write");
-        ptqi_free(context, output->partial);
-        output->partial = NULL; /* not ours to remove */
-        ptqi_output_drop(output);
-        return status;
+    return status;
+}
+
+static ptq_status write_all(ptq_context *context, const char *path, int fd, const void *data,
+                            int64_t bytes)
+{
+    const char *next = data;
+    while (bytes > 0) {
+        size_t piece = bytes < (1 << 30) ? (size_t)bytes : (size_t)1 << 30;
+        ssize_t written = write(fd, next, piece);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written <= 0)
+            return fail_io(context, path, "write");
+        next += written;
+        bytes -= written;
     }
     return PTQ_OK;
 }
 
 ptq_status ptqi_output_write(struct ptqi_output *output, const void *data, int64_t bytes)
 {
-    const char *next = data;
-    while (bytes > 0) {
-        size_t piece = bytes < (1 << 30) ? (size_t)bytes : (size_t)1 << 30;
-        ssize_t written = write(output->fd, next, piece);
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written <= 0)
-            return fail_io(output->context, output->path, "write");
-        next += written;
-        bytes -= written;
-    }
-    return PTQ_OK;
+    return write_all(output->context, output->path, output->fd, data, bytes);
 }
 
 /* A rename lasts only once its directory has reached the disk; not every file system can do that. */
@@ -154,6 +174,60 @@ ptq_status ptqi_write_file(ptq_context *context, const char *path, const void *d
         return ptqi_output_commit(&output);
     ptqi_output_drop(&output);
     return status;
+}
+
+ptq_status ptqi_check_writable(ptq_context *context, const char *path)
+{
+    struct ptqi_output output;
+    if (ptqi_is_directory(path))
+        return ptqi_fail(context, PTQ_ERROR_IO, "%s: is a directory", path);
+    PTQI_TRY(ptqi_output_begin(context, path, &output));
+    ptqi_output_drop(&output);
+    return PTQ_OK;
+}
+
+/* Whether the path still leads to the file that is open; its owner may have removed it. */
+static int is_at(const char *path, int fd)
+{
+    struct stat open_file, there;
+    return fstat(fd, &open_file) == 0 && lstat(path, &there) == 0 &&
+           open_file.st_dev == there.st_dev && open_file.st_ino == there.st_ino;
+}
+
+ptq_status ptqi_lock_file(ptq_context *context, const char *path, int *out)
+{
+    *out = -1;
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return fail_io(context, path, "open");
+    int refused = flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+    if (refused || !is_at(path, fd)) {
+        close(fd);
+        return ptqi_fail(context, PTQ_ERROR_CONFLICT, "%s: locked by another process", path);
+    }
+    *out = fd;
+    return PTQ_OK;
+}
+
+ptq_status ptqi_rewrite_locked(ptq_context *context, const char *path, int fd, const void *data,
+                               int64_t bytes)
+{
+    if (ftruncate(fd, 0) || lseek(fd, 0, SEEK_SET))
+        return fail_io(context, path, "write");
+    PTQI_TRY(write_all(context, path, fd, data, bytes));
+    return fsync(fd) && errno != EINVAL ? fail_io(context, path, "sync") : PTQ_OK;
+}
+
+void ptqi_unlock_file(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+int ptqi_same_file(const char *a, const char *b)
+{
+    struct stat x, y;
+    return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
 char *ptqi_join_path(ptq_context *context, const char *directory, const char *name)

@@ -15,10 +15,11 @@ struct ptqi_map {
 ptq_status ptqi_map_file(ptq_context *context, const char *path, struct ptqi_map *map);
 void ptqi_unmap_file(struct ptqi_map *map);
 
-/* A file being written beside its final place. */
+/* A file being written beside its final place: "<path>.partial", or "<path>.1.partial" and so on
+ * where something has that name. What exists is never opened. */
 struct ptqi_output {
     ptq_context *context;
-    char *path, *partial; /* partial = path + ".partial" */
+    char *path, *partial;
     int fd;
 };
 
@@ -33,6 +34,22 @@ void ptqi_output_drop(struct ptqi_output *output);
 ptq_status ptqi_write_file(ptq_context *context, const char *path, const void *data,
                            int64_t bytes);
 
+/* Whether path can be written, found out by beginning to; nothing is left behind. */
+ptq_status ptqi_check_writable(ptq_context *context, const char *path);
+
+/*
+ * Opens a file for reading and writing, creating it where there is none, and locks it against other
+ * processes until ptqi_unlock_file or the end of this one. PTQ_ERROR_CONFLICT where another holds
+ * it. On file systems without locks there is no protection.
+ */
+ptq_status ptqi_lock_file(ptq_context *context, const char *path, int *fd);
+/* Replaces the content of a locked file, on the disk too. */
+ptq_status ptqi_rewrite_locked(ptq_context *context, const char *path, int fd, const void *data,
+                               int64_t bytes);
+void ptqi_unlock_file(int fd); /* -1 is fine */
+
+/* Whether two paths lead to the same file or directory, by links or other spellings too. */
+int ptqi_same_file(const char *a, const char *b);
 /* directory + "/" + name, allocated. */
 char *ptqi_join_path(ptq_context *context, const char *directory, const char *name);
 int ptqi_is_directory(const char *path);
