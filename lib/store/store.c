@@ -278,6 +278,11 @@ int64_t ptq_store_bytes(const ptq_store *store, int64_t index)
     return index >= 0 && index < store->count ? store->entries[index].bytes : 0;
 }
 
+const void *ptq_store_data(const ptq_store *store, int64_t index)
+{
+    return index >= 0 && index < store->count ? store->entries[index].data : NULL;
+}
+
 static const struct ptqi_entry *find(const ptq_store *store, const char *name)
 {
     int64_t i = find_item(store, &store->by_name, entry_name, name);
@@ -361,6 +366,27 @@ ptq_status ptq_store_add(ptq_store *store, const char *name, const ptq_tensor *t
         return ptqi_fail(store ? store->context : NULL, PTQ_ERROR_ARGUMENT, "no tensor to add");
     PTQI_TRY(add(store, name, tensor->dtype, tensor->rank, tensor->shape, &e));
     e->data = tensor->data;
+    return PTQ_OK;
+}
+
+ptq_status ptq_store_copy(ptq_store *store, const ptq_store *from, const char *name)
+{
+    struct ptqi_entry *e;
+    if (!store || !from || !name)
+        return ptqi_fail(store ? store->context : NULL, PTQ_ERROR_ARGUMENT,
+                         "ptq_store_copy: %s is NULL", !store ? "store" : !from ? "from" : "name");
+    if (!store->writing)
+        return ptqi_fail(store->context, PTQ_ERROR_ARGUMENT,
+                         "ptq_store_copy: store is not open for writing");
+    const struct ptqi_entry *source = find(from, name);
+    if (!source)
+        return ptqi_fail(store->context, PTQ_ERROR_UNKNOWN, "%s: there is no tensor \"%.200s\"",
+                         from->path, name);
+    PTQI_TRY(ptqi_store_new_entry(store, name, &e));
+    const struct ptqi_entry own = *e;
+    *e = *source;
+    e->name = own.name;
+    e->owned = NULL;
     return PTQ_OK;
 }
 
