@@ -21,6 +21,7 @@ static const struct choice grids[] = {{"default", PTQ_GRID_DEFAULT},
                                       {"gptq", PTQ_GRID_GPTQ},
                                       {"awq", PTQ_GRID_AWQ},
                                       {"absmax", PTQ_GRID_ABSMAX},
+                                      {"range", PTQ_GRID_RANGE},
                                       {NULL, 0}};
 static const struct choice roundings[] = {{"rtn", PTQ_ROUNDING_RTN},
                                           {"gptq", PTQ_ROUNDING_GPTQ},
@@ -72,7 +73,7 @@ static const struct parameter parameters[] = {
      FIELD(group)},
     {PTQ_SYMMETRIC, INT32, "sym", "zero in the middle of the codes", 0, 2, 1, symmetries,
      FIELD(symmetric)},
-    {PTQ_GRID, INT32, "grid", "how scale and zero follow from a group's weights", 0, 3, 1, grids,
+    {PTQ_GRID, INT32, "grid", "how scale and zero follow from a group's weights", 0, 4, 1, grids,
      FIELD(grid)},
     {PTQ_MSE, INT32, "mse", "search how far to shrink each group's range", 0, 1, 1, flag,
      FIELD(mse)},
@@ -146,12 +147,12 @@ static void apply_preset(struct ptq_config *c)
     case PTQ_METHOD_AWQ: /* W4A16, zero points */
         c->equalize = PTQ_EQUALIZE_AWQ;
         c->clip = 1;
-        c->grid = PTQ_GRID_AWQ;
+        c->grid = PTQ_GRID_RANGE;
         c->symmetric = 0;
         break;
     case PTQ_METHOD_SMOOTHQUANT: /* W8A8, weights per row, activations per token (O1) */
         c->equalize = PTQ_EQUALIZE_SMOOTHQUANT;
-        c->grid = PTQ_GRID_AWQ;
+        c->grid = PTQ_GRID_RANGE;
         c->bits = 8;
         c->group = 0;
         c->activations = PTQ_ACTIVATIONS_INT8_TOKEN;
@@ -403,8 +404,8 @@ ptq_status ptq_config_check(const ptq_config *c)
     const char *problem = NULL;
     if (c->mse && c->rounding == PTQ_ROUNDING_GPTQ_PLUS)
         problem = "gptq+ searches scales by a measure of its own; mse is another";
-    else if ((c->grid == PTQ_GRID_AWQ || c->grid == PTQ_GRID_ABSMAX) && c->mse)
-        problem = "mse belongs to GPTQ's grids; the awq and absmax grids have none";
+    else if (c->grid != PTQ_GRID_DEFAULT && c->grid != PTQ_GRID_GPTQ && c->mse)
+        problem = "mse belongs to GPTQ's grids; the awq, absmax and range grids have none";
     else if (c->grid == PTQ_GRID_ABSMAX && !c->symmetric)
         problem = "the absmax grid is symmetric";
     else if (c->duo && c->equalize != PTQ_EQUALIZE_AWQ)

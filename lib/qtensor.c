@@ -300,6 +300,11 @@ double ptq_qtensor_chosen_error(const ptq_qtensor *q)
     return q->chosen_error;
 }
 
+int64_t ptq_qtensor_adjusted_groups(const ptq_qtensor *q)
+{
+    return q ? q->adjusted_groups : 0;
+}
+
 double ptq_qtensor_damping(const ptq_qtensor *q)
 {
     return q->damping;

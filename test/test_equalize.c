@@ -141,14 +141,57 @@ static void test_smoothquant(void)
         CHECK_OK(ptq_config_set_float(config, PTQ_ALPHA, alphas[i]));
         ptq_equalization *e = equalize(config, l, NULL);
         CHECK_OK(ptq_equalization_scale(e, scale));
+        double wanted[K], least = INFINITY;
         for (int c = 0; c < K; c++) {
             double x = absmax(l->x + c, T, K), w = fmax(absmax(l->w + c, N, K), 1e-5);
-            double wanted = fmax(pow(x, alphas[i]) / pow(w, 1 - alphas[i]), 1e-5);
-            CHECK(fabs(scale[c] / wanted - 1) < 1e-6);
+            wanted[c] = fmax(pow(x, alphas[i]) / pow(w, 1 - alphas[i]), 1e-5);
+            least = x > 0 ? fmin(least, wanted[c]) : least;
+        }
+        for (int c = 0; c < K; c++) { /* dead channels: half of the smallest */
+            int dead = absmax(l->x + c, T, K) == 0;
+            CHECK(fabs(scale[c] / (dead ? 0.5 * least : wanted[c]) - 1) < 1e-6);
         }
         ptq_equalization_free(e);
     }
     ptq_config_free(config);
+    free_layer(l);
+}
+
+/* Weights of channels that were dead in calibration are kept about as well as the others, by every
+ * equalization and with a rotation, which mixes them with living ones: they may live in use. */
+static void test_dead_channels(void)
+{
+    static const char *const settings[][2] = {
+        {"awq", "0"}, {"smoothquant", "0"}, {"lae", "0"}, {"awq", "64"}, {"smoothquant", "64"}};
+    struct layer *l = make_layer(test_context(), 1.0f, 8);
+    for (int t = 0; t < T; t++)
+        memset(l->x + t * K + 32, 0, 32 * sizeof(float));
+    for (int i = 0; i < 5; i++) {
+        ptq_config *config = make_config(test_context(), PTQ_METHOD_RTN);
+        ptq_stats *stats;
+        ptq_qtensor *q;
+        float w[N * K];
+        double lost = 0, all = 0;
+        const ptq_tensor *weights[] = {l->weight};
+        CHECK_OK(ptq_config_parse(config, "equalize", settings[i][0]));
+        CHECK_OK(ptq_config_parse(config, "rotate", settings[i][1]));
+        CHECK_OK(ptq_config_set_int(config, PTQ_GROUP, 32));
+        CHECK_OK(ptq_stats_create(test_context(), K, PTQ_STATS_HESSIAN, &stats));
+        CHECK_OK(ptq_stats_update(stats, l->x, PTQ_F32, T, K, NULL));
+        CHECK_OK(ptq_quantize(config, weights, 1, stats, NULL, &q));
+        CHECK_OK(ptq_qtensor_dequantize(q, w));
+        for (int64_t j = 0; j < N * K; j++)
+            if (j % K / 32 == 1) {
+                lost += (double)(w[j] - l->w[j]) * (double)(w[j] - l->w[j]);
+                all += (double)l->w[j] * (double)l->w[j];
+            }
+        if (!CHECK(lost < 0.1 * all))
+            printf("    %s, rotation %s: %g of dead channels lost\n", settings[i][0],
+                   settings[i][1], lost / all);
+        ptq_qtensor_free(q);
+        ptq_stats_free(stats);
+        ptq_config_free(config);
+    }
     free_layer(l);
 }
 
@@ -357,6 +400,7 @@ void test_equalize(void)
     test_fptq();
     test_awq_rows();
     test_smoothquant();
+    test_dead_channels();
     test_ties();
     test_order_of_methods();
     test_folding();

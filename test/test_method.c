@@ -270,8 +270,8 @@ static void test_scale_dtypes(void)
                                            "bits 4 grid awq sym off"};
     struct layer l = make_layer(11, 100, 120, 13);
     l.w[5] = 1e-30f;
-    for (int i = 0; i < 100; i++) /* beyond what f16 can hold, and below */
-        l.w[3 * 100 + i] *= 1e9f, l.w[4 * 100 + i] *= 1e-9f;
+    for (int i = 0; i < 100; i++) /* near the largest that f16 can hold, and below the smallest */
+        l.w[3 * 100 + i] *= 1e5f, l.w[4 * 100 + i] *= 1e-9f;
     for (int d = 0; d < 3; d++)
         for (int s = 0; s < 6; s++) {
             char text[128];
@@ -290,6 +290,92 @@ static void test_scale_dtypes(void)
             ptq_qtensor_free(q);
         }
     free_layer(&l);
+}
+
+/* Quantizes w [n][k] by settings; the error of the whole matrix relative to it, or -status. */
+static double quantize_weights(float *w, int64_t n, int64_t k, int32_t method, const char *settings,
+                               int64_t *adjusted)
+{
+    const int64_t shape[2] = {n, k};
+    ptq_config *config = make_config(test_context(), method, settings);
+    ptq_tensor *weight;
+    ptq_qtensor *q;
+    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_F32, 2, shape, w, &weight));
+    const ptq_tensor *weights[] = {weight};
+    ptq_status status = ptq_quantize(config, weights, 1, NULL, NULL, &q);
+    double error = status ? -(double)status : ptq_qtensor_weight_error(q);
+    if (adjusted)
+        *adjusted = q ? ptq_qtensor_adjusted_groups(q) : -1;
+    ptq_qtensor_free(q);
+    ptq_tensor_free(weight);
+    ptq_config_free(config);
+    return error;
+}
+
+/* The range grid is AWQ's where that can hold a group, and holds the others too: of one sign, of one
+ * value, of one or two columns, far below 1. */
+static void test_range_grid(void)
+{
+    enum { N = 6, K = 66 }; /* groups of 32, 32 and 2 */
+    float w[N * K];
+    struct random r = {77};
+    int64_t adjusted;
+    for (int i = 0; i < N * K; i++)
+        w[i] = random_normal(&r);
+    for (int n = 0; n < N; n++)
+        w[n * K + 64] = -w[n * K + 65];
+    const char *awq = "grid awq sym off group 32", *range = "grid range sym off group 32";
+    double same = quantize_weights(w, N, K, PTQ_METHOD_RTN, range, &adjusted);
+    CHECK(same == quantize_weights(w, N, K, PTQ_METHOD_RTN, awq, NULL));
+    CHECK_EQ(adjusted, 0);
+    for (int i = 0; i < K; i++) {
+        w[i] = fabsf(w[i]) + 2;       /* one sign: three groups */
+        w[K + i] = -5;                /* one value */
+        w[2 * K + i] *= 1e-8f;        /* both signs, below the floor */
+        w[3 * K + i] = 0;             /* nothing to lose */
+    }
+    CHECK(quantize_weights(w, N, K, PTQ_METHOD_RTN, range, &adjusted) < 0.02);
+    CHECK_EQ(adjusted, 9);
+    CHECK(quantize_weights(w, N, K, PTQ_METHOD_RTN, awq, &adjusted) > 0.5);
+    CHECK_EQ(adjusted, 0);
+    CHECK(quantize_weights(w + 2 * K, 1, K, PTQ_METHOD_RTN, range, &adjusted) < 0.02);
+    CHECK(quantize_weights(w + 2 * K, 1, K, PTQ_METHOD_RTN, "grid range bits 8 group 0", NULL) <
+          0.001);
+    CHECK_EQ(adjusted, 3);
+}
+
+/* Scales follow the weights whatever their size; what a dtype cannot hold is refused. */
+static void test_sizes_of_weights(void)
+{
+    enum { N = 4, K = 128 };
+    static const struct {
+        float size;
+        const char *settings;
+        int fits;
+    } cases[] = {
+        {1e-30f, "scale-dtype f32", 1}, {1e30f, "scale-dtype f32", 1},
+        {1e-30f, "scales two-level", 1}, {1e30f, "scales two-level", 1},
+        {1e-30f, "scale-dtype bf16", 1}, {1e-3f, "scale-dtype f16", 1},
+        {1e5f, "scale-dtype f16", 1}, {1e7f, "scale-dtype f16", 0},
+        {1e-7f, "scale-dtype f16", 0}, {1e7f, "scale-dtype f16 scales two-level", 0},
+        {1e-7f, "scale-dtype f16 scales two-level", 0}, {1e-38f, "scale-dtype f32", 0},
+    };
+    float w[N * K];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct random r = {78};
+        char text[96];
+        for (int j = 0; j < N * K; j++)
+            w[j] = random_normal(&r) * cases[i].size;
+        snprintf(text, sizeof text, "group 32 %s", cases[i].settings);
+        double error = quantize_weights(w, N, K, PTQ_METHOD_RTN, text, NULL);
+        if (!CHECK(cases[i].fits ? error >= 0 && error < 0.02 : error == -PTQ_ERROR_BOUNDS))
+            printf("    weights of %g, %s: %g\n", (double)cases[i].size, text, error);
+    }
+    /* A group of zeros has no say in the scale of its row. */
+    struct random r = {79};
+    for (int j = 0; j < N * K; j++)
+        w[j] = j % K < 32 ? 0 : random_normal(&r) * 1e-4f;
+    CHECK(quantize_weights(w, N, K, PTQ_METHOD_RTN, "group 32 scales two-level", NULL) < 0.02);
 }
 
 /* The grids by their formulas, on a group with both signs and on one with positive weights only. */
@@ -624,6 +710,8 @@ void test_method(void)
     test_block();
     test_scale_dtypes();
     test_grids();
+    test_range_grid();
+    test_sizes_of_weights();
     test_dead("group 32");
     test_dead("group 32 act-order on");
     test_dead("group 32 static-groups on sym off");

@@ -58,7 +58,9 @@ enum {
     PTQ_GRID_DEFAULT = 0, /* GPTQ's, with a symmetric range always (-max |w|, max |w|) */
     PTQ_GRID_GPTQ = 1,    /* of IST-DASLab/gptq quant.py, to the letter */
     PTQ_GRID_AWQ = 2,     /* of mit-han-lab/llm-awq quantizer.py */
-    PTQ_GRID_ABSMAX = 3   /* symmetric, scale = max |w| / (2^(bits-1) - 1): FPTQ's */
+    PTQ_GRID_ABSMAX = 3,  /* symmetric, scale = max |w| / (2^(bits-1) - 1): FPTQ's */
+    PTQ_GRID_RANGE = 4    /* AWQ's; but groups of one sign get a range with 0 in it, and ranges below
+                           * 1e-5, which AWQ widens to that, stay as they are */
 };
 enum {
     PTQ_ROUNDING_RTN = 1,

@@ -111,6 +111,8 @@ PTQ_API double ptq_qtensor_output_error(const ptq_qtensor *q);
  * activations together, that the plain matrix would have had, and that of what was chosen; else NaN. */
 PTQ_API double ptq_qtensor_plain_error(const ptq_qtensor *q);
 PTQ_API double ptq_qtensor_chosen_error(const ptq_qtensor *q);
+/* Groups that PTQ_GRID_RANGE gave another grid than AWQ's, because theirs cannot hold them. */
+PTQ_API int64_t ptq_qtensor_adjusted_groups(const ptq_qtensor *q);
 /* The damping that GPTQ ended up with: more than was asked for where the Hessian was not positive
  * definite; 0 where there was none. */
 PTQ_API double ptq_qtensor_damping(const ptq_qtensor *q);

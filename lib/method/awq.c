@@ -10,7 +10,8 @@
  *     s = max(mean |x|^r, 1e-4) / sqrt(max s min s),
  *     loss = |X (W - Q(W s) / s)^T|^2 over all matrices that share the input,
  *
- * and the first of the smallest losses is kept. With H = X^T X the loss is trace(D H D^T), so that
+ * and the first of the smallest losses is kept. Channels that were dead in calibration then get
+ * half the smallest s of the others, where the original leaves 1e-4 before the division. With H = X^T X the loss is trace(D H D^T), so that
  * the rows themselves are not needed; where there are fewer of them than channels they are cheaper.
  *
  * Clip search. For each group the range that loses least in the group's own output: 10 ranges, each
@@ -140,6 +141,7 @@ static ptq_status run_search(const struct search *s, struct ptq_equalization *e)
         e->loss = loss;
         memcpy(e->scale, s->scale, (size_t)s->matrices->k * sizeof *e->scale);
     }
+    ptqi_scale_dead(s->x_mean, s->matrices->k, e->scale);
     return PTQ_OK;
 }
 

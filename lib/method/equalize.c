@@ -177,6 +177,16 @@ ptq_status ptqi_tie(ptq_context *context, const struct ptqi_ranges *ranges, int 
     return PTQ_OK;
 }
 
+void ptqi_scale_dead(const float *size, int64_t k, float *scale)
+{
+    float least = INFINITY;
+    for (int64_t c = 0; c < k; c++)
+        least = size[c] > 0 && scale[c] < least ? scale[c] : least;
+    for (int64_t c = 0; c < k; c++)
+        if (!(size[c] > 0))
+            scale[c] = least < INFINITY ? 0.5f * least : 1.0f;
+}
+
 /* The ranges of an input; without statistics they are 0. */
 static ptq_status load_ranges(ptq_context *context, const ptq_stats *stats, int64_t k,
                               const int32_t *ties, struct ptqi_ranges *r)

@@ -45,6 +45,7 @@ struct job {
     int64_t parts;
     int64_t block;
     atomic_int failed;
+    atomic_llong *adjusted;
 };
 
 /* Rows of one thread. All but codes in quantization order. */
@@ -102,7 +103,7 @@ static ptq_status take_row_scales(const struct job *j, const struct rows *r)
         }
         q->row_scales[r->first + row] =
             j->metric ? ptqi_search_row_scale(j->config, w, j->metric, q->k, q->group_size, grids)
-                      : ptqi_row_scale(q->bits, grids, q->groups);
+                      : ptqi_row_scale(j->config, grids, q->groups);
     }
     ptqi_free(j->config->context, grids);
     return PTQ_OK;
@@ -123,7 +124,7 @@ static void take_static_grids(const struct job *j, const struct rows *r)
                 live += !dead;
             }
             struct ptqi_grid grid = level(j, r->first + row, live ? r->weights : w, NULL, count);
-            ptqi_set_grid(q, r->first + row, g, grid.scale, grid.zero);
+            ptqi_set_grid(q, r->first + row, g, grid, j->adjusted);
         }
 }
 
@@ -143,7 +144,7 @@ static void round_block(const struct job *j, const struct rows *r, int64_t row, 
         } else if (i % q->group_size == 0) {
             struct ptqi_grid grid =
                 grid_of(j, r, row, i, ptqi_group_columns(q, g), r->w + row * k + i);
-            ptqi_set_grid(q, n, g, grid.scale, grid.zero);
+            ptqi_set_grid(q, n, g, grid, j->adjusted);
         }
         float scale = q->scales[n * q->groups + g], zero = (float)ptqi_qtensor_zero(q, n, g);
         int dead = j->dead[original];
@@ -224,6 +225,7 @@ ptq_status ptqi_round_gptq(const struct ptq_config *config, const float *w,
                            const struct ptqi_curvature *curvature, const int32_t *order,
                            struct ptq_qtensor *q)
 {
+    atomic_llong adjusted;
     struct job j = {.config = config,
                     .kernels = config->context->kernels,
                     .w = w,
@@ -232,7 +234,8 @@ ptq_status ptqi_round_gptq(const struct ptq_config *config, const float *w,
                     .dead = curvature->dead,
                     .order = order,
                     .q = q,
-                    .parts = ptqi_threads(config->context)};
+                    .parts = ptqi_threads(config->context),
+                    .adjusted = &adjusted};
     float *metric = NULL;
     if (config->rounding == PTQ_ROUNDING_GPTQ_PLUS) {
         if (!(metric = ptqi_alloc(config->context, q->k, (int64_t)sizeof *metric)))
@@ -246,9 +249,11 @@ ptq_status ptqi_round_gptq(const struct ptq_config *config, const float *w,
     j.block = config->block < q->k ? config->block : q->k;
     j.parts = j.parts < q->n ? j.parts : q->n;
     atomic_init(&j.failed, 0);
+    atomic_init(&adjusted, 0);
     ptqi_parallel(config->context, j.parts, round_part, &j);
     ptqi_free(config->context, metric);
     q->damping = curvature->damping;
+    q->adjusted_groups = atomic_load(&adjusted);
     ptq_status status = atomic_load(&j.failed);
     if (status)
         return ptqi_fail(config->context, status, "GPTQ: %s", ptq_status_sentence(status));

@@ -11,6 +11,11 @@
  * max(max - min, 1e-5) / (2^b - 1), zero = clamp(-round(min / scale)); symmetric: max |w| /
  * (2^(b-1) - 1).
  *
+ * The range grid is AWQ's, wherever a group has weights of both signs, or 0, and a range above
+ * 1e-5. Where not, AWQ's grid cannot reach the weights: zeros of a group of one sign would lie
+ * outside of the codes, and weights far below 1e-5 become 0. Such a group gets a range that contains
+ * 0, and no smallest one.
+ *
  * The absmax grid (FPTQ's): symmetric as AWQ's, without a smallest range.
  *
  * mse: the best of 80 ranges, each shrunk by another percent, by sum |w' - w|^2.4 (quant.py).
@@ -23,6 +28,7 @@
 #include "kernel/kernel.h"
 #include "qtensor.h"
 
+#define AWQ_FLOOR 1e-5f      /* AWQ's smallest range */
 #define CANDIDATES 80        /* multiples of PTQI_SHRINK_UNIT */
 #define METRIC_CANDIDATES 16 /* 1, 0.975 .. 0.625 of the maximum */
 
@@ -30,15 +36,35 @@ struct range {
     float low, high;
 };
 
+/* What scales of each dtype can be: the smallest one, the smallest of full precision, the smallest
+ * whose 7 significant bits are kept, and the largest. */
+static const struct {
+    float smallest, normal, seven_bits, largest;
+} limits[] = {
+    [PTQ_F32] = {FLT_MIN, FLT_MIN, FLT_MIN, FLT_MAX},
+    [PTQ_F16] = {0x1p-24f, 0x1p-14f, 0x1p-18f, 65504.0f},
+    [PTQ_BF16] = {FLT_MIN, FLT_MIN, FLT_MIN, 0x1.fep127f},
+};
+
 float ptqi_storable_scale(float scale, int32_t dtype)
 {
-    static const float smallest[] = {
-        [PTQ_F32] = FLT_MIN, [PTQ_F16] = 0x1p-24f, [PTQ_BF16] = FLT_MIN};
-    static const float largest[] = {
-        [PTQ_F32] = FLT_MAX, [PTQ_F16] = 65504.0f, [PTQ_BF16] = 0x1.fep127f};
     float rounded = ptqi_round_to(scale, dtype);
-    rounded = rounded < smallest[dtype] ? smallest[dtype] : rounded;
-    return rounded > largest[dtype] ? largest[dtype] : rounded;
+    rounded = rounded < limits[dtype].smallest ? limits[dtype].smallest : rounded;
+    return rounded > limits[dtype].largest ? limits[dtype].largest : rounded;
+}
+
+ptq_status ptqi_check_scales(const struct ptq_config *config, const float *scales, int64_t count)
+{
+    const int32_t dtype = config->scale_dtype;
+    float most = 0;
+    for (int64_t i = 0; i < count; i++)
+        most = scales[i] > most ? scales[i] : most;
+    if (most > limits[dtype].normal && most < limits[dtype].largest)
+        return PTQ_OK;
+    return ptqi_fail(config->context, PTQ_ERROR_BOUNDS,
+                     "weights too %s for scales of %s: the largest scale is %g%s",
+                     most < 1 ? "small" : "large", ptq_dtype_name(dtype), (double)most,
+                     dtype == PTQ_F32 ? "" : "; use scale-dtype f32");
 }
 
 static struct range range_of(const float *w, int64_t count)
@@ -59,19 +85,33 @@ static float magnitude(struct range r)
 static struct ptqi_grid absmax_grid(const struct ptq_config *c, float most)
 {
     const float middle = (float)(1 << (c->bits - 1));
-    return (struct ptqi_grid){ptqi_storable_scale(most / (middle - 1.0f), c->scale_dtype), middle};
+    return (struct ptqi_grid){.scale = ptqi_storable_scale(most / (middle - 1.0f), c->scale_dtype),
+                              .zero = middle};
 }
 
-static struct ptqi_grid awq_grid(const struct ptq_config *c, struct range r)
+/* least: of the range. */
+static struct ptqi_grid awq_grid(const struct ptq_config *c, struct range r, float least)
 {
-    struct ptqi_grid grid;
+    struct ptqi_grid grid = {.empty = 0};
     const float top = (float)((1 << c->bits) - 1);
     if (c->symmetric)
-        return absmax_grid(c, magnitude(r) < 1e-5f ? 1e-5f : magnitude(r));
+        return absmax_grid(c, magnitude(r) < least ? least : magnitude(r));
     float width = r.high - r.low;
-    width = width < 1e-5f ? 1e-5f : width;
+    width = width < least ? least : width;
     grid.scale = ptqi_storable_scale(width / top, c->scale_dtype);
     grid.zero = ptqi_code(-r.low, grid.scale, 0.0f, top);
+    return grid;
+}
+
+static struct ptqi_grid range_grid(const struct ptq_config *c, struct range r)
+{
+    const int has_zero = c->symmetric || (r.low <= 0 && r.high >= 0);
+    if (has_zero && (c->symmetric ? magnitude(r) : r.high - r.low) >= AWQ_FLOOR)
+        return awq_grid(c, r, 0);
+    r.low = r.low < 0.0f ? r.low : 0.0f;
+    r.high = r.high > 0.0f ? r.high : 0.0f;
+    struct ptqi_grid grid = awq_grid(c, r, magnitude(r) > 0 ? 0 : AWQ_FLOOR);
+    grid.adjusted = magnitude(r) > 0;
     return grid;
 }
 
@@ -94,7 +134,7 @@ static struct range gptq_range(const struct ptq_config *c, struct range r)
 
 static struct ptqi_grid gptq_grid(const struct ptq_config *c, struct range r, float shrink)
 {
-    struct ptqi_grid grid;
+    struct ptqi_grid grid = {.empty = 0};
     const float top = (float)((1 << c->bits) - 1);
     float low = shrink * r.low, high = shrink * r.high;
     grid.scale = ptqi_storable_scale((high - low) / top, c->scale_dtype);
@@ -118,18 +158,26 @@ static struct ptqi_grid search(const struct ptq_config *c, struct range r, const
     for (int i = 1; i < CANDIDATES; i++)
         if (errors[i] < errors[best])
             best = i;
-    return (struct ptqi_grid){scales[best], zeros[best]};
+    return (struct ptqi_grid){.scale = scales[best], .zero = zeros[best]};
 }
 
 struct ptqi_grid ptqi_find_grid(const struct ptq_config *config, const float *w, int64_t count)
 {
     struct range r = range_of(w, count);
+    struct ptqi_grid grid;
+    const int empty = magnitude(r) == 0;
     if (config->grid == PTQ_GRID_AWQ)
-        return awq_grid(config, r);
-    if (config->grid == PTQ_GRID_ABSMAX)
-        return absmax_grid(config, magnitude(r));
-    r = gptq_range(config, r);
-    return config->mse ? search(config, r, w, count) : gptq_grid(config, r, 1.0f);
+        grid = awq_grid(config, r, AWQ_FLOOR);
+    else if (config->grid == PTQ_GRID_RANGE)
+        grid = range_grid(config, r);
+    else if (config->grid == PTQ_GRID_ABSMAX)
+        grid = absmax_grid(config, magnitude(r));
+    else if (config->mse)
+        grid = search(config, gptq_range(config, r), w, count);
+    else
+        grid = gptq_grid(config, gptq_range(config, r), 1.0f);
+    grid.empty = empty;
+    return grid;
 }
 
 struct ptqi_grid ptqi_search_grid(const struct ptq_config *config, const float *w,
@@ -165,15 +213,15 @@ static float keep_seven_bits(float x)
     return ptqi_from_bits((ptqi_bits(x) + 0x1ffffu) & ~0x1ffffu);
 }
 
-float ptqi_row_scale(int32_t bits, const struct ptqi_grid *grids, int64_t groups)
+float ptqi_row_scale(const struct ptq_config *config, const struct ptqi_grid *grids, int64_t groups)
 {
+    const float least = limits[config->scale_dtype].seven_bits;
     float most = 0;
     for (int64_t g = 0; g < groups; g++) {
-        float scale = grids[g].scale / highest_level(bits, grids[g].zero);
-        most = scale > most ? scale : most;
+        float scale = grids[g].scale / highest_level(config->bits, grids[g].zero);
+        most = scale > most && !grids[g].empty ? scale : most;
     }
-    most = most < 0x1p-20f ? 0x1p-20f : most; /* far below all weights, and exact in f16 */
-    return keep_seven_bits(most);
+    return keep_seven_bits(most < least ? least : most);
 }
 
 float ptqi_search_row_scale(const struct ptq_config *config, const float *w, const float *metric,
@@ -183,7 +231,7 @@ float ptqi_search_row_scale(const struct ptq_config *config, const float *w, con
     const float top = (float)((1 << config->bits) - 1);
     float rows[ROW_SCALES], scales[ROW_SCALES], zeros[ROW_SCALES], errors[ROW_SCALES];
     float sums[ROW_SCALES] = {0},
-          most = ptqi_row_scale(config->bits, grids, (k + group - 1) / group);
+          most = ptqi_row_scale(config, grids, (k + group - 1) / group);
     int best = 0;
     for (int i = 0; i < ROW_SCALES; i++)
         rows[i] = keep_seven_bits(most * (1.0f - (float)i / 64.0f));

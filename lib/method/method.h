@@ -5,7 +5,9 @@
 #ifndef PTQI_METHOD_H
 #define PTQI_METHOD_H
 
+#include <stdatomic.h>
 #include "config.h"
+#include "grid.h"
 #include "ptq/equalize.h"
 #include "qtensor.h"
 
@@ -64,6 +66,9 @@ ptq_status ptqi_tie(ptq_context *context, const struct ptqi_ranges *ranges, int 
 ptq_status ptqi_equalize_awq(const struct ptq_config *config, const struct ptqi_matrices *matrices,
                              const struct ptq_stats *stats, const struct ptqi_ranges *ranges,
                              struct ptq_equalization *e);
+/* Channels that were dead in calibration, size[c] == 0, get half the smallest scale of the others: their
+ * weights neither widen the range of a group much nor vanish, should the channel live in use. */
+void ptqi_scale_dead(const float *size, int64_t k, float *scale);
 ptq_status ptqi_equalize_smoothquant(const struct ptq_config *config,
                                      const struct ptqi_matrices *matrices,
                                      const struct ptqi_ranges *ranges, float *scale);
@@ -130,13 +135,15 @@ ptq_status ptqi_gptaq_correction(const struct ptq_config *config, struct ptqi_cu
 ptq_status ptqi_gptq_order(ptq_context *context, const struct ptqi_curvature *curvature,
                            int32_t *order);
 
-/* Stores the grid of row n, group g. */
-static inline void ptqi_set_grid(struct ptq_qtensor *q, int64_t n, int64_t g, float scale,
-                                 float zero)
+/* Stores the grid of row n, group g. Threads share the counter of grids that were adjusted. */
+static inline void ptqi_set_grid(struct ptq_qtensor *q, int64_t n, int64_t g, struct ptqi_grid grid,
+                                 atomic_llong *adjusted)
 {
-    q->scales[n * q->groups + g] = scale;
+    q->scales[n * q->groups + g] = grid.scale;
     if (q->zeros)
-        q->zeros[n * q->groups + g] = (uint8_t)zero;
+        q->zeros[n * q->groups + g] = (uint8_t)grid.zero;
+    if (grid.adjusted)
+        atomic_fetch_add_explicit(adjusted, 1, memory_order_relaxed);
 }
 
 #endif

@@ -248,6 +248,14 @@ static ptq_status new_qtensor(const struct shared *s, int64_t n, int64_t k, ptq_
     return PTQ_OK;
 }
 
+static int has_weights(const float *w, int64_t count)
+{
+    int64_t i = 0;
+    while (i < count && w[i] == 0)
+        i++;
+    return i < count;
+}
+
 /* Rounds w, W * s of matrix number index: a copy of it, clipped where that is asked for. */
 static ptq_status round_matrix(const struct shared *s, int64_t index, const float *w,
                                const struct ptqi_curvature *c, ptq_qtensor *q)
@@ -268,6 +276,8 @@ static ptq_status round_matrix(const struct shared *s, int64_t index, const floa
                                                       : ptqi_round_gptq(config, w, c, s->order, q);
     if (!status && config->rounding == PTQ_ROUNDING_GPTQ_PLUS)
         status = ptqi_refine(config, w, c, s->order, q);
+    if (!status && has_weights(w, q->n * q->k))
+        status = ptqi_check_scales(config, q->scales, q->n * q->groups);
     ptqi_free(config->context, clipped);
     return status;
 }

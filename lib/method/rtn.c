@@ -12,6 +12,7 @@ struct job {
     struct ptq_qtensor *q;
     struct ptqi_grid *grids; /* [parts][groups] */
     int64_t parts;
+    atomic_llong *adjusted;
 };
 
 static void round_rows(void *argument, int64_t part)
@@ -27,12 +28,12 @@ static void round_rows(void *argument, int64_t part)
         for (int64_t g = 0; g < q->groups; g++)
             grids[g] = ptqi_find_grid(j->config, w + g * q->group_size, ptqi_group_columns(q, g));
         if (q->row_scales)
-            q->row_scales[n] = ptqi_row_scale(q->bits, grids, q->groups);
+            q->row_scales[n] = ptqi_row_scale(j->config, grids, q->groups);
         for (int64_t g = 0; g < q->groups; g++) {
             struct ptqi_grid grid = grids[g];
             if (q->row_scales)
                 grid = ptqi_level_grid(j->config, grid, q->row_scales[n], NULL, NULL, 0);
-            ptqi_set_grid(q, n, g, grid.scale, grid.zero);
+            ptqi_set_grid(q, n, g, grid, j->adjusted);
             for (int64_t i = g * q->group_size; i < g * q->group_size + ptqi_group_columns(q, g);
                  i++)
                 q->codes[n * q->k + i] = (uint8_t)ptqi_code(w[i], grid.scale, grid.zero, top);
@@ -43,12 +44,15 @@ static void round_rows(void *argument, int64_t part)
 ptq_status ptqi_round_rtn(const struct ptq_config *config, const float *w, struct ptq_qtensor *q)
 {
     const int64_t parts = ptqi_threads(config->context);
-    struct job job = {config, w, q, NULL, parts};
+    atomic_llong adjusted;
+    struct job job = {config, w, q, NULL, parts, &adjusted};
+    atomic_init(&adjusted, 0);
     job.grids = ptqi_alloc(config->context, parts * q->groups, (int64_t)sizeof *job.grids);
     if (!job.grids)
         return PTQ_ERROR_MEMORY;
     ptqi_parallel(config->context, job.parts, round_rows, &job);
     ptqi_free(config->context, job.grids);
+    q->adjusted_groups = atomic_load(&adjusted);
     return PTQ_OK;
 }
 

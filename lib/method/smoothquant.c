@@ -7,7 +7,8 @@
  *
  *     s_k = max(max |x_k|^alpha / max(max |w_k|, 1e-5)^(1 - alpha), 1e-5),
  *
- * max |w_k| over all matrices that share the input.
+ * max |w_k| over all matrices that share the input. Channels that were dead in calibration get half
+ * the smallest s of the others (the original: 1e-5, which leaves nothing of their weights).
  */
 #include <math.h>
 #include "base/exact.h"
@@ -40,5 +41,6 @@ ptq_status ptqi_equalize_smoothquant(const struct ptq_config *config,
                   (float)ptqi_pow((double)scale[c], rest);
         scale[c] = s > 1e-5f ? s : 1e-5f;
     }
+    ptqi_scale_dead(ranges->absmax, matrices->k, scale);
     return PTQ_OK;
 }
