@@ -297,6 +297,9 @@ static ptq_status run_kernel(struct bench *b, const struct choice *c, int kernel
 static void measure_limits(struct bench *b, const struct choice *c, double *out)
 {
     const struct limit_loop *loop = limit_find(c->isa[c->isas - 1], 1);
+    /* AMX needs a permission, without which its instructions end the process. */
+    if (loop && ptq_context_set_isa(b->context, loop->isa))
+        loop = NULL;
     ptq_context_set_threads(b->context, 1);
     const int64_t bytes = 4 * limit_cache_bytes();
     char *memory = get(b, bytes);
