@@ -8,12 +8,13 @@
 #include "eval/forward.h"
 #include "linalg/vector.h"
 #include "text/tokenizer.h"
+#include "text/unicode.h"
 
 /* One choice of one item: a sequence, of which the tokens from begin on are the choice. */
 struct choice {
     int32_t *ids; /* owned; the sequence may start later in it */
     int64_t start, count, begin;
-    int64_t bytes; /* of the choice's text */
+    int64_t characters; /* of the choice's text, without the blank before it */
     double likelihood;
 };
 
@@ -40,8 +41,37 @@ static ptq_status bad_line(const struct run *r, int64_t line, const char *proble
                      problem);
 }
 
-/* The tokens of context + choice; what follows as many tokens as the context alone has is the
- * choice, so that white space at the end of the context may join it. */
+/* White space as Python's str.rstrip() has it. */
+static int is_blank(uint32_t c)
+{
+    return unicode_is_space(c) || (c >= 0x1c && c <= 0x1f);
+}
+
+/* The length of a text, which is valid UTF-8, without the white space at its end. */
+static int64_t trimmed_length(const char *text, int64_t length)
+{
+    int64_t trimmed = 0;
+    for (const char *at = text; at < text + length;)
+        if (!is_blank(unicode_next(&at)))
+            trimmed = at - text;
+    return trimmed;
+}
+
+/* Characters of a choice as lm-evaluation-harness counts them: its choices stand without the blank
+ * that divides them from the context. */
+static int64_t count_characters(const struct ptqi_json *context, const struct ptqi_json *text)
+{
+    const int divided = trimmed_length(context->text, context->length) == context->length;
+    int64_t count = 0;
+    for (int64_t i = divided && text->text[0] == ' '; i < text->length; i++)
+        count += ((unsigned char)text->text[i] & 0xc0) != 0x80;
+    return count ? count : 1; /* a blank alone */
+}
+
+/*
+ * The tokens of context + choice; what follows as many tokens as the context alone has is the
+ * choice. White space at the end of the context belongs to the choice, as in the harness.
+ */
 static ptq_status tokenize(struct run *r, const struct ptqi_json *context,
                            const struct ptqi_json *text, struct choice *c)
 {
@@ -54,21 +84,22 @@ static ptq_status tokenize(struct run *r, const struct ptqi_json *context,
     memcpy(both, context->text, (size_t)context->length);
     memcpy(both + context->length, text->text, (size_t)text->length + 1);
     ptq_status status =
-        tokenizer_encode(r->tokenizer, context->text, context->length, &ids, &alone);
+        tokenizer_encode(r->tokenizer, context->text,
+                         trimmed_length(context->text, context->length), &ids, &alone);
     if (!status)
         status = tokenizer_encode(r->tokenizer, both, length, &c->ids, &c->count);
     ptqi_free(r->context, ids);
     ptqi_free(r->context, both);
     c->begin = alone;
-    c->bytes = text->length;
+    c->characters = count_characters(context, text);
     return status;
 }
 
-/* A choice must have a token that something precedes; a sequence that is too long loses its start.
- */
+/* A choice must have a token that something precedes; a sequence that is too long loses its start, as
+ * in the harness. */
 static ptq_status fit(const struct run *r, int64_t line, struct choice *c)
 {
-    int64_t longest = r->model->config.max_positions;
+    int64_t longest = r->model->config.max_positions + 1; /* the last token is only predicted */
     if (c->begin < 1 || c->begin >= c->count)
         return bad_line(r, line, "a context or a choice without a token of its own");
     if (c->count - c->begin >= longest)
@@ -155,7 +186,7 @@ static int is_right(const struct run *r, const struct item *item, int normalized
     double largest = 0;
     for (int64_t i = 0; i < item->count; i++) {
         const struct choice *c = &r->choices[item->first + i];
-        double value = normalized ? c->likelihood / (double)c->bytes : c->likelihood;
+        double value = normalized ? c->likelihood / (double)c->characters : c->likelihood;
         if (i == 0 || value > largest) {
             best = i;
             largest = value;
@@ -207,7 +238,7 @@ static ptq_status run_choices(struct run *r, int32_t activations, struct progres
         return PTQ_ERROR_MEMORY;
     for (int64_t i = 0; i < r->choice_count; i++)
         sequences[i] =
-            (struct sequence){r->choices[i].ids + r->choices[i].start, r->choices[i].count};
+            (struct sequence){r->choices[i].ids + r->choices[i].start, r->choices[i].count - 1};
     struct forward f = {.model = r->model,
                         .sequences = sequences,
                         .count = r->choice_count,
