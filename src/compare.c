@@ -2,7 +2,6 @@
  * ptq compare: every method side by side on one model, each evaluated with the arithmetic that it
  * is meant to run with.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,10 +9,11 @@
 #include <unistd.h>
 #include "base/context.h"
 #include "base/file.h"
+#include "checkpoint/output.h"
 #include "commands.h"
 #include "eval/perplexity.h"
-#include "model/output.h"
 #include "model/quantize.h"
+#include "model/unused.h"
 #include "options.h"
 #include "report/comparison.h"
 #include "report/json_report.h"
@@ -45,7 +45,7 @@ static const struct plan {
     const char *settings; /* "name=value name=value" */
     int token_weights;
 } plans[] = {
-    {"RTN", PTQ_METHOD_RTN, "bits=8 group=0 grid=awq activations=int8-token", TOKENS_UNIFORM},
+    {"RTN", PTQ_METHOD_RTN, "bits=8 group=0 grid=range activations=int8-token", TOKENS_UNIFORM},
     {"SmoothQuant", PTQ_METHOD_SMOOTHQUANT, "", TOKENS_UNIFORM},
     {"RTN", PTQ_METHOD_RTN, "", TOKENS_UNIFORM},
     {"RTN", PTQ_METHOD_RTN, "sym=off", TOKENS_UNIFORM},
@@ -217,7 +217,7 @@ static ptq_status quantize_row(struct compare *c, struct comparison_row *row, co
     row->reports = run.reports;
     row->report_count = run.report_count;
     run.reports = NULL; /* they stay with the row */
-    quantize_free(&run, 0, status);
+    quantize_free(&run, 0);
     return status;
 }
 
@@ -254,21 +254,21 @@ static ptq_status make_work(struct compare *c)
     return c->work ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
-/* That the page can be written should be known before the work begins. */
-static ptq_status check_page(const struct compare *c)
+/* That the page can be written, and that nothing stands where models are to be kept, should be known
+ * before the work begins. */
+static ptq_status check_outputs(const struct compare *c)
 {
-    const char *path = option_text(c->o, "html"), *slash = path ? strrchr(path, '/') : NULL;
-    if (!path)
-        return PTQ_OK;
-    char *directory = slash ? ptqi_copy_text(c->context, path, slash == path ? 1 : slash - path)
-                            : ptqi_copy_text(c->context, ".", 1);
-    if (!directory)
-        return PTQ_ERROR_MEMORY;
-    int failed = access(directory, W_OK | X_OK);
-    ptqi_free(c->context, directory);
-    return failed ? ptqi_fail(c->context, PTQ_ERROR_IO, "%s: cannot be written there: %s", path,
-                              strerror(errno))
-                  : PTQ_OK;
+    const char *const inputs[] = {c->o->positional[0], option_text(c->o, "text"), c->request.text};
+    PTQI_TRY(options_check_output(c->context, option_text(c->o, "html"), inputs, 3));
+    for (int64_t i = 1; i < c->result.row_count && option_given(c->o, "keep"); i++) {
+        char *path = row_path(c, &c->result.rows[i]);
+        ptq_status status = path ? workdir_check(c->context, path, c->o->positional[0], 0)
+                                 : PTQ_ERROR_MEMORY;
+        ptqi_free(c->context, path);
+        if (status)
+            return status;
+    }
+    return PTQ_OK;
 }
 
 static ptq_status load(struct compare *c)
@@ -285,7 +285,6 @@ static ptq_status load(struct compare *c)
                           c->max_windows, &c->windows));
     PTQI_TRY(quantize_load_calibration(c->model, &c->request, &c->calibration));
     PTQI_TRY(quantize_check_model(c->model, &c->progress));
-    options_say_windows(c->o, &c->request, &c->calibration);
     return PTQ_OK;
 }
 
@@ -313,10 +312,12 @@ static ptq_status run(struct compare *c)
     struct comparison *r = &c->result;
     progress_begin(&c->progress, 0);
     PTQI_TRY(plan_rows(c));
-    PTQI_TRY(check_page(c));
     PTQI_TRY(load(c));
     PTQI_TRY(describe(c));
     PTQI_TRY(make_work(c));
+    PTQI_TRY(check_outputs(c));
+    unused_print(c->model->unused, c->model->path);
+    options_say_windows(c->o, &c->request, &c->calibration);
     for (int64_t i = 0; i < r->row_count; i++) {
         double share = 1.0 / (double)r->row_count;
         progress_part(&c->progress, (double)i * share, share, r->rows[i].name);

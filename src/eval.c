@@ -7,6 +7,7 @@
 #include "commands.h"
 #include "eval/choices.h"
 #include "eval/perplexity.h"
+#include "model/unused.h"
 #include "options.h"
 #include "report/json_report.h"
 
@@ -18,7 +19,7 @@ static const char usage[] =
     "tokenized once and cut into windows; exp of the mean negative log-likelihood. Or multiple\n"
     "choice: each line is {\"context\": TEXT, \"choices\": [TEXT, ...], \"answer\": INDEX}; the "
     "choice of\n"
-    "the largest log-likelihood (acc), or of the largest for each byte of it (acc_norm), is "
+    "the largest log-likelihood (acc), or of the largest for each character of it (acc_norm), is "
     "taken.\n";
 
 static const struct option table[] = {
@@ -102,6 +103,8 @@ static ptq_status run_choices(struct eval *e)
     ptq_status status =
         choices_measure(e->model, option_text(e->o, "choices"), e->activations, &progress, &result);
     progress_end(&progress);
+    if (!status)
+        unused_print(e->model->unused, e->model->path);
     return status ? status : print_choices(e, &result, report_clock() - start);
 }
 
@@ -127,6 +130,8 @@ static ptq_status run_text(struct eval *e)
         status = ptqi_fail(e->context, PTQ_ERROR_NUMERIC,
                            "%s: the perplexity is not finite: numbers overflow in this model",
                            e->model->path);
+    if (!status)
+        unused_print(e->model->unused, e->model->path);
     return status ? status : print(e, &result, report_clock() - start);
 }
 

@@ -184,7 +184,9 @@ static void print_text(const struct layer *l)
 
 static ptq_status run(struct layer *l, const struct options *o, int64_t rows)
 {
+    const char *const inputs[] = {o->positional[0]};
     PTQI_TRY(load(l, o->positional[0], o));
+    PTQI_TRY(options_check_output(l->context, option_text(o, "o"), inputs, 1));
     if (rows > ptq_tensor_size(l->input, 0))
         rows = ptq_tensor_size(l->input, 0);
     PTQI_TRY(quantize(l));

@@ -40,7 +40,7 @@ struct options {
         {"group", "N", "columns that share a scale, a multiple of 32; 0: a row; default 128"},     \
         {"sym", NULL, "zero in the middle of the codes (default)"},                                \
         {"asym", NULL, "a zero point for each group"},                                             \
-        {"grid", "NAME", "default, gptq, awq or absmax: how scales follow from weights"},          \
+        {"grid", "NAME", "default, gptq, awq, absmax or range: how scales follow from weights"},          \
         {"mse", NULL, "search how far to shrink each group's range"},                              \
         {"round", "NAME", "rtn, gptq or gptq+: how codes are chosen, whatever the method"},        \
         {"act-order", NULL, "GPTQ: columns with large inputs first"},                              \
@@ -91,6 +91,11 @@ int options_context(const struct options *o, ptq_context **context);
 int options_config(const struct options *o, ptq_context *context, ptq_config **config);
 /* What --calib and its companions say, over the defaults. 0 or EXIT_USAGE. */
 int options_calibration(const struct options *o, struct calibration_request *request);
+/* That a file can be written should be known before the work begins: it is none of the inputs, which
+ * are files, directories or indices of shards, in any spelling, and there is room for it beside what
+ * exists. inputs may hold NULL; path may be NULL. */
+ptq_status options_check_output(ptq_context *context, const char *path, const char *const *inputs,
+                                int count);
 /* Where windows are fewer than asked for, says so on stderr, but not with --json. */
 void options_say_windows(const struct options *o, const struct calibration_request *request,
                          const struct windows *windows);

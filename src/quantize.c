@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/context.h"
+#include "checkpoint/output.h"
 #include "commands.h"
 #include "model/quantize.h"
+#include "model/unused.h"
 #include "options.h"
 #include "report/choices.h"
 #include "report/json_report.h"
@@ -44,6 +46,7 @@ static ptq_status run(struct quantize *q)
     q->start = report_clock();
     progress_begin(&q->progress, 0);
     PTQI_TRY(model_open(q->run.context, q->o->positional[0], &q->run.model));
+    PTQI_TRY(output_check(q->run.model, q->run.path, q->run.resume));
     if (q->calibration.text) {
         PTQI_TRY(quantize_load_calibration(q->run.model, &q->calibration, &q->windows));
         q->run.windows = &q->windows;
@@ -81,6 +84,8 @@ static ptq_status print_json(const struct quantize *q)
             ptqi_json_add_number(&w, "plain_error", r->plain_error, 9);
             ptqi_json_add_number(&w, "chosen_error", r->chosen_error, 9);
         }
+        if (r->adjusted_groups)
+            ptqi_json_add_integer(&w, "adjusted_groups", r->adjusted_groups);
         if (r->candidate >= 0)
             ptqi_json_add_number(&w, "awq_ratio", r->candidate / 20.0, 9);
         ptqi_json_close(&w, '}');
@@ -112,7 +117,7 @@ static ptq_status print_schemes(const struct quantize *q)
 static ptq_status print_text(const struct quantize *q)
 {
     const struct matrix_report *worst = &q->run.reports[0];
-    int64_t raised = 0, bits = 0, group = 0;
+    int64_t raised = 0, adjusted = 0, bits = 0, group = 0;
     const struct choices choices = choices_of(q->run.reports, q->run.report_count);
     double damping = 0;
     PTQI_TRY(ptq_config_get_int(q->run.config, PTQ_BITS, &bits));
@@ -121,6 +126,7 @@ static ptq_status print_text(const struct quantize *q)
     for (int64_t i = 0; i < q->run.report_count; i++) {
         const struct matrix_report *r = &q->run.reports[i];
         raised += r->damping > damping;
+        adjusted += r->adjusted_groups;
         if (q->run.windows ? r->output_error > worst->output_error
                            : r->weight_error > worst->weight_error)
             worst = r;
@@ -132,6 +138,10 @@ static ptq_status print_text(const struct quantize *q)
            q->run.windows ? worst->output_error : worst->weight_error);
     PTQI_TRY(print_schemes(q));
     choices_print(&choices, "chosen:");
+    if (adjusted)
+        printf("%lld groups have weights of one sign or a range below 1e-5, which AWQ's grid cannot "
+               "hold; their grid contains 0\n",
+               (long long)adjusted);
     if (raised)
         printf("%lld Hessians were not positive definite; their damping was raised\n",
                (long long)raised);
@@ -145,11 +155,13 @@ static int finish(struct quantize *q, ptq_status status)
     int left = 0;
     progress_end(&q->progress);
     if (!status)
+        unused_print(q->run.model->unused, q->run.model->path);
+    if (!status)
         status = option_given(q->o, "json") ? print_json(q) : print_text(q);
     if (status)
         left = report_failure(status);
-    int64_t kept = quantize_free(&q->run, 1, status);
-    if (kept)
+    int64_t kept = quantize_free(&q->run, status != PTQ_OK);
+    if (kept && !q->run.damaged)
         fprintf(stderr, "ptq: %lld finished blocks are kept in %s.partial; --resume goes on\n",
                 (long long)kept, q->run.path);
     windows_free(&q->windows);

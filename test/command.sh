@@ -208,6 +208,17 @@ test_choices()
     equal "acc" "$(json_number acc)" 0.75
     equal "acc_norm" "$(json_number acc_norm)" 0.75
     equal "acc_stderr" "$(json_number acc_stderr)" 0.25
+    # By characters without the dividing blank, as in lm-evaluation-harness; by bytes the first choice
+    # would win each of these.
+    printf '{"context": "He was born in the year", "choices": [" %s", " %s"], "answer": 1}\n' \
+        éé qqqq ünü xyzzy é Qz >"$tmp/items"
+    succeeds "choices of characters of two bytes" eval $tiny --choices "$tmp/items" --json
+    equal "their acc_norm" "$(json_number acc_norm)" 1
+    # White space at the end of a context belongs to the choice.
+    printf '{"context": "%s", "choices": ["zebra zebra", "19"], "answer": 1}\n' \
+        "He was born in the year " "He was born in the year \u00a0 " >"$tmp/items"
+    succeeds "contexts with blanks at their end" eval $tiny --choices "$tmp/items" --json
+    equal "their acc" "$(json_number acc)" 1
     for line in '{"context": "a", "choices": [" b"], "answer": 1}' '{"context": "a", "answer": 0}' \
         '{"context": "", "choices": [" b"], "answer": 0}' '[]' 'x' \
         '{"context": "a", "choices": ["", " b"], "answer": 0}' \
@@ -396,6 +407,121 @@ resume()
     equal "$1: nothing else is left" $? 0
 }
 
+# A copy of the model that may be changed.
+changed()
+{
+    rm -rf "$tmp/changed"
+    cp -r $tiny "$tmp/changed"
+    chmod -R u+w "$tmp/changed"
+}
+
+# untouched WHAT DIRECTORY SUMS: it holds what it did when listing gave SUMS.
+listing()
+{
+    (cd "$1" && find . -type f | sort | while read -r file; do
+        echo "$file $(sha256 "$file")"
+    done)
+}
+
+untouched()
+{
+    equal "$1 is left alone" "$(listing "$2" 2>&1)" "$3"
+}
+
+# What has the name of a working directory or of a file that is being written, and is the user's.
+test_somebody_elses()
+{
+    echo "what is somebody else's"
+    rm -rf "$tmp/own"
+    mkdir "$tmp/own"
+    cp -r $tiny "$tmp/own/net.partial"
+    chmod -R u+w "$tmp/own"
+    sums=$(listing "$tmp/own/net.partial")
+    set -- --method rtn -o "$tmp/own/net"
+    refuses 1 "net.partial" "a model in OUT.partial" quantize $tiny "$@"
+    refuses 1 "net.partial.*--resume" "a model in OUT.partial, --resume" quantize $tiny "$@" --resume
+    refuses 1 "net.partial" "OUT.partial is the model" quantize "$tmp/own/net.partial" "$@"
+    untouched "a model in OUT.partial" "$tmp/own/net.partial" "$sums"
+    rm "$tmp/own/net.partial/config.json"
+    echo '{"made by": "somebody"}' >"$tmp/own/net.partial/run.json"
+    refuses 1 "net.partial" "a run.json of another program" quantize $tiny "$@"
+    rm -rf "$tmp/own/net.partial"
+    mkdir "$tmp/own/elsewhere"
+    ln -s elsewhere "$tmp/own/net.partial"
+    refuses 1 "net.partial" "a link in place of OUT.partial" quantize $tiny "$@"
+    rm "$tmp/own/net.partial"
+    mkdir "$tmp/own/net.partial"
+    succeeds "an empty OUT.partial is taken" quantize $tiny "$@"
+    rm -rf "$tmp/own/net"
+
+    # A file of the user's in a directory of ours; what a kill left is not theirs.
+    mkdir "$tmp/own/net.partial"
+    echo '{"made_by": "ptq quantize", "version"' >"$tmp/own/net.partial/run.json"
+    echo mine >"$tmp/own/net.partial/block-notes.txt"
+    : >"$tmp/own/net.partial/block-00000.safetensors"
+    sums=$(listing "$tmp/own/net.partial")
+    refuses 1 "block-notes.txt" "a file of the user's in OUT.partial" quantize $tiny "$@"
+    untouched "a file of the user's in OUT.partial" "$tmp/own/net.partial" "$sums"
+    refuses 1 "without --resume" "a damaged run.json" quantize $tiny "$@" --resume
+    rm "$tmp/own/net.partial/block-notes.txt"
+    : >"$tmp/own/net.partial/block-00007.safetensors.2.partial"
+    succeeds "what a kill left is cleared" quantize $tiny "$@"
+    equal "and does not get into the result" "$(ls "$tmp/own/net" | tr '\n' ' ')" \
+        "config.json model.safetensors tokenizer.json tokenizer_config.json "
+
+    # Outputs that are files.
+    rm -rf "$tmp/own"
+    mkdir "$tmp/own"
+    cp test/data/golden/layer-a.safetensors "$tmp/own/in"
+    cp $tiny/config.json "$tmp/own/out.partial"
+    ln -s in "$tmp/own/soft"
+    ln "$tmp/own/in" "$tmp/own/hard"
+    sums=$(listing "$tmp/own")
+    for file in in ../own/in soft hard; do
+        refuses 1 "would replace" "layer's output is its input, as $file" layer "$tmp/own/in" \
+            --weight weight --input input --method rtn -o "$tmp/own/$file"
+    done
+    refuses 1 "directory" "layer's output is a directory" layer "$tmp/own/in" \
+        --weight weight --input input --method rtn -o "$tmp/own"
+    for file in "$tiny/config.json" "$tiny/../llama-tiny/tokenizer.json" $text $calib; do
+        refuses 1 "would replace" "compare's page is an input: $file" compare $tiny $small \
+            --text $text --html "$file"
+    done
+    untouched "an input" "$tmp/own" "$sums"
+    succeeds "layer beside a file that is called OUT.partial" layer "$tmp/own/in" --weight weight \
+        --input input --method rtn -o "$tmp/own/out"
+    equal "the file OUT.partial" "$(sha256 "$tmp/own/out.partial")" "$(sha256 $tiny/config.json)"
+    rm -rf "$tmp/own"
+}
+
+# Two runs with one output: one is refused, the other's result is whole.
+test_two_runs()
+{
+    echo "two runs with one output"
+    rm -rf "$tmp/resumed" "$tmp/resumed.partial"
+    $RUN "$BUILD/ptq" quantize $tiny -o "$tmp/resumed" --method gptq --bits 4 --group 64 $small \
+        >/dev/null 2>&1 &
+    first=$!
+    turns=0
+    while [ ! -e "$tmp/resumed.partial/run.json" ] && [ $turns -lt 3000 ] && kill -0 $first 2>/dev/null
+    do
+        turns=$((turns + 1))
+        sleep 0.01
+    done
+    kill -STOP $first
+    for resume in "" --resume; do
+        refuses 1 "another run" "a second run $resume" quantize $tiny -o "$tmp/resumed/" --method rtn \
+            --group 32 $resume
+    done
+    kill -CONT $first
+    wait $first
+    equal "exit status of the first run" $? 0
+    equal "its model" "$(sha256 "$tmp/resumed/model.safetensors")" \
+        "$(sha256 "$tmp/gptq4/model.safetensors")"
+    [ ! -e "$tmp/resumed.partial" ]
+    equal "nothing else is left by two runs" $? 0
+}
+
 test_resume()
 {
     echo "interruption"
@@ -405,13 +531,26 @@ test_resume()
         return
     fi
     set -- quantize $tiny -o "$tmp/resumed" --method gptq --group 64 --resume
-    refuses 1 "resumed.partial" "--resume with other bits" "$@" --bits 3 $small
-    refuses 1 "resumed.partial" "--resume with another text" "$@" --calib $text --samples 4 --seqlen 64
-    cp -r $tiny "$tmp/changed"
-    chmod -R u+w "$tmp/changed"
+    refuses 1 "resumed.partial.*settings bits" "--resume with other bits" "$@" --bits 3 $small
+    refuses 1 "resumed.partial.*calibration" "--resume with another text" \
+        "$@" --calib $text --samples 4 --seqlen 64
+    set -- -o "$tmp/resumed" --method gptq --group 64 --resume $small
+    changed
     put_bytes "$tmp/changed/model.safetensors" model.embed_tokens.weight '\001\000'
-    refuses 1 "resumed.partial" "--resume with another model" \
-        quantize "$tmp/changed" -o "$tmp/resumed" --method gptq --group 64 --resume $small
+    refuses 1 "resumed.partial.*tensors model.embed_tokens.weight" "--resume with other weights" \
+        quantize "$tmp/changed" "$@"
+    changed # behind the first 4096 bytes
+    put_bytes "$tmp/changed/model.safetensors" model.layers.3.mlp.down_proj.weight '\001' 80000
+    refuses 1 "tensors model.layers.3.mlp.down_proj.weight" "--resume with one other weight" \
+        quantize "$tmp/changed" "$@"
+    for edit in rope_theta:10000.0:20000.0 rms_norm_eps:1e-05:1e-04 max_position_embeddings:1024:2048; do
+        changed
+        old=${edit#*:}
+        edit "$tmp/changed/config.json" "s/\"${edit%%:*}\": ${old%%:*}/\"${edit%%:*}\": ${old#*:}/"
+        refuses 1 "resumed.partial.*config.json" "--resume with another ${edit%%:*}" \
+            quantize "$tmp/changed" "$@"
+    done
+    set -- quantize $tiny -o "$tmp/resumed" --method gptq --group 64 --resume
     cp -r "$tmp/resumed.partial" "$tmp/kept"
     resume "--resume after kill -9"
 
@@ -420,6 +559,12 @@ test_resume()
     head -c 5000 "$tmp/resumed.partial/block-00000.safetensors" >"$tmp/block"
     mv "$tmp/block" "$tmp/resumed.partial/block-00000.safetensors"
     refuses 1 "block-00000" "--resume with a damaged block" "$@" --bits 4 $small
+    [ -e "$tmp/resumed.partial/run.json" ]
+    equal "a damaged block costs only itself" $? 0
+    rm "$tmp/resumed.partial/block-00000.safetensors"
+    succeeds "--resume without the damaged block" "$@" --bits 4 $small
+    equal "its model" "$(sha256 "$tmp/resumed/model.safetensors")" \
+        "$(sha256 "$tmp/gptq4/model.safetensors")"
 
     if ! interrupt TERM; then
         fail "a run could not be interrupted" "$(cat "$tmp/err")"
@@ -471,13 +616,13 @@ test_resume()
     equal "nothing is left by a run that finished no block" $? 0
 }
 
-# put_bytes FILE TENSOR BYTES: overwrites the first bytes of a tensor; BYTES as printf takes them.
+# put_bytes FILE TENSOR BYTES [OFFSET]: overwrites bytes of a tensor; BYTES as printf takes them.
 put_bytes()
 {
     header=$(od -An -tu8 -N8 "$1" | tr -d ' ')
     begin=$(head -c $((header + 8)) "$1" | tail -c "$header" |
         sed "s/.*\"$2\":{[^}]*\"data_offsets\":\\[\\([0-9]*\\),.*/\\1/")
-    printf "$3" | dd of="$1" bs=1 seek=$((header + 8 + begin)) conv=notrunc 2>/dev/null
+    printf "$3" | dd of="$1" bs=1 seek=$((header + 8 + begin + ${4:-0})) conv=notrunc 2>/dev/null
 }
 
 # edit FILE EXPRESSION: sed on a file that may be binary.
@@ -907,6 +1052,8 @@ test_variants
 test_json
 test_inspect
 test_resume
+test_two_runs
+test_somebody_elses
 test_bad_weights
 test_bad_config
 test_bad_use

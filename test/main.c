@@ -34,7 +34,8 @@
     TEST(text)                                                                                     \
     TEST(page)                                                                                     \
     TEST(attention)                                                                                \
-    TEST(model)
+    TEST(model)                                                                                    \
+    TEST(contents)
 
 #define TEST(name) void test_##name(void);
 TESTS

@@ -5,8 +5,9 @@
 #ifndef ARCHITECTURE_H
 #define ARCHITECTURE_H
 
-#include "base/json.h"
 #include "model/model.h"
+
+struct config_reader;
 
 /* The widths of matrices, by config.json. */
 enum width { WIDTH_HIDDEN, WIDTH_HEADS, WIDTH_KV, WIDTH_FUSED, WIDTH_INTERMEDIATE };
@@ -36,6 +37,7 @@ struct architecture {
     const char *embedding, *embedding_norm, *final_norm; /* embedding_norm may be NULL */
     const char *norms[2];                                /* before attention, before the MLP */
     int norm_bias;                                       /* LayerNorm with bias; else RMSNorm */
+    const char *const *buffers; /* endings of tensors in a block that are computed, not read */
     const char *before_output, *before_down; /* matrices that the scales of these sites can be
                                               * folded into; NULL: none */
     int matrix_count;
@@ -45,6 +47,8 @@ struct architecture {
         enum width n, k;
     } matrices[MAX_MATRICES]; /* in the order in which they are quantized */
 
+    /* Reads config.json; mistakes stay in the reader. */
+    void (*read_config)(struct config_reader *r, struct model_config *c);
     /* What is needed once for the model, or for windows of rows tokens. */
     ptq_status (*prepare)(struct model *m, int64_t rows);
     /* q, k and v of the input of SITE_ATTENTION, with what positions do to them */

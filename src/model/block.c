@@ -32,9 +32,9 @@ static ptq_status multiply(struct workspace *w, const struct matrix *m, const fl
         return ptq_linear_forward_prepared(m->linear, w->prepared, y, PTQ_F32, m->n, NULL);
     }
     PTQI_TRY(ptqi_matmul_linear(w->context, rows, m->n, m->k, x, m->weight, y));
-    for (int64_t t = 0; m->bias && t < rows; t++)
+    for (int64_t t = 0; m->bias.values && t < rows; t++)
         for (int64_t n = 0; n < m->n; n++)
-            y[t * m->n + n] += m->bias[n];
+            y[t * m->n + n] += m->bias.values[n];
     return PTQ_OK;
 }
 
@@ -52,11 +52,12 @@ void norm_rows(const struct model *m, const struct norm *norm, const float *x, i
 {
     const int64_t hidden = m->config.hidden;
     const float epsilon = m->config.norm_epsilon;
+    const float *weight = norm->weight.values, *bias = norm->bias.values;
     for (int64_t t = 0; t < rows; t++, x += hidden, out += hidden) {
-        if (norm->bias)
-            ptqi_layer_norm(m->context, x, norm->weight, norm->bias, epsilon, out, hidden);
+        if (bias)
+            ptqi_layer_norm(m->context, x, weight, bias, epsilon, out, hidden);
         else
-            ptqi_rms_norm(m->context, x, norm->weight, epsilon, out, hidden);
+            ptqi_rms_norm(m->context, x, weight, epsilon, out, hidden);
     }
 }
 

@@ -11,6 +11,28 @@
 #include "base/exact.h"
 #include "linalg/vector.h"
 #include "model/architecture.h"
+#include "model/config_reader.h"
+
+static void read_config(struct config_reader *r, struct model_config *c)
+{
+    c->hidden = config_either(r, "n_embed", "hidden_size", 131072 / 4);
+    c->layers = config_either(r, "num_hidden_layers", "n_layer", 10000);
+    c->heads = config_either(r, "num_attention_heads", "n_head", 4096);
+    c->vocabulary = config_integer(r, "vocab_size", 10000000, -1);
+    if (r->status)
+        return;
+    if (c->hidden % c->heads)
+        config_fail(r, "n_head", "does not divide hidden_size");
+    if (config_flag(r, "apply_residual_connection_post_layernorm", 0))
+        config_fail(r, "apply_residual_connection_post_layernorm", "true is not supported");
+    c->intermediate = 4 * c->hidden;
+    c->kv_heads = c->heads;
+    c->head_dim = c->hidden / c->heads;
+    c->max_positions = 1 << 20; /* ALiBi has no end */
+    c->norm_epsilon = (float)config_real(r, r->root, "layer_norm_epsilon", 1e-5);
+    c->tied = config_flag(r, "tie_word_embeddings", 1);
+    c->attention_bias = c->mlp_bias = 1;
+}
 
 /*
  * For a power of two of heads, slope h is 2^(-8 (h + 1) / heads). Otherwise those of the power of
@@ -77,6 +99,8 @@ const struct architecture bloom = {
                  {"self_attention.dense", SITE_OUTPUT, WIDTH_HIDDEN, WIDTH_HEADS},
                  {"mlp.dense_h_to_4h", SITE_MLP, WIDTH_INTERMEDIATE, WIDTH_HIDDEN},
                  {"mlp.dense_4h_to_h", SITE_DOWN, WIDTH_HIDDEN, WIDTH_INTERMEDIATE}},
+    .buffers = (const char *const[]){NULL},
+    .read_config = read_config,
     .prepare = prepare,
     .project = project,
     .mlp = mlp,

@@ -91,6 +91,7 @@ void calibrate_report(const struct matrix *m, const ptq_qtensor *q, const ptq_eq
     r->weight_error = ptq_qtensor_weight_error(q);
     r->output_error = ptq_qtensor_output_error(q);
     r->damping = ptq_qtensor_damping(q);
+    r->adjusted_groups = ptq_qtensor_adjusted_groups(q);
     r->activations = ptq_qtensor_activations(q);
     r->activation_scale = ptq_qtensor_activation_scale(q);
     r->equalized = folded ? 2 : ptq_qtensor_has_input_scale(q);
@@ -108,8 +109,8 @@ static ptq_status replace(struct calibration *c, struct matrix *m, const ptq_qte
 {
     PTQI_TRY(ptq_qtensor_write(q, part, m->name));
     PTQI_TRY(ptq_linear_create(c->model->context, q, &m->linear));
-    if (m->bias)
-        PTQI_TRY(ptq_linear_set_bias(m->linear, m->bias));
+    if (m->bias.values)
+        PTQI_TRY(ptq_linear_set_bias(m->linear, m->bias.values));
     ptqi_free(c->model->context, m->weight);
     m->weight = NULL;
     return PTQ_OK;

@@ -1,164 +1,202 @@
 /*
- * config.json of a Hugging Face LLaMA, in the older style (rope_theta) and the newer
- * (rope_parameters), or BLOOM. What this program cannot compute is refused, not ignored.
+ * config.json of a Hugging Face model: which architecture it is of, what that reads from it, and
+ * what is left over. What this program cannot compute is refused, not ignored.
  */
+#include <stdio.h>
 #include <string.h>
 #include "base/context.h"
 #include "base/file.h"
-#include "base/json.h"
 #include "model/architecture.h"
+#include "model/config_reader.h"
+#include "model/unused.h"
 
-struct reader {
-    ptq_context *context;
-    const char *path;
-    const struct ptqi_json *root;
-    ptq_status status;
+static const struct architecture *const architectures[] = {&llama, &bloom};
+enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
+
+/* Members without influence on what a model computes, or that only training or sampling looks at. */
+static const char *const harmless[] = {
+    "architectures",
+    "model_type",
+    "transformers_version",
+    "transformers.js_config",
+    "_name_or_path",
+    "_attn_implementation",
+    "_attn_implementation_autoset",
+    "attn_implementation",
+    "torch_dtype",
+    "dtype",
+    "use_cache",
+    "auto_map",
+    "bos_token_id",
+    "eos_token_id",
+    "pad_token_id",
+    "unk_token_id",
+    "sep_token_id",
+    "decoder_start_token_id",
+    "forced_bos_token_id",
+    "forced_eos_token_id",
+    "initializer_range",
+    "attention_dropout",
+    "hidden_dropout",
+    "resid_pdrop",
+    "embd_pdrop",
+    "attn_pdrop",
+    "pretraining_tp",
+    "is_llama_config",
+    "max_length",
+    "min_length",
+    "max_sequence_length",
+    "seq_length",
+    "do_sample",
+    "temperature",
+    "top_k",
+    "top_p",
+    "repetition_penalty",
+    "length_penalty",
+    "no_repeat_ngram_size",
+    "num_beams",
+    "num_beam_groups",
+    "diversity_penalty",
+    "early_stopping",
+    "num_return_sequences",
+    "output_attentions",
+    "output_hidden_states",
+    "output_scores",
+    "return_dict",
+    "return_dict_in_generate",
+    "return_token_timestamps",
+    "tokenizer_class",
+    "task_specific_params",
+    "problem_type",
+    "id2label",
+    "label2id",
+    "finetuning_task",
+    "prefix",
+    "is_decoder",
+    "is_encoder_decoder",
+    "tie_encoder_decoder",
+    "add_cross_attention",
+    "cross_attention_hidden_size",
+    "chunk_size_feed_forward",
+    "torchscript",
+    "use_bfloat16",
+    "unsloth_fixed",
+    "unsloth_version",
+    "masked_softmax_fusion",
+    "bias_dropout_fusion",
+    "attention_softmax_in_fp32",
+    "slow_but_exact",
+    "skip_bias_add",
+    "skip_bias_add_qkv",
+    "offset_alibi",
+    "n_inner",
+    "gradient_checkpointing",
+    "bad_words_ids",
+    "suppress_tokens",
+    "begin_suppress_tokens",
+    "typical_p",
+    "remove_invalid_values",
+    "exponential_decay_length_penalty",
+    "encoder_no_repeat_ngram_size",
+    "tf_legacy_loss",
+    "pruned_heads",
 };
 
-static void fail(struct reader *r, const char *name, const char *problem)
-{
-    if (!r->status)
-        r->status =
-            ptqi_fail(r->context, PTQ_ERROR_FORMAT, "%s: \"%s\" %s", r->path, name, problem);
-}
+/* Members of other models, or of other tools' quantization, that would change the result. */
+static const struct config_fixed fixed[] = {
+    {"rope_interleaved", 0},
+    {"attn_logit_softcapping", 0},
+    {"final_logit_softcapping", 0},
+    {"logit_scale", 1},
+    {"logits_scaling", 1},
+    {"embedding_multiplier", 1},
+    {"residual_multiplier", 1},
+    {"use_qk_norm", 0},
+    {"qk_norm", 0},
+    {"qk_layernorm", 0},
+    {"clip_qkv", 0},
+    {"alibi", 0},
+    {"parallel_attn", 0},
+    {"use_parallel_residual", 0},
+    {"num_local_experts", 1},
+    {"num_experts", 1},
+    {"compression_config", 0},
+    {"quantization", 0},
+    {NULL, 0},
+};
 
-/* An integer member within 1 .. highest; fallback < 0 means that it must be there. */
-static int64_t integer(struct reader *r, const char *name, int64_t highest, int64_t fallback)
+static void read_quantization(struct config_reader *r, struct model_config *c)
 {
-    const struct ptqi_json *value = ptqi_json_get(r->root, name);
-    int64_t number = fallback;
-    if (!value || value->kind == PTQI_JSON_NULL) {
-        if (fallback < 0)
-            fail(r, name, "is missing");
-    } else if (!ptqi_json_integer(value, &number) || number < 1 || number > highest) {
-        fail(r, name, "is not an integer that can be");
-    }
-    return number;
-}
-
-static double real(struct reader *r, const struct ptqi_json *object, const char *name,
-                   double fallback)
-{
-    const struct ptqi_json *value = ptqi_json_get(object, name);
-    if (!value || value->kind == PTQI_JSON_NULL)
-        return fallback;
-    if (value->kind != PTQI_JSON_NUMBER || !(value->number > 0))
-        fail(r, name, "is not a positive number");
-    return value->number;
-}
-
-/* The text of a string member, where it is there, must be one of the two given. */
-static void expect(struct reader *r, const struct ptqi_json *object, const char *name,
-                   const char *wanted, const char * or)
-{
-    const struct ptqi_json *value = ptqi_json_get(object, name);
-    const char *text = ptqi_json_string(value);
-    if (!value || value->kind == PTQI_JSON_NULL)
-        return;
-    if (!text || (strcmp(text, wanted) && strcmp(text, or)))
-        fail(r, name, "has a value that is not supported");
-}
-
-static void read_rope(struct reader *r, struct model_config *c)
-{
-    const struct ptqi_json *newer = ptqi_json_get(r->root, "rope_parameters");
-    const struct ptqi_json *scaling = ptqi_json_get(r->root, "rope_scaling");
-    const struct ptqi_json *from = newer && newer->kind == PTQI_JSON_OBJECT ? newer : r->root;
-    c->rope_theta = real(r, from, "rope_theta", 10000.0);
-    if (from == newer)
-        expect(r, newer, "rope_type", "default", "default");
-    if (scaling && scaling->kind == PTQI_JSON_OBJECT) {
-        expect(r, scaling, "rope_type", "default", "default");
-        expect(r, scaling, "type", "default", "default");
-    }
-}
-
-static void read_quantization(struct reader *r, struct model_config *c)
-{
-    const struct ptqi_json *q = ptqi_json_get(r->root, "quantization_config");
-    if (!q || q->kind == PTQI_JSON_NULL)
+    int64_t version = 0;
+    const struct ptqi_json *q = config_member(r, "quantization_config");
+    if (!q)
         return;
     const char *method = ptqi_json_string(ptqi_json_get(q, "quant_method"));
     c->quantized = 1;
     if (!method || strcmp(method, "ptq"))
-        fail(r, "quantization_config", "is of a format that is not supported");
+        config_fail(r, "quantization_config", "is of a format that is not supported");
+    else if (!ptqi_json_integer(ptqi_json_get(q, "version"), &version) || version != 1)
+        config_fail(r, "quantization_config", "is of a version that is not supported");
 }
 
-static void read_llama(struct reader *r, struct model_config *c)
+static int is_harmless(const char *name)
 {
-    c->hidden = integer(r, "hidden_size", 131072, -1);
-    c->intermediate = integer(r, "intermediate_size", 131072, -1);
-    c->layers = integer(r, "num_hidden_layers", 10000, -1);
-    c->heads = integer(r, "num_attention_heads", 4096, -1);
-    c->kv_heads = integer(r, "num_key_value_heads", 4096, c->heads);
-    c->vocabulary = integer(r, "vocab_size", 10000000, -1);
-    c->max_positions = integer(r, "max_position_embeddings", 100000000, 2048);
-    if (r->status)
-        return;
-    c->head_dim = integer(r, "head_dim", 4096, c->hidden / c->heads ? c->hidden / c->heads : 1);
-    c->norm_epsilon = (float)real(r, r->root, "rms_norm_eps", 1e-6);
-    c->tied = ptqi_json_flag(r->root, "tie_word_embeddings", 0);
-    expect(r, r->root, "hidden_act", "silu", "swish");
-    read_rope(r, c);
-    if (c->heads % c->kv_heads)
-        fail(r, "num_key_value_heads", "does not divide num_attention_heads");
-    if (c->head_dim % 2)
-        fail(r, "head_dim", "is odd");
+    for (size_t i = 0; i < sizeof harmless / sizeof *harmless; i++)
+        if (!strcmp(name, harmless[i]))
+            return 1;
+    return 0;
 }
 
-/* Either of two names that an integer goes by. */
-static int64_t either(struct reader *r, const char *name, const char *other, int64_t highest)
+static void list_unused(const struct config_reader *r, struct unused *unused)
 {
-    return integer(r, ptqi_json_get(r->root, name) ? name : other, highest, -1);
+    const struct ptqi_json *m;
+    for (int64_t at = 0; (m = config_next_unseen(r, &at));)
+        if (!is_harmless(m->name))
+            unused_add(unused, "config.json's ", m->name);
 }
 
-static void read_bloom(struct reader *r, struct model_config *c)
+static const struct architecture *find_architecture(const char *type)
 {
-    c->hidden = either(r, "n_embed", "hidden_size", 131072 / 4);
-    c->layers = either(r, "num_hidden_layers", "n_layer", 10000);
-    c->heads = either(r, "num_attention_heads", "n_head", 4096);
-    c->vocabulary = integer(r, "vocab_size", 10000000, -1);
-    if (r->status)
-        return;
-    if (c->hidden % c->heads)
-        fail(r, "n_head", "does not divide hidden_size");
-    if (ptqi_json_flag(r->root, "apply_residual_connection_post_layernorm", 0))
-        fail(r, "apply_residual_connection_post_layernorm", "true is not supported");
-    c->intermediate = 4 * c->hidden;
-    c->kv_heads = c->heads;
-    c->head_dim = c->hidden / c->heads;
-    c->max_positions = 1 << 20; /* ALiBi has no end */
-    c->norm_epsilon = (float)real(r, r->root, "layer_norm_epsilon", 1e-5);
-    c->tied = ptqi_json_flag(r->root, "tie_word_embeddings", 1);
+    for (int i = 0; i < ARCHITECTURES; i++)
+        if (type && !strcmp(type, architectures[i]->type))
+            return architectures[i];
+    return NULL;
 }
 
-static ptq_status read(struct reader *r, struct model_config *c)
+static ptq_status fail_architecture(const struct config_reader *r, const char *type)
 {
-    const char *type = ptqi_json_string(ptqi_json_get(r->root, "model_type"));
+    char list[200] = "";
+    for (int i = 0; i < ARCHITECTURES; i++)
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "",
+                 architectures[i]->type);
+    return ptqi_fail(r->context, PTQ_ERROR_UNSUPPORTED,
+                     "%s: model_type \"%.60s\" is not supported; supported: %s", r->path,
+                     type ? type : "", list);
+}
+
+static ptq_status read(struct config_reader *r, struct model_config *c, struct unused *unused)
+{
+    const char *type = ptqi_json_string(config_member(r, "model_type"));
     memset(c, 0, sizeof *c);
-    if (type && !strcmp(type, llama.type)) {
-        c->architecture = &llama;
-        read_llama(r, c);
-    } else if (type && !strcmp(type, bloom.type)) {
-        c->architecture = &bloom;
-        read_bloom(r, c);
-    } else {
-        return ptqi_fail(r->context, PTQ_ERROR_UNSUPPORTED,
-                         "%s: model_type \"%.60s\" is not supported (llama and bloom are)", r->path,
-                         type ? type : "");
-    }
+    c->architecture = find_architecture(type);
+    if (!c->architecture)
+        return fail_architecture(r, type);
+    c->architecture->read_config(r, c);
     read_quantization(r, c);
+    config_check_fixed(r, r->root, fixed);
     if (!r->status && c->heads * c->head_dim > 131072)
-        fail(r, "head_dim", "makes the attention too wide");
+        config_fail(r, "head_dim", "makes the attention too wide");
+    if (!r->status)
+        list_unused(r, unused);
     return r->status;
 }
 
 ptq_status model_read_config(ptq_context *context, const char *directory,
-                             struct model_config *config)
+                             struct model_config *config, struct unused *unused)
 {
     struct ptqi_map file;
     struct ptqi_json_document *document = NULL;
-    struct reader r = {.context = context};
+    struct config_reader r = {.context = context};
     char *path = ptqi_join_path(context, directory, "config.json");
     ptq_status status = path ? ptqi_map_file(context, path, &file) : PTQ_ERROR_MEMORY;
     if (!status) {
@@ -166,7 +204,7 @@ ptq_status model_read_config(ptq_context *context, const char *directory,
         status =
             ptqi_json_parse(context, (const char *)file.data, file.size, path, &document, &r.root);
         if (!status)
-            status = read(&r, config);
+            status = read(&r, config, unused);
         ptqi_json_free(document);
         ptqi_unmap_file(&file);
     }

@@ -17,42 +17,72 @@ void fold_ties(const struct model_config *config, int32_t *ties)
             ties[h * d + i] = (int32_t)(h / share * d + i);
 }
 
-/* Divides a norm by done, which becomes what the rounded weight really was divided by. */
-static void fold_norm(struct norm *norm, int64_t k, int32_t dtype, float *done)
+static int is_finite(float x)
 {
+    return x - x == 0;
+}
+
+/* Divides a norm by done, which becomes what the rounded weight really was divided by. A channel of
+ * which nothing would be left, or which would overflow, stays as it is: done is 1. */
+static void fold_norm(struct norm *norm, int64_t k, float *done)
+{
+    float *weight = norm->weight.values, *bias = norm->bias.values;
     for (int64_t c = 0; c < k; c++) {
-        float folded = ptqi_round_to(norm->weight[c] / done[c], dtype);
-        if (folded == 0.0f || folded - folded != 0) {
-            done[c] = 1.0f; /* nothing of the channel would be left: leave it as it is */
+        float folded = ptqi_round_to(weight[c] / done[c], norm->weight.dtype);
+        float ratio = weight[c] / folded;
+        float moved = bias ? ptqi_round_to(bias[c] / ratio, norm->bias.dtype) : 0.0f;
+        if (folded == 0.0f || !is_finite(folded) || !is_finite(ratio) || !is_finite(moved)) {
+            done[c] = 1.0f;
             continue;
         }
-        done[c] = norm->weight[c] / folded;
-        norm->weight[c] = folded;
-        if (norm->bias)
-            norm->bias[c] = ptqi_round_to(norm->bias[c] / done[c], dtype);
+        done[c] = ratio;
+        weight[c] = folded;
+        if (bias)
+            bias[c] = moved;
     }
 }
 
-static void divide_row(struct matrix *m, int64_t n, int32_t dtype, float scale)
+/* Whether row n of a matrix can be divided by scale: its bias must fit its dtype. */
+static int can_divide(const struct matrix *m, int64_t n, float scale)
+{
+    return !m->bias.values || is_finite(ptqi_round_to(m->bias.values[n] / scale, m->bias.dtype));
+}
+
+static void divide_row(struct matrix *m, int64_t n, float scale)
 {
     for (int64_t c = 0; c < m->k; c++)
         m->weight[n * m->k + c] /= scale;
-    if (m->bias)
-        m->bias[n] = ptqi_round_to(m->bias[n] / scale, dtype);
+    if (m->bias.values)
+        m->bias.values[n] = ptqi_round_to(m->bias.values[n] / scale, m->bias.dtype);
 }
 
-/* Divides the rows that make values, head after head, by the scales of the channels they become:
- * rows of v_proj, shared by the heads of a group, or the last third of each head of a fused matrix.
- */
-static void fold_values(struct matrix *before, const struct model_config *c, int32_t dtype,
-                        const float *scale)
+/* The row of the matrix before that makes channel c of a site's input. Values come head after head:
+ * rows of v_proj, shared by the heads of a group, or the last third of each head of a fused matrix. */
+static int64_t row_before(const struct model_config *c, enum site site, int64_t channel)
 {
     const int64_t d = c->head_dim, share = c->heads / c->kv_heads;
-    const int fused = c->architecture->matrices[0].n == WIDTH_FUSED;
-    for (int64_t h = 0; h < c->kv_heads; h++)
-        for (int64_t i = 0; i < d; i++)
-            divide_row(before, fused ? (3 * h + 2) * d + i : h * d + i, dtype,
-                       scale[h * share * d + i]);
+    if (site == SITE_DOWN)
+        return channel;
+    const int64_t head = channel / d / share, i = channel % d;
+    return c->architecture->matrices[0].n == WIDTH_FUSED ? (3 * head + 2) * d + i : head * d + i;
+}
+
+/* Divides the rows that make the channels of a site's input by done, which is the same for channels
+ * of one row, and becomes 1 where a row cannot be divided. */
+static void fold_rows(struct matrix *before, const struct model_config *c, enum site site, int64_t k,
+                      float *done)
+{
+    int64_t last = -1;
+    for (int64_t channel = 0; channel < k; channel++)
+        if (!can_divide(before, row_before(c, site, channel), done[channel]))
+            done[channel] = 1.0f;
+    for (int64_t channel = 0; channel < k; channel++) {
+        const int64_t row = row_before(c, site, channel);
+        if (row <= last) /* another head of the group, which shares it */
+            continue;
+        divide_row(before, row, done[channel]);
+        last = row;
+    }
 }
 
 int fold_is_possible(const struct model *m, enum site site)
@@ -71,12 +101,10 @@ ptq_status fold_site(const struct model *m, struct block *b, enum site site, con
         return PTQ_ERROR_MEMORY;
     memcpy(done, scale, (size_t)k * sizeof *done);
     if (site == SITE_ATTENTION || site == SITE_MLP)
-        fold_norm(&b->norms[site == SITE_MLP], k, b->norm_dtype, done);
-    else if (site == SITE_OUTPUT)
-        fold_values(block_find(b, a->before_output), &m->config, b->norm_dtype, done);
+        fold_norm(&b->norms[site == SITE_MLP], k, done);
     else
-        for (int64_t n = 0; n < k; n++)
-            divide_row(block_find(b, a->before_down), n, b->norm_dtype, done[n]);
+        fold_rows(block_find(b, site == SITE_DOWN ? a->before_down : a->before_output), &m->config,
+                  site, k, done);
     for (int i = 0; i < b->count; i++) {
         struct matrix *matrix = &b->matrices[i];
         for (int64_t j = 0; matrix->site == site && j < matrix->n * k; j++)

@@ -8,6 +8,32 @@
 #include "base/exact.h"
 #include "linalg/vector.h"
 #include "model/architecture.h"
+#include "model/config_reader.h"
+
+static void read_config(struct config_reader *r, struct model_config *c)
+{
+    c->hidden = config_integer(r, "hidden_size", 131072, -1);
+    c->intermediate = config_integer(r, "intermediate_size", 131072, -1);
+    c->layers = config_integer(r, "num_hidden_layers", 10000, -1);
+    c->heads = config_integer(r, "num_attention_heads", 4096, -1);
+    c->kv_heads = config_integer(r, "num_key_value_heads", 4096, c->heads);
+    c->vocabulary = config_integer(r, "vocab_size", 10000000, -1);
+    c->max_positions = config_integer(r, "max_position_embeddings", 100000000, 2048);
+    if (r->status)
+        return;
+    c->head_dim =
+        config_integer(r, "head_dim", 4096, c->hidden / c->heads ? c->hidden / c->heads : 1);
+    c->norm_epsilon = (float)config_real(r, r->root, "rms_norm_eps", 1e-6);
+    c->tied = config_flag(r, "tie_word_embeddings", 0);
+    c->attention_bias = config_flag(r, "attention_bias", -1);
+    c->mlp_bias = config_flag(r, "mlp_bias", -1);
+    config_expect(r, "hidden_act", "silu", "swish");
+    c->rope_theta = config_rope_theta(r);
+    if (c->heads % c->kv_heads)
+        config_fail(r, "num_key_value_heads", "does not divide num_attention_heads");
+    if (c->head_dim % 2)
+        config_fail(r, "head_dim", "is odd");
+}
 
 /* cos and sin of position * theta^(-2i / d), for at least rows positions. */
 static ptq_status prepare(struct model *m, int64_t rows)
@@ -80,6 +106,9 @@ static ptq_status mlp(const struct model *m, const struct block *b, struct works
     return PTQ_OK;
 }
 
+/* transformers computes it anew, too. */
+static const char *const buffers[] = {"self_attn.rotary_emb.inv_freq", NULL};
+
 const struct architecture llama = {
     .type = "llama",
     .prefix = "model.",
@@ -97,6 +126,8 @@ const struct architecture llama = {
                  {"mlp.up_proj", SITE_MLP, WIDTH_INTERMEDIATE, WIDTH_HIDDEN},
                  {"mlp.gate_proj", SITE_MLP, WIDTH_INTERMEDIATE, WIDTH_HIDDEN},
                  {"mlp.down_proj", SITE_DOWN, WIDTH_HIDDEN, WIDTH_INTERMEDIATE}},
+    .buffers = buffers,
+    .read_config = read_config,
     .prepare = prepare,
     .project = project,
     .mlp = mlp,

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "linalg/matmul.h"
+#include "model/unused.h"
 
 int64_t architecture_width(const struct model_config *c, enum width width)
 {
@@ -129,21 +130,77 @@ static ptq_status check_rows(const struct model *m, const ptq_tensor *tensor)
     return status;
 }
 
+static ptq_status load_vector(const struct model *m, const ptq_store *store, const char *name,
+                              int64_t length, struct vector *v)
+{
+    ptq_tensor *tensor;
+    PTQI_TRY(find_tensor(m, store, name, length, 0, &tensor));
+    v->length = length;
+    v->dtype = ptq_tensor_dtype(tensor);
+    ptq_tensor_free(tensor);
+    return load_floats(m, store, name, length, 0, &v->values);
+}
+
 static ptq_status load_norm(const struct model *m, const char *name, struct norm *norm)
 {
     char whole[MAX_LAYER_NAME];
     snprintf(whole, sizeof whole, "%s%s.weight", m->prefix, name);
-    PTQI_TRY(load_floats(m, m->store, whole, m->config.hidden, 0, &norm->weight));
+    PTQI_TRY(load_vector(m, m->store, whole, m->config.hidden, &norm->weight));
     if (!m->config.architecture->norm_bias)
         return PTQ_OK;
     snprintf(whole, sizeof whole, "%s%s.bias", m->prefix, name);
-    return load_floats(m, m->store, whole, m->config.hidden, 0, &norm->bias);
+    return load_vector(m, m->store, whole, m->config.hidden, &norm->bias);
 }
 
 static void free_norm(ptq_context *context, struct norm *norm)
 {
-    ptqi_free(context, norm->weight);
-    ptqi_free(context, norm->bias);
+    ptqi_free(context, norm->weight.values);
+    ptqi_free(context, norm->bias.values);
+}
+
+/* Whether two matrices of the same shape have the same values, whatever their dtypes. */
+static ptq_status same_values(const struct model *m, const ptq_tensor *a, const ptq_tensor *b,
+                              int *same)
+{
+    const ptq_tensor *both[2] = {a, b};
+    const int64_t rows = ptq_tensor_size(a, 0), k = ptq_tensor_size(a, 1);
+    float *row = ptqi_alloc(m->context, 2 * k, (int64_t)sizeof *row);
+    if (!row)
+        return PTQ_ERROR_MEMORY;
+    *same = 1;
+    for (int64_t i = 0; i < rows && *same; i++) {
+        for (int j = 0; j < 2; j++) {
+            const int32_t dtype = ptq_tensor_dtype(both[j]);
+            const char *data = ptq_tensor_data(both[j]);
+            ptqi_to_f32(row + j * k, data + i * k * ptq_dtype_size(dtype), dtype, k);
+        }
+        *same = !memcmp(row, row + k, (size_t)k * sizeof *row);
+    }
+    ptqi_free(m->context, row);
+    return PTQ_OK;
+}
+
+/* The head: lm_head, or the embedding where they are tied. A checkpoint that says so and has a head
+ * with other values was trained on untied; like transformers 5, we take what is there. */
+static ptq_status load_head(struct model *m)
+{
+    static const char name[] = "lm_head.weight";
+    const struct model_config *c = &m->config;
+    int same = 1;
+    m->head = m->embedding;
+    if (c->tied && !ptq_store_has(m->store, name))
+        return PTQ_OK;
+    ptq_tensor *own;
+    PTQI_TRY(find_tensor(m, m->store, name, c->vocabulary, c->hidden, &own));
+    m->head = own;
+    PTQI_TRY(check_rows(m, own));
+    if (c->tied)
+        PTQI_TRY(same_values(m, own, m->embedding, &same));
+    if (c->tied && same) {
+        ptq_tensor_free(own);
+        m->head = m->embedding;
+    }
+    return PTQ_OK;
 }
 
 static ptq_status load_model(struct model *m)
@@ -158,15 +215,11 @@ static ptq_status load_model(struct model *m)
     snprintf(name, sizeof name, "%s%s", m->prefix, a->embedding);
     PTQI_TRY(find_tensor(m, m->store, name, c->vocabulary, c->hidden, &m->embedding));
     PTQI_TRY(check_rows(m, m->embedding));
-    if (c->tied)
-        m->head = m->embedding;
-    else
-        PTQI_TRY(find_tensor(m, m->store, "lm_head.weight", c->vocabulary, c->hidden, &m->head));
-    if (!c->tied)
-        PTQI_TRY(check_rows(m, m->head));
+    PTQI_TRY(load_head(m));
     if (a->embedding_norm)
         PTQI_TRY(load_norm(m, a->embedding_norm, &m->embedding_norm));
-    return load_norm(m, a->final_norm, &m->final_norm);
+    PTQI_TRY(load_norm(m, a->final_norm, &m->final_norm));
+    return model_check_contents(m);
 }
 
 ptq_status model_open(ptq_context *context, const char *directory, struct model **model)
@@ -181,8 +234,10 @@ ptq_status model_open(ptq_context *context, const char *directory, struct model 
         return PTQ_ERROR_MEMORY;
     m->context = context;
     m->path = ptqi_copy_text(context, directory, (int64_t)strlen(directory));
-    ptq_status status =
-        m->path ? model_read_config(context, directory, &m->config) : PTQ_ERROR_MEMORY;
+    m->unused = ptqi_alloc_zero(context, 1, (int64_t)sizeof *m->unused);
+    ptq_status status = m->path && m->unused
+                            ? model_read_config(context, directory, &m->config, m->unused)
+                            : PTQ_ERROR_MEMORY;
     if (!status)
         status = load_model(m);
     if (status) {
@@ -208,6 +263,7 @@ void model_free(struct model *m)
     ptqi_free(m->context, m->slopes);
     ptq_store_free(m->store);
     ptqi_free(m->context, m->path);
+    ptqi_free(m->context, m->unused);
     ptqi_free(m->context, m);
 }
 
@@ -226,8 +282,8 @@ static ptq_status load_quantized(const struct model *m, const ptq_store *store, 
         status = ptq_qtensor_set_activations(q, activations);
     if (!status)
         status = ptq_linear_create(m->context, q, &matrix->linear);
-    if (!status && matrix->bias)
-        status = ptq_linear_set_bias(matrix->linear, matrix->bias);
+    if (!status && matrix->bias.values)
+        status = ptq_linear_set_bias(matrix->linear, matrix->bias.values);
     ptq_qtensor_free(q);
     return status;
 }
@@ -238,7 +294,7 @@ static ptq_status load_matrix(const struct model *m, const ptq_store *store, int
     char name[MAX_LAYER_NAME + 16];
     snprintf(name, sizeof name, "%s.bias", matrix->name);
     if (ptq_store_has(store, name))
-        PTQI_TRY(load_floats(m, store, name, matrix->n, 0, &matrix->bias));
+        PTQI_TRY(load_vector(m, store, name, matrix->n, &matrix->bias));
     if (ptq_store_metadata(store, matrix->name)) {
         ++*quantized;
         return load_quantized(m, store, activations, matrix);
@@ -256,17 +312,12 @@ static ptq_status load_block(const struct model *m, const ptq_store *store, int3
         struct matrix *matrix = &b->matrices[b->count++];
         PTQI_TRY(load_matrix(m, store, activations, matrix, quantized));
     }
-    ptq_tensor *norm;
-    model_norm_name(m, b->index, 0, 0, name);
-    PTQI_TRY(find_tensor(m, store, name, m->config.hidden, 0, &norm));
-    b->norm_dtype = ptq_tensor_dtype(norm);
-    ptq_tensor_free(norm);
     for (int i = 0; i < 2; i++) {
         model_norm_name(m, b->index, i, 0, name);
-        PTQI_TRY(load_floats(m, store, name, m->config.hidden, 0, &b->norms[i].weight));
+        PTQI_TRY(load_vector(m, store, name, m->config.hidden, &b->norms[i].weight));
         model_norm_name(m, b->index, i, 1, name);
         if (m->config.architecture->norm_bias)
-            PTQI_TRY(load_floats(m, store, name, m->config.hidden, 0, &b->norms[i].bias));
+            PTQI_TRY(load_vector(m, store, name, m->config.hidden, &b->norms[i].bias));
     }
     return PTQ_OK;
 }
@@ -295,7 +346,7 @@ void block_free(struct block *b)
         return;
     for (int i = 0; i < b->count; i++) {
         ptqi_free(b->context, b->matrices[i].weight);
-        ptqi_free(b->context, b->matrices[i].bias);
+        ptqi_free(b->context, b->matrices[i].bias.values);
         ptq_linear_free(b->matrices[i].linear);
     }
     for (int i = 0; i < 2; i++)
@@ -334,7 +385,7 @@ ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t count,
                              ids[i], (long long)m->config.vocabulary);
         ptqi_to_f32(x + i * hidden, rows + ids[i] * hidden * ptq_dtype_size(dtype), dtype, hidden);
     }
-    if (m->embedding_norm.weight)
+    if (m->embedding_norm.weight.values)
         norm_rows(m, &m->embedding_norm, x, count, x);
     return PTQ_OK;
 }

@@ -20,14 +20,23 @@ enum site { SITE_ATTENTION, SITE_OUTPUT, SITE_MLP, SITE_DOWN, SITES };
 enum { MAX_SITE_MATRICES = 3, MAX_MATRICES = 8, MAX_LAYER_NAME = 160 };
 
 struct architecture;
+struct unused;
 
 struct model_config {
     const struct architecture *architecture;
     int64_t hidden, intermediate, layers, heads, kv_heads, head_dim, vocabulary, max_positions;
     float norm_epsilon;
     double rope_theta; /* LLaMA */
-    int tied;          /* the head is the embedding */
+    int tied;          /* the head is the embedding, by config.json */
+    int attention_bias, mlp_bias; /* matrices have biases: 1, they have none: 0, or -1: not said */
     int quantized;     /* config.json has a quantization_config of this library */
+};
+
+/* A norm's weight or a bias: as f32, and the dtype that it is stored in. */
+struct vector {
+    float *values; /* [length], or NULL where there is none */
+    int64_t length;
+    int32_t dtype;
 };
 
 /* One linear layer: in full precision, or quantized and packed. */
@@ -36,13 +45,13 @@ struct matrix {
     enum site site;
     int64_t n, k;
     float *weight;      /* [n][k], or NULL */
-    float *bias;        /* [n], or NULL */
+    struct vector bias; /* [n] */
     ptq_linear *linear; /* or NULL */
 };
 
 /* An RMSNorm, or a LayerNorm where the architecture has biases. */
 struct norm {
-    float *weight, *bias; /* [hidden]; bias may be NULL */
+    struct vector weight, bias; /* [hidden]; there may be no bias */
 };
 
 struct block {
@@ -51,7 +60,6 @@ struct block {
     struct matrix matrices[MAX_MATRICES]; /* in the order of their sites */
     int count;
     struct norm norms[2]; /* before attention, before the MLP */
-    int32_t norm_dtype;   /* as stored */
 };
 
 struct model {
@@ -60,8 +68,9 @@ struct model {
     struct model_config config;
     ptq_store *store;
     const char *prefix;           /* of all names of tensors but the head's: "model." */
+    struct unused *unused;        /* what of the checkpoint has no use, and no influence */
     ptq_tensor *embedding, *head; /* head == embedding where tied */
-    struct norm embedding_norm;   /* weight NULL where there is none */
+    struct norm embedding_norm;   /* without a weight where there is none */
     struct norm final_norm;
     float *head_f32;            /* [vocabulary][hidden], once it was needed */
     float *rope_cos, *rope_sin; /* LLaMA: [rope_rows][head_dim / 2] */
@@ -83,9 +92,13 @@ struct workspace {
     double linear_seconds; /* that the block's matrices took, quantizing their inputs included */
 };
 
-/* config.c: reads config.json of a directory. */
+/* config.c: reads config.json of a directory; adds what it does not use to unused. */
 ptq_status model_read_config(ptq_context *context, const char *directory,
-                             struct model_config *config);
+                             struct model_config *config, struct unused *unused);
+
+/* contents.c: every tensor is one that the model uses, or has no influence on it. Adds the latter to
+ * m->unused. */
+ptq_status model_check_contents(const struct model *m);
 
 /* model.c */
 ptq_status model_open(ptq_context *context, const char *directory, struct model **model);

@@ -4,8 +4,9 @@
 #include "base/context.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "checkpoint/identity.h"
+#include "checkpoint/output.h"
 #include "model/equalize.h"
-#include "model/output.h"
 #include "report/json_report.h"
 
 static const char *const token_weights_names[] = {"uniform", "attention", "attention-heads"};
@@ -53,23 +54,6 @@ ptq_status quantize_check_model(const struct model *m, struct progress *progress
     return PTQ_OK;
 }
 
-/* Names, types, sizes and first bytes of all tensors: enough to tell models apart. */
-static uint64_t identify_model(const struct model *m)
-{
-    uint64_t h = PTQI_HASH_START;
-    for (int64_t i = 0; i < ptq_store_count(m->store); i++) {
-        const char *name = ptq_store_name(m->store, i);
-        int64_t bytes = ptq_store_bytes(m->store, i);
-        ptq_tensor *tensor;
-        h = ptqi_hash(h, name, (int64_t)strlen(name));
-        h = ptqi_hash(h, &bytes, (int64_t)sizeof bytes);
-        if (ptq_store_tensor(m->store, name, &tensor) == PTQ_OK)
-            h = ptqi_hash(h, ptq_tensor_data(tensor), bytes < 4096 ? bytes : 4096);
-        ptq_tensor_free(tensor);
-    }
-    return h;
-}
-
 void quantize_add_settings(const struct quantize_run *q, struct ptqi_json_writer *w)
 {
     report_settings(w, q->config);
@@ -79,20 +63,22 @@ void quantize_add_settings(const struct quantize_run *q, struct ptqi_json_writer
     ptqi_json_add_integer(w, "calibration_window", q->windows ? q->windows->length : 0);
 }
 
-/* What must be the same for a run to be resumed. */
+/* What must be the same for a run to be resumed: everything that the result depends on, the version
+ * of the library too, whose algorithms may change. */
 static ptq_status describe_run(const struct quantize_run *q, struct ptqi_json_writer *w)
 {
     char text[32];
-    ptqi_json_begin(w, q->context);
-    ptqi_json_open(w, NULL, '{');
-    quantize_add_settings(q, w);
-    snprintf(text, sizeof text, "%016llx", (unsigned long long)identify_model(q->model));
-    ptqi_json_add_text(w, "model", text);
     uint64_t ids = PTQI_HASH_START;
+    workdir_begin_description(w, q->context);
+    ptqi_json_add_integer(w, "version", ptq_version());
+    ptqi_json_open(w, "settings", '{');
+    quantize_add_settings(q, w);
+    ptqi_json_close(w, '}');
     if (q->windows)
-        ids = ptqi_hash(ids, q->windows->ids, q->windows->tokens * 4);
+        ids = ptqi_hash_fast(ids, q->windows->ids, q->windows->tokens * 4);
     snprintf(text, sizeof text, "%016llx", (unsigned long long)ids);
     ptqi_json_add_text(w, "calibration", text);
+    PTQI_TRY(identity_add(q->model, w));
     ptqi_json_close(w, '}');
     return ptqi_json_finish(w);
 }
@@ -150,33 +136,27 @@ static void recall_choices(const ptq_store *part, struct matrix_report *reports,
             return;
 }
 
-static ptq_status finish_block(struct quantize_run *q, struct block *block, ptq_tensor ***tensors,
-                               int64_t *count, ptq_store *part)
+static ptq_status finish_block(struct quantize_run *q, struct block *block, struct part *part)
 {
-    PTQI_TRY(calibrate_block(q->calibration, block, part, q->reports + q->report_count));
-    PTQI_TRY(note_choices(part, q->reports + q->report_count, block->count));
+    PTQI_TRY(calibrate_block(q->calibration, block, part->store, q->reports + q->report_count));
+    PTQI_TRY(note_choices(part->store, q->reports + q->report_count, block->count));
     q->report_count += block->count;
-    PTQI_TRY(output_add_vectors(q->output, q->model, block, tensors, count, part));
-    return ptq_store_commit(part);
+    PTQI_TRY(part_add_vectors(q->output, q->model, block, part));
+    return ptq_store_commit(part->store);
 }
 
 static ptq_status quantize_block(struct quantize_run *q, int64_t index)
 {
     struct block *block;
-    ptq_store *part = NULL;
-    ptq_tensor **tensors = NULL;
-    int64_t count = 0;
+    struct part part;
     int quantized;
     PTQI_TRY(model_load_block(q->model, NULL, index, -1, &block, &quantized));
-    ptq_status status = output_create_part(q->output, q->model, index, &tensors, &count, &part);
+    ptq_status status = part_create(q->output, q->model, index, &part);
     if (!status)
-        status = finish_block(q, block, &tensors, &count, part);
+        status = finish_block(q, block, &part);
     if (!status)
         q->output->finished = index + 1;
-    ptq_store_free(part);
-    for (int64_t i = 0; i < count; i++)
-        ptq_tensor_free(tensors[i]);
-    ptqi_free(q->context, tensors);
+    part_free(q->output, &part);
     block_free(block);
     return status;
 }
@@ -187,8 +167,9 @@ static ptq_status resume_block(struct quantize_run *q, int64_t index)
     ptq_store *part;
     struct block *block = NULL;
     int quantized;
-    PTQI_TRY(output_open_part(q->output, index, &part));
-    ptq_status status = model_load_block(q->model, part, index, -1, &block, &quantized);
+    ptq_status status = output_open_part(q->output, index, &part);
+    if (!status)
+        status = model_load_block(q->model, part, index, -1, &block, &quantized);
     for (int i = 0; block && i < block->count && !status; i++) {
         ptq_qtensor *matrix;
         struct matrix_report *r = &q->reports[q->report_count];
@@ -205,6 +186,10 @@ static ptq_status resume_block(struct quantize_run *q, int64_t index)
         status = calibrate_pass(q->calibration, block);
     block_free(block);
     ptq_store_free(part);
+    if (status == PTQ_ERROR_FORMAT || status == PTQ_ERROR_SHAPE || status == PTQ_ERROR_UNKNOWN) {
+        q->damaged = 1;
+        return ptqi_fail_at(q->context, status, "remove this file, and --resume makes it anew");
+    }
     progress_show(q->progress, (double)index / (double)q->model->config.layers,
                   "block %lld was finished before", (long long)index + 1);
     return status;
@@ -241,16 +226,10 @@ ptq_status quantize_model(struct quantize_run *q)
     return status;
 }
 
-/* Errors that a second try may not meet again: what is done is worth keeping. */
-static int may_resume(ptq_status status)
-{
-    return status == PTQ_ERROR_CANCELLED || status == PTQ_ERROR_IO || status == PTQ_ERROR_MEMORY;
-}
-
-int64_t quantize_free(struct quantize_run *q, int keep, ptq_status status)
+int64_t quantize_free(struct quantize_run *q, int keep)
 {
     int64_t finished = q->output ? q->output->finished : 0;
-    int kept = output_free(q->output, keep && may_resume(status));
+    int kept = output_free(q->output, keep);
     calibration_free(q->calibration);
     ptqi_free(q->context, q->reports);
     q->output = NULL;

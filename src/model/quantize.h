@@ -22,6 +22,7 @@ struct quantize_run {
     struct matrix_report *reports; /* set by quantize_model */
     int64_t report_count, resumed; /* resumed: blocks that were there */
     int64_t bytes;                 /* of model.safetensors */
+    int damaged;                   /* a block that was there cannot be read */
     struct output *output;
     struct calibration *calibration;
 };
@@ -44,9 +45,9 @@ ptq_status quantize_load_calibration(const struct model *model,
  * should not cost the time of all others. */
 ptq_status quantize_check_model(const struct model *model, struct progress *progress);
 ptq_status quantize_model(struct quantize_run *q);
-/* Frees what quantize_model made. Returns how many finished blocks were left for a resume, which
- * keep allows and the kind of failure may deny. */
-int64_t quantize_free(struct quantize_run *q, int keep, ptq_status status);
+/* Frees what quantize_model made. keep: after a failure, leave finished blocks for a resume. Returns
+ * how many were left. */
+int64_t quantize_free(struct quantize_run *q, int keep);
 /* All settings that the result depends on. */
 void quantize_add_settings(const struct quantize_run *q, struct ptqi_json_writer *w);
 

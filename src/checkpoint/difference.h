@@ -1,0 +1,16 @@
+/* Where two JSON texts differ. */
+#ifndef DIFFERENCE_H
+#define DIFFERENCE_H
+
+#include <stdint.h>
+#include "ptq/context.h"
+
+/*
+ * Writes the path of the first member in which the objects a and b differ into where, such as
+ * "settings.bits", or "" where there is none. The order of members does not matter. what names a in
+ * messages; b is known to be JSON.
+ */
+ptq_status find_difference(ptq_context *context, const char *what, const char *a, int64_t length,
+                           const char *b, char *where, int64_t capacity);
+
+#endif

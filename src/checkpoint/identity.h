@@ -1,0 +1,11 @@
+/* What tells one model from another: config.json, and every byte of every tensor. */
+#ifndef IDENTITY_H
+#define IDENTITY_H
+
+#include "base/json.h"
+#include "model/model.h"
+
+/* Adds the members "config.json", its content, and "tensors", a hash of each by name. */
+ptq_status identity_add(const struct model *m, struct ptqi_json_writer *w);
+
+#endif

@@ -1,0 +1,164 @@
+#include "model/config_reader.h"
+#include <string.h>
+#include "base/context.h"
+
+void config_fail(struct config_reader *r, const char *name, const char *problem)
+{
+    if (!r->status)
+        r->status =
+            ptqi_fail(r->context, PTQ_ERROR_FORMAT, "%s: \"%s\" %s", r->path, name, problem);
+}
+
+static const struct ptqi_json *value_of(const struct ptqi_json *object, const char *name)
+{
+    const struct ptqi_json *value = ptqi_json_get(object, name);
+    return value && value->kind != PTQI_JSON_NULL ? value : NULL;
+}
+
+static int was_seen(const struct config_reader *r, const struct ptqi_json *member)
+{
+    for (int i = 0; i < r->seen_count; i++)
+        if (r->seen[i] == member)
+            return 1;
+    return 0;
+}
+
+const struct ptqi_json *config_member(struct config_reader *r, const char *name)
+{
+    const struct ptqi_json *member = ptqi_json_get(r->root, name);
+    if (member && !was_seen(r, member) && r->seen_count < MAX_SEEN)
+        r->seen[r->seen_count++] = member;
+    return value_of(r->root, name);
+}
+
+const struct ptqi_json *config_next_unseen(const struct config_reader *r, int64_t *at)
+{
+    int64_t i = 0;
+    for (const struct ptqi_json *m = r->root->first; m; m = m->next, i++)
+        if (i >= *at && m->kind != PTQI_JSON_NULL && !was_seen(r, m)) {
+            *at = i + 1;
+            return m;
+        }
+    return NULL;
+}
+
+int64_t config_integer(struct config_reader *r, const char *name, int64_t highest, int64_t fallback)
+{
+    const struct ptqi_json *value = config_member(r, name);
+    int64_t number = fallback;
+    if (!value && fallback < 0)
+        config_fail(r, name, "is missing");
+    else if (value && (!ptqi_json_integer(value, &number) || number < 1 || number > highest))
+        config_fail(r, name, "is not an integer in its range");
+    return number;
+}
+
+int64_t config_either(struct config_reader *r, const char *name, const char *other, int64_t highest)
+{
+    const int has_other = config_member(r, other) != NULL;
+    if (!config_member(r, name))
+        return config_integer(r, has_other ? other : name, highest, -1);
+    const int64_t number = config_integer(r, name, highest, -1);
+    if (has_other && config_integer(r, other, highest, -1) != number)
+        config_fail(r, other, "contradicts another member of the same meaning");
+    return number;
+}
+
+double config_real(struct config_reader *r, const struct ptqi_json *object, const char *name,
+                   double fallback)
+{
+    const struct ptqi_json *value =
+        object == r->root ? config_member(r, name) : value_of(object, name);
+    if (!value)
+        return fallback;
+    if (value->kind != PTQI_JSON_NUMBER || !(value->number > 0))
+        config_fail(r, name, "is not a positive number");
+    return value->number;
+}
+
+int config_flag(struct config_reader *r, const char *name, int fallback)
+{
+    const struct ptqi_json *value = config_member(r, name);
+    if (!value)
+        return fallback;
+    if (value->kind != PTQI_JSON_BOOL)
+        config_fail(r, name, "is neither true nor false");
+    return value->number != 0;
+}
+
+void config_expect(struct config_reader *r, const char *name, const char *wanted, const char *other)
+{
+    const struct ptqi_json *value = config_member(r, name);
+    const char *text = ptqi_json_string(value);
+    if (value && (!text || (strcmp(text, wanted) && strcmp(text, other))))
+        config_fail(r, name, "has a value that is not supported");
+}
+
+void config_check_fixed(struct config_reader *r, const struct ptqi_json *object,
+                        const struct config_fixed *fixed)
+{
+    for (; fixed->name; fixed++) {
+        const struct ptqi_json *value =
+            object == r->root ? config_member(r, fixed->name) : value_of(object, fixed->name);
+        if (!value || (value->kind == PTQI_JSON_BOOL && value->number == 0))
+            continue;
+        if (value->kind != PTQI_JSON_NUMBER || value->number != fixed->value)
+            config_fail(r, fixed->name, "has a value that is not supported");
+    }
+}
+
+/* An object with members by that name; NULL where there is none. */
+static const struct ptqi_json *rope_object(struct config_reader *r, const char *name)
+{
+    const struct ptqi_json *value = config_member(r, name);
+    if (value && value->kind != PTQI_JSON_OBJECT)
+        config_fail(r, name, "is not an object");
+    return value && value->kind == PTQI_JSON_OBJECT && value->count ? value : NULL;
+}
+
+static void check_rope_type(struct config_reader *r, const char *object_name,
+                            const struct ptqi_json *object, const char *name)
+{
+    const struct ptqi_json *value = value_of(object, name);
+    const char *text = ptqi_json_string(value);
+    if (value && (!text || strcmp(text, "default")))
+        config_fail(r, object_name, "asks for a kind of RoPE scaling that is not supported");
+}
+
+/* Everything in the object must be known: what is not might change the result. */
+static void check_rope_object(struct config_reader *r, const char *name,
+                              const struct ptqi_json *object)
+{
+    static const struct config_fixed fixed[] = {
+        {"factor", 1}, {"attention_factor", 1}, {"partial_rotary_factor", 1}, {NULL, 0}};
+    check_rope_type(r, name, object, "rope_type");
+    check_rope_type(r, name, object, "type");
+    config_check_fixed(r, object, fixed);
+    for (const struct ptqi_json *m = object->first; m; m = m->next) {
+        int known = !strcmp(m->name, "rope_type") || !strcmp(m->name, "type") ||
+                    !strcmp(m->name, "rope_theta") || m->kind == PTQI_JSON_NULL;
+        for (int i = 0; fixed[i].name; i++)
+            known |= !strcmp(m->name, fixed[i].name);
+        if (!known)
+            config_fail(r, name, "has a member that is not supported");
+    }
+}
+
+/* rope_theta at the top, in rope_parameters (transformers 5) or in rope_scaling, which transformers
+ * takes for rope_parameters; where it is in several places they must agree. */
+double config_rope_theta(struct config_reader *r)
+{
+    static const char *const objects[] = {"rope_parameters", "rope_scaling"};
+    double theta = config_real(r, r->root, "rope_theta", 0);
+    for (int i = 0; i < 2; i++) {
+        const struct ptqi_json *object = rope_object(r, objects[i]);
+        if (!object)
+            continue;
+        check_rope_object(r, objects[i], object);
+        const double own = config_real(r, object, "rope_theta", 0);
+        if (own > 0 && theta > 0 && own != theta)
+            config_fail(r, objects[i], "has another rope_theta than is given elsewhere");
+        theta = own > 0 ? own : theta;
+    }
+    return theta > 0 ? theta : 10000.0;
+}

@@ -1,0 +1,154 @@
+/*
+ * The tensors of a checkpoint against what the model reads. A tensor that takes part in the
+ * computation of the original but not in ours must not be skipped: a norm of q, a LoRA, the scale of
+ * somebody's quantization, a bias that config.json denies. Buffers may be there, of integers above
+ * all: positions, masks.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/context.h"
+#include "model/architecture.h"
+#include "model/unused.h"
+
+static ptq_status fail(const struct model *m, const char *name, const char *problem)
+{
+    return ptqi_fail(m->context, PTQ_ERROR_UNSUPPORTED, "%s: %.200s %s", m->path, name, problem);
+}
+
+static int is_one_of(const char *text, const char *const *list)
+{
+    for (; *list; list++)
+        if (!strcmp(text, *list))
+            return 1;
+    return 0;
+}
+
+static int holds_floats(const char *dtype)
+{
+    static const char *const floats[] = {"F32", "F16", "BF16", "F64", "F8_E4M3", "F8_E5M2", NULL};
+    return is_one_of(dtype, floats);
+}
+
+/* A tensor of a matrix, by what stands behind the matrix's name: weight and bias, or the parts of
+ * the quantized one, where the store has it. */
+static int is_part_of_matrix(const struct model *m, const struct matrix *matrix, const char *ending)
+{
+    static const char *const plain[] = {".weight", ".bias", NULL};
+    static const char *const quantized[] = {".codes", ".scales",      ".row_scales", ".zeros",
+                                            ".order", ".input_scale", ".bias",       NULL};
+    return is_one_of(ending, ptq_store_metadata(m->store, matrix->name) ? quantized : plain);
+}
+
+/* Tensor name of block number block. */
+static ptq_status check_in_block(const struct model *m, int64_t block, const char *name,
+                                 const char *dtype)
+{
+    char prefix[MAX_LAYER_NAME], norm[MAX_LAYER_NAME];
+    struct matrix matrix;
+    for (int i = 0; model_describe_matrix(m, block, i, &matrix); i++) {
+        const size_t length = strlen(matrix.name);
+        if (strncmp(name, matrix.name, length) || name[length] != '.')
+            continue;
+        return is_part_of_matrix(m, &matrix, name + length)
+                   ? PTQ_OK
+                   : fail(m, name, "is part of a matrix in a way that is not supported");
+    }
+    for (int i = 0; i < 4; i++) {
+        model_norm_name(m, block, i / 2, i % 2, norm);
+        if (!strcmp(name, norm) && (i % 2 == 0 || m->config.architecture->norm_bias))
+            return PTQ_OK;
+    }
+    model_block_prefix(m, block, prefix);
+    if (is_one_of(name + strlen(prefix), m->config.architecture->buffers))
+        return PTQ_OK;
+    if (holds_floats(dtype))
+        return fail(m, name, "is a tensor of a block that this architecture does not use");
+    unused_add(m->unused, "", name);
+    return PTQ_OK;
+}
+
+/* The number of the block that a tensor belongs to, -1 for none. *length: of the block's prefix. */
+static int64_t block_of(const struct model *m, const char *name, size_t *length)
+{
+    char blocks[MAX_LAYER_NAME], *end;
+    snprintf(blocks, sizeof blocks, "%s%s", m->prefix, m->config.architecture->blocks);
+    *length = strlen(blocks);
+    if (strncmp(name, blocks, *length) || name[*length] < '0' || name[*length] > '9')
+        return -1;
+    long long block = strtoll(name + *length, &end, 10);
+    if (*end != '.' || (name[*length] == '0' && end - name > (ptrdiff_t)*length + 1))
+        return -1;
+    *length = (size_t)(end - name);
+    return block;
+}
+
+/* Whether a tensor belongs to a module outside of the blocks that is used: then all of it must be. */
+static int is_in_module(const char *name, const char *prefix, const char *module)
+{
+    const size_t a = strlen(prefix), b = strlen(module);
+    return !strncmp(name, prefix, a) && !strncmp(name + a, module, b) && name[a + b] == '.';
+}
+
+static ptq_status check_outside(const struct model *m, const char *name)
+{
+    const struct architecture *a = m->config.architecture;
+    char embedding[MAX_LAYER_NAME];
+    snprintf(embedding, sizeof embedding, "%.*s", (int)strcspn(a->embedding, "."), a->embedding);
+    const char *const modules[] = {embedding, a->final_norm, a->embedding_norm};
+    for (int i = 0; i < 3; i++) {
+        if (!modules[i] || !is_in_module(name, m->prefix, modules[i]))
+            continue;
+        const char *ending = name + strlen(m->prefix) + strlen(modules[i]);
+        if (!strcmp(ending, ".weight") || (i && a->norm_bias && !strcmp(ending, ".bias")))
+            return PTQ_OK;
+        return fail(m, name, "is not supported");
+    }
+    if (is_in_module(name, "", "lm_head"))
+        return strcmp(name, "lm_head.weight") ? fail(m, name, "is not supported") : PTQ_OK;
+    unused_add(m->unused, "", name);
+    return PTQ_OK;
+}
+
+static ptq_status check_tensor(const struct model *m, int64_t i)
+{
+    const char *name = ptq_store_name(m->store, i);
+    char block_name[MAX_LAYER_NAME];
+    size_t length;
+    const int64_t block = block_of(m, name, &length);
+    if (block < 0)
+        return check_outside(m, name);
+    if (block < m->config.layers)
+        return check_in_block(m, block, name, ptq_store_dtype(m->store, i));
+    snprintf(block_name, sizeof block_name, "%.*s", (int)length, name);
+    unused_add(m->unused, "all of ", block_name);
+    return PTQ_OK;
+}
+
+/* Biases are there where they must be, and not where config.json denies them. */
+static ptq_status check_biases(const struct model *m, int64_t block)
+{
+    struct matrix matrix;
+    char name[MAX_LAYER_NAME + 8];
+    for (int i = 0; model_describe_matrix(m, block, i, &matrix); i++) {
+        const int attention = matrix.site == SITE_ATTENTION || matrix.site == SITE_OUTPUT;
+        const int wanted = attention ? m->config.attention_bias : m->config.mlp_bias;
+        snprintf(name, sizeof name, "%s.bias", matrix.name);
+        const int has = ptq_store_has(m->store, name);
+        if (wanted == 1 && !has)
+            return fail(m, name, "is missing");
+        if (wanted == 0 && has)
+            return fail(m, name, attention ? "is there, but attention_bias is false"
+                                           : "is there, but mlp_bias is false");
+    }
+    return PTQ_OK;
+}
+
+ptq_status model_check_contents(const struct model *m)
+{
+    for (int64_t i = 0; i < ptq_store_count(m->store); i++)
+        PTQI_TRY(check_tensor(m, i));
+    for (int64_t b = 0; b < m->config.layers; b++)
+        PTQI_TRY(check_biases(m, b));
+    return PTQ_OK;
+}
