@@ -13,6 +13,7 @@
 #include "bench/samples.h"
 #include "bench/timing.h"
 #include "commands.h"
+#include "console/clock.h"
 #include "linalg/matmul.h"
 #include "options.h"
 #include "report/json_report.h"
@@ -190,7 +191,7 @@ static ptq_status measure(struct bench *b, struct line *l)
 {
     const int linear = l->kernel < F32, integer = l->kernel < W4A32;
     const struct limit_loop *loop = limit_find(l->isa, integer);
-    const double start = report_clock();
+    const double start = clock_seconds();
     struct samples times = {0}, rates = {0}, reads[STREAMS] = {{0}};
     l->operations = 2.0 * (double)l->m * (double)b->n * (double)b->k;
     if (l->kernel == XTX)
@@ -198,7 +199,7 @@ static ptq_status measure(struct bench *b, struct line *l)
     l->bytes = linear ? (double)ptq_linear_bytes(b->linear[0]) : 4.0 * (double)(b->n * b->k);
     PTQI_TRY(
         run_once(b, l, b->ring - 1)); /* not the first to be timed, which would be in a cache */
-    for (int64_t i = 0; i < MAX_SAMPLES && (i < 5 || report_clock() - start < BUDGET); i++) {
+    for (int64_t i = 0; i < MAX_SAMPLES && (i < 5 || clock_seconds() - start < BUDGET); i++) {
         const double at = timing_begin(b->context);
         PTQI_TRY(run_once(b, l, i));
         samples_add(&times, timing_now(b->context) - at);

@@ -11,9 +11,10 @@
 #include "base/file.h"
 #include "checkpoint/output.h"
 #include "commands.h"
+#include "console/clock.h"
 #include "eval/perplexity.h"
-#include "model/quantize.h"
-#include "model/unused.h"
+#include "calibrate/quantize_run.h"
+#include "checkpoint/unused.h"
 #include "options.h"
 #include "report/comparison.h"
 #include "report/json_report.h"
@@ -143,9 +144,9 @@ static ptq_status plan_rows(struct compare *c)
 static ptq_status evaluate(struct compare *c, struct model *m, struct comparison_row *row)
 {
     struct perplexity p;
-    double start = report_clock();
+    double start = clock_seconds();
     PTQI_TRY(perplexity_measure(m, &c->windows, -1, &c->progress, &p));
-    double seconds = report_clock() - start;
+    double seconds = clock_seconds() - start;
     row->perplexity = p.perplexity;
     row->tokens_per_second = seconds > 0 ? (double)p.tokens / seconds : 0;
     return PTQ_OK;
@@ -157,8 +158,8 @@ static ptq_status measure_model(struct compare *c, struct comparison_row *row)
     struct comparison *r = &c->result;
     struct calibration *calibration;
     PTQI_TRY(evaluate(c, c->model, row));
-    for (int64_t i = 0; i < ptq_store_count(c->model->store); i++)
-        row->bytes += ptq_store_bytes(c->model->store, i);
+    for (int64_t i = 0; i < ptq_store_count(c->model->checkpoint->store); i++)
+        row->bytes += ptq_store_bytes(c->model->checkpoint->store, i);
     r->inputs = ptqi_alloc(c->context, c->model->config.layers * SITES, (int64_t)sizeof *r->inputs);
     if (!r->inputs)
         return PTQ_ERROR_MEMORY;
@@ -203,7 +204,7 @@ static char *row_path(const struct compare *c, const struct comparison_row *row)
 
 static ptq_status quantize_row(struct compare *c, struct comparison_row *row, const char *path)
 {
-    double start = report_clock();
+    double start = clock_seconds();
     struct quantize_run run = {.context = c->context,
                                .model = c->model,
                                .windows = &c->calibration,
@@ -212,7 +213,7 @@ static ptq_status quantize_row(struct compare *c, struct comparison_row *row, co
                                .path = path,
                                .progress = &c->progress};
     ptq_status status = quantize_model(&run);
-    row->seconds = report_clock() - start;
+    row->seconds = clock_seconds() - start;
     row->bytes = run.bytes;
     row->reports = run.reports;
     row->report_count = run.report_count;
@@ -280,8 +281,8 @@ static ptq_status load(struct compare *c)
     if (c->window > longest)
         return ptqi_fail(c->context, PTQ_ERROR_BOUNDS,
                          "%s: a window of %lld is longer than max_position_embeddings %lld",
-                         c->model->path, (long long)c->window, (long long)longest);
-    PTQI_TRY(windows_load(c->context, c->model->path, option_text(c->o, "text"), c->window,
+                         c->model->checkpoint->path, (long long)c->window, (long long)longest);
+    PTQI_TRY(windows_load(c->context, c->model->checkpoint->path, option_text(c->o, "text"), c->window,
                           c->max_windows, &c->windows));
     PTQI_TRY(quantize_load_calibration(c->model, &c->request, &c->calibration));
     PTQI_TRY(quantize_check_model(c->model, &c->progress));
@@ -316,7 +317,7 @@ static ptq_status run(struct compare *c)
     PTQI_TRY(describe(c));
     PTQI_TRY(make_work(c));
     PTQI_TRY(check_outputs(c));
-    unused_print(c->model->unused, c->model->path);
+    unused_print(&c->model->checkpoint->unused, c->model->checkpoint->path);
     options_say_windows(c->o, &c->request, &c->calibration);
     for (int64_t i = 0; i < r->row_count; i++) {
         double share = 1.0 / (double)r->row_count;

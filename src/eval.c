@@ -5,9 +5,10 @@
 #include <string.h>
 #include "base/context.h"
 #include "commands.h"
-#include "eval/choices.h"
+#include "console/clock.h"
+#include "eval/multiple_choice.h"
 #include "eval/perplexity.h"
-#include "model/unused.h"
+#include "checkpoint/unused.h"
 #include "options.h"
 #include "report/json_report.h"
 
@@ -98,14 +99,14 @@ static ptq_status run_choices(struct eval *e)
 {
     struct progress progress;
     struct choices_result result;
-    double start = report_clock();
+    double start = clock_seconds();
     progress_begin(&progress, 0);
     ptq_status status =
         choices_measure(e->model, option_text(e->o, "choices"), e->activations, &progress, &result);
     progress_end(&progress);
     if (!status)
-        unused_print(e->model->unused, e->model->path);
-    return status ? status : print_choices(e, &result, report_clock() - start);
+        unused_print(&e->model->checkpoint->unused, e->model->checkpoint->path);
+    return status ? status : print_choices(e, &result, clock_seconds() - start);
 }
 
 static ptq_status run_text(struct eval *e)
@@ -118,10 +119,10 @@ static ptq_status run_text(struct eval *e)
     if (e->window > longest)
         return ptqi_fail(e->context, PTQ_ERROR_BOUNDS,
                          "%s: a window of %lld is longer than max_position_embeddings %lld",
-                         e->model->path, (long long)e->window, (long long)longest);
+                         e->model->checkpoint->path, (long long)e->window, (long long)longest);
     PTQI_TRY(windows_load(e->context, e->o->positional[0], option_text(e->o, "text"), e->window,
                           e->max_windows, &e->windows));
-    double start = report_clock();
+    double start = clock_seconds();
     progress_begin(&progress, 0);
     ptq_status status =
         perplexity_measure(e->model, &e->windows, e->activations, &progress, &result);
@@ -129,10 +130,10 @@ static ptq_status run_text(struct eval *e)
     if (!status && result.perplexity - result.perplexity != 0)
         status = ptqi_fail(e->context, PTQ_ERROR_NUMERIC,
                            "%s: the perplexity is not finite: numbers overflow in this model",
-                           e->model->path);
+                           e->model->checkpoint->path);
     if (!status)
-        unused_print(e->model->unused, e->model->path);
-    return status ? status : print(e, &result, report_clock() - start);
+        unused_print(&e->model->checkpoint->unused, e->model->checkpoint->path);
+    return status ? status : print(e, &result, clock_seconds() - start);
 }
 
 static ptq_status run(struct eval *e)
@@ -141,7 +142,7 @@ static ptq_status run(struct eval *e)
     if (e->activations >= 0 && !e->model->config.quantized)
         return ptqi_fail(e->context, PTQ_ERROR_CONFLICT,
                          "%s: not quantized, so --activations has nothing to act on",
-                         e->model->path);
+                         e->model->checkpoint->path);
     return option_given(e->o, "choices") ? run_choices(e) : run_text(e);
 }
 

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/context.h"
+#include "checkpoint/settings.h"
 #include "commands.h"
+#include "console/clock.h"
 #include "linalg/matmul.h"
 #include "options.h"
 #include "report/json_report.h"
@@ -70,13 +72,13 @@ static ptq_status quantize(struct layer *l)
 {
     int64_t k = ptq_tensor_size(l->input, 1);
     const ptq_tensor *weights[] = {l->weight};
-    double start = report_clock();
+    double start = clock_seconds();
     PTQI_TRY(ptq_stats_create(l->context, k, PTQ_STATS_HESSIAN, &l->stats));
     PTQI_TRY(ptq_stats_update(l->stats, ptq_tensor_data(l->input), ptq_tensor_dtype(l->input),
                               ptq_tensor_size(l->input, 0), k, NULL));
     PTQI_TRY(set_sample(l, ptq_tensor_size(l->input, 0), k));
     PTQI_TRY(ptq_quantize(l->config, weights, 1, l->stats, NULL, &l->q));
-    l->seconds = report_clock() - start;
+    l->seconds = clock_seconds() - start;
     return PTQ_OK;
 }
 
@@ -159,7 +161,7 @@ static ptq_status print_json(const struct layer *l)
     struct ptqi_json_writer w;
     ptqi_json_begin(&w, l->context);
     ptqi_json_open(&w, NULL, '{');
-    report_settings(&w, l->config);
+    settings_add(&w, l->config);
     ptqi_json_add_number(&w, "weight_error", ptq_qtensor_weight_error(l->q), 9);
     ptqi_json_add_number(&w, "output_error", ptq_qtensor_output_error(l->q), 9);
     if (l->test_error >= 0)

@@ -5,7 +5,7 @@
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
-#include "model/quantize.h"
+#include "calibrate/quantize_run.h"
 #include "ptq/ptq.h"
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };

@@ -6,10 +6,11 @@
 #include "base/context.h"
 #include "checkpoint/output.h"
 #include "commands.h"
-#include "model/quantize.h"
-#include "model/unused.h"
+#include "calibrate/quantize_run.h"
+#include "checkpoint/unused.h"
+#include "console/clock.h"
 #include "options.h"
-#include "report/choices.h"
+#include "report/auto_choices.h"
 #include "report/json_report.h"
 
 static const char usage[] =
@@ -43,10 +44,10 @@ struct quantize {
 
 static ptq_status run(struct quantize *q)
 {
-    q->start = report_clock();
+    q->start = clock_seconds();
     progress_begin(&q->progress, 0);
     PTQI_TRY(model_open(q->run.context, q->o->positional[0], &q->run.model));
-    PTQI_TRY(output_check(q->run.model, q->run.path, q->run.resume));
+    PTQI_TRY(output_check(q->run.model->checkpoint, q->run.path, q->run.resume));
     if (q->calibration.text) {
         PTQI_TRY(quantize_load_calibration(q->run.model, &q->calibration, &q->windows));
         q->run.windows = &q->windows;
@@ -93,7 +94,7 @@ static ptq_status print_json(const struct quantize *q)
     ptqi_json_close(&w, ']');
     ptqi_json_add_integer(&w, "resumed_blocks", q->run.resumed);
     ptqi_json_add_integer(&w, "bytes", q->run.bytes);
-    ptqi_json_add_number(&w, "seconds", report_clock() - q->start, 6);
+    ptqi_json_add_number(&w, "seconds", clock_seconds() - q->start, 6);
     ptqi_json_add_integer(&w, "peak_rss_bytes", report_peak_memory());
     ptqi_json_close(&w, '}');
     return report_print(&w);
@@ -146,7 +147,7 @@ static ptq_status print_text(const struct quantize *q)
         printf("%lld Hessians were not positive definite; their damping was raised\n",
                (long long)raised);
     printf("%.1f MB, %.1f s, peak memory %.0f MB\n", (double)q->run.bytes / 1e6,
-           report_clock() - q->start, (double)report_peak_memory() / 1e6);
+           clock_seconds() - q->start, (double)report_peak_memory() / 1e6);
     return PTQ_OK;
 }
 
@@ -155,7 +156,7 @@ static int finish(struct quantize *q, ptq_status status)
     int left = 0;
     progress_end(&q->progress);
     if (!status)
-        unused_print(q->run.model->unused, q->run.model->path);
+        unused_print(&q->run.model->checkpoint->unused, q->run.model->checkpoint->path);
     if (!status)
         status = option_given(q->o, "json") ? print_json(q) : print_text(q);
     if (status)

@@ -13,8 +13,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "model/model.h"
-#include "model/quantize.h"
-#include "model/unused.h"
+#include "calibrate/quantize_run.h"
 #include "test.h"
 
 static const char tiny[] = "examples/llama-tiny";
@@ -182,9 +181,9 @@ static void test_config_spellings(void)
         const char *directory = make_checkpoint(cases[i].old, cases[i].new, cases[i].more, NULL);
         struct model *m = open_checkpoint(directory, cases[i].refused);
         if (m && !CHECK(m->config.rope_theta == cases[i].theta &&
-                        !strcmp(m->unused->text, cases[i].unused)))
+                        !strcmp(m->checkpoint->unused.text, cases[i].unused)))
             printf("    %s%s: theta %g, unused \"%s\"\n", cases[i].new, cases[i].more,
-                   m->config.rope_theta, m->unused->text);
+                   m->config.rope_theta, m->checkpoint->unused.text);
         model_free(m);
     }
 }
@@ -276,7 +275,7 @@ static void test_unknown_tensors(void)
             continue;
         if (CHECK_OK(quantize(m, out, PTQ_METHOD_RTN, 0)) &&
             CHECK_OK(ptq_store_open(test_context(), out, &store))) {
-            CHECK(same_tensor(m->store, store, cases[i].extra.name));
+            CHECK(same_tensor(m->checkpoint->store, store, cases[i].extra.name));
             ptq_store_free(store);
         }
         model_free(m);
@@ -382,7 +381,7 @@ static void test_mixed_types(void)
                 if (!strstr(name, "norm.weight"))
                     continue;
                 CHECK(!strcmp(ptq_store_dtype(store, i), is_wide_norm(name) ? "F32" : "F16"));
-                CHECK(fold || same_tensor(m->store, store, name));
+                CHECK(fold || same_tensor(m->checkpoint->store, store, name));
             }
             ptq_store_free(store);
         }

@@ -37,6 +37,8 @@ PTQ_API int32_t ptq_store_has(const ptq_store *store, const char *name);
 /* A tensor by name, with that name: it refers to the mapped file (read-only; free it before the
  * store), or owns a copy where the file's data are not aligned. */
 PTQ_API ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor **tensor);
+/* Keys of metadata, in their order; NULL beyond the last. */
+PTQ_API const char *ptq_store_metadata_key(const ptq_store *store, int64_t index);
 /* The value of a metadata key, NULL where there is none. */
 PTQ_API const char *ptq_store_metadata(const ptq_store *store, const char *key);
 

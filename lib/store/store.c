@@ -322,6 +322,11 @@ ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor
     return status;
 }
 
+const char *ptq_store_metadata_key(const ptq_store *store, int64_t index)
+{
+    return store && index >= 0 && index < store->metadata_count ? store->metadata[index].key : NULL;
+}
+
 const char *ptq_store_metadata(const ptq_store *store, const char *key)
 {
     int64_t i = find_item(store, &store->by_key, pair_key, key);

@@ -2,7 +2,7 @@
 #include <time.h>
 #include "base/context.h"
 #include "base/team.h"
-#include "report/json_report.h"
+#include "console/clock.h"
 
 static void run_nothing(void *argument, int64_t part)
 {
@@ -13,7 +13,7 @@ double timing_now(ptq_context *context)
 {
     struct timespec t;
     if (ptqi_threads(context) > 1 || clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t))
-        return report_clock();
+        return clock_seconds();
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 

@@ -1,11 +1,11 @@
-/* What tells one model from another: config.json, and every byte of every tensor. */
+/* What tells one checkpoint from another: config.json, and every byte of every tensor. */
 #ifndef IDENTITY_H
 #define IDENTITY_H
 
 #include "base/json.h"
-#include "model/model.h"
+#include "checkpoint/checkpoint.h"
 
 /* Adds the members "config.json", its content, and "tensors", a hash of each by name. */
-ptq_status identity_add(const struct model *m, struct ptqi_json_writer *w);
+ptq_status identity_add(const struct checkpoint *c, struct ptqi_json_writer *w);
 
 #endif

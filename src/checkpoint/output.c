@@ -9,20 +9,6 @@
 
 static const char model_name[] = "model.safetensors", config_name[] = "config.json";
 
-/* Beside the model, copied where they are there. */
-static const char *const companions[] = {
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "generation_config.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "tokenizer.model",
-};
-enum { COMPANIONS = sizeof companions / sizeof *companions };
-
 static void part_name(int64_t block, char *name, size_t capacity)
 {
     snprintf(name, capacity, "block-%05lld.safetensors", (long long)block);
@@ -66,8 +52,8 @@ static int is_ours(const char *name)
         return 1;
     snprintf(whole, sizeof whole, "%s", name);
     cut_partial(whole);
-    for (int i = 0; i < COMPANIONS; i++)
-        if (!strcmp(whole, companions[i]))
+    for (int i = 0; checkpoint_companion(i); i++)
+        if (!strcmp(whole, checkpoint_companion(i)))
             return 1;
     return is_part(whole) || !strcmp(whole, model_name) || !strcmp(whole, config_name);
 }
@@ -78,32 +64,31 @@ void output_remove(ptq_context *context, const char *path)
 }
 
 /* The files that are copied at the end can be read. */
-static ptq_status check_companions(const struct model *m)
+static ptq_status check_companions(const struct checkpoint *c)
 {
-    for (int i = 0; i < COMPANIONS; i++) {
+    for (int i = 0; checkpoint_companion(i); i++) {
         struct ptqi_map file;
-        char *from = ptqi_join_path(m->context, m->path, companions[i]);
+        char *from = checkpoint_file(c, checkpoint_companion(i));
         ptq_status status = from ? PTQ_OK : PTQ_ERROR_MEMORY;
-        if (from && ptqi_file_exists(from) &&
-            !(status = ptqi_map_file(m->context, from, &file)))
+        if (from && ptqi_file_exists(from) && !(status = ptqi_map_file(c->context, from, &file)))
             ptqi_unmap_file(&file);
-        ptqi_free(m->context, from);
+        ptqi_free(c->context, from);
         if (status)
             return status;
     }
     return PTQ_OK;
 }
 
-ptq_status output_check(const struct model *m, const char *path, int resume)
+ptq_status output_check(const struct checkpoint *source, const char *path, int resume)
 {
-    PTQI_TRY(workdir_check(m->context, path, m->path, resume));
-    return check_companions(m);
+    PTQI_TRY(workdir_check(source->context, path, source->path, resume));
+    return check_companions(source);
 }
 
 /* Counts the blocks whose files are there, from the first on. */
-static ptq_status count_finished(struct output *o, int64_t blocks)
+static ptq_status count_finished(struct output *o)
 {
-    for (int there = 1; there && o->finished < blocks; o->finished += there) {
+    for (int there = 1; there && o->finished < o->blocks; o->finished += there) {
         char *path = part_path(o, o->finished);
         if (!path)
             return PTQ_ERROR_MEMORY;
@@ -113,17 +98,19 @@ static ptq_status count_finished(struct output *o, int64_t blocks)
     return PTQ_OK;
 }
 
-ptq_status output_begin(ptq_context *context, const char *path, const char *description, int resume,
-                        int64_t blocks, struct output **output)
+ptq_status output_begin(const struct checkpoint *source, const char *path, const char *description,
+                        int resume, int64_t blocks, struct output **output)
 {
-    struct output *o = ptqi_alloc_zero(context, 1, (int64_t)sizeof *o);
+    struct output *o = ptqi_alloc_zero(source->context, 1, (int64_t)sizeof *o);
     *output = NULL;
     if (!o)
         return PTQ_ERROR_MEMORY;
-    o->context = context;
-    ptq_status status = workdir_open(context, path, description, resume, is_ours, &o->workdir);
+    o->context = source->context;
+    o->source = source;
+    o->blocks = blocks;
+    ptq_status status = workdir_open(o->context, path, description, resume, is_ours, &o->workdir);
     if (!status && o->workdir->resumed)
-        status = count_finished(o, blocks);
+        status = count_finished(o);
     if (status) {
         output_free(o, 1);
         return status;
@@ -132,102 +119,34 @@ ptq_status output_begin(ptq_context *context, const char *path, const char *desc
     return PTQ_OK;
 }
 
-/* Whether a tensor is one that quantizing a block writes itself: a weight, a bias, a norm. */
-static int is_written(const struct model *m, int64_t block, const char *name)
+/* Adds, as they are, the tensors of the source that belong to a block (-1: to none) and are not
+ * rewritten. */
+static ptq_status copy_kept(const struct checkpoint *source, int64_t block, ptq_store *store)
 {
-    struct matrix matrix;
-    char norm[MAX_LAYER_NAME];
-    for (int i = 0; model_describe_matrix(m, block, i, &matrix); i++) {
-        size_t length = strlen(matrix.name);
-        if (!strncmp(name, matrix.name, length) &&
-            (!strcmp(name + length, ".weight") || !strcmp(name + length, ".bias")))
-            return 1;
-    }
-    for (int i = 0; i < 4; i++) {
-        model_norm_name(m, block, i / 2, i % 2, norm);
-        if (!strcmp(name, norm))
-            return 1;
-    }
-    return 0;
-}
-
-/* Adds to store, as they are, those tensors of from that wanted tells to. */
-static ptq_status copy_tensors(const struct model *m, const ptq_store *from,
-                               int (*wanted)(const struct model *, int64_t, const char *),
-                               int64_t block, ptq_store *store)
-{
-    for (int64_t i = 0; i < ptq_store_count(from); i++) {
-        const char *name = ptq_store_name(from, i);
-        if (wanted(m, block, name))
-            PTQI_TRY(ptq_store_copy(store, from, name));
-    }
+    for (int64_t i = 0; i < ptq_store_count(source->store); i++)
+        if (source->places[i].block == block && !source->places[i].rewritten)
+            PTQI_TRY(ptq_store_copy(store, source->store, ptq_store_name(source->store, i)));
     return PTQ_OK;
 }
 
-static int in_block(const struct model *m, int64_t block, const char *name)
-{
-    char prefix[MAX_LAYER_NAME];
-    model_block_prefix(m, block, prefix);
-    return !strncmp(name, prefix, strlen(prefix));
-}
-
-static int kept_in_block(const struct model *m, int64_t block, const char *name)
-{
-    return in_block(m, block, name) && !is_written(m, block, name);
-}
-
-static int outside_blocks(const struct model *m, int64_t block, const char *name)
-{
-    (void)block;
-    for (int64_t i = 0; i < m->config.layers; i++)
-        if (in_block(m, i, name))
-            return 0;
-    return 1;
-}
-
-static int any(const struct model *m, int64_t block, const char *name)
-{
-    (void)m, (void)block, (void)name;
-    return 1;
-}
-
-ptq_status part_create(const struct output *o, const struct model *m, int64_t block,
-                       struct part *part)
+ptq_status part_create(const struct output *o, int64_t block, struct part *part)
 {
     char *path = part_path(o, block);
     memset(part, 0, sizeof *part);
     ptq_status status = path ? ptq_store_create(o->context, path, &part->store) : PTQ_ERROR_MEMORY;
     ptqi_free(o->context, path);
-    return status ? status : copy_tensors(m, m->store, kept_in_block, block, part->store);
+    return status ? status : copy_kept(o->source, block, part->store);
 }
 
-static ptq_status add_vector(const struct output *o, const char *name, const struct vector *v,
-                             struct part *part)
+ptq_status part_add_vector(const struct output *o, struct part *part, const char *name,
+                           int32_t dtype, const float *values, int64_t length)
 {
-    if (!v->values)
-        return PTQ_OK;
     PTQI_TRY(ptqi_grow(o->context, (void **)&part->vectors, part->count, &part->capacity,
                        part->count + 1, (int64_t)sizeof *part->vectors));
-    PTQI_TRY(ptq_tensor_create(o->context, v->dtype, 1, &v->length, &part->vectors[part->count]));
+    PTQI_TRY(ptq_tensor_create(o->context, dtype, 1, &length, &part->vectors[part->count]));
     ptq_tensor *t = part->vectors[part->count++];
-    ptqi_from_f32(ptq_tensor_data(t), v->dtype, v->values, v->length);
+    ptqi_from_f32(ptq_tensor_data(t), dtype, values, length);
     return ptq_store_add(part->store, name, t);
-}
-
-ptq_status part_add_vectors(const struct output *o, const struct model *model,
-                            const struct block *b, struct part *part)
-{
-    char name[MAX_LAYER_NAME + 8];
-    for (int i = 0; i < 4; i++) {
-        const struct norm *norm = &b->norms[i / 2];
-        model_norm_name(model, b->index, i / 2, i % 2, name);
-        PTQI_TRY(add_vector(o, name, i % 2 ? &norm->bias : &norm->weight, part));
-    }
-    for (int i = 0; i < b->count; i++) {
-        snprintf(name, sizeof name, "%s.bias", b->matrices[i].name);
-        PTQI_TRY(add_vector(o, name, &b->matrices[i].bias, part));
-    }
-    return PTQ_OK;
 }
 
 void part_free(const struct output *o, struct part *part)
@@ -246,70 +165,60 @@ ptq_status output_open_part(const struct output *o, int64_t block, ptq_store **p
     return status;
 }
 
-/* What is known of the matrices of a block, from its file to the whole model's. */
-static ptq_status copy_settings(const struct output *o, const struct model *m, int64_t block,
-                                const ptq_store *part, ptq_store *store)
+/* All tensors of a block's file, and what it says of its matrices. */
+static ptq_status copy_part(const ptq_store *part, ptq_store *store)
 {
-    struct matrix matrix;
-    for (int i = 0; model_describe_matrix(m, block, i, &matrix); i++) {
-        const char *settings = ptq_store_metadata(part, matrix.name);
-        if (!settings)
-            return ptqi_fail(o->context, PTQ_ERROR_FORMAT, "%s: %s is missing in its block",
-                             o->workdir->partial, matrix.name);
-        PTQI_TRY(ptq_store_set_metadata(store, matrix.name, settings));
-    }
+    const char *key;
+    for (int64_t i = 0; i < ptq_store_count(part); i++)
+        PTQI_TRY(ptq_store_copy(store, part, ptq_store_name(part, i)));
+    for (int64_t i = 0; (key = ptq_store_metadata_key(part, i)); i++)
+        if (strcmp(key, OUTPUT_RUN_KEY))
+            PTQI_TRY(ptq_store_set_metadata(store, key, ptq_store_metadata(part, key)));
     return PTQ_OK;
 }
 
-/* All goes into one file from the model and the files of its blocks, open at once (mapped, not
+/* All goes into one file from the source and the files of its blocks, open at once (mapped, not
  * read). */
-static ptq_status collect(const struct output *o, const struct model *m, ptq_store **parts,
-                          ptq_store *store)
+static ptq_status collect(const struct output *o, ptq_store **parts, ptq_store *store)
 {
-    PTQI_TRY(copy_tensors(m, m->store, outside_blocks, 0, store));
-    for (int64_t b = 0; b < m->config.layers; b++) {
+    PTQI_TRY(copy_kept(o->source, -1, store));
+    for (int64_t b = 0; b < o->blocks; b++) {
         PTQI_TRY(output_open_part(o, b, &parts[b]));
-        PTQI_TRY(copy_tensors(m, parts[b], any, b, store));
-        PTQI_TRY(copy_settings(o, m, b, parts[b], store));
+        PTQI_TRY(copy_part(parts[b], store));
     }
     PTQI_TRY(ptq_store_set_metadata(store, "format", "ptq"));
     return ptq_store_commit(store);
 }
 
-static ptq_status assemble(const struct output *o, const struct model *m, const char *path)
+static ptq_status assemble(const struct output *o, const char *path)
 {
     ptq_store *store = NULL;
-    ptq_store **parts = ptqi_alloc_zero(o->context, m->config.layers, (int64_t)sizeof *parts);
+    ptq_store **parts = ptqi_alloc_zero(o->context, o->blocks, (int64_t)sizeof *parts);
     ptq_status status = parts ? ptq_store_create(o->context, path, &store) : PTQ_ERROR_MEMORY;
     if (!status)
-        status = collect(o, m, parts, store);
+        status = collect(o, parts, store);
     ptq_store_free(store);
-    for (int64_t i = 0; parts && i < m->config.layers; i++)
+    for (int64_t i = 0; parts && i < o->blocks; i++)
         ptq_store_free(parts[i]);
     ptqi_free(o->context, parts);
     return status;
 }
 
-static ptq_status copy_companions(const struct output *o, const struct model *m)
+static ptq_status copy_companion(const struct output *o, const char *name)
 {
-    for (int i = 0; i < COMPANIONS; i++) {
-        char *from = ptqi_join_path(o->context, m->path, companions[i]);
-        char *to = workdir_file(o->workdir, companions[i]);
-        struct ptqi_map file;
-        ptq_status status = from && to ? PTQ_OK : PTQ_ERROR_MEMORY;
-        if (!status && ptqi_file_exists(from)) {
-            status = ptqi_map_file(o->context, from, &file);
-            if (!status) {
-                status = ptqi_write_file(o->context, to, file.data, file.size);
-                ptqi_unmap_file(&file);
-            }
+    char *from = checkpoint_file(o->source, name), *to = workdir_file(o->workdir, name);
+    struct ptqi_map file;
+    ptq_status status = from && to ? PTQ_OK : PTQ_ERROR_MEMORY;
+    if (!status && ptqi_file_exists(from)) {
+        status = ptqi_map_file(o->context, from, &file);
+        if (!status) {
+            status = ptqi_write_file(o->context, to, file.data, file.size);
+            ptqi_unmap_file(&file);
         }
-        ptqi_free(o->context, from);
-        ptqi_free(o->context, to);
-        if (status)
-            return status;
     }
-    return PTQ_OK;
+    ptqi_free(o->context, from);
+    ptqi_free(o->context, to);
+    return status;
 }
 
 /* The files of the blocks, and what a kill left half written, are not part of the result. */
@@ -321,15 +230,14 @@ static int is_intermediate(const char *name)
     return is_ours(name) && (is_part(whole) || strcmp(whole, name));
 }
 
-ptq_status output_finish(struct output *o, const struct model *m, const char *config,
-                         int64_t *bytes)
+ptq_status output_finish(struct output *o, const char *config, int64_t *bytes)
 {
     struct stat info;
     char *model = workdir_file(o->workdir, model_name);
     char *config_path = workdir_file(o->workdir, config_name);
-    ptq_status status = model && config_path ? assemble(o, m, model) : PTQ_ERROR_MEMORY;
-    if (!status)
-        status = copy_companions(o, m);
+    ptq_status status = model && config_path ? assemble(o, model) : PTQ_ERROR_MEMORY;
+    for (int i = 0; checkpoint_companion(i) && !status; i++)
+        status = copy_companion(o, checkpoint_companion(i));
     if (!status)
         status = ptqi_write_file(o->context, config_path, config, (int64_t)strlen(config));
     if (!status && stat(model, &info) == 0)

@@ -6,7 +6,7 @@
 #define FORWARD_H
 
 #include "model/model.h"
-#include "report/progress.h"
+#include "console/progress.h"
 
 struct sequence {
     const int32_t *ids;

@@ -3,7 +3,7 @@
 #define PERPLEXITY_H
 
 #include "model/model.h"
-#include "report/progress.h"
+#include "console/progress.h"
 #include "text/windows.h"
 
 struct perplexity {

@@ -1,16 +1,12 @@
 /*
- * What differs between architectures: the names of their tensors, the shapes and sites of their
- * matrices, and two functions. llama.c and bloom.c have one each.
+ * What differs between architectures: how config.json and the tensors are read, and how the pieces of
+ * a block go together. Each has a file of its own with an entry for the table in architectures.c.
  */
 #ifndef ARCHITECTURE_H
 #define ARCHITECTURE_H
 
+#include "checkpoint/config_reader.h"
 #include "model/model.h"
-
-struct config_reader;
-
-/* The widths of matrices, by config.json. */
-enum width { WIDTH_HIDDEN, WIDTH_HEADS, WIDTH_KV, WIDTH_FUSED, WIDTH_INTERMEDIATE };
 
 /*
  * attention.c: causal softmax attention with grouped heads. Head h of row t of q is at
@@ -38,13 +34,10 @@ struct architecture {
     const char *norms[2];                                /* before attention, before the MLP */
     int norm_bias;                                       /* LayerNorm with bias; else RMSNorm */
     const char *const *buffers; /* endings of tensors in a block that are computed, not read */
-    const char *before_output, *before_down; /* matrices that the scales of these sites can be
-                                              * folded into; NULL: none */
     int matrix_count;
     struct {
         const char *name;
-        enum site site;
-        enum width n, k;
+        enum role role;
     } matrices[MAX_MATRICES]; /* in the order in which they are quantized */
 
     /* Reads config.json; mistakes stay in the reader. */
@@ -60,7 +53,11 @@ struct architecture {
 
 extern const struct architecture llama, bloom;
 
-int64_t architecture_width(const struct model_config *c, enum width width);
+/* architectures.c: the site of a role, and the shape of its matrices. */
+enum site role_site(enum role role);
+void role_shape(const struct model_config *c, enum role role, int64_t *n, int64_t *k);
+/* Whether an architecture has a matrix of a role. */
+int architecture_has(const struct architecture *a, enum role role);
 
 /* block.c: y [rows][n] = matrix(x); *prepared tells whether the workspace holds x prepared already.
  */
@@ -69,5 +66,26 @@ ptq_status matrix_apply(struct workspace *w, const struct matrix *m, const float
 /* block.c: q, k and v of the input of SITE_ATTENTION; they live in the workspace. */
 ptq_status block_project(struct model *m, const struct block *b, struct workspace *w,
                          const float *input, int64_t rows, struct attention_input *out);
+
+/* Pieces that architectures share. */
+
+/* projection.c: q, k and v by matrices of their own, each with its biases. */
+ptq_status project_separately(const struct model *m, const struct block *b, struct workspace *w,
+                              const float *input, int64_t rows, struct attention_input *out);
+/* projection.c: by one matrix that gives [rows][heads][q, k, v][head_dim]. */
+ptq_status project_fused(const struct model *m, const struct block *b, struct workspace *w,
+                         const float *input, int64_t rows, struct attention_input *out);
+
+/* rope.c: rotary positions. Reads their settings, in all the spellings of transformers; makes the
+ * tables for at least rows positions; turns x [rows][heads][head_dim]. */
+void rope_read_config(struct config_reader *r, struct model_config *c);
+ptq_status rope_prepare(struct model *m, int64_t rows);
+void rope_apply(const struct model *m, float *x, int64_t rows, int64_t heads);
+
+/* mlp.c: silu(gate(x)) * up(x); and gelu(up(x)), by the approximation with tanh. */
+ptq_status mlp_swiglu(const struct model *m, const struct block *b, struct workspace *w,
+                      const float *input, int64_t rows, float *output);
+ptq_status mlp_gelu(const struct model *m, const struct block *b, struct workspace *w,
+                    const float *input, int64_t rows, float *output);
 
 #endif

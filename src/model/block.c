@@ -2,10 +2,10 @@
  * The block that LLaMA and BLOOM have in common: pre-norm residual steps around attention and MLP.
  */
 #include "base/context.h"
+#include "console/clock.h"
 #include "linalg/matmul.h"
 #include "linalg/vector.h"
 #include "model/architecture.h"
-#include "report/json_report.h"
 
 /* Prepares x for the quantized matrices of a site that m is one of. */
 static ptq_status prepare(struct workspace *w, const struct matrix *m, const float *x, int64_t rows)
@@ -41,9 +41,9 @@ static ptq_status multiply(struct workspace *w, const struct matrix *m, const fl
 ptq_status matrix_apply(struct workspace *w, const struct matrix *m, const float *x, int64_t rows,
                         float *y, int *prepared)
 {
-    const double start = report_clock();
+    const double start = clock_seconds();
     ptq_status status = multiply(w, m, x, rows, y, prepared);
-    w->linear_seconds += report_clock() - start;
+    w->linear_seconds += clock_seconds() - start;
     return status;
 }
 

@@ -9,9 +9,7 @@
  */
 #include "base/context.h"
 #include "base/exact.h"
-#include "linalg/vector.h"
 #include "model/architecture.h"
-#include "model/config_reader.h"
 
 static void read_config(struct config_reader *r, struct model_config *c)
 {
@@ -61,25 +59,8 @@ static ptq_status prepare(struct model *m, int64_t rows)
 static ptq_status project(const struct model *m, const struct block *b, struct workspace *w,
                           const float *input, int64_t rows, struct attention_input *out)
 {
-    const int64_t d = m->config.head_dim, width = 3 * m->config.heads * d;
-    *out = (struct attention_input){.q = w->fused,
-                                    .k = w->fused + d,
-                                    .v = w->fused + 2 * d,
-                                    .q_row = width,
-                                    .q_head = 3 * d,
-                                    .kv_row = width,
-                                    .kv_head = 3 * d,
-                                    .slopes = m->slopes};
-    int prepared = 0;
-    return matrix_apply(w, block_find(b, "query_key_value"), input, rows, w->fused, &prepared);
-}
-
-static ptq_status mlp(const struct model *m, const struct block *b, struct workspace *w,
-                      const float *input, int64_t rows, float *output)
-{
-    int prepared = 0;
-    PTQI_TRY(matrix_apply(w, block_find(b, "dense_h_to_4h"), input, rows, output, &prepared));
-    ptqi_gelu(m->context, output, rows * m->config.intermediate);
+    PTQI_TRY(project_fused(m, b, w, input, rows, out));
+    out->slopes = m->slopes;
     return PTQ_OK;
 }
 
@@ -92,16 +73,14 @@ const struct architecture bloom = {
     .final_norm = "ln_f",
     .norms = {"input_layernorm", "post_attention_layernorm"},
     .norm_bias = 1,
-    .before_output = "query_key_value",
-    .before_down = NULL, /* GELU stands between */
     .matrix_count = 4,
-    .matrices = {{"self_attention.query_key_value", SITE_ATTENTION, WIDTH_FUSED, WIDTH_HIDDEN},
-                 {"self_attention.dense", SITE_OUTPUT, WIDTH_HIDDEN, WIDTH_HEADS},
-                 {"mlp.dense_h_to_4h", SITE_MLP, WIDTH_INTERMEDIATE, WIDTH_HIDDEN},
-                 {"mlp.dense_4h_to_h", SITE_DOWN, WIDTH_HIDDEN, WIDTH_INTERMEDIATE}},
+    .matrices = {{"self_attention.query_key_value", ROLE_QKV},
+                 {"self_attention.dense", ROLE_O},
+                 {"mlp.dense_h_to_4h", ROLE_UP},
+                 {"mlp.dense_4h_to_h", ROLE_DOWN}},
     .buffers = (const char *const[]){NULL},
     .read_config = read_config,
     .prepare = prepare,
     .project = project,
-    .mlp = mlp,
+    .mlp = mlp_gelu,
 };

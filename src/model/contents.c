@@ -9,11 +9,11 @@
 #include <string.h>
 #include "base/context.h"
 #include "model/architecture.h"
-#include "model/unused.h"
+#include "checkpoint/checkpoint.h"
 
 static ptq_status fail(const struct model *m, const char *name, const char *problem)
 {
-    return ptqi_fail(m->context, PTQ_ERROR_UNSUPPORTED, "%s: %.200s %s", m->path, name, problem);
+    return ptqi_fail(m->context, PTQ_ERROR_UNSUPPORTED, "%s: %.200s %s", m->checkpoint->path, name, problem);
 }
 
 static int is_one_of(const char *text, const char *const *list)
@@ -37,15 +37,16 @@ static int is_part_of_matrix(const struct model *m, const struct matrix *matrix,
     static const char *const plain[] = {".weight", ".bias", NULL};
     static const char *const quantized[] = {".codes", ".scales",      ".row_scales", ".zeros",
                                             ".order", ".input_scale", ".bias",       NULL};
-    return is_one_of(ending, ptq_store_metadata(m->store, matrix->name) ? quantized : plain);
+    return is_one_of(ending, ptq_store_metadata(m->checkpoint->store, matrix->name) ? quantized : plain);
 }
 
-/* Tensor name of block number block. */
+/* Tensor name of block number block. *rewritten: it is a matrix, a bias or a norm. */
 static ptq_status check_in_block(const struct model *m, int64_t block, const char *name,
-                                 const char *dtype)
+                                 const char *dtype, int *rewritten)
 {
     char prefix[MAX_LAYER_NAME], norm[MAX_LAYER_NAME];
     struct matrix matrix;
+    *rewritten = 1;
     for (int i = 0; model_describe_matrix(m, block, i, &matrix); i++) {
         const size_t length = strlen(matrix.name);
         if (strncmp(name, matrix.name, length) || name[length] != '.')
@@ -59,12 +60,13 @@ static ptq_status check_in_block(const struct model *m, int64_t block, const cha
         if (!strcmp(name, norm) && (i % 2 == 0 || m->config.architecture->norm_bias))
             return PTQ_OK;
     }
+    *rewritten = 0;
     model_block_prefix(m, block, prefix);
     if (is_one_of(name + strlen(prefix), m->config.architecture->buffers))
         return PTQ_OK;
     if (holds_floats(dtype))
         return fail(m, name, "is a tensor of a block that this architecture does not use");
-    unused_add(m->unused, "", name);
+    unused_add(&m->checkpoint->unused, "", name);
     return PTQ_OK;
 }
 
@@ -106,22 +108,27 @@ static ptq_status check_outside(const struct model *m, const char *name)
     }
     if (is_in_module(name, "", "lm_head"))
         return strcmp(name, "lm_head.weight") ? fail(m, name, "is not supported") : PTQ_OK;
-    unused_add(m->unused, "", name);
+    unused_add(&m->checkpoint->unused, "", name);
     return PTQ_OK;
 }
 
 static ptq_status check_tensor(const struct model *m, int64_t i)
 {
-    const char *name = ptq_store_name(m->store, i);
+    const char *name = ptq_store_name(m->checkpoint->store, i);
+    const char *dtype = ptq_store_dtype(m->checkpoint->store, i);
+    struct tensor_place *place = &m->checkpoint->places[i];
     char block_name[MAX_LAYER_NAME];
     size_t length;
     const int64_t block = block_of(m, name, &length);
+    *place = (struct tensor_place){-1, 0};
     if (block < 0)
         return check_outside(m, name);
-    if (block < m->config.layers)
-        return check_in_block(m, block, name, ptq_store_dtype(m->store, i));
+    if (block < m->config.layers) {
+        place->block = block;
+        return check_in_block(m, block, name, dtype, &place->rewritten);
+    }
     snprintf(block_name, sizeof block_name, "%.*s", (int)length, name);
-    unused_add(m->unused, "all of ", block_name);
+    unused_add(&m->checkpoint->unused, "all of ", block_name);
     return PTQ_OK;
 }
 
@@ -134,7 +141,7 @@ static ptq_status check_biases(const struct model *m, int64_t block)
         const int attention = matrix.site == SITE_ATTENTION || matrix.site == SITE_OUTPUT;
         const int wanted = attention ? m->config.attention_bias : m->config.mlp_bias;
         snprintf(name, sizeof name, "%s.bias", matrix.name);
-        const int has = ptq_store_has(m->store, name);
+        const int has = ptq_store_has(m->checkpoint->store, name);
         if (wanted == 1 && !has)
             return fail(m, name, "is missing");
         if (wanted == 0 && has)
@@ -146,7 +153,7 @@ static ptq_status check_biases(const struct model *m, int64_t block)
 
 ptq_status model_check_contents(const struct model *m)
 {
-    for (int64_t i = 0; i < ptq_store_count(m->store); i++)
+    for (int64_t i = 0; i < ptq_store_count(m->checkpoint->store); i++)
         PTQI_TRY(check_tensor(m, i));
     for (int64_t b = 0; b < m->config.layers; b++)
         PTQI_TRY(check_biases(m, b));

@@ -14,13 +14,15 @@
 #ifndef MODEL_H
 #define MODEL_H
 
-#include "ptq/ptq.h"
+#include "checkpoint/checkpoint.h"
 
 enum site { SITE_ATTENTION, SITE_OUTPUT, SITE_MLP, SITE_DOWN, SITES };
 enum { MAX_SITE_MATRICES = 3, MAX_MATRICES = 8, MAX_LAYER_NAME = 160 };
 
 struct architecture;
-struct unused;
+
+/* What a matrix does in its block. */
+enum role { ROLE_Q, ROLE_K, ROLE_V, ROLE_QKV, ROLE_O, ROLE_GATE, ROLE_UP, ROLE_DOWN };
 
 struct model_config {
     const struct architecture *architecture;
@@ -42,6 +44,7 @@ struct vector {
 /* One linear layer: in full precision, or quantized and packed. */
 struct matrix {
     char name[MAX_LAYER_NAME]; /* "model.layers.3.self_attn.q_proj" */
+    enum role role;
     enum site site;
     int64_t n, k;
     float *weight;      /* [n][k], or NULL */
@@ -64,11 +67,9 @@ struct block {
 
 struct model {
     ptq_context *context;
-    char *path;
+    struct checkpoint *checkpoint;
     struct model_config config;
-    ptq_store *store;
-    const char *prefix;           /* of all names of tensors but the head's: "model." */
-    struct unused *unused;        /* what of the checkpoint has no use, and no influence */
+    const char *prefix; /* of all names of tensors but the head's: "model." */
     ptq_tensor *embedding, *head; /* head == embedding where tied */
     struct norm embedding_norm;   /* without a weight where there is none */
     struct norm final_norm;
@@ -92,25 +93,24 @@ struct workspace {
     double linear_seconds; /* that the block's matrices took, quantizing their inputs included */
 };
 
-/* config.c: reads config.json of a directory; adds what it does not use to unused. */
-ptq_status model_read_config(ptq_context *context, const char *directory,
-                             struct model_config *config, struct unused *unused);
+/* architectures.c: what config.json says; adds what it does not use to the checkpoint's unused. */
+ptq_status model_read_config(struct checkpoint *checkpoint, struct model_config *config);
 
 /* contents.c: every tensor is one that the model uses, or has no influence on it. Adds the latter to
- * m->unused. */
+ * the checkpoint's unused, and fills in its places. */
 ptq_status model_check_contents(const struct model *m);
 
 /* model.c */
 ptq_status model_open(ptq_context *context, const char *directory, struct model **model);
 void model_free(struct model *model);
-/* Loads a block from store (NULL: the model's own); activations (PTQ_ACTIVATIONS_..., or -1 for
+/* load_block.c: loads a block from store (NULL: the model's own); activations (PTQ_ACTIVATIONS_..., or -1 for
  * what the checkpoint says) applies to its quantized matrices. *quantized counts them. */
 ptq_status model_load_block(const struct model *model, const ptq_store *store, int64_t index,
                             int32_t activations, struct block **block, int *quantized);
 void block_free(struct block *block);
-/* The matrix whose name ends so; NULL where there is none. Like strchr, it leaves const to the
+/* The matrix of a role; NULL where the architecture has none. Like strchr, it leaves const to the
  * caller. */
-struct matrix *block_find(const struct block *block, const char *ending);
+struct matrix *block_matrix(const struct block *block, enum role role);
 /* How many matrices from number first on are of its site. */
 int block_site_count(const struct block *block, int first);
 /* The name of a matrix of the architecture as a tensor, without ".weight"; its site and shape. */
@@ -124,6 +124,7 @@ ptq_status model_embed(const struct model *model, const int32_t *ids, int64_t co
 /* logits [rows][vocabulary] */
 ptq_status model_logits(struct model *model, const float *x, int64_t rows, float *logits);
 
+/* workspace.c */
 ptq_status workspace_create(const struct model *model, int64_t rows, struct workspace **w);
 void workspace_free(struct workspace *w);
 
@@ -148,6 +149,7 @@ ptq_status block_mlp_output(const struct block *b, struct workspace *w, const fl
 ptq_status block_forward(struct model *m, const struct block *b, struct workspace *w, float *x,
                          int64_t rows);
 /* A norm over rows of hidden numbers; in place is fine. */
+void norm_free(ptq_context *context, struct norm *norm);
 void norm_rows(const struct model *m, const struct norm *norm, const float *x, int64_t rows,
                float *out);
 

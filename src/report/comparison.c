@@ -1,7 +1,8 @@
 #include "report/comparison.h"
 #include <stdio.h>
 #include <string.h>
-#include "report/choices.h"
+#include "report/auto_choices.h"
+#include "checkpoint/settings.h"
 #include "report/json_report.h"
 
 const struct matrix_report *comparison_worst(const struct comparison_row *row)
@@ -81,7 +82,7 @@ static void add_row(const struct comparison *c, const struct comparison_row *row
     ptqi_json_add_number(w, "tokens_per_second", row->tokens_per_second, 6);
     if (worst) {
         ptqi_json_open(w, "settings", '{');
-        report_settings(w, row->config);
+        settings_add(w, row->config);
         ptqi_json_close(w, '}');
         ptqi_json_add_text(w, "worst_matrix", worst->name);
         ptqi_json_add_number(w, "worst_output_error", worst->output_error, 9);

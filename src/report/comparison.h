@@ -5,7 +5,7 @@
 #define COMPARISON_H
 
 #include <stddef.h>
-#include "model/calibrate.h"
+#include "calibrate/calibrate.h"
 
 /* One way to quantize the model, and what came of it. */
 struct comparison_row {

@@ -5,12 +5,8 @@
 #include "base/json.h"
 #include "ptq/ptq.h"
 
-/* "method" and every parameter of the config, under its name. */
-void report_settings(struct ptqi_json_writer *w, const ptq_config *config);
 /* Prints the finished text on stdout and frees it. */
 ptq_status report_print(struct ptqi_json_writer *w);
-/* Seconds of a clock that never goes back. */
-double report_clock(void);
 /* The largest resident size of this process so far, in bytes. */
 int64_t report_peak_memory(void);
 

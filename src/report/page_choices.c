@@ -4,7 +4,7 @@
  */
 #include <math.h>
 #include <string.h>
-#include "report/choices.h"
+#include "report/auto_choices.h"
 #include "report/page.h"
 
 struct table {

@@ -1,14 +1,12 @@
 /*
- * config.json of a Hugging Face model: which architecture it is of, what that reads from it, and
+ * The table of architectures; config.json: which of them a model is of, what that reads from it, and
  * what is left over. What this program cannot compute is refused, not ignored.
  */
 #include <stdio.h>
 #include <string.h>
 #include "base/context.h"
-#include "base/file.h"
 #include "model/architecture.h"
-#include "model/config_reader.h"
-#include "model/unused.h"
+#include "checkpoint/checkpoint.h"
 
 static const struct architecture *const architectures[] = {&llama, &bloom};
 enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
@@ -191,23 +189,41 @@ static ptq_status read(struct config_reader *r, struct model_config *c, struct u
     return r->status;
 }
 
-ptq_status model_read_config(ptq_context *context, const char *directory,
-                             struct model_config *config, struct unused *unused)
+ptq_status model_read_config(struct checkpoint *checkpoint, struct model_config *config)
 {
-    struct ptqi_map file;
-    struct ptqi_json_document *document = NULL;
-    struct config_reader r = {.context = context};
-    char *path = ptqi_join_path(context, directory, "config.json");
-    ptq_status status = path ? ptqi_map_file(context, path, &file) : PTQ_ERROR_MEMORY;
-    if (!status) {
-        r.path = path;
-        status =
-            ptqi_json_parse(context, (const char *)file.data, file.size, path, &document, &r.root);
-        if (!status)
-            status = read(&r, config, unused);
-        ptqi_json_free(document);
-        ptqi_unmap_file(&file);
-    }
-    ptqi_free(context, path);
-    return status;
+    struct config_reader r = {.context = checkpoint->context,
+                              .path = checkpoint->config_path,
+                              .root = checkpoint->config};
+    return read(&r, config, &checkpoint->unused);
+}
+
+enum site role_site(enum role role)
+{
+    static const enum site sites[] = {
+        [ROLE_Q] = SITE_ATTENTION,   [ROLE_K] = SITE_ATTENTION, [ROLE_V] = SITE_ATTENTION,
+        [ROLE_QKV] = SITE_ATTENTION, [ROLE_O] = SITE_OUTPUT,    [ROLE_GATE] = SITE_MLP,
+        [ROLE_UP] = SITE_MLP,        [ROLE_DOWN] = SITE_DOWN,
+    };
+    return sites[role];
+}
+
+void role_shape(const struct model_config *c, enum role role, int64_t *n, int64_t *k)
+{
+    const int64_t heads = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+    const int64_t shapes[][2] = {
+        [ROLE_Q] = {heads, c->hidden},           [ROLE_K] = {kv, c->hidden},
+        [ROLE_V] = {kv, c->hidden},              [ROLE_QKV] = {heads + 2 * kv, c->hidden},
+        [ROLE_O] = {c->hidden, heads},           [ROLE_GATE] = {c->intermediate, c->hidden},
+        [ROLE_UP] = {c->intermediate, c->hidden}, [ROLE_DOWN] = {c->hidden, c->intermediate},
+    };
+    *n = shapes[role][0];
+    *k = shapes[role][1];
+}
+
+int architecture_has(const struct architecture *a, enum role role)
+{
+    for (int i = 0; i < a->matrix_count; i++)
+        if (a->matrices[i].role == role)
+            return 1;
+    return 0;
 }

@@ -1,4 +1,4 @@
-#include "model/observe.h"
+#include "calibrate/observe.h"
 #include <string.h>
 #include "base/context.h"
 #include "model/architecture.h"
@@ -9,12 +9,10 @@
 ptq_status site_input(struct calibration *c, const struct block *b, enum site site, int64_t i,
                       const float **input)
 {
-    const struct model_config *mc = &c->model->config;
     const int64_t length = c->windows->length;
     struct workspace *w = c->workspace;
-    float *x = c->x + i * length * mc->hidden;
-    float *attention = c->attention + i * length * mc->heads * mc->head_dim;
-    float *inner = c->inner ? c->inner + i * length * mc->intermediate : w->gate;
+    float *x = streams_residual(&c->streams, i), *attention = streams_attention(&c->streams, i);
+    float *kept = streams_inner(&c->streams, i), *inner = kept ? kept : w->gate;
     switch (site) {
     case SITE_ATTENTION:
         *input = w->normed;

@@ -1,14 +1,14 @@
-#include "report/progress.h"
+#include "console/clock.h"
+#include "console/progress.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include "report/json_report.h"
 
 void progress_begin(struct progress *p, int quiet)
 {
     memset(p, 0, sizeof *p);
-    p->start = p->shown = report_clock();
+    p->start = p->shown = clock_seconds();
     p->terminal = isatty(2);
     p->quiet = quiet;
     p->share = 1;
@@ -25,7 +25,7 @@ void progress_part(struct progress *p, double from, double share, const char *pa
 void progress_show(struct progress *p, double fraction, const char *format, ...)
 {
     char what[160], left[48] = "";
-    double now = report_clock(), interval = p->terminal ? 0.1 : 10.0;
+    double now = clock_seconds(), interval = p->terminal ? 0.1 : 10.0;
     va_list arguments;
     if (p->quiet || now - p->shown < interval)
         return;

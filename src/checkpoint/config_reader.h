@@ -47,9 +47,8 @@ void config_expect(struct config_reader *r, const char *name, const char *wanted
                    const char *other);
 void config_check_fixed(struct config_reader *r, const struct ptqi_json *object,
                         const struct config_fixed *fixed);
-
-/* The theta of rotary embeddings without scaling, in all the spellings of transformers. */
-double config_rope_theta(struct config_reader *r);
+/* A member of an object, NULL where it is absent or null. */
+const struct ptqi_json *config_value(const struct ptqi_json *object, const char *name);
 
 /* A member that nobody has looked at, from number *at on; NULL at the end. */
 const struct ptqi_json *config_next_unseen(const struct config_reader *r, int64_t *at);

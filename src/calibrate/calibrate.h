@@ -6,8 +6,9 @@
 #ifndef CALIBRATE_H
 #define CALIBRATE_H
 
+#include "calibrate/streams.h"
 #include "model/model.h"
-#include "report/progress.h"
+#include "console/progress.h"
 #include "text/windows.h"
 
 enum { MERGE_WINDOWS = 8 }; /* windows that share statistics before they are merged */
@@ -28,9 +29,7 @@ struct calibration {
                           * it: 1 for all heads together, or one for each key/value head */
     struct progress *progress;
     struct workspace *workspace;
-    float *x;         /* [windows][length][hidden]: the residual streams before the next block */
-    float *attention; /* [windows][length][heads * head_dim]: inputs of SITE_OUTPUT */
-    float *inner; /* [windows][length][intermediate]: inputs of SITE_DOWN; NULL: computed anew */
+    struct streams streams;
 
     /* GPTAQ: the same windows through the unquantized model, and its current block; or NULL. */
     struct calibration *reference;

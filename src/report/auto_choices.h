@@ -5,7 +5,7 @@
 #define CHOICES_REPORT_H
 
 #include "base/json.h"
-#include "model/calibrate.h"
+#include "calibrate/calibrate.h"
 
 enum { EQUALIZATIONS = PTQ_EQUALIZE_AUTO, ROTATIONS = 4 };
 

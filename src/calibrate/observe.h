@@ -6,7 +6,7 @@
 #ifndef OBSERVE_H
 #define OBSERVE_H
 
-#include "model/calibrate.h"
+#include "calibrate/calibrate.h"
 
 struct observation {
     ptq_context *context;

@@ -1,4 +1,4 @@
-#include "model/unused.h"
+#include "checkpoint/unused.h"
 #include <stdio.h>
 #include <string.h>
 

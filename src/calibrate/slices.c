@@ -1,4 +1,4 @@
-#include "model/slices.h"
+#include "calibrate/slices.h"
 #include <string.h>
 #include "base/context.h"
 #include "model/architecture.h"
@@ -10,11 +10,9 @@ static int64_t values_of(const struct model *m, const struct matrix *matrix, int
 {
     const struct model_config *c = &m->config;
     const int64_t d = c->head_dim;
-    if (!o || !o->value_count ||
-        strcmp(matrix->name + strlen(matrix->name) - strlen(c->architecture->before_output),
-               c->architecture->before_output))
+    if (!o || !o->value_count || (matrix->role != ROLE_V && matrix->role != ROLE_QKV))
         return -1;
-    if (c->architecture->matrices[0].n == WIDTH_FUSED) {
+    if (matrix->role == ROLE_QKV) {
         if (n % (3 * d) < 2 * d)
             return -1;
         return o->value_count > 1 ? n / (3 * d) : 0;

@@ -3,7 +3,7 @@
 #define CHOICES_H
 
 #include "model/model.h"
-#include "report/progress.h"
+#include "console/progress.h"
 
 struct choices_result {
     int64_t items;

@@ -1,10 +1,11 @@
-#include "eval/choices.h"
+#include "eval/multiple_choice.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/context.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "checkpoint/checkpoint.h"
 #include "eval/forward.h"
 #include "linalg/vector.h"
 #include "text/tokenizer.h"
@@ -216,7 +217,7 @@ static void summarize(const struct run *r, struct choices_result *result)
 static ptq_status prepare(struct run *r)
 {
     struct ptqi_map file;
-    char *path = ptqi_join_path(r->context, r->model->path, "tokenizer.json");
+    char *path = checkpoint_file(r->model->checkpoint, "tokenizer.json");
     ptq_status status = path ? tokenizer_load(r->context, path, &r->tokenizer) : PTQ_ERROR_MEMORY;
     ptqi_free(r->context, path);
     if (!status)

@@ -1,6 +1,7 @@
-#include "model/equalize.h"
+#include "calibrate/equalize_block.h"
 #include <string.h>
 #include "base/context.h"
+#include "calibrate/fold.h"
 
 int equalize_is_open(const ptq_config *config)
 {
@@ -67,7 +68,7 @@ static ptq_status observe_window(struct calibration *c, const struct block *b, i
 {
     const int64_t length = c->windows->length, hidden = c->model->config.hidden;
     struct workspace *w = c->workspace;
-    memcpy(x, c->x + window * length * hidden, (size_t)(length * hidden) * sizeof *x);
+    memcpy(x, streams_residual(&c->streams, window), (size_t)(length * hidden) * sizeof *x);
     PTQI_TRY(block_attention_input(c->model, b, x, length, w->normed));
     PTQI_TRY(update(c, s, SITE_ATTENTION, w->normed));
     PTQI_TRY(block_attention(c->model, b, w, w->normed, length, w->q));

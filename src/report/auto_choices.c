@@ -1,4 +1,4 @@
-#include "report/choices.h"
+#include "report/auto_choices.h"
 #include <math.h>
 #include <stdio.h>
 

@@ -6,7 +6,7 @@
 #define QUANTIZE_H
 
 #include "base/json.h"
-#include "model/calibrate.h"
+#include "calibrate/calibrate.h"
 
 struct quantize_run {
     ptq_context *context;

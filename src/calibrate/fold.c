@@ -4,10 +4,10 @@
  * passes v on, the MLP multiplies by up), the rows of that matrix are.
  */
 #include <string.h>
+#include "calibrate/fold.h"
 #include "base/context.h"
 #include "base/half.h"
 #include "model/architecture.h"
-#include "model/equalize.h"
 
 void fold_ties(const struct model_config *config, int32_t *ties)
 {
@@ -64,7 +64,7 @@ static int64_t row_before(const struct model_config *c, enum site site, int64_t 
     if (site == SITE_DOWN)
         return channel;
     const int64_t head = channel / d / share, i = channel % d;
-    return c->architecture->matrices[0].n == WIDTH_FUSED ? (3 * head + 2) * d + i : head * d + i;
+    return architecture_has(c->architecture, ROLE_QKV) ? (3 * head + 2) * d + i : head * d + i;
 }
 
 /* Divides the rows that make the channels of a site's input by done, which is the same for channels
@@ -87,12 +87,12 @@ static void fold_rows(struct matrix *before, const struct model_config *c, enum 
 
 int fold_is_possible(const struct model *m, enum site site)
 {
-    return site != SITE_DOWN || m->config.architecture->before_down;
+    return site != SITE_DOWN || architecture_has(m->config.architecture, ROLE_GATE);
 }
 
 ptq_status fold_site(const struct model *m, struct block *b, enum site site, const float *scale)
 {
-    const struct architecture *a = m->config.architecture;
+    const enum role values = architecture_has(m->config.architecture, ROLE_QKV) ? ROLE_QKV : ROLE_V;
     const int64_t k = site == SITE_DOWN     ? m->config.intermediate
                       : site == SITE_OUTPUT ? m->config.heads * m->config.head_dim
                                             : m->config.hidden;
@@ -103,8 +103,7 @@ ptq_status fold_site(const struct model *m, struct block *b, enum site site, con
     if (site == SITE_ATTENTION || site == SITE_MLP)
         fold_norm(&b->norms[site == SITE_MLP], k, done);
     else
-        fold_rows(block_find(b, site == SITE_DOWN ? a->before_down : a->before_output), &m->config,
-                  site, k, done);
+        fold_rows(block_matrix(b, site == SITE_DOWN ? ROLE_UP : values), &m->config, site, k, done);
     for (int i = 0; i < b->count; i++) {
         struct matrix *matrix = &b->matrices[i];
         for (int64_t j = 0; matrix->site == site && j < matrix->n * k; j++)

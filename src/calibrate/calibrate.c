@@ -1,11 +1,9 @@
-#include "model/calibrate.h"
+#include "calibrate/calibrate.h"
 #include <math.h>
 #include <string.h>
 #include "base/context.h"
-#include "model/equalize.h"
-#include "model/slices.h"
-
-#define INNER_BYTES ((int64_t)1 << 30) /* keep the inputs of SITE_DOWN up to this size */
+#include "calibrate/equalize_block.h"
+#include "calibrate/slices.h"
 
 static int wants_reference(const ptq_config *config)
 {
@@ -34,17 +32,9 @@ ptq_status calibration_create(struct model *model, const struct windows *windows
     c->progress = progress;
     if (!windows)
         return PTQ_OK;
-    int64_t rows = windows->count * windows->length, inner = rows * mc->intermediate;
     ptq_status status = workspace_create(model, windows->length, &c->workspace);
-    c->x = ptqi_alloc(model->context, rows * mc->hidden, 4);
-    c->attention = ptqi_alloc(model->context, rows * mc->heads * mc->head_dim, 4);
-    if (inner <= INNER_BYTES / 4)
-        c->inner = ptqi_alloc(model->context, inner, 4);
-    if (!c->x || !c->attention || (inner <= INNER_BYTES / 4 && !c->inner))
-        status = PTQ_ERROR_MEMORY;
-    for (int64_t i = 0; i < windows->count && !status; i++)
-        status = model_embed(model, windows_spread(windows, i), windows->length,
-                             c->x + i * windows->length * mc->hidden);
+    if (!status)
+        status = streams_begin(model, windows, &c->streams);
     if (!status && wants_reference(config))
         status =
             calibration_create(model, windows, NULL, 0, TOKENS_UNIFORM, progress, &c->reference);
@@ -63,22 +53,19 @@ void calibration_free(struct calibration *c)
     calibration_free(c->reference);
     block_free(c->reference_block);
     workspace_free(c->workspace);
-    ptqi_free(context, c->x);
-    ptqi_free(context, c->attention);
-    ptqi_free(context, c->inner);
+    streams_free(&c->streams);
     ptqi_free(context, c);
 }
 
 /* After SITE_DOWN: the residual streams leave the block. */
 static ptq_status leave_block(struct calibration *c, const struct block *b)
 {
-    const struct model_config *mc = &c->model->config;
-    const int64_t length = c->windows->length;
-    for (int64_t i = 0; i < c->windows->count; i++) {
-        const float *inner = c->inner ? c->inner + i * length * mc->intermediate : NULL;
+    for (int64_t i = 0; i < c->streams.count; i++) {
+        const float *inner = streams_inner(&c->streams, i);
         if (!inner)
             PTQI_TRY(site_input(c, b, SITE_DOWN, i, &inner));
-        PTQI_TRY(block_mlp_output(b, c->workspace, inner, length, c->x + i * length * mc->hidden));
+        PTQI_TRY(block_mlp_output(b, c->workspace, inner, c->streams.length,
+                                  streams_residual(&c->streams, i)));
         PTQI_TRY(ptqi_check_cancelled(c->model->context));
     }
     return PTQ_OK;
@@ -132,8 +119,8 @@ static int64_t unclipped(const struct slices *s, const struct matrix *matrices)
 {
     int64_t mask = 0;
     for (int64_t i = 0; i < s->count; i++) {
-        const char *name = matrices[s->matrix[i]].name;
-        if (strstr(name, "q_proj") || strstr(name, "k_proj") || strstr(name, "query"))
+        const enum role role = matrices[s->matrix[i]].role;
+        if (role == ROLE_Q || role == ROLE_K || role == ROLE_QKV)
             mask |= (int64_t)1 << i;
     }
     return mask;
@@ -248,10 +235,9 @@ ptq_status calibrate_ranges(struct calibration *c, const struct block *b, double
 
 ptq_status calibrate_pass(struct calibration *c, const struct block *b)
 {
-    const int64_t length = c->windows ? c->windows->length : 0;
-    for (int64_t i = 0; c->windows && i < c->windows->count; i++) {
-        PTQI_TRY(block_forward(c->model, b, c->workspace,
-                               c->x + i * length * c->model->config.hidden, length));
+    for (int64_t i = 0; i < c->streams.count; i++) {
+        PTQI_TRY(block_forward(c->model, b, c->workspace, streams_residual(&c->streams, i),
+                               c->streams.length));
         PTQI_TRY(ptqi_check_cancelled(c->model->context));
     }
     PTQI_TRY(load_reference(c, b->index));

@@ -1,13 +1,12 @@
-#include "model/quantize.h"
+#include "calibrate/quantize_run.h"
 #include <stdio.h>
 #include <string.h>
 #include "base/context.h"
-#include "base/file.h"
 #include "base/hash.h"
 #include "checkpoint/identity.h"
 #include "checkpoint/output.h"
-#include "model/equalize.h"
-#include "report/json_report.h"
+#include "checkpoint/settings.h"
+#include "calibrate/equalize_block.h"
 
 static const char *const token_weights_names[] = {"uniform", "attention", "attention-heads"};
 
@@ -36,13 +35,13 @@ ptq_status quantize_load_calibration(const struct model *m,
     if (!strcmp(request->text, "random"))
         return windows_random(m->context, m->config.vocabulary, length, request->samples,
                               (uint64_t)request->seed, windows);
-    return windows_load(m->context, m->path, request->text, length, request->samples, windows);
+    return windows_load(m->context, m->checkpoint->path, request->text, length, request->samples, windows);
 }
 
 ptq_status quantize_check_model(const struct model *m, struct progress *progress)
 {
     if (m->config.quantized)
-        return ptqi_fail(m->context, PTQ_ERROR_CONFLICT, "%s: quantized already", m->path);
+        return ptqi_fail(m->context, PTQ_ERROR_CONFLICT, "%s: quantized already", m->checkpoint->path);
     for (int64_t l = 0; l < m->config.layers; l++) {
         struct block *block;
         int quantized;
@@ -56,7 +55,7 @@ ptq_status quantize_check_model(const struct model *m, struct progress *progress
 
 void quantize_add_settings(const struct quantize_run *q, struct ptqi_json_writer *w)
 {
-    report_settings(w, q->config);
+    settings_add(w, q->config);
     ptqi_json_add_bool(w, "fold", q->fold);
     ptqi_json_add_text(w, "token_weights", token_weights_names[q->token_weights]);
     ptqi_json_add_integer(w, "calibration_windows", q->windows ? q->windows->count : 0);
@@ -78,7 +77,7 @@ static ptq_status describe_run(const struct quantize_run *q, struct ptqi_json_wr
         ids = ptqi_hash_fast(ids, q->windows->ids, q->windows->tokens * 4);
     snprintf(text, sizeof text, "%016llx", (unsigned long long)ids);
     ptqi_json_add_text(w, "calibration", text);
-    PTQI_TRY(identity_add(q->model, w));
+    PTQI_TRY(identity_add(q->model->checkpoint, w));
     ptqi_json_close(w, '}');
     return ptqi_json_finish(w);
 }
@@ -86,36 +85,19 @@ static ptq_status describe_run(const struct quantize_run *q, struct ptqi_json_wr
 /* config.json of the model with its quantization_config. */
 static ptq_status describe_model(const struct quantize_run *q, struct ptqi_json_writer *w)
 {
-    struct ptqi_map file;
-    struct ptqi_json_document *document = NULL;
-    const struct ptqi_json *root;
-    char *path = ptqi_join_path(q->context, q->model->path, "config.json");
     ptqi_json_begin(w, q->context);
-    ptq_status status = path ? ptqi_map_file(q->context, path, &file) : PTQ_ERROR_MEMORY;
-    if (!status) {
-        status =
-            ptqi_json_parse(q->context, (const char *)file.data, file.size, path, &document, &root);
-        if (!status) {
-            ptqi_json_open(w, NULL, '{');
-            for (const struct ptqi_json *m = root->first; m; m = m->next)
-                if (strcmp(m->name, "quantization_config")) /* null, where it is there */
-                    ptqi_json_add_value(w, m->name, m);
-            ptqi_json_open(w, "quantization_config", '{');
-            ptqi_json_add_text(w, "quant_method", "ptq");
-            ptqi_json_add_integer(w, "version", 1);
-            quantize_add_settings(q, w);
-            ptqi_json_close(w, '}');
-            ptqi_json_close(w, '}');
-            status = ptqi_json_finish(w);
-        }
-        ptqi_json_free(document);
-        ptqi_unmap_file(&file);
-    }
-    ptqi_free(q->context, path);
-    return status;
+    ptqi_json_open(w, NULL, '{');
+    for (const struct ptqi_json *m = q->model->checkpoint->config->first; m; m = m->next)
+        if (strcmp(m->name, "quantization_config")) /* null, where it is there */
+            ptqi_json_add_value(w, m->name, m);
+    ptqi_json_open(w, "quantization_config", '{');
+    ptqi_json_add_text(w, "quant_method", "ptq");
+    ptqi_json_add_integer(w, "version", 1);
+    quantize_add_settings(q, w);
+    ptqi_json_close(w, '}');
+    ptqi_json_close(w, '}');
+    return ptqi_json_finish(w);
 }
-
-static const char choices_key[] = "choices";
 
 /* What the file of a block must keep for the report of a resumed run: of each matrix how it was
  * equalized, and by which candidate. */
@@ -125,15 +107,35 @@ static ptq_status note_choices(ptq_store *part, const struct matrix_report *repo
     for (int i = 0; i < count; i++)
         snprintf(text + strlen(text), sizeof text - strlen(text), "%d %d ", reports[i].equalized,
                  reports[i].candidate);
-    return ptq_store_set_metadata(part, choices_key, text);
+    return ptq_store_set_metadata(part, OUTPUT_RUN_KEY, text);
 }
 
 static void recall_choices(const ptq_store *part, struct matrix_report *reports, int count)
 {
-    const char *text = ptq_store_metadata(part, choices_key);
+    const char *text = ptq_store_metadata(part, OUTPUT_RUN_KEY);
     for (int i = 0, length; text && i < count; i++, text += length)
         if (sscanf(text, "%d %d %n", &reports[i].equalized, &reports[i].candidate, &length) != 2)
             return;
+}
+
+/* Adds norms and biases of a block as they are now, after folding, each in its own dtype. */
+static ptq_status add_vectors(const struct quantize_run *q, const struct block *b,
+                              struct part *part)
+{
+    char name[MAX_LAYER_NAME + 8];
+    for (int i = 0; i < 4; i++) {
+        const struct vector *v = i % 2 ? &b->norms[i / 2].bias : &b->norms[i / 2].weight;
+        model_norm_name(q->model, b->index, i / 2, i % 2, name);
+        if (v->values)
+            PTQI_TRY(part_add_vector(q->output, part, name, v->dtype, v->values, v->length));
+    }
+    for (int i = 0; i < b->count; i++) {
+        const struct vector *v = &b->matrices[i].bias;
+        snprintf(name, sizeof name, "%s.bias", b->matrices[i].name);
+        if (v->values)
+            PTQI_TRY(part_add_vector(q->output, part, name, v->dtype, v->values, v->length));
+    }
+    return PTQ_OK;
 }
 
 static ptq_status finish_block(struct quantize_run *q, struct block *block, struct part *part)
@@ -141,7 +143,7 @@ static ptq_status finish_block(struct quantize_run *q, struct block *block, stru
     PTQI_TRY(calibrate_block(q->calibration, block, part->store, q->reports + q->report_count));
     PTQI_TRY(note_choices(part->store, q->reports + q->report_count, block->count));
     q->report_count += block->count;
-    PTQI_TRY(part_add_vectors(q->output, q->model, block, part));
+    PTQI_TRY(add_vectors(q, block, part));
     return ptq_store_commit(part->store);
 }
 
@@ -151,7 +153,7 @@ static ptq_status quantize_block(struct quantize_run *q, int64_t index)
     struct part part;
     int quantized;
     PTQI_TRY(model_load_block(q->model, NULL, index, -1, &block, &quantized));
-    ptq_status status = part_create(q->output, q->model, index, &part);
+    ptq_status status = part_create(q->output, index, &part);
     if (!status)
         status = finish_block(q, block, &part);
     if (!status)
@@ -214,14 +216,14 @@ ptq_status quantize_model(struct quantize_run *q)
     struct ptqi_json_writer text;
     ptq_status status = describe_run(q, &text);
     if (!status)
-        status = output_begin(q->context, q->path, text.text, q->resume, q->model->config.layers,
-                              &q->output);
+        status = output_begin(q->model->checkpoint, q->path, text.text, q->resume,
+                              q->model->config.layers, &q->output);
     ptqi_json_end(&text);
     PTQI_TRY(status);
     PTQI_TRY(quantize_blocks(q));
     status = describe_model(q, &text);
     if (!status)
-        status = output_finish(q->output, q->model, text.text, &q->bytes);
+        status = output_finish(q->output, text.text, &q->bytes);
     ptqi_json_end(&text);
     return status;
 }

@@ -5,7 +5,7 @@
 #ifndef SLICES_H
 #define SLICES_H
 
-#include "model/observe.h"
+#include "calibrate/observe.h"
 
 struct slices {
     ptq_context *context;

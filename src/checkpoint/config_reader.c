@@ -1,4 +1,4 @@
-#include "model/config_reader.h"
+#include "checkpoint/config_reader.h"
 #include <string.h>
 #include "base/context.h"
 
@@ -9,7 +9,7 @@ void config_fail(struct config_reader *r, const char *name, const char *problem)
             ptqi_fail(r->context, PTQ_ERROR_FORMAT, "%s: \"%s\" %s", r->path, name, problem);
 }
 
-static const struct ptqi_json *value_of(const struct ptqi_json *object, const char *name)
+const struct ptqi_json *config_value(const struct ptqi_json *object, const char *name)
 {
     const struct ptqi_json *value = ptqi_json_get(object, name);
     return value && value->kind != PTQI_JSON_NULL ? value : NULL;
@@ -28,7 +28,7 @@ const struct ptqi_json *config_member(struct config_reader *r, const char *name)
     const struct ptqi_json *member = ptqi_json_get(r->root, name);
     if (member && !was_seen(r, member) && r->seen_count < MAX_SEEN)
         r->seen[r->seen_count++] = member;
-    return value_of(r->root, name);
+    return config_value(r->root, name);
 }
 
 const struct ptqi_json *config_next_unseen(const struct config_reader *r, int64_t *at)
@@ -68,7 +68,7 @@ double config_real(struct config_reader *r, const struct ptqi_json *object, cons
                    double fallback)
 {
     const struct ptqi_json *value =
-        object == r->root ? config_member(r, name) : value_of(object, name);
+        object == r->root ? config_member(r, name) : config_value(object, name);
     if (!value)
         return fallback;
     if (value->kind != PTQI_JSON_NUMBER || !(value->number > 0))
@@ -99,66 +99,10 @@ void config_check_fixed(struct config_reader *r, const struct ptqi_json *object,
 {
     for (; fixed->name; fixed++) {
         const struct ptqi_json *value =
-            object == r->root ? config_member(r, fixed->name) : value_of(object, fixed->name);
+            object == r->root ? config_member(r, fixed->name) : config_value(object, fixed->name);
         if (!value || (value->kind == PTQI_JSON_BOOL && value->number == 0))
             continue;
         if (value->kind != PTQI_JSON_NUMBER || value->number != fixed->value)
             config_fail(r, fixed->name, "has a value that is not supported");
     }
-}
-
-/* An object with members by that name; NULL where there is none. */
-static const struct ptqi_json *rope_object(struct config_reader *r, const char *name)
-{
-    const struct ptqi_json *value = config_member(r, name);
-    if (value && value->kind != PTQI_JSON_OBJECT)
-        config_fail(r, name, "is not an object");
-    return value && value->kind == PTQI_JSON_OBJECT && value->count ? value : NULL;
-}
-
-static void check_rope_type(struct config_reader *r, const char *object_name,
-                            const struct ptqi_json *object, const char *name)
-{
-    const struct ptqi_json *value = value_of(object, name);
-    const char *text = ptqi_json_string(value);
-    if (value && (!text || strcmp(text, "default")))
-        config_fail(r, object_name, "asks for a kind of RoPE scaling that is not supported");
-}
-
-/* Everything in the object must be known: what is not might change the result. */
-static void check_rope_object(struct config_reader *r, const char *name,
-                              const struct ptqi_json *object)
-{
-    static const struct config_fixed fixed[] = {
-        {"factor", 1}, {"attention_factor", 1}, {"partial_rotary_factor", 1}, {NULL, 0}};
-    check_rope_type(r, name, object, "rope_type");
-    check_rope_type(r, name, object, "type");
-    config_check_fixed(r, object, fixed);
-    for (const struct ptqi_json *m = object->first; m; m = m->next) {
-        int known = !strcmp(m->name, "rope_type") || !strcmp(m->name, "type") ||
-                    !strcmp(m->name, "rope_theta") || m->kind == PTQI_JSON_NULL;
-        for (int i = 0; fixed[i].name; i++)
-            known |= !strcmp(m->name, fixed[i].name);
-        if (!known)
-            config_fail(r, name, "has a member that is not supported");
-    }
-}
-
-/* rope_theta at the top, in rope_parameters (transformers 5) or in rope_scaling, which transformers
- * takes for rope_parameters; where it is in several places they must agree. */
-double config_rope_theta(struct config_reader *r)
-{
-    static const char *const objects[] = {"rope_parameters", "rope_scaling"};
-    double theta = config_real(r, r->root, "rope_theta", 0);
-    for (int i = 0; i < 2; i++) {
-        const struct ptqi_json *object = rope_object(r, objects[i]);
-        if (!object)
-            continue;
-        check_rope_object(r, objects[i], object);
-        const double own = config_real(r, object, "rope_theta", 0);
-        if (own > 0 && theta > 0 && own != theta)
-            config_fail(r, objects[i], "has another rope_theta than is given elsewhere");
-        theta = own > 0 ? own : theta;
-    }
-    return theta > 0 ? theta : 10000.0;
 }

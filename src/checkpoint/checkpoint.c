@@ -1,0 +1,83 @@
+#include "checkpoint/checkpoint.h"
+#include <string.h>
+#include "base/context.h"
+#include "base/file.h"
+
+static const char *const companions[] = {
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "tokenizer.model",
+};
+enum { COMPANIONS = sizeof companions / sizeof *companions };
+
+const char *checkpoint_companion(int i)
+{
+    return i >= 0 && i < COMPANIONS ? companions[i] : NULL;
+}
+
+char *checkpoint_file(const struct checkpoint *c, const char *name)
+{
+    return ptqi_join_path(c->context, c->path, name);
+}
+
+static ptq_status read_config(struct checkpoint *c)
+{
+    struct ptqi_map file;
+    PTQI_TRY(ptqi_map_file(c->context, c->config_path, &file));
+    ptq_status status = ptqi_json_parse(c->context, (const char *)file.data, file.size,
+                                        c->config_path, &c->document, &c->config);
+    ptqi_unmap_file(&file);
+    return status;
+}
+
+static ptq_status open_files(struct checkpoint *c, const char *directory)
+{
+    c->path = ptqi_copy_text(c->context, directory, (int64_t)strlen(directory));
+    c->config_path = ptqi_join_path(c->context, directory, "config.json");
+    if (!c->path || !c->config_path)
+        return PTQ_ERROR_MEMORY;
+    PTQI_TRY(read_config(c));
+    PTQI_TRY(ptq_store_open(c->context, directory, &c->store));
+    const int64_t count = ptq_store_count(c->store);
+    c->places = ptqi_alloc_zero(c->context, count, (int64_t)sizeof *c->places);
+    return c->places ? PTQ_OK : PTQ_ERROR_MEMORY;
+}
+
+ptq_status checkpoint_open(ptq_context *context, const char *directory,
+                           struct checkpoint **checkpoint)
+{
+    *checkpoint = NULL;
+    if (!ptqi_is_directory(directory))
+        return ptqi_fail(context, PTQ_ERROR_IO,
+                         "%s: no such directory (a Hugging Face model directory is needed)",
+                         directory);
+    struct checkpoint *c = ptqi_alloc_zero(context, 1, (int64_t)sizeof *c);
+    if (!c)
+        return PTQ_ERROR_MEMORY;
+    c->context = context;
+    ptq_status status = open_files(c, directory);
+    if (status) {
+        checkpoint_free(c);
+        return status;
+    }
+    *checkpoint = c;
+    return PTQ_OK;
+}
+
+void checkpoint_free(struct checkpoint *c)
+{
+    if (!c)
+        return;
+    ptq_store_free(c->store);
+    ptqi_json_free(c->document);
+    ptqi_free(c->context, c->places);
+    ptqi_free(c->context, c->path);
+    ptqi_free(c->context, c->config_path);
+    ptqi_free(c->context, c);
+}

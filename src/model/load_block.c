@@ -1,0 +1,111 @@
+/*
+ * Loading a block: its norms and its matrices, in full precision or quantized and packed.
+ */
+#include <stdio.h>
+#include "base/context.h"
+#include "checkpoint/checkpoint.h"
+#include "model/architecture.h"
+#include "model/weights.h"
+
+/* A quantized matrix, read and packed. */
+static ptq_status load_quantized(const struct model *m, const ptq_store *store, int32_t activations,
+                                 struct matrix *matrix)
+{
+    ptq_qtensor *q;
+    PTQI_TRY(ptq_qtensor_read(m->context, store, matrix->name, &q));
+    ptq_status status = PTQ_OK;
+    if (ptq_qtensor_n(q) != matrix->n || ptq_qtensor_k(q) != matrix->k)
+        status = ptqi_fail(m->context, PTQ_ERROR_SHAPE,
+                           "%s: %s: its shape should be [%lld, %lld] by config.json", m->checkpoint->path,
+                           matrix->name, (long long)matrix->n, (long long)matrix->k);
+    if (!status && activations >= 0)
+        status = ptq_qtensor_set_activations(q, activations);
+    if (!status)
+        status = ptq_linear_create(m->context, q, &matrix->linear);
+    if (!status && matrix->bias.values)
+        status = ptq_linear_set_bias(matrix->linear, matrix->bias.values);
+    ptq_qtensor_free(q);
+    return status;
+}
+
+static ptq_status load_matrix(const struct model *m, const ptq_store *store, int32_t activations,
+                              struct matrix *matrix, int *quantized)
+{
+    char name[MAX_LAYER_NAME + 16];
+    snprintf(name, sizeof name, "%s.bias", matrix->name);
+    if (ptq_store_has(store, name))
+        PTQI_TRY(weights_vector(m, store, name, matrix->n, &matrix->bias));
+    if (ptq_store_metadata(store, matrix->name)) {
+        ++*quantized;
+        return load_quantized(m, store, activations, matrix);
+    }
+    snprintf(name, sizeof name, "%s.weight", matrix->name);
+    return weights_floats(m, store, name, matrix->n, matrix->k, &matrix->weight);
+}
+
+static ptq_status load_block(const struct model *m, const ptq_store *store, int32_t activations,
+                             struct block *b, int *quantized)
+{
+    char name[MAX_LAYER_NAME];
+    *quantized = 0;
+    while (model_describe_matrix(m, b->index, b->count, &b->matrices[b->count])) {
+        struct matrix *matrix = &b->matrices[b->count++];
+        PTQI_TRY(load_matrix(m, store, activations, matrix, quantized));
+    }
+    for (int i = 0; i < 2; i++) {
+        model_norm_name(m, b->index, i, 0, name);
+        PTQI_TRY(weights_vector(m, store, name, m->config.hidden, &b->norms[i].weight));
+        model_norm_name(m, b->index, i, 1, name);
+        if (m->config.architecture->norm_bias)
+            PTQI_TRY(weights_vector(m, store, name, m->config.hidden, &b->norms[i].bias));
+    }
+    return PTQ_OK;
+}
+
+ptq_status model_load_block(const struct model *m, const ptq_store *store, int64_t index,
+                            int32_t activations, struct block **block, int *quantized)
+{
+    struct block *b = ptqi_alloc_zero(m->context, 1, (int64_t)sizeof *b);
+    *block = NULL;
+    if (!b)
+        return PTQ_ERROR_MEMORY;
+    b->context = m->context;
+    b->index = index;
+    ptq_status status = load_block(m, store ? store : m->checkpoint->store, activations, b, quantized);
+    if (status) {
+        block_free(b);
+        return status;
+    }
+    *block = b;
+    return PTQ_OK;
+}
+
+void block_free(struct block *b)
+{
+    if (!b)
+        return;
+    for (int i = 0; i < b->count; i++) {
+        ptqi_free(b->context, b->matrices[i].weight);
+        ptqi_free(b->context, b->matrices[i].bias.values);
+        ptq_linear_free(b->matrices[i].linear);
+    }
+    for (int i = 0; i < 2; i++)
+        norm_free(b->context, &b->norms[i]);
+    ptqi_free(b->context, b);
+}
+
+struct matrix *block_matrix(const struct block *b, enum role role)
+{
+    for (int i = 0; i < b->count; i++)
+        if (b->matrices[i].role == role)
+            return (struct matrix *)(uintptr_t)&b->matrices[i];
+    return NULL;
+}
+
+int block_site_count(const struct block *b, int first)
+{
+    int count = 1;
+    while (first + count < b->count && b->matrices[first + count].site == b->matrices[first].site)
+        count++;
+    return count;
+}

@@ -1,0 +1,38 @@
+/*
+ * From the input of attention to q, k and v.
+ */
+#include "base/context.h"
+#include "model/architecture.h"
+
+ptq_status project_separately(const struct model *m, const struct block *b, struct workspace *w,
+                              const float *input, int64_t rows, struct attention_input *out)
+{
+    const struct model_config *c = &m->config;
+    const int64_t d = c->head_dim;
+    *out = (struct attention_input){.q = w->q,
+                                    .k = w->k,
+                                    .v = w->v,
+                                    .q_row = c->heads * d,
+                                    .q_head = d,
+                                    .kv_row = c->kv_heads * d,
+                                    .kv_head = d};
+    int prepared = 0;
+    PTQI_TRY(matrix_apply(w, block_matrix(b, ROLE_Q), input, rows, w->q, &prepared));
+    PTQI_TRY(matrix_apply(w, block_matrix(b, ROLE_K), input, rows, w->k, &prepared));
+    return matrix_apply(w, block_matrix(b, ROLE_V), input, rows, w->v, &prepared);
+}
+
+ptq_status project_fused(const struct model *m, const struct block *b, struct workspace *w,
+                         const float *input, int64_t rows, struct attention_input *out)
+{
+    const int64_t d = m->config.head_dim, width = 3 * m->config.heads * d;
+    *out = (struct attention_input){.q = w->fused,
+                                    .k = w->fused + d,
+                                    .v = w->fused + 2 * d,
+                                    .q_row = width,
+                                    .q_head = 3 * d,
+                                    .kv_row = width,
+                                    .kv_head = 3 * d};
+    int prepared = 0;
+    return matrix_apply(w, block_matrix(b, ROLE_QKV), input, rows, w->fused, &prepared);
+}

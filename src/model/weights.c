@@ -1,0 +1,116 @@
+/*
+ * Tensors of a checkpoint, looked up by name: their shapes, types and values are checked, and
+ * messages name them.
+ */
+#include "model/weights.h"
+#include <string.h>
+#include "base/context.h"
+#include "base/half.h"
+#include "checkpoint/checkpoint.h"
+
+/* A tensor by name that must have this shape (columns 0: a vector) and hold floats. */
+ptq_status weights_find(const struct model *m, const ptq_store *store, const char *name,
+                              int64_t rows, int64_t columns, ptq_tensor **tensor)
+{
+    PTQI_TRY(ptq_store_tensor(store, name, tensor));
+    int32_t rank = columns ? 2 : 1, dtype = ptq_tensor_dtype(*tensor);
+    ptq_status status = PTQ_OK;
+    if (ptq_tensor_rank(*tensor) != rank || ptq_tensor_size(*tensor, 0) != rows ||
+        (columns && ptq_tensor_size(*tensor, 1) != columns))
+        status = ptqi_fail(m->context, PTQ_ERROR_SHAPE,
+                           "%s: %s: its shape should be [%lld%s%.0lld] by config.json", m->checkpoint->path,
+                           name, (long long)rows, columns ? ", " : "", (long long)columns);
+    else if (dtype != PTQ_F32 && dtype != PTQ_F16 && dtype != PTQ_BF16)
+        status =
+            ptqi_fail(m->context, PTQ_ERROR_DTYPE, "%s: %s: not f32, f16 or bf16", m->checkpoint->path, name);
+    if (status) {
+        ptq_tensor_free(*tensor);
+        *tensor = NULL;
+    }
+    return status;
+}
+
+/* count values as f32, width of them a row; they must be finite. */
+static ptq_status check_values(const struct model *m, const char *name, const float *values,
+                               int64_t count, int64_t width)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (values[i] - values[i] != 0)
+            return ptqi_fail(m->context, PTQ_ERROR_NOT_FINITE, "%s: %s[%lld][%lld] is %s", m->checkpoint->path,
+                             name, (long long)(i / width), (long long)(i % width),
+                             values[i] != values[i] ? "NaN" : "infinite");
+    return PTQ_OK;
+}
+
+ptq_status weights_floats(const struct model *m, const ptq_store *store, const char *name,
+                              int64_t rows, int64_t columns, float **out)
+{
+    ptq_tensor *tensor;
+    PTQI_TRY(weights_find(m, store, name, rows, columns, &tensor));
+    int64_t count = ptq_tensor_elements(tensor);
+    *out = ptqi_alloc(m->context, count, (int64_t)sizeof **out);
+    ptq_status status = *out ? ptq_tensor_to_f32(tensor, *out) : PTQ_ERROR_MEMORY;
+    ptq_tensor_free(tensor);
+    if (!status)
+        status = check_values(m, name, *out, count, columns ? columns : rows);
+    if (status) {
+        ptqi_free(m->context, *out);
+        *out = NULL;
+    }
+    return status;
+}
+
+/* Embedding and head stay in their dtype, mapped; a look at each row, so that no NaN hides in them.
+ */
+ptq_status weights_check_rows(const struct model *m, const ptq_tensor *tensor)
+{
+    const int32_t dtype = ptq_tensor_dtype(tensor);
+    const int64_t rows = ptq_tensor_size(tensor, 0), k = ptq_tensor_size(tensor, 1);
+    const char *data = ptq_tensor_data(tensor);
+    float *row = ptqi_alloc(m->context, k, (int64_t)sizeof *row);
+    ptq_status status = row ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; i < rows && !status; i++) {
+        ptqi_to_f32(row, data + i * k * ptq_dtype_size(dtype), dtype, k);
+        for (int64_t j = 0; j < k; j++)
+            if (row[j] - row[j] != 0)
+                status = ptqi_fail(m->context, PTQ_ERROR_NOT_FINITE, "%s: %s[%lld][%lld] is %s",
+                                   m->checkpoint->path, ptq_tensor_name(tensor), (long long)i, (long long)j,
+                                   row[j] != row[j] ? "NaN" : "infinite");
+    }
+    ptqi_free(m->context, row);
+    return status;
+}
+
+ptq_status weights_vector(const struct model *m, const ptq_store *store, const char *name,
+                              int64_t length, struct vector *v)
+{
+    ptq_tensor *tensor;
+    PTQI_TRY(weights_find(m, store, name, length, 0, &tensor));
+    v->length = length;
+    v->dtype = ptq_tensor_dtype(tensor);
+    ptq_tensor_free(tensor);
+    return weights_floats(m, store, name, length, 0, &v->values);
+}
+
+/* Whether two matrices of the same shape have the same values, whatever their dtypes. */
+ptq_status weights_compare(const struct model *m, const ptq_tensor *a, const ptq_tensor *b,
+                              int *same)
+{
+    const ptq_tensor *both[2] = {a, b};
+    const int64_t rows = ptq_tensor_size(a, 0), k = ptq_tensor_size(a, 1);
+    float *row = ptqi_alloc(m->context, 2 * k, (int64_t)sizeof *row);
+    if (!row)
+        return PTQ_ERROR_MEMORY;
+    *same = 1;
+    for (int64_t i = 0; i < rows && *same; i++) {
+        for (int j = 0; j < 2; j++) {
+            const int32_t dtype = ptq_tensor_dtype(both[j]);
+            const char *data = ptq_tensor_data(both[j]);
+            ptqi_to_f32(row + j * k, data + i * k * ptq_dtype_size(dtype), dtype, k);
+        }
+        *same = !memcmp(row, row + k, (size_t)k * sizeof *row);
+    }
+    ptqi_free(m->context, row);
+    return PTQ_OK;
+}
+

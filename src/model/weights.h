@@ -1,0 +1,21 @@
+/* Tensors of a checkpoint by name, checked. */
+#ifndef WEIGHTS_H
+#define WEIGHTS_H
+
+#include "model/model.h"
+
+/* A tensor that must have this shape (columns 0: a vector) and hold floats. */
+ptq_status weights_find(const struct model *m, const ptq_store *store, const char *name,
+                        int64_t rows, int64_t columns, ptq_tensor **tensor);
+/* The same as f32, all finite; allocated. */
+ptq_status weights_floats(const struct model *m, const ptq_store *store, const char *name,
+                          int64_t rows, int64_t columns, float **out);
+ptq_status weights_vector(const struct model *m, const ptq_store *store, const char *name,
+                          int64_t length, struct vector *v);
+/* A matrix that stays mapped in its dtype has finite values only. */
+ptq_status weights_check_rows(const struct model *m, const ptq_tensor *tensor);
+/* Whether two matrices of the same shape have the same values, whatever their dtypes. */
+ptq_status weights_compare(const struct model *m, const ptq_tensor *a, const ptq_tensor *b,
+                           int *same);
+
+#endif

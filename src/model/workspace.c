@@ -1,0 +1,53 @@
+/*
+ * Working memory for one window.
+ */
+#include "base/context.h"
+#include "model/architecture.h"
+
+ptq_status workspace_create(const struct model *m, int64_t rows, struct workspace **out)
+{
+    const struct model_config *c = &m->config;
+    const int fused = architecture_has(c->architecture, ROLE_QKV);
+    struct workspace *w = ptqi_alloc_zero(m->context, 1, (int64_t)sizeof *w);
+    *out = w;
+    if (!w)
+        return PTQ_ERROR_MEMORY;
+    w->context = m->context;
+    w->rows = rows;
+    struct {
+        float **buffer;
+        int64_t width;
+    } wanted[] = {
+        {&w->normed, c->hidden},
+        {&w->q, c->heads * c->head_dim},
+        {&w->k, fused ? 0 : c->kv_heads * c->head_dim},
+        {&w->v, fused ? 0 : c->kv_heads * c->head_dim},
+        {&w->fused, fused ? (c->heads + 2 * c->kv_heads) * c->head_dim : 0},
+        {&w->gate, c->intermediate},
+        {&w->up, architecture_has(c->architecture, ROLE_GATE) ? c->intermediate : 0},
+        {&w->out, c->hidden},
+    };
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        int64_t count;
+        if (wanted[i].width == 0)
+            continue;
+        if (!ptqi_multiply(rows, wanted[i].width, &count) ||
+            !(*wanted[i].buffer = ptqi_alloc(m->context, count, (int64_t)sizeof(float)))) {
+            workspace_free(w);
+            *out = NULL;
+            return PTQ_ERROR_MEMORY;
+        }
+    }
+    return PTQ_OK;
+}
+
+void workspace_free(struct workspace *w)
+{
+    if (!w)
+        return;
+    float *buffers[] = {w->normed, w->q, w->k, w->v, w->fused, w->gate, w->up, w->out};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        ptqi_free(w->context, buffers[i]);
+    ptqi_free(w->context, w->prepared);
+    ptqi_free(w->context, w);
+}
