@@ -228,10 +228,10 @@ int ptqi_choice_value(int32_t parameter, const char *name, int64_t *value)
 
 ptq_status ptq_config_create(ptq_context *context, int32_t method, ptq_config **config)
 {
-    if (!config)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_config_create: no place for the result");
+    PTQI_REQUIRE(context, config);
     *config = NULL;
-    if (!context || !ptq_method_name(method))
+    PTQI_REQUIRE(NULL, context);
+    if (!ptq_method_name(method))
         return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "there is no method %d", method);
     struct ptq_config *c = ptqi_alloc(context, 1, (int64_t)sizeof *c);
     if (!c)
@@ -252,7 +252,7 @@ void ptq_config_free(ptq_config *config)
 
 int32_t ptq_config_method(const ptq_config *config)
 {
-    return config->method;
+    return config ? config->method : 0;
 }
 
 static ptq_status unknown(ptq_context *context, int32_t id)
@@ -293,17 +293,21 @@ static double get(const ptq_config *config, const struct parameter *p)
 ptq_status ptq_config_set_float(ptq_config *config, int32_t parameter, double value)
 {
     const struct parameter *p = find(parameter);
+    PTQI_REQUIRE(NULL, config);
     return p ? set(config, p, value) : unknown(config->context, parameter);
 }
 
 ptq_status ptq_config_set_int(ptq_config *config, int32_t parameter, int64_t value)
 {
+    PTQI_REQUIRE(NULL, config);
     return ptq_config_set_float(config, parameter, (double)value);
 }
 
 ptq_status ptq_config_get_float(const ptq_config *config, int32_t parameter, double *value)
 {
     const struct parameter *p = find(parameter);
+    PTQI_REQUIRE(NULL, config);
+    PTQI_REQUIRE(config->context, value);
     if (!p)
         return unknown(config->context, parameter);
     *value = get(config, p);
@@ -313,6 +317,8 @@ ptq_status ptq_config_get_float(const ptq_config *config, int32_t parameter, dou
 ptq_status ptq_config_get_int(const ptq_config *config, int32_t parameter, int64_t *value)
 {
     const struct parameter *p = find(parameter);
+    PTQI_REQUIRE(NULL, config);
+    PTQI_REQUIRE(config->context, value);
     if (!p || p->kind == FLOAT)
         return unknown(config->context, parameter);
     *value = (int64_t)get(config, p);
@@ -323,6 +329,9 @@ ptq_status ptq_config_parse(ptq_config *config, const char *name, const char *te
 {
     const struct parameter *p = NULL;
     double value;
+    PTQI_REQUIRE(NULL, config);
+    PTQI_REQUIRE(config->context, name);
+    PTQI_REQUIRE(config->context, text);
     for (int i = 0; i < COUNT; i++)
         if (!strcmp(parameters[i].name, name))
             p = &parameters[i];
@@ -361,7 +370,7 @@ int64_t ptq_config_print(const ptq_config *config, int32_t parameter, char *buff
 {
     char text[64] = "";
     const struct parameter *p = find(parameter);
-    if (p) {
+    if (config && p) {
         double value = get(config, p);
         const struct choice *c = choice_valued(p->choices, (int64_t)value);
         if (c)
@@ -375,6 +384,8 @@ int64_t ptq_config_print(const ptq_config *config, int32_t parameter, char *buff
 ptq_status ptq_config_bounds(int32_t parameter, double *lowest, double *highest)
 {
     const struct parameter *p = find(parameter);
+    PTQI_REQUIRE(NULL, lowest);
+    PTQI_REQUIRE(NULL, highest);
     if (!p)
         return unknown(NULL, parameter);
     *lowest = p->lowest;
@@ -399,7 +410,7 @@ const char *ptq_config_parameter_sentence(int32_t parameter)
     return p ? p->sentence : NULL;
 }
 
-ptq_status ptq_config_check(const ptq_config *c)
+static const char *contradiction(const struct ptq_config *c)
 {
     const char *problem = NULL;
     if (c->mse && c->rounding == PTQ_ROUNDING_GPTQ_PLUS)
@@ -420,5 +431,12 @@ ptq_status ptq_config_check(const ptq_config *c)
         problem = "gptaq corrects GPTQ's rounding; rtn has nothing to correct";
     else if (c->static_groups && c->rounding == PTQ_ROUNDING_RTN)
         problem = "static-groups is an option of GPTQ's rounding; rtn has it always";
-    return problem ? ptqi_fail(c->context, PTQ_ERROR_CONFLICT, "%s", problem) : PTQ_OK;
+    return problem;
+}
+
+ptq_status ptq_config_check(const ptq_config *config)
+{
+    PTQI_REQUIRE(NULL, config);
+    const char *problem = contradiction(config);
+    return problem ? ptqi_fail(config->context, PTQ_ERROR_CONFLICT, "%s", problem) : PTQ_OK;
 }

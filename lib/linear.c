@@ -36,12 +36,11 @@ static ptq_status pack(ptq_context *context, const ptq_qtensor *q, struct ptqi_p
     return PTQ_OK;
 }
 
-/* call: the function that is to be named in a message. */
-static ptq_status describe(ptq_context *context, const ptq_qtensor *q, const char *call,
+static ptq_status describe(const char *function, ptq_context *context, const ptq_qtensor *q,
                            struct ptqi_packed *header)
 {
-    if (!context || !q)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: no context or qtensor", call);
+    PTQI_REQUIRE_FOR(NULL, function, context);
+    PTQI_REQUIRE_FOR(context, function, q);
     PTQI_TRY(ptqi_qtensor_check(q));
     return ptqi_linear_describe(context, q, header);
 }
@@ -49,32 +48,27 @@ static ptq_status describe(ptq_context *context, const ptq_qtensor *q, const cha
 ptq_status ptq_linear_create(ptq_context *context, const ptq_qtensor *q, ptq_linear **linear)
 {
     struct ptqi_packed header;
-    if (!linear)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_linear_create: no place for the result");
+    PTQI_REQUIRE(context, linear);
     *linear = NULL;
-    PTQI_TRY(describe(context, q, "ptq_linear_create", &header));
+    PTQI_TRY(describe(__func__, context, q, &header));
     return pack(context, q, &header, NULL, linear);
 }
 
 int64_t ptq_linear_packed_bytes(ptq_context *context, const ptq_qtensor *q)
 {
     struct ptqi_packed header;
-    return describe(context, q, "ptq_linear_packed_bytes", &header) ? 0 : header.bytes;
+    return describe(__func__, context, q, &header) ? 0 : header.bytes;
 }
 
 ptq_status ptq_linear_create_in(ptq_context *context, const ptq_qtensor *q, void *memory,
                                 int64_t bytes, ptq_linear **linear)
 {
     struct ptqi_packed header;
-    if (!linear)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT,
-                         "ptq_linear_create_in: no place for the result");
+    PTQI_REQUIRE(context, linear);
     *linear = NULL;
-    PTQI_TRY(describe(context, q, "ptq_linear_create_in", &header));
-    if (!memory || (uintptr_t)memory % PTQ_ALIGNMENT || bytes < header.bytes)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT,
-                         "ptq_linear_create_in: needs %lld bytes at a multiple of %d",
-                         (long long)header.bytes, PTQ_ALIGNMENT);
+    PTQI_TRY(describe(__func__, context, q, &header));
+    PTQI_REQUIRE_ALIGNED(context, __func__, memory);
+    PTQI_TRY(ptqi_check_between(context, __func__, "bytes", bytes, header.bytes, INT64_MAX));
     return pack(context, q, &header, memory, linear);
 }
 
@@ -89,21 +83,21 @@ void ptq_linear_free(ptq_linear *l)
 
 int64_t ptq_linear_n(const ptq_linear *linear)
 {
-    return linear->n;
+    return linear ? linear->n : 0;
 }
 
 int64_t ptq_linear_k(const ptq_linear *linear)
 {
-    return linear->k;
+    return linear ? linear->k : 0;
 }
 
 int64_t ptq_linear_bytes(const ptq_linear *linear)
 {
-    return linear->bytes;
+    return linear ? linear->bytes : 0;
 }
 
 /* In its place in the packed form, whose header is renewed, or beside a form that is only read. */
-ptq_status ptq_linear_set_bias(ptq_linear *l, const float *bias)
+static ptq_status set_bias(struct ptq_linear *l, const float *bias)
 {
     const size_t bytes = (size_t)l->n * sizeof *bias;
     if (!l->bias_room && !l->own_bias && bias &&
@@ -124,16 +118,33 @@ ptq_status ptq_linear_set_bias(ptq_linear *l, const float *bias)
     return PTQ_OK;
 }
 
-int64_t ptq_linear_part_scratch_bytes(const ptq_linear *l, int64_t rows)
+ptq_status ptq_linear_set_bias(ptq_linear *linear, const float *bias)
+{
+    PTQI_REQUIRE(NULL, linear);
+    return set_bias(linear, bias);
+}
+
+static int64_t part_scratch(const ptq_linear *l, int64_t rows)
 {
     return ptqi_align(ptqi_run_scratch(l, rows) + 1); /* never none */
 }
 
-int64_t ptq_linear_scratch_bytes(const ptq_linear *l, int64_t rows)
+int64_t ptq_linear_part_scratch_bytes(const ptq_linear *linear, int64_t rows)
 {
-    int64_t prepared = ptq_linear_prepared_bytes(l, rows);
-    int64_t parts = ptqi_threads(l->context) * ptq_linear_part_scratch_bytes(l, rows);
-    return prepared ? ptqi_align(prepared) + parts : 0;
+    struct ptqi_prepared layout;
+    return ptqi_prepared_layout(__func__, linear, rows, &layout) ? 0 : part_scratch(linear, rows);
+}
+
+static int64_t scratch_bytes(const ptq_linear *l, const struct ptqi_prepared *layout)
+{
+    return ptqi_align(layout->bytes) + ptqi_threads(l->context) * part_scratch(l, layout->rows);
+}
+
+int64_t ptq_linear_scratch_bytes(const ptq_linear *linear, int64_t rows)
+{
+    struct ptqi_prepared layout;
+    return ptqi_prepared_layout(__func__, linear, rows, &layout) ? 0
+                                                                 : scratch_bytes(linear, &layout);
 }
 
 static void run_share(const struct ptqi_run *r, char *scratch, int64_t part, int64_t parts)
@@ -161,81 +172,102 @@ static void run_part(void *argument, int64_t part)
     }
 }
 
-static ptq_status begin_run(const ptq_linear *l, const void *prepared, struct ptqi_target to,
-                            struct ptqi_run *r)
+static ptq_status check_y(const ptq_linear *l, const struct ptqi_target *to, int64_t rows)
 {
-    if (!l || !prepared || (uintptr_t)prepared % PTQ_ALIGNMENT || !to.y || to.ld < l->n)
-        return ptqi_fail(l ? l->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "%s: an argument is NULL, not aligned, or ldy below N", to.call);
-    if (!ptqi_is_float(to.dtype))
-        return ptqi_fail(l->context, PTQ_ERROR_DTYPE, "y must be f32, f16 or bf16");
-    memset(r, 0, sizeof *r);
-    memcpy(&r->layout, prepared, sizeof r->layout);
-    if (r->layout.magic != PTQI_PREPARED_MAGIC || r->layout.recipe != l->recipe)
-        return ptqi_fail(l->context, PTQ_ERROR_CONFLICT,
-                         "these activations were prepared by a linear with another recipe");
-    r->l = l;
-    r->prepared = prepared;
-    r->to = to;
+    const struct ptqi_block y = {"y", "ldy", "N", to->y, to->dtype, rows, l->n, to->ld};
+    return ptqi_check_block(l->context, to->function, &y);
+}
+
+static ptq_status check_scratch(const ptq_linear *l, const struct ptqi_target *to,
+                                const void *scratch)
+{
+    if (scratch)
+        PTQI_REQUIRE_ALIGNED(l->context, to->function, scratch);
     return PTQ_OK;
+}
+
+/* A run of activations that were prepared, by this linear or by another. */
+static ptq_status begin_run(const ptq_linear *linear, const void *prepared, struct ptqi_target to,
+                            const void *scratch, struct ptqi_run *r)
+{
+    PTQI_REQUIRE_FOR(NULL, to.function, linear);
+    PTQI_REQUIRE_ALIGNED(linear->context, to.function, prepared);
+    *r = (struct ptqi_run){.l = linear, .prepared = prepared, .to = to};
+    memcpy(&r->layout, prepared, sizeof r->layout);
+    if (r->layout.magic != PTQI_PREPARED_MAGIC || r->layout.recipe != linear->recipe)
+        return ptqi_fail(linear->context, PTQ_ERROR_CONFLICT,
+                         "these activations were prepared by a linear with another recipe");
+    PTQI_TRY(check_y(linear, &to, r->layout.rows));
+    return check_scratch(linear, &to, scratch);
 }
 
 static ptq_status forward_part(const ptq_linear *l, const void *prepared, struct ptqi_target to,
                                void *scratch, int64_t part, int64_t parts)
 {
     struct ptqi_run r;
-    PTQI_TRY(begin_run(l, prepared, to, &r));
-    if (part < 0 || part >= parts)
-        return ptqi_fail(l->context, PTQ_ERROR_ARGUMENT, "there is no part %lld of %lld",
-                         (long long)part, (long long)parts);
+    PTQI_TRY(begin_run(l, prepared, to, scratch, &r));
+    PTQI_TRY(ptqi_check_between(l->context, to.function, "parts", parts, 1, INT64_MAX));
+    PTQI_TRY(ptqi_check_between(l->context, to.function, "part", part, 0, parts - 1));
     void *own = NULL;
-    if (!scratch &&
-        !(own = ptqi_alloc(l->context, ptq_linear_part_scratch_bytes(l, r.layout.rows), 1)))
+    if (!scratch && !(own = ptqi_alloc(l->context, part_scratch(l, r.layout.rows), 1)))
         return PTQ_ERROR_MEMORY;
     run_share(&r, own ? own : scratch, part, parts);
     ptqi_free(l->context, own);
     return PTQ_OK;
 }
 
+static void plan_parts(struct ptqi_run *r)
+{
+    const ptq_linear *l = r->l;
+    const int small = (double)r->layout.rows * (double)l->n * (double)l->k < 65536;
+    r->parts = small ? 1 : ptqi_threads(l->context);
+    r->part_scratch = part_scratch(l, r->layout.rows);
+}
+
+/* All panels, for activations that are ready; scratch is of all parts. */
+static void run_parts(struct ptqi_run *r, char *scratch)
+{
+    r->scratch = scratch;
+    atomic_init(&r->next, 0);
+    ptqi_parallel(r->l->context, r->parts, run_part, r);
+}
+
 static ptq_status forward_prepared(const ptq_linear *l, const void *prepared, struct ptqi_target to,
                                    void *scratch)
 {
     struct ptqi_run r;
-    PTQI_TRY(begin_run(l, prepared, to, &r));
+    PTQI_TRY(begin_run(l, prepared, to, scratch, &r));
     void *own = NULL;
-    r.parts = ptqi_threads(l->context);
-    if (r.layout.rows * l->n * l->k < 65536)
-        r.parts = 1;
-    r.part_scratch = ptq_linear_part_scratch_bytes(l, r.layout.rows);
+    plan_parts(&r);
     if (!scratch && !(own = ptqi_alloc(l->context, r.parts, r.part_scratch)))
         return PTQ_ERROR_MEMORY;
-    r.scratch = own ? own : scratch;
-    atomic_init(&r.next, 0);
-    ptqi_parallel(l->context, r.parts, run_part, &r);
+    run_parts(&r, own ? own : scratch);
     ptqi_free(l->context, own);
     return PTQ_OK;
 }
 
-static ptq_status forward(const ptq_linear *l, const void *x, int32_t x_dtype, int64_t rows,
+static ptq_status forward(const ptq_linear *linear, const void *x, int32_t x_dtype, int64_t rows,
                           int64_t ldx, struct ptqi_target to, void *scratch)
 {
-    if (!l || rows < 0)
-        return ptqi_fail(l ? l->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "%s: no linear, or a negative number of rows", to.call);
+    PTQI_REQUIRE_FOR(NULL, to.function, linear);
+    const struct ptqi_block block = ptqi_linear_x(linear, x, x_dtype, rows, ldx);
+    struct ptqi_run r = {.l = linear, .to = to};
+    PTQI_TRY(ptqi_check_block(linear->context, to.function, &block));
+    PTQI_TRY(check_y(linear, &to, rows));
+    PTQI_TRY(check_scratch(linear, &to, scratch));
+    PTQI_TRY(ptqi_prepared_layout(to.function, linear, rows, &r.layout));
     if (rows == 0)
         return PTQ_OK;
-    int64_t bytes = ptq_linear_scratch_bytes(l, rows);
     char *own = NULL, *memory = scratch;
-    if (!bytes)
-        return ptqi_fail(l->context, PTQ_ERROR_SHAPE, "%lld rows are too many", (long long)rows);
-    if (!memory && !(memory = own = ptqi_alloc(l->context, bytes, 1)))
+    if (!memory &&
+        !(memory = own = ptqi_alloc(linear->context, scratch_bytes(linear, &r.layout), 1)))
         return PTQ_ERROR_MEMORY;
-    int64_t prepared = bytes - ptqi_threads(l->context) * ptq_linear_part_scratch_bytes(l, rows);
-    ptq_status status = ptqi_linear_prepare(l, to.call, x, x_dtype, rows, ldx, memory);
-    if (!status)
-        status = forward_prepared(l, memory, to, memory + prepared);
-    ptqi_free(l->context, own);
-    return status;
+    ptqi_prepare(linear, &r.layout, &block, ptqi_parallel, memory);
+    r.prepared = memory;
+    plan_parts(&r);
+    run_parts(&r, memory + ptqi_align(r.layout.bytes));
+    ptqi_free(linear->context, own);
+    return PTQ_OK;
 }
 
 /* The six forms of it. */
@@ -244,14 +276,14 @@ ptq_status ptq_linear_forward(const ptq_linear *linear, const void *x, int32_t x
                               int64_t rows, int64_t ldx, void *y, int32_t y_dtype, int64_t ldy,
                               void *scratch)
 {
-    const struct ptqi_target to = {y, y_dtype, ldy, 0, "ptq_linear_forward"};
+    const struct ptqi_target to = {y, y_dtype, ldy, 0, __func__};
     return forward(linear, x, x_dtype, rows, ldx, to, scratch);
 }
 
 ptq_status ptq_linear_forward_prepared(const ptq_linear *linear, const void *prepared, void *y,
                                        int32_t y_dtype, int64_t ldy, void *scratch)
 {
-    const struct ptqi_target to = {y, y_dtype, ldy, 0, "ptq_linear_forward_prepared"};
+    const struct ptqi_target to = {y, y_dtype, ldy, 0, __func__};
     return forward_prepared(linear, prepared, to, scratch);
 }
 
@@ -259,7 +291,7 @@ ptq_status ptq_linear_forward_part(const ptq_linear *linear, const void *prepare
                                    int32_t y_dtype, int64_t ldy, void *scratch, int64_t part,
                                    int64_t parts)
 {
-    const struct ptqi_target to = {y, y_dtype, ldy, 0, "ptq_linear_forward_part"};
+    const struct ptqi_target to = {y, y_dtype, ldy, 0, __func__};
     return forward_part(linear, prepared, to, scratch, part, parts);
 }
 
@@ -267,14 +299,14 @@ ptq_status ptq_linear_accumulate(const ptq_linear *linear, const void *x, int32_
                                  int64_t rows, int64_t ldx, void *y, int32_t y_dtype, int64_t ldy,
                                  void *scratch)
 {
-    const struct ptqi_target to = {y, y_dtype, ldy, 1, "ptq_linear_accumulate"};
+    const struct ptqi_target to = {y, y_dtype, ldy, 1, __func__};
     return forward(linear, x, x_dtype, rows, ldx, to, scratch);
 }
 
 ptq_status ptq_linear_accumulate_prepared(const ptq_linear *linear, const void *prepared, void *y,
                                           int32_t y_dtype, int64_t ldy, void *scratch)
 {
-    const struct ptqi_target to = {y, y_dtype, ldy, 1, "ptq_linear_accumulate_prepared"};
+    const struct ptqi_target to = {y, y_dtype, ldy, 1, __func__};
     return forward_prepared(linear, prepared, to, scratch);
 }
 
@@ -282,6 +314,6 @@ ptq_status ptq_linear_accumulate_part(const ptq_linear *linear, const void *prep
                                       int32_t y_dtype, int64_t ldy, void *scratch, int64_t part,
                                       int64_t parts)
 {
-    const struct ptqi_target to = {y, y_dtype, ldy, 1, "ptq_linear_accumulate_part"};
+    const struct ptqi_target to = {y, y_dtype, ldy, 1, __func__};
     return forward_part(linear, prepared, to, scratch, part, parts);
 }

@@ -5,6 +5,7 @@
 #include "base/context.h"
 #include "kernel/kernel.h"
 #include "ptq/linear.h"
+#include "tensor.h"
 
 /* How the products of many rows are cut up: a chunk of a panel stays in the first-level cache,
  * while the sums of a block of rows and their part of x stay in the second. */
@@ -135,12 +136,27 @@ static inline int64_t ptqi_sums_stride(const struct ptq_linear *linear)
     return linear->groups + 1 + (linear->kernels->starts ? linear->panel.blocks : 0);
 }
 
-/* The layout for rows rows; bytes is 0 where it cannot be. */
-struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *linear, int64_t rows);
+/* The layout for rows rows, or why it cannot be; function: that of the interface, for messages. */
+ptq_status ptqi_prepared_layout(const char *function, const struct ptq_linear *linear, int64_t rows,
+                                struct ptqi_prepared *layout);
 
-/* ptq_linear_prepare, called by another function of the interface. */
-ptq_status ptqi_linear_prepare(const struct ptq_linear *linear, const char *call, const void *x,
-                               int32_t x_dtype, int64_t rows, int64_t ldx, void *prepared);
+/* Leaves a public function, or what it shares with others, unless the pointer is at a multiple of
+ * PTQ_ALIGNMENT. */
+#define PTQI_REQUIRE_ALIGNED(context, function, pointer)                                           \
+    do {                                                                                           \
+        PTQI_REQUIRE_FOR(context, function, pointer);                                              \
+        if ((uintptr_t)(pointer) % PTQ_ALIGNMENT)                                                  \
+            return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: %s is not aligned to %d bytes",     \
+                             function, #pointer, PTQ_ALIGNMENT);                                   \
+    } while (0)
+
+/* x made ready in memory of such a layout; parallel: ptqi_parallel or ptqi_parallel_inside. */
+typedef void (*ptqi_parallel_way)(ptq_context *context, int64_t parts, ptq_body_function body,
+                                  void *argument);
+void ptqi_prepare(const struct ptq_linear *linear, const struct ptqi_prepared *layout,
+                  const struct ptqi_block *x, ptqi_parallel_way parallel, void *prepared);
+struct ptqi_block ptqi_linear_x(const struct ptq_linear *linear, const void *x, int32_t x_dtype,
+                                int64_t rows, int64_t ldx);
 
 #define PTQI_PREPARED_MAGIC 0x3130707270717470u /* "ptqprp01" */
 
@@ -150,7 +166,7 @@ struct ptqi_target {
     int32_t dtype;
     int64_t ld;
     int add;
-    const char *call; /* the function of the interface, for messages */
+    const char *function; /* that was called, for messages */
 };
 
 /* A forward call under way. */
@@ -190,6 +206,8 @@ ptq_status ptqi_linear_describe(ptq_context *context, const struct ptq_qtensor *
                                 struct ptqi_packed *header);
 ptq_status ptqi_linear_pack(struct ptq_linear *linear, const struct ptq_qtensor *q);
 
+/* linear_packed.c: PTQ_ERROR_UNSUPPORTED where sums over a group might not fit 32 bits. */
+ptq_status ptqi_packed_check_sums(ptq_context *context, const struct ptqi_packed *header);
 /* linear_packed.c: the bytes that a packed form with this header has, 0 where it cannot be. */
 int64_t ptqi_packed_size(const struct ptqi_packed *header);
 struct ptqi_packed_layout ptqi_packed_layout(const struct ptqi_kernels *kernels, int integer,

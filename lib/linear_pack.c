@@ -180,6 +180,7 @@ ptq_status ptqi_linear_describe(ptq_context *context, const struct ptq_qtensor *
             return ptqi_fail(context, PTQ_ERROR_MISSING, "static activations need a scale");
         h->activation_scale = q->activation_scale;
     }
+    PTQI_TRY(ptqi_packed_check_sums(context, h));
     h->bytes = ptqi_packed_size(h);
     if (!h->bytes)
         return ptqi_fail(context, PTQ_ERROR_SHAPE, "a matrix of %lld rows is too large to pack",
@@ -196,11 +197,9 @@ ptq_status ptqi_linear_pack(struct ptq_linear *l, const struct ptq_qtensor *q)
     const int words = l->activations == PTQ_ACTIVATIONS_F32;
     if (words)
         PTQI_TRY(ptq_qtensor_group_index(q, l->group_of));
-    /* An engine that has threads of its own may be calling from one of them, and its parallel_for
-     * need not bear a call within a call. */
-    const int64_t threads = l->context->parallel_for ? 1 : ptqi_threads(l->context);
+    const int64_t threads = ptqi_threads(l->context);
     struct packing job = {l, q, ptqi_packed_layout(l->kernels, !words, l->code_bits),
                           ptqi_min(threads, l->panels)};
-    ptqi_parallel(l->context, job.parts, words ? pack_words : pack_panels, &job);
+    ptqi_parallel_inside(l->context, job.parts, words ? pack_words : pack_panels, &job);
     return PTQ_OK;
 }

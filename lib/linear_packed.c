@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "config.h"
 #include "linear.h"
+#include "qtensor.h"
 
 _Static_assert(sizeof(struct ptqi_packed) == 128, "the header has no gaps");
 
@@ -77,7 +78,7 @@ static int is_possible(const struct ptqi_packed *h)
     static const char nothing[sizeof h->reserved];
     const int integer = is_integer(h), fixed = h->activations == PTQ_ACTIVATIONS_INT8_STATIC;
     return h->layout.rows >= 1 && h->layout.rows <= PTQI_MAX_NR && h->n >= 1 && h->k >= 1 &&
-           h->k <= 131072 && h->group_size >= 1 && h->group_size <= h->k &&
+           h->k <= PTQI_MAX_COLUMNS && h->group_size >= 1 && h->group_size <= h->k &&
            (h->group_size % PTQI_BLOCK == 0 || h->group_size == h->k) &&
            ptq_config_choice_name(PTQ_ACTIVATIONS, h->activations) &&
            h->activations != PTQ_ACTIVATIONS_FPTQ &&
@@ -90,6 +91,17 @@ static int is_possible(const struct ptqi_packed *h)
            is_flag(h->has_zeros) && is_flag(h->has_input_scale) && is_flag(h->has_order) &&
            is_flag(h->has_bias) && !(h->has_order && !integer) &&
            !memcmp(h->reserved, nothing, sizeof nothing);
+}
+
+_Static_assert((int64_t)127 * 127 * PTQI_MAX_COLUMNS <= INT32_MAX, "two-level sums fit a row");
+
+ptq_status ptqi_packed_check_sums(ptq_context *context, const struct ptqi_packed *h)
+{
+    const int32_t top = (1 << h->code_bits) - 1, below = h->zero, above = top - h->zero;
+    const int32_t far = h->has_zeros ? top : below > above ? below : above;
+    if (!is_integer(h) || is_two_level(h)) /* whose levels times codes are 127 at most */
+        return PTQ_OK;
+    return ptqi_check_sums(context, far, h->group_size);
 }
 
 int64_t ptqi_packed_size(const struct ptqi_packed *h)
@@ -227,7 +239,7 @@ static ptq_status read_header(ptq_context *context, const void *memory, int64_t 
         return ptqi_fail(context, PTQ_ERROR_FORMAT,
                          "a packed linear of %lld bytes, of which only %lld are there",
                          (long long)h->bytes, (long long)bytes);
-    return PTQ_OK;
+    return ptqi_packed_check_sums(context, h);
 }
 
 /* What kernels use as an index, and what qtensors promise of input scales. */
@@ -251,13 +263,10 @@ ptq_status ptq_linear_open(ptq_context *context, const void *memory, int64_t byt
                            ptq_linear **linear)
 {
     struct ptqi_packed header;
-    if (!linear)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_linear_open: no place for the result");
+    PTQI_REQUIRE(context, linear);
     *linear = NULL;
-    if (!context || !memory || (uintptr_t)memory % PTQ_ALIGNMENT)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT,
-                         "ptq_linear_open: no context, or no memory at a multiple of %d",
-                         PTQ_ALIGNMENT);
+    PTQI_REQUIRE(NULL, context);
+    PTQI_REQUIRE_ALIGNED(context, __func__, memory);
     PTQI_TRY(read_header(context, memory, bytes, &header));
     struct ptq_linear *l = ptqi_alloc_zero(context, 1, (int64_t)sizeof *l);
     if (!l)

@@ -9,13 +9,11 @@
 #include "linear.h"
 #include "tensor.h"
 
-struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *l, int64_t rows)
+/* The layout for so many rows that nothing overflows. */
+static struct ptqi_prepared lay_out(const struct ptq_linear *l, int64_t rows)
 {
     struct ptqi_prepared p = {.magic = PTQI_PREPARED_MAGIC, .recipe = l->recipe, .rows = rows};
-    int integer = l->activations != PTQ_ACTIVATIONS_F32;
-    int64_t per_row = 16 + (integer ? ptqi_sums_stride(l) * 4 + ptqi_x_stride(l) : l->k * 4);
-    if (rows < 0 || rows > (INT64_MAX / 4) / per_row - 1)
-        return p;
+    const int integer = l->activations != PTQ_ACTIVATIONS_F32;
     int64_t threads = ptqi_threads(l->context);
     p.scales = ptqi_align((int64_t)sizeof p);
     p.sums = p.scales + ptqi_align(rows * 4);
@@ -28,9 +26,24 @@ struct ptqi_prepared ptqi_prepared_layout(const struct ptq_linear *l, int64_t ro
     return p;
 }
 
+ptq_status ptqi_prepared_layout(const char *function, const struct ptq_linear *linear, int64_t rows,
+                                struct ptqi_prepared *layout)
+{
+    PTQI_REQUIRE_FOR(NULL, function, linear);
+    PTQI_TRY(ptqi_check_between(linear->context, function, "rows", rows, 0, INT64_MAX));
+    /* No row takes more than this, and half of all memory is far more than the rest takes. */
+    const int64_t row_bytes = 64 + ptqi_sums_stride(linear) * 4 + ptqi_x_stride(linear) * 4;
+    if (rows > PTRDIFF_MAX / 2 / row_bytes)
+        return ptqi_fail(linear->context, PTQ_ERROR_SHAPE, "%s: %lld rows are too many", function,
+                         (long long)rows);
+    *layout = lay_out(linear, rows);
+    return PTQ_OK;
+}
+
 int64_t ptq_linear_prepared_bytes(const ptq_linear *linear, int64_t rows)
 {
-    return ptqi_prepared_layout(linear, rows).bytes;
+    struct ptqi_prepared layout;
+    return ptqi_prepared_layout(__func__, linear, rows, &layout) ? 0 : layout.bytes;
 }
 
 struct job {
@@ -200,43 +213,46 @@ static void prepare_rows(void *argument, int64_t part)
         j->step(j, row, (float *)scratch, (float *)(scratch + row_bytes));
 }
 
-ptq_status ptqi_linear_prepare(const struct ptq_linear *l, const char *call, const void *x,
-                               int32_t x_dtype, int64_t rows, int64_t ldx, void *prepared)
+void ptqi_prepare(const struct ptq_linear *l, const struct ptqi_prepared *layout,
+                  const struct ptqi_block *x, ptqi_parallel_way parallel, void *prepared)
 {
-    if (!l || rows < 0 || (rows > 0 && !x) || ldx < l->k || !prepared ||
-        (uintptr_t)prepared % PTQ_ALIGNMENT)
-        return ptqi_fail(l ? l->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "%s: no x, rows shorter than K, or memory that is not aligned", call);
-    if (!ptqi_is_float(x_dtype))
-        return ptqi_fail(l->context, PTQ_ERROR_DTYPE, "x must be f32, f16 or bf16");
     struct job job = {.l = l,
-                      .x = x,
-                      .dtype = x_dtype,
-                      .rows = rows,
-                      .ldx = ldx,
+                      .x = x->data,
+                      .dtype = x->dtype,
+                      .rows = x->rows,
+                      .ldx = x->ld,
                       .prepared = prepared,
-                      .layout = ptqi_prepared_layout(l, rows)};
-    if (!job.layout.bytes)
-        return ptqi_fail(l->context, PTQ_ERROR_SHAPE, "%lld rows are too many", (long long)rows);
-    memcpy(prepared, &job.layout, sizeof job.layout);
-    int64_t threads = ptqi_threads(l->context);
-    job.parts = rows < threads ? rows : threads;
-    if (rows * l->k < 65536 && job.parts > 1)
+                      .layout = *layout};
+    memcpy(prepared, layout, sizeof *layout);
+    job.parts = ptqi_min(x->rows, ptqi_threads(l->context));
+    if ((double)x->rows * (double)l->k < 65536 && job.parts > 1)
         job.parts = 1; /* waking the team would cost more */
-    if (!rows)
-        return PTQ_OK;
+    if (!x->rows)
+        return;
     if (l->activations == PTQ_ACTIVATIONS_INT8_TENSOR) {
         job.step = measure_row;
-        ptqi_parallel(l->context, job.parts, prepare_rows, &job);
+        parallel(l->context, job.parts, prepare_rows, &job);
         share_scale(&job);
     }
     job.step = l->activations == PTQ_ACTIVATIONS_F32 ? keep_row : quantize_row;
-    ptqi_parallel(l->context, job.parts, prepare_rows, &job);
-    return PTQ_OK;
+    parallel(l->context, job.parts, prepare_rows, &job);
+}
+
+struct ptqi_block ptqi_linear_x(const struct ptq_linear *l, const void *x, int32_t x_dtype,
+                                int64_t rows, int64_t ldx)
+{
+    return (struct ptqi_block){"x", "ldx", "K", x, x_dtype, rows, l->k, ldx};
 }
 
 ptq_status ptq_linear_prepare(const ptq_linear *linear, const void *x, int32_t x_dtype,
                               int64_t rows, int64_t ldx, void *prepared)
 {
-    return ptqi_linear_prepare(linear, "ptq_linear_prepare", x, x_dtype, rows, ldx, prepared);
+    struct ptqi_prepared layout;
+    PTQI_REQUIRE(NULL, linear);
+    const struct ptqi_block block = ptqi_linear_x(linear, x, x_dtype, rows, ldx);
+    PTQI_TRY(ptqi_check_block(linear->context, __func__, &block));
+    PTQI_REQUIRE_ALIGNED(linear->context, __func__, prepared);
+    PTQI_TRY(ptqi_prepared_layout(__func__, linear, rows, &layout));
+    ptqi_prepare(linear, &layout, &block, ptqi_parallel_inside, prepared);
+    return PTQ_OK;
 }

@@ -12,20 +12,20 @@ static const double not_known = NAN;
 ptq_status ptq_qtensor_create(ptq_context *context, int64_t n, int64_t k, int32_t bits,
                               int64_t group, ptq_qtensor **q)
 {
-    int64_t elements;
-    if (!q)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT,
-                         "ptq_qtensor_create: no place for the result");
+    int64_t elements, bytes;
+    PTQI_REQUIRE(context, q);
     *q = NULL;
-    if (!context || n < 1 || k < 1 || k > 131072 || !ptqi_multiply(n, k, &elements))
+    PTQI_REQUIRE(NULL, context);
+    if (n < 1 || k < 1 || k > PTQI_MAX_COLUMNS || !ptqi_multiply(n, k, &elements) ||
+        !ptqi_multiply(elements, (int64_t)sizeof(float), &bytes) || bytes > PTRDIFF_MAX)
         return ptqi_fail(context, PTQ_ERROR_SHAPE, "a quantized matrix of %lld x %lld cannot be",
                          (long long)n, (long long)k);
     if (!ptq_config_choice_name(PTQ_BITS, bits))
         return ptqi_fail(context, PTQ_ERROR_BOUNDS, "bits must be 2, 3, 4 or 8, not %d", bits);
-    if (group < 0 || group % 32)
+    if (group < 0 || group % 32 || group > PTQI_MAX_COLUMNS)
         return ptqi_fail(context, PTQ_ERROR_BOUNDS,
-                         "group must be a multiple of 32, or 0 for one a row, not %lld",
-                         (long long)group);
+                         "group must be a multiple of 32 up to %d, or 0 for one a row, not %lld",
+                         PTQI_MAX_COLUMNS, (long long)group);
     struct ptq_qtensor *new = ptqi_alloc_zero(context, 1, (int64_t)sizeof *new);
     if (!new)
         return PTQ_ERROR_MEMORY;
@@ -65,12 +65,27 @@ ptq_status ptqi_qtensor_check(const struct ptq_qtensor *q)
     return PTQ_OK;
 }
 
+ptq_status ptqi_check_count(ptq_context *context, const char *function, int64_t count)
+{
+    return ptqi_check_between(context, function, "count", count, 1, PTQI_MAX_MATRICES);
+}
+
+ptq_status ptqi_check_sums(ptq_context *context, int32_t far, int64_t columns)
+{
+    const int64_t most = ptqi_most_columns(far);
+    if (columns <= most)
+        return PTQ_OK;
+    return ptqi_fail(
+        context, PTQ_ERROR_UNSUPPORTED,
+        "groups of %lld columns are too wide for int8 activations: with codes up to %d "
+        "from their zero points sums of 32 bits hold %lld columns",
+        (long long)columns, far, (long long)most);
+}
+
 /* Replaces *field by a copy of count elements. */
 static ptq_status replace(ptq_qtensor *q, void **field, const void *from, int64_t count,
                           int64_t size)
 {
-    if (!from)
-        return ptqi_fail(q->context, PTQ_ERROR_ARGUMENT, "a qtensor cannot be set from NULL");
     void *copy = ptqi_alloc(q->context, count, size);
     if (!copy)
         return PTQ_ERROR_MEMORY;
@@ -84,7 +99,7 @@ static ptq_status check_below(const ptq_qtensor *q, const char *what, const uint
                               int64_t columns)
 {
     int32_t limit = 1 << q->bits;
-    for (int64_t i = 0; values && i < q->n * columns; i++)
+    for (int64_t i = 0; i < q->n * columns; i++)
         if (values[i] >= limit)
             return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "%s[%lld][%lld] is %d, above %d bits",
                              what, (long long)(i / columns), (long long)(i % columns), values[i],
@@ -94,6 +109,8 @@ static ptq_status check_below(const ptq_qtensor *q, const char *what, const uint
 
 ptq_status ptq_qtensor_set_codes(ptq_qtensor *q, const uint8_t *codes)
 {
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, codes);
     PTQI_TRY(check_below(q, "codes", codes, q->k));
     return replace(q, (void **)&q->codes, codes, q->n * q->k, 1);
 }
@@ -107,6 +124,8 @@ static void forget_levels(ptq_qtensor *q)
 
 ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros)
 {
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, zeros);
     PTQI_TRY(check_below(q, "zeros", zeros, q->groups));
     PTQI_TRY(replace(q, (void **)&q->zeros, zeros, q->n * q->groups, 1));
     forget_levels(q);
@@ -115,7 +134,9 @@ ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros)
 
 ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales)
 {
-    for (int64_t i = 0; scales && i < q->n * q->groups; i++)
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, scales);
+    for (int64_t i = 0; i < q->n * q->groups; i++)
         if (scales[i] - scales[i] != 0)
             return ptqi_fail(q->context, PTQ_ERROR_NOT_FINITE, "scales[%lld][%lld] is not finite",
                              (long long)(i / q->groups), (long long)(i % q->groups));
@@ -126,8 +147,10 @@ ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales)
 
 ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales)
 {
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, row_scales);
     PTQI_TRY(ptqi_qtensor_check(q));
-    for (int64_t n = 0; row_scales && n < q->n; n++)
+    for (int64_t n = 0; n < q->n; n++)
         for (int64_t g = 0; g < q->groups; g++) {
             float zero = (float)ptqi_qtensor_zero(q, n, g), scale = q->scales[n * q->groups + g];
             float level = ptqi_round_level(scale, zero, q->bits, row_scales[n]);
@@ -141,11 +164,13 @@ ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales)
 
 int32_t ptq_qtensor_has_row_scales(const ptq_qtensor *q)
 {
-    return q->row_scales != NULL;
+    return q && q->row_scales;
 }
 
 ptq_status ptq_qtensor_row_scales(const ptq_qtensor *q, float *out)
 {
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, out);
     if (!q->row_scales)
         return ptqi_fail(q->context, PTQ_ERROR_MISSING, "the scales are plain ones");
     memcpy(out, q->row_scales, (size_t)q->n * sizeof *out);
@@ -154,9 +179,11 @@ ptq_status ptq_qtensor_row_scales(const ptq_qtensor *q, float *out)
 
 ptq_status ptq_qtensor_set_order(ptq_qtensor *q, const int32_t *order)
 {
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, order);
     uint8_t *seen = ptqi_alloc_zero(q->context, q->k, 1);
     ptq_status status = seen ? PTQ_OK : PTQ_ERROR_MEMORY;
-    for (int64_t i = 0; order && i < q->k && !status; i++) {
+    for (int64_t i = 0; i < q->k && !status; i++) {
         if (order[i] < 0 || order[i] >= q->k || seen[order[i]])
             status = ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "order[%lld] makes it no permutation",
                                (long long)i);
@@ -169,8 +196,8 @@ ptq_status ptq_qtensor_set_order(ptq_qtensor *q, const int32_t *order)
 
 ptq_status ptq_qtensor_set_group_index(ptq_qtensor *q, const int32_t *group_index)
 {
-    if (!group_index)
-        return ptqi_fail(q->context, PTQ_ERROR_ARGUMENT, "a qtensor cannot be set from NULL");
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, group_index);
     int64_t *next = ptqi_alloc(q->context, q->groups, (int64_t)sizeof *next);
     int32_t *order = ptqi_alloc(q->context, q->k, (int64_t)sizeof *order);
     ptq_status status = next && order ? PTQ_OK : PTQ_ERROR_MEMORY;
@@ -195,7 +222,9 @@ ptq_status ptq_qtensor_set_group_index(ptq_qtensor *q, const int32_t *group_inde
 
 ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale)
 {
-    for (int64_t i = 0; input_scale && i < q->k; i++)
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, input_scale);
+    for (int64_t i = 0; i < q->k; i++)
         if (!(input_scale[i] > 0) || input_scale[i] - input_scale[i] != 0)
             return ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
                              "input_scale[%lld] is not positive and finite", (long long)i);
@@ -204,6 +233,7 @@ ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale)
 
 ptq_status ptq_qtensor_set_rotation(ptq_qtensor *q, int32_t rotation)
 {
+    PTQI_REQUIRE(NULL, q);
     if (rotation == PTQ_ROTATE_AUTO || !ptq_config_choice_name(PTQ_ROTATE, rotation))
         return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "rotation must be 0, 32, 64 or 128, not %d",
                          rotation);
@@ -213,16 +243,17 @@ ptq_status ptq_qtensor_set_rotation(ptq_qtensor *q, int32_t rotation)
 
 int32_t ptq_qtensor_equalize(const ptq_qtensor *q)
 {
-    return q->equalize;
+    return q ? q->equalize : 0;
 }
 
 int32_t ptq_qtensor_rotation(const ptq_qtensor *q)
 {
-    return q->rotation;
+    return q ? q->rotation : 0;
 }
 
 ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations)
 {
+    PTQI_REQUIRE(NULL, q);
     if (!ptq_config_choice_name(PTQ_ACTIVATIONS, activations) ||
         activations == PTQ_ACTIVATIONS_FPTQ)
         return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "there is no kind of activations %d",
@@ -233,6 +264,7 @@ ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations)
 
 ptq_status ptq_qtensor_set_activation_scale(ptq_qtensor *q, float scale)
 {
+    PTQI_REQUIRE(NULL, q);
     if (!(scale > 0) || scale - scale != 0)
         return ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
                          "the scale of static activations is not positive and finite");
@@ -242,62 +274,62 @@ ptq_status ptq_qtensor_set_activation_scale(ptq_qtensor *q, float scale)
 
 float ptq_qtensor_activation_scale(const ptq_qtensor *q)
 {
-    return q->activation_scale;
+    return q ? q->activation_scale : 0;
 }
 
 int64_t ptq_qtensor_n(const ptq_qtensor *q)
 {
-    return q->n;
+    return q ? q->n : 0;
 }
 
 int64_t ptq_qtensor_k(const ptq_qtensor *q)
 {
-    return q->k;
+    return q ? q->k : 0;
 }
 
 int32_t ptq_qtensor_bits(const ptq_qtensor *q)
 {
-    return q->bits;
+    return q ? q->bits : 0;
 }
 
 int64_t ptq_qtensor_group(const ptq_qtensor *q)
 {
-    return q->group;
+    return q ? q->group : 0;
 }
 
 int64_t ptq_qtensor_groups(const ptq_qtensor *q)
 {
-    return q->groups;
+    return q ? q->groups : 0;
 }
 
 int32_t ptq_qtensor_symmetric(const ptq_qtensor *q)
 {
-    return q->zeros == NULL;
+    return q && !q->zeros;
 }
 
 int32_t ptq_qtensor_activations(const ptq_qtensor *q)
 {
-    return q->activations;
+    return q ? q->activations : 0;
 }
 
 double ptq_qtensor_weight_error(const ptq_qtensor *q)
 {
-    return q->weight_error;
+    return q ? q->weight_error : not_known;
 }
 
 double ptq_qtensor_output_error(const ptq_qtensor *q)
 {
-    return q->output_error;
+    return q ? q->output_error : not_known;
 }
 
 double ptq_qtensor_plain_error(const ptq_qtensor *q)
 {
-    return q->plain_error;
+    return q ? q->plain_error : not_known;
 }
 
 double ptq_qtensor_chosen_error(const ptq_qtensor *q)
 {
-    return q->chosen_error;
+    return q ? q->chosen_error : not_known;
 }
 
 int64_t ptq_qtensor_adjusted_groups(const ptq_qtensor *q)
@@ -307,21 +339,23 @@ int64_t ptq_qtensor_adjusted_groups(const ptq_qtensor *q)
 
 double ptq_qtensor_damping(const ptq_qtensor *q)
 {
-    return q->damping;
+    return q ? q->damping : 0;
 }
 
 int32_t ptq_qtensor_has_order(const ptq_qtensor *q)
 {
-    return q->order != NULL;
+    return q && q->order;
 }
 
 int32_t ptq_qtensor_has_input_scale(const ptq_qtensor *q)
 {
-    return q->input_scale != NULL;
+    return q && q->input_scale;
 }
 
 ptq_status ptq_qtensor_codes(const ptq_qtensor *q, uint8_t *out)
 {
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, out);
     PTQI_TRY(ptqi_qtensor_check(q));
     memcpy(out, q->codes, (size_t)(q->n * q->k));
     return PTQ_OK;
@@ -329,6 +363,8 @@ ptq_status ptq_qtensor_codes(const ptq_qtensor *q, uint8_t *out)
 
 ptq_status ptq_qtensor_scales(const ptq_qtensor *q, float *out)
 {
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, out);
     PTQI_TRY(ptqi_qtensor_check(q));
     memcpy(out, q->scales, (size_t)(q->n * q->groups) * 4);
     return PTQ_OK;
@@ -336,6 +372,8 @@ ptq_status ptq_qtensor_scales(const ptq_qtensor *q, float *out)
 
 ptq_status ptq_qtensor_zeros(const ptq_qtensor *q, uint8_t *out)
 {
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, out);
     for (int64_t n = 0; n < q->n; n++)
         for (int64_t g = 0; g < q->groups; g++)
             out[n * q->groups + g] = (uint8_t)ptqi_qtensor_zero(q, n, g);
@@ -344,6 +382,8 @@ ptq_status ptq_qtensor_zeros(const ptq_qtensor *q, uint8_t *out)
 
 ptq_status ptq_qtensor_order(const ptq_qtensor *q, int32_t *out)
 {
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, out);
     for (int64_t i = 0; i < q->k; i++)
         out[i] = q->order ? q->order[i] : (int32_t)i;
     return PTQ_OK;
@@ -351,6 +391,8 @@ ptq_status ptq_qtensor_order(const ptq_qtensor *q, int32_t *out)
 
 ptq_status ptq_qtensor_group_index(const ptq_qtensor *q, int32_t *out)
 {
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, out);
     for (int64_t i = 0; i < q->k; i++)
         out[q->order ? q->order[i] : i] = (int32_t)(i / q->group_size);
     return PTQ_OK;
@@ -358,6 +400,8 @@ ptq_status ptq_qtensor_group_index(const ptq_qtensor *q, int32_t *out)
 
 ptq_status ptq_qtensor_input_scale(const ptq_qtensor *q, float *out)
 {
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, out);
     for (int64_t i = 0; i < q->k; i++)
         out[i] = q->input_scale ? q->input_scale[i] : 1.0f;
     return PTQ_OK;
@@ -378,6 +422,8 @@ void ptqi_qtensor_dequantize_rows(const struct ptq_qtensor *q, const int32_t *gr
 
 ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out)
 {
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, out);
     PTQI_TRY(ptqi_qtensor_check(q));
     int32_t *group_of = ptqi_alloc(q->context, q->k, (int64_t)sizeof *group_of);
     if (!group_of)

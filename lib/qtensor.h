@@ -7,6 +7,9 @@
 #include "base/exact.h"
 #include "ptq/qtensor.h"
 
+#define PTQI_MAX_COLUMNS 131072
+#define PTQI_MAX_MATRICES 65536 /* of one call */
+
 struct ptq_qtensor {
     ptq_context *context;
     int64_t n, k;
@@ -55,6 +58,17 @@ static inline float ptqi_round_level(float scale, float zero, int32_t bits, floa
     return level < most ? level : most;
 }
 
+/* PTQ_ERROR_ARGUMENT unless count, an argument of function, can be that of the matrices of a call. */
+ptq_status ptqi_check_count(ptq_context *context, const char *function, int64_t count);
+/* Columns over which a sum of (code - zero) q_x surely fits 32 bits; |q_x| <= 127 and
+ * |code - zero| <= far. */
+static inline int64_t ptqi_most_columns(int32_t far)
+{
+    return INT32_MAX / (127 * far);
+}
+
+/* PTQ_ERROR_UNSUPPORTED where a group has more columns than that. */
+ptq_status ptqi_check_sums(ptq_context *context, int32_t far, int64_t columns);
 /* PTQ_ERROR_MISSING unless codes and scales are there. */
 ptq_status ptqi_qtensor_check(const struct ptq_qtensor *q);
 /* out [count][k] = rows first .. first + count, dequantized, group_of [k] the group of each column.

@@ -133,10 +133,11 @@ static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const c
 
 ptq_status ptq_qtensor_write(const ptq_qtensor *q, ptq_store *store, const char *prefix)
 {
-    int64_t shape[2] = {q->n, q->groups};
-    if (!store || !prefix)
-        return ptqi_fail(q->context, PTQ_ERROR_ARGUMENT, "ptq_qtensor_write: no store or prefix");
+    PTQI_REQUIRE(NULL, q);
+    PTQI_TRY(ptqi_store_check_writing(__func__, store));
+    PTQI_REQUIRE(q->context, prefix);
     PTQI_TRY(ptqi_qtensor_check(q));
+    int64_t shape[2] = {q->n, q->groups};
     PTQI_TRY(write_codes(q, store, prefix));
     PTQI_TRY(write_scales(q, store, prefix));
     if (q->row_scales)
@@ -283,9 +284,11 @@ ptq_status ptq_qtensor_read(ptq_context *context, const ptq_store *store, const 
                             ptq_qtensor **q)
 {
     ptq_tensor *codes;
-    if (!context || !store || !prefix || !q)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_qtensor_read: an argument is NULL");
+    PTQI_REQUIRE(context, q);
     *q = NULL;
+    PTQI_REQUIRE(NULL, context);
+    PTQI_REQUIRE(context, store);
+    PTQI_REQUIRE(context, prefix);
     const char *settings = ptq_store_metadata(store, prefix);
     if (!settings)
         return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "%.300s: no quantized matrix of that name",

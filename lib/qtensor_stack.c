@@ -12,13 +12,15 @@ static int same_floats(const float *a, const float *b, int64_t count)
 }
 
 /* What the input and the columns have to do with is the same for all parts. */
-static ptq_status check_parts(ptq_context *context, const ptq_qtensor *const *parts, int64_t count)
+static ptq_status check_parts(ptq_context *context, const char *function,
+                              const ptq_qtensor *const *parts, int64_t count)
 {
     const ptq_qtensor *first = parts[0];
     for (int64_t i = 0; i < count; i++) {
         const ptq_qtensor *p = parts[i];
         if (!p)
-            return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_qtensor_stack: a part is NULL");
+            return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: parts[%lld] is NULL", function,
+                             (long long)i);
         PTQI_TRY(ptqi_qtensor_check(p));
         int same_order = (!p->order && !first->order) ||
                          (p->order && first->order &&
@@ -129,12 +131,12 @@ static ptq_status copy_rows(ptq_qtensor *q, const ptq_qtensor *const *parts, int
 ptq_status ptq_qtensor_stack(ptq_context *context, const ptq_qtensor *const *parts, int64_t count,
                              const int64_t *rows, ptq_qtensor **q)
 {
-    if (!q)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_qtensor_stack: no place for the result");
+    PTQI_REQUIRE(context, q);
     *q = NULL;
-    if (!context || !parts || count < 1)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_qtensor_stack: no parts");
-    PTQI_TRY(check_parts(context, parts, count));
+    PTQI_REQUIRE(NULL, context);
+    PTQI_REQUIRE(context, parts);
+    PTQI_TRY(ptqi_check_count(context, __func__, count));
+    PTQI_TRY(check_parts(context, __func__, parts, count));
     ptq_status status = allocate(context, parts, count, q);
     if (!status)
         status = copy_rows(*q, parts, count, rows);

@@ -15,17 +15,17 @@
 #include "tensor.h"
 
 #define MAX_CHANNELS 131072
-#define CHUNK_ROWS 512 /* rows converted to f32 at a time */
+#define ALL_FLAGS (PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE | PTQ_STATS_MISMATCH)
+#define MAX_SAMPLE_ROWS 65536 /* of a sample of the caller's */
+#define CHUNK_ROWS 512        /* rows converted to f32 at a time */
 
 ptq_status ptq_stats_create(ptq_context *context, int64_t k, int32_t flags, ptq_stats **stats)
 {
-    if (!stats)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_stats_create: no place for the result");
+    PTQI_REQUIRE(context, stats);
     *stats = NULL;
-    if (!context || k < 1 || k > MAX_CHANNELS || (flags & ~7))
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT,
-                         "statistics of %lld channels with flags %d cannot be", (long long)k,
-                         flags);
+    PTQI_REQUIRE(NULL, context);
+    PTQI_TRY(ptqi_check_between(context, __func__, "k", k, 1, MAX_CHANNELS));
+    PTQI_TRY(ptqi_check_between(context, __func__, "flags", flags, 0, ALL_FLAGS));
     struct ptq_stats *s = ptqi_alloc_zero(context, 1, (int64_t)sizeof *s);
     if (!s)
         return PTQ_ERROR_MEMORY;
@@ -149,7 +149,8 @@ static ptq_status update_mismatch(struct ptq_stats *s, const struct chunk *c)
             c->left[r * s->k + i] = c->weights ? c->weights[r] * difference : difference;
         }
     struct ptqi_matrix a = {c->left, 1, s->k}, b = {c->x, s->k, 1};
-    return ptqi_matmul(s->context, s->k, s->k, c->rows, a, b, s->mismatch, s->k, PTQI_ACCUMULATE);
+    return ptqi_matmul(s->context, s->k, s->k, c->rows, a, b, s->mismatch, s->k,
+                       PTQI_ACCUMULATE | PTQI_INSIDE);
 }
 
 /* H += sum of (w_t x_t) x_t^T: the weighted row is rounded once, then the chain is fused. */
@@ -164,7 +165,7 @@ static ptq_status update_hessian(struct ptq_stats *s, const struct chunk *c)
     }
     struct ptqi_matrix a = {left, 1, s->k}, b = {c->x, s->k, 1};
     return ptqi_matmul(s->context, s->k, s->k, c->rows, a, b, s->hessian, s->k,
-                       PTQI_ACCUMULATE | PTQI_UPPER);
+                       PTQI_ACCUMULATE | PTQI_UPPER | PTQI_INSIDE);
 }
 
 static ptq_status update_chunk(struct ptq_stats *s, const struct chunk *c)
@@ -174,7 +175,7 @@ static ptq_status update_chunk(struct ptq_stats *s, const struct chunk *c)
     if (s->mismatch && c->reference)
         PTQI_TRY(update_mismatch(s, c));
     struct ranges_job job = {s, c->x, c->weights, c->rows, ptqi_threads(s->context)};
-    ptqi_parallel(s->context, job.parts, update_ranges, &job);
+    ptqi_parallel_inside(s->context, job.parts, update_ranges, &job);
     for (int64_t r = 0; r < c->rows; r++) {
         s->total_weight += c->weights ? (double)c->weights[r] : 1.0;
         if (s->sample) {
@@ -192,44 +193,63 @@ ptq_status ptqi_stats_fail_own_sample(const ptq_stats *s)
                      "statistics with a sample of their own cannot be changed or saved");
 }
 
-static ptq_status check_update(struct ptq_stats *s, const void *x, int32_t dtype, int64_t rows,
-                               int64_t ldx, const float *weights)
+/* An update under way; blocks without data are not there. */
+struct update {
+    const char *function; /* that was called */
+    struct ptqi_block x, reference;
+    const float *weights;
+};
+
+static struct ptqi_block weights_block(const float *weights, int64_t rows)
 {
-    if (!s || rows < 0 || (rows > 0 && !x) || ldx < s->k)
-        return ptqi_fail(s ? s->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "ptq_stats_update: no rows, or rows shorter than the channels");
-    if (!s->stride)
-        return ptqi_stats_fail_own_sample(s);
-    if (!ptqi_is_float(dtype))
-        return ptqi_fail(s->context, PTQ_ERROR_DTYPE,
-                         "ptq_stats_update: x must be f32, f16 or bf16");
-    PTQI_TRY(ptqi_check_finite(s->context, "x", x, dtype, rows, s->k, ldx));
-    for (int64_t r = 0; weights && r < rows; r++)
-        if (!(weights[r] >= 0) || weights[r] - weights[r] != 0)
+    return (struct ptqi_block){"row_weights", "row_weights", "1", weights, PTQ_F32, rows, 1, 1};
+}
+
+static ptq_status check_weights(struct ptq_stats *s, const struct update *u)
+{
+    const struct ptqi_block block = weights_block(u->weights, u->x.rows);
+    if (!u->weights)
+        return PTQ_OK;
+    PTQI_TRY(ptqi_check_block(s->context, u->function, &block));
+    for (int64_t r = 0; r < u->x.rows; r++)
+        if (!(u->weights[r] >= 0) || u->weights[r] - u->weights[r] != 0)
             return ptqi_fail(s->context, PTQ_ERROR_ARGUMENT,
                              "row_weights[%lld] is negative or not finite", (long long)r);
     return PTQ_OK;
 }
 
-static void load_rows(float *out, const void *x, int32_t dtype, int64_t rows, int64_t k, int64_t ld)
+/* All that can be refused without a look at the numbers comes first. */
+static ptq_status check_update(struct ptq_stats *s, const struct update *u)
 {
-    for (int64_t r = 0; r < rows; r++)
-        ptqi_to_f32(out + r * k, (const char *)x + r * ld * ptq_dtype_size(dtype), dtype, k);
+    const struct ptqi_block *x = &u->x, *reference = &u->reference;
+    PTQI_TRY(ptqi_check_block(s->context, u->function, x));
+    if (reference->data)
+        PTQI_TRY(ptqi_check_block(s->context, u->function, reference));
+    if (!s->stride)
+        return ptqi_stats_fail_own_sample(s);
+    PTQI_TRY(check_weights(s, u));
+    PTQI_TRY(ptqi_check_finite(s->context, x->name, x->data, x->dtype, x->rows, x->columns, x->ld));
+    if (!reference->data)
+        return PTQ_OK;
+    return ptqi_check_finite(s->context, reference->name, reference->data, reference->dtype,
+                             reference->rows, reference->columns, reference->ld);
 }
 
-ptq_status ptq_stats_update_paired(ptq_stats *s, const void *x, int64_t ldx, const void *reference,
-                                   int64_t ldreference, int32_t dtype, int64_t rows,
-                                   const float *row_weights)
+/* Rows first .. first + count of a block, dense and as f32. */
+static void load_rows(float *out, const struct ptqi_block *b, int64_t first, int64_t count)
 {
-    PTQI_TRY(check_update(s, x, dtype, rows, ldx, row_weights));
-    if (reference && ldreference < s->k)
-        return ptqi_fail(s->context, PTQ_ERROR_ARGUMENT,
-                         "ptq_stats_update: reference rows are shorter than the channels");
-    if (reference)
-        PTQI_TRY(
-            ptqi_check_finite(s->context, "reference", reference, dtype, rows, s->k, ldreference));
-    const int64_t count = rows < CHUNK_ROWS ? rows : CHUNK_ROWS, size = ptq_dtype_size(dtype);
-    const int paired = reference && s->mismatch, left = paired || (row_weights && s->hessian);
+    const int64_t size = ptq_dtype_size(b->dtype);
+    for (int64_t r = 0; r < count; r++)
+        ptqi_to_f32(out + r * b->columns, (const char *)b->data + (first + r) * b->ld * size,
+                    b->dtype, b->columns);
+}
+
+static ptq_status update(struct ptq_stats *s, const struct update *u)
+{
+    PTQI_TRY(check_update(s, u));
+    const int64_t rows = u->x.rows, count = rows < CHUNK_ROWS ? rows : CHUNK_ROWS;
+    const int paired = u->reference.data && s->mismatch;
+    const int left = paired || (u->weights && s->hessian);
     struct chunk c = {.x = ptqi_alloc(s->context, count * s->k, 4),
                       .reference = paired ? ptqi_alloc(s->context, count * s->k, 4) : NULL,
                       .left = left ? ptqi_alloc(s->context, count * s->k, 4) : NULL};
@@ -238,11 +258,10 @@ ptq_status ptq_stats_update_paired(ptq_stats *s, const void *x, int64_t ldx, con
         status = PTQ_ERROR_MEMORY;
     for (int64_t r = 0; r < rows && !status; r += count) {
         c.rows = rows - r < count ? rows - r : count;
-        c.weights = row_weights ? row_weights + r : NULL;
-        load_rows(c.x, (const char *)x + r * ldx * size, dtype, c.rows, s->k, ldx);
+        c.weights = u->weights ? u->weights + r : NULL;
+        load_rows(c.x, &u->x, r, c.rows);
         if (paired)
-            load_rows(c.reference, (const char *)reference + r * ldreference * size, dtype, c.rows,
-                      s->k, ldreference);
+            load_rows(c.reference, &u->reference, r, c.rows);
         status = update_chunk(s, &c);
     }
     ptqi_free(s->context, c.x);
@@ -251,10 +270,30 @@ ptq_status ptq_stats_update_paired(ptq_stats *s, const void *x, int64_t ldx, con
     return status;
 }
 
-ptq_status ptq_stats_update(ptq_stats *s, const void *x, int32_t dtype, int64_t rows, int64_t ldx,
-                            const float *row_weights)
+static struct ptqi_block x_block(const ptq_stats *s, const void *x, int32_t dtype, int64_t rows,
+                                 int64_t ldx)
 {
-    return ptq_stats_update_paired(s, x, ldx, NULL, 0, dtype, rows, row_weights);
+    return (struct ptqi_block){"x", "ldx", "K", x, dtype, rows, s->k, ldx};
+}
+
+ptq_status ptq_stats_update_paired(ptq_stats *stats, const void *x, int64_t ldx,
+                                   const void *reference, int64_t ldreference, int32_t dtype,
+                                   int64_t rows, const float *row_weights)
+{
+    PTQI_REQUIRE(NULL, stats);
+    const struct ptqi_block paired = {"reference", "ldreference", "K",      reference,
+                                      dtype,       rows,          stats->k, ldreference};
+    const struct update u = {__func__, x_block(stats, x, dtype, rows, ldx), paired, row_weights};
+    return update(stats, &u);
+}
+
+ptq_status ptq_stats_update(ptq_stats *stats, const void *x, int32_t dtype, int64_t rows,
+                            int64_t ldx, const float *row_weights)
+{
+    PTQI_REQUIRE(NULL, stats);
+    const struct update u = {
+        .function = __func__, .x = x_block(stats, x, dtype, rows, ldx), .weights = row_weights};
+    return update(stats, &u);
 }
 
 /* Row i of the other's sample stands for the positions up to its next one: it is kept where a
@@ -270,13 +309,8 @@ static void merge_sample_row(struct ptq_stats *s, const ptq_stats *other, int64_
         memcpy(s->sample + s->sampled++ * s->k, other->sample + i * s->k, (size_t)s->k * 4);
 }
 
-ptq_status ptq_stats_merge(ptq_stats *s, const ptq_stats *other)
+static void merge(ptq_stats *s, const ptq_stats *other)
 {
-    if (!s || !other || s->k != other->k || s->flags != other->flags || s == other)
-        return ptqi_fail(s ? s->context : NULL, PTQ_ERROR_SHAPE,
-                         "statistics of other channels or flags cannot be merged");
-    if (!s->stride || !other->stride)
-        return ptqi_stats_fail_own_sample(s);
     for (int64_t c = 0; c < s->k && other->rows; c++) {
         float low = other->minimum[c], high = other->maximum[c];
         s->minimum[c] = !s->rows || low < s->minimum[c] ? low : s->minimum[c];
@@ -297,112 +331,40 @@ ptq_status ptq_stats_merge(ptq_stats *s, const ptq_stats *other)
     }
     s->rows += other->rows;
     s->total_weight += other->total_weight;
+}
+
+ptq_status ptq_stats_merge(ptq_stats *stats, const ptq_stats *other)
+{
+    PTQI_REQUIRE(NULL, stats);
+    PTQI_REQUIRE(stats->context, other);
+    if (stats->k != other->k || stats->flags != other->flags)
+        return ptqi_fail(stats->context, PTQ_ERROR_SHAPE,
+                         "statistics of other channels or flags cannot be merged");
+    if (stats == other)
+        return ptqi_fail(stats->context, PTQ_ERROR_SHAPE,
+                         "statistics cannot be merged into themselves");
+    if (!stats->stride || !other->stride)
+        return ptqi_stats_fail_own_sample(stats);
+    merge(stats, other);
     return PTQ_OK;
 }
 
-int64_t ptq_stats_channels(const ptq_stats *stats)
-{
-    return stats->k;
-}
-
-int32_t ptq_stats_flags(const ptq_stats *stats)
-{
-    return stats->flags;
-}
-
-int64_t ptq_stats_rows(const ptq_stats *stats)
-{
-    return stats->rows;
-}
-
-double ptq_stats_total_weight(const ptq_stats *stats)
-{
-    return stats->total_weight;
-}
-
-ptq_status ptq_stats_absmax(const ptq_stats *stats, float *out)
-{
-    for (int64_t c = 0; c < stats->k; c++) {
-        float low = fabsf(stats->minimum[c]), high = fabsf(stats->maximum[c]);
-        out[c] = low > high ? low : high;
-    }
-    return PTQ_OK;
-}
-
-ptq_status ptq_stats_min(const ptq_stats *stats, float *out)
-{
-    memcpy(out, stats->minimum, (size_t)stats->k * 4);
-    return PTQ_OK;
-}
-
-ptq_status ptq_stats_max(const ptq_stats *stats, float *out)
-{
-    memcpy(out, stats->maximum, (size_t)stats->k * 4);
-    return PTQ_OK;
-}
-
-ptq_status ptq_stats_mean_abs(const ptq_stats *stats, float *out)
-{
-    double weight = stats->total_weight > 0 ? stats->total_weight : 1.0;
-    for (int64_t c = 0; c < stats->k; c++)
-        out[c] = (float)(stats->sum_abs[c] / weight);
-    return PTQ_OK;
-}
-
-ptq_status ptq_stats_hessian(const ptq_stats *stats, float *out)
-{
-    int64_t k = stats->k;
-    if (!stats->hessian)
-        return ptqi_fail(stats->context, PTQ_ERROR_MISSING,
-                         "these statistics were made without PTQ_STATS_HESSIAN");
-    for (int64_t i = 0; i < k; i++)
-        for (int64_t j = i; j < k; j++)
-            out[i * k + j] = out[j * k + i] = stats->hessian[i * k + j];
-    return PTQ_OK;
-}
-
-ptq_status ptq_stats_mismatch(const ptq_stats *stats, float *out)
-{
-    if (!stats->mismatch)
-        return ptqi_fail(stats->context, PTQ_ERROR_MISSING,
-                         "these statistics were made without PTQ_STATS_MISMATCH");
-    memcpy(out, stats->mismatch, (size_t)(stats->k * stats->k) * sizeof *out);
-    return PTQ_OK;
-}
-
-int64_t ptq_stats_sample_rows(const ptq_stats *stats)
-{
-    return stats->sampled;
-}
-
-ptq_status ptq_stats_sample(const ptq_stats *stats, float *out)
-{
-    if (!stats->sample)
-        return ptqi_fail(stats->context, PTQ_ERROR_MISSING,
-                         "these statistics were made without PTQ_STATS_SAMPLE");
-    memcpy(out, stats->sample, (size_t)(stats->sampled * stats->k) * 4);
-    return PTQ_OK;
-}
-
-ptq_status ptq_stats_set_sample(ptq_stats *s, const void *x, int32_t dtype, int64_t rows,
+ptq_status ptq_stats_set_sample(ptq_stats *stats, const void *x, int32_t dtype, int64_t rows,
                                 int64_t ldx)
 {
-    int64_t size = ptq_dtype_size(dtype);
-    if (!s || !x || rows < 0 || rows > 65536 || ldx < s->k)
-        return ptqi_fail(s ? s->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "ptq_stats_set_sample: no rows, too many, or shorter than the channels");
-    if (!ptqi_is_float(dtype))
-        return ptqi_fail(s->context, PTQ_ERROR_DTYPE, "a sample must be f32, f16 or bf16");
-    PTQI_TRY(ptqi_check_finite(s->context, "sample", x, dtype, rows, s->k, ldx));
-    float *sample = ptqi_alloc(s->context, rows * s->k, 4);
+    PTQI_REQUIRE(NULL, stats);
+    const struct ptqi_block block = x_block(stats, x, dtype, rows, ldx);
+    PTQI_TRY(ptqi_check_between(stats->context, __func__, "rows", rows, 0, MAX_SAMPLE_ROWS));
+    PTQI_TRY(ptqi_check_block(stats->context, __func__, &block));
+    PTQI_TRY(ptqi_check_finite(stats->context, "sample", x, dtype, rows, stats->k, ldx));
+    float *sample = ptqi_alloc(stats->context, rows * stats->k, 4);
     if (!sample)
         return PTQ_ERROR_MEMORY;
-    for (int64_t r = 0; r < rows; r++)
-        ptqi_to_f32(sample + r * s->k, (const char *)x + r * ldx * size, dtype, s->k);
-    ptqi_free(s->context, s->sample);
-    s->sample = sample;
-    s->sampled = rows;
-    s->stride = 0;
-    s->extreme_count = 0;
+    load_rows(sample, &block, 0, rows);
+    ptqi_free(stats->context, stats->sample);
+    stats->sample = sample;
+    stats->sampled = rows;
+    stats->stride = 0;
+    stats->extreme_count = 0;
     return PTQ_OK;
 }

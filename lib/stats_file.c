@@ -27,7 +27,7 @@ static void get64(const int32_t *in, void *value)
     memcpy(value, &u, 8);
 }
 
-ptq_status ptq_stats_save(const ptq_stats *s, const char *path)
+static ptq_status save(const ptq_stats *s, const char *path)
 {
     ptq_store *store;
     int32_t counts[COUNTS] = {1, s->flags};
@@ -59,6 +59,13 @@ ptq_status ptq_stats_save(const ptq_stats *s, const char *path)
         status = ptq_store_commit(store);
     ptq_store_free(store);
     return status;
+}
+
+ptq_status ptq_stats_save(const ptq_stats *stats, const char *path)
+{
+    PTQI_REQUIRE(NULL, stats);
+    PTQI_REQUIRE(stats->context, path);
+    return save(stats, path);
 }
 
 static ptq_status read_counts(const ptq_store *store, struct ptq_stats *head)
@@ -146,9 +153,10 @@ ptq_status ptq_stats_load(ptq_context *context, const char *path, ptq_stats **st
 {
     ptq_store *store;
     struct ptq_stats head = {.context = context}, *s = NULL;
-    if (!context || !path || !stats)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "ptq_stats_load: an argument is NULL");
+    PTQI_REQUIRE(context, stats);
     *stats = NULL;
+    PTQI_REQUIRE(NULL, context);
+    PTQI_REQUIRE(context, path);
     PTQI_TRY(ptq_store_open(context, path, &store));
     ptq_status status = read_counts(store, &head);
     if (!status)

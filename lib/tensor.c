@@ -28,22 +28,23 @@ const char *ptq_dtype_name(int32_t dtype)
     return is_dtype(dtype) ? dtypes[dtype].name : NULL;
 }
 
-static ptq_status make(ptq_context *context, int32_t dtype, int32_t rank, const int64_t *shape,
-                       ptq_tensor **tensor)
+static ptq_status make(const char *function, ptq_context *context, int32_t dtype, int32_t rank,
+                       const int64_t *shape, ptq_tensor **tensor)
 {
     int64_t elements = 1, bytes;
-    if (!tensor)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "a tensor: no place for the result");
+    PTQI_REQUIRE_FOR(context, function, tensor);
     *tensor = NULL;
-    if (!context || rank < 0 || rank > PTQ_MAX_RANK || (rank > 0 && !shape))
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "a tensor of rank %d cannot be", rank);
+    PTQI_REQUIRE_FOR(NULL, function, context);
+    PTQI_TRY(ptqi_check_between(context, function, "rank", rank, 0, PTQ_MAX_RANK));
+    if (rank > 0)
+        PTQI_REQUIRE_FOR(context, function, shape);
     if (!is_dtype(dtype))
         return ptqi_fail(context, PTQ_ERROR_DTYPE, "there is no dtype %d", dtype);
     for (int32_t i = 0; i < rank; i++)
         if (shape[i] < 0 || !ptqi_multiply(elements, shape[i], &elements))
             return ptqi_fail(context, PTQ_ERROR_SHAPE, "size %lld of axis %d cannot be",
                              (long long)shape[i], i);
-    if (!ptqi_multiply(elements, dtypes[dtype].size, &bytes))
+    if (!ptqi_multiply(elements, dtypes[dtype].size, &bytes) || bytes > PTRDIFF_MAX)
         return ptqi_fail(context, PTQ_ERROR_SHAPE, "a tensor of %lld elements is too large",
                          (long long)elements);
     struct ptq_tensor *t = ptqi_alloc_zero(context, 1, (int64_t)sizeof *t);
@@ -63,7 +64,7 @@ static ptq_status make(ptq_context *context, int32_t dtype, int32_t rank, const 
 ptq_status ptq_tensor_create(ptq_context *context, int32_t dtype, int32_t rank,
                              const int64_t *shape, ptq_tensor **tensor)
 {
-    PTQI_TRY(make(context, dtype, rank, shape, tensor));
+    PTQI_TRY(make(__func__, context, dtype, rank, shape, tensor));
     (*tensor)->data = ptqi_alloc_zero(context, (*tensor)->bytes, 1);
     (*tensor)->owned = 1;
     if (!(*tensor)->data) {
@@ -74,14 +75,27 @@ ptq_status ptq_tensor_create(ptq_context *context, int32_t dtype, int32_t rank,
     return PTQ_OK;
 }
 
+static ptq_status check_data(ptq_context *context, const char *function, const ptq_tensor *tensor,
+                             const void *data)
+{
+    const int64_t size = dtypes[tensor->dtype].size;
+    if (tensor->bytes)
+        PTQI_REQUIRE_FOR(context, function, data);
+    if ((uintptr_t)data % (uintptr_t)size)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: data is not aligned to %lld bytes",
+                         function, (long long)size);
+    return PTQ_OK;
+}
+
 ptq_status ptq_tensor_borrow(ptq_context *context, int32_t dtype, int32_t rank,
                              const int64_t *shape, void *data, ptq_tensor **tensor)
 {
-    PTQI_TRY(make(context, dtype, rank, shape, tensor));
-    if ((!data && (*tensor)->bytes) || (uintptr_t)data % (uintptr_t)dtypes[dtype].size) {
+    PTQI_TRY(make(__func__, context, dtype, rank, shape, tensor));
+    ptq_status status = check_data(context, __func__, *tensor, data);
+    if (status) {
         ptq_tensor_free(*tensor);
         *tensor = NULL;
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "borrowed data are NULL or not aligned");
+        return status;
     }
     (*tensor)->data = data;
     return PTQ_OK;
@@ -99,36 +113,40 @@ void ptq_tensor_free(ptq_tensor *tensor)
 
 int32_t ptq_tensor_dtype(const ptq_tensor *tensor)
 {
-    return tensor->dtype;
+    return tensor ? tensor->dtype : 0;
 }
 
 int32_t ptq_tensor_rank(const ptq_tensor *tensor)
 {
-    return tensor->rank;
+    return tensor ? tensor->rank : 0;
 }
 
 int64_t ptq_tensor_size(const ptq_tensor *tensor, int32_t axis)
 {
+    if (!tensor)
+        return 0;
     return axis >= 0 && axis < tensor->rank ? tensor->shape[axis] : 1;
 }
 
 int64_t ptq_tensor_elements(const ptq_tensor *tensor)
 {
-    return tensor->elements;
+    return tensor ? tensor->elements : 0;
 }
 
 int64_t ptq_tensor_bytes(const ptq_tensor *tensor)
 {
-    return tensor->bytes;
+    return tensor ? tensor->bytes : 0;
 }
 
 void *ptq_tensor_data(const ptq_tensor *tensor)
 {
-    return tensor->data;
+    return tensor ? tensor->data : NULL;
 }
 
 ptq_status ptq_tensor_set_name(ptq_tensor *tensor, const char *name)
 {
+    PTQI_REQUIRE(NULL, tensor);
+    PTQI_REQUIRE(tensor->context, name);
     char *copy = ptqi_copy_text(tensor->context, name, (int64_t)strlen(name));
     if (!copy)
         return PTQ_ERROR_MEMORY;
@@ -139,15 +157,49 @@ ptq_status ptq_tensor_set_name(ptq_tensor *tensor, const char *name)
 
 const char *ptq_tensor_name(const ptq_tensor *tensor)
 {
+    if (!tensor)
+        return NULL;
     return tensor->name ? tensor->name : "";
 }
 
 ptq_status ptq_tensor_to_f32(const ptq_tensor *tensor, float *out)
 {
+    PTQI_REQUIRE(NULL, tensor);
+    PTQI_REQUIRE(tensor->context, out);
     if (!ptqi_is_float(tensor->dtype))
         return ptqi_fail(tensor->context, PTQ_ERROR_DTYPE, "%s: %s numbers where floats are needed",
                          tensor->name ? tensor->name : "a tensor", dtypes[tensor->dtype].name);
     ptqi_to_f32(out, tensor->data, tensor->dtype, tensor->elements);
+    return PTQ_OK;
+}
+
+/* ((rows - 1) * ld + columns) * size for rows > 0, within the address space. */
+static int fits_memory(const struct ptqi_block *b)
+{
+    int64_t elements, bytes;
+    return ptqi_multiply(b->rows - 1, b->ld, &elements) && elements <= INT64_MAX - b->columns &&
+           ptqi_multiply(elements + b->columns, dtypes[b->dtype].size, &bytes) &&
+           bytes <= PTRDIFF_MAX;
+}
+
+ptq_status ptqi_check_block(ptq_context *context, const char *function, const struct ptqi_block *b)
+{
+    PTQI_TRY(ptqi_check_between(context, function, "rows", b->rows, 0, INT64_MAX));
+    if (b->rows && !b->data)
+        return ptqi_fail_null(context, function, b->name);
+    if (!ptqi_is_float(b->dtype))
+        return ptqi_fail(context, PTQ_ERROR_DTYPE, "%s: %s must be f32, f16 or bf16", function,
+                         b->name);
+    if (b->dtype != PTQ_F32 && (uintptr_t)b->data % 2)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: %s is not aligned to 2 bytes", function,
+                         b->name);
+    if (b->ld < b->columns)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: %s is %lld, below %s = %lld", function,
+                         b->ld_name, (long long)b->ld, b->columns_name, (long long)b->columns);
+    if (b->rows && !fits_memory(b))
+        return ptqi_fail(context, PTQ_ERROR_SHAPE,
+                         "%s: %s: no memory holds %lld rows with %s = %lld", function, b->name,
+                         (long long)b->rows, b->ld_name, (long long)b->ld);
     return PTQ_OK;
 }
 

@@ -25,6 +25,7 @@
     TEST(linear)                                                                                   \
     TEST(prepared)                                                                                 \
     TEST(packed)                                                                                   \
+    TEST(door)                                                                                     \
     TEST(method)                                                                                   \
     TEST(gptaq)                                                                                    \
     TEST(plus)                                                                                     \

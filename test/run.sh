@@ -141,9 +141,31 @@ test_examples()
     fi
 }
 
+# Calls of every public function with arguments that cannot be. A sanitizer's allocator must answer
+# requests for more than there is with NULL, as others do.
+hostile()
+{
+    passed=0 failed=0 skipped=0 # of this part, in its own process
+    if ! find_python re; then
+        skip "no python3"
+        summary
+        return
+    fi
+    if ! $python test/hostile.py "$tmp/hostile.c" ||
+        ! $CC -std=c11 -D_GNU_SOURCE -Wall -Wextra -pedantic -Werror ${CFLAGS-} ${LDFLAGS-} -Iinclude \
+            -o "$tmp/hostile" "$tmp/hostile.c" "$BUILD/libptq.a" -lm -lpthread; then
+        fail "the hostile calls cannot be made"
+        summary
+        return
+    fi
+    ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}allocator_may_return_null=1" \
+        $RUN "$tmp/hostile" "$tmp"
+}
+
 part "unit tests" $RUN "$BUILD/unit"
 part "the command" sh test/command.sh
 part "the interface against test/abi/libptq.abi" sh test/abi.sh
+part "hostile calls, generated from the headers" hostile
 test_symbols
 test_headers
 test_examples

@@ -599,8 +599,8 @@ static void test_refused(void)
     CHECK_STATUS(try_quantize(gptq, l.weight, l.weight, ranges), PTQ_ERROR_MISSING);
     CHECK_STATUS(try_quantize(gptq, l.weight, l.weight, wide.stats), PTQ_ERROR_SHAPE);
     CHECK_STATUS(try_quantize(gptq, l.weight, wide.weight, l.stats), PTQ_ERROR_SHAPE);
-    CHECK_STATUS(try_quantize(rtn, l.weight, NULL, NULL), PTQ_ERROR_SHAPE);
-    CHECK_STATUS(try_quantize(rtn, NULL, l.weight, NULL), PTQ_ERROR_SHAPE);
+    CHECK_STATUS(try_quantize(rtn, l.weight, NULL, NULL), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(try_quantize(rtn, NULL, l.weight, NULL), PTQ_ERROR_ARGUMENT);
     CHECK_STATUS(try_quantize(rtn, l.weight, flat, NULL), PTQ_ERROR_SHAPE);
     CHECK_STATUS(try_quantize(rtn, l.weight, integers, NULL), PTQ_ERROR_DTYPE);
     CHECK_OK(try_quantize(rtn, l.weight, l.weight, NULL));

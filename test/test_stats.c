@@ -197,7 +197,7 @@ static void test_merge(void)
     CHECK(m->sampled > 256 && m->sampled <= 512);
     CHECK_STATUS(ptq_stats_merge(a, a), PTQ_ERROR_SHAPE);
     CHECK_STATUS(ptq_stats_merge(a, c), PTQ_ERROR_SHAPE);
-    CHECK_STATUS(ptq_stats_merge(a, NULL), PTQ_ERROR_SHAPE);
+    CHECK_STATUS(ptq_stats_merge(a, NULL), PTQ_ERROR_ARGUMENT);
     free(f);
     free(g);
     free(m);

@@ -113,7 +113,8 @@ PTQ_API ptq_status ptq_config_get_float(const ptq_config *config, int32_t parame
 
 /* Sets a parameter by name from text: ("group", "64"), ("grid", "awq"), ("damp", "0.05"). */
 PTQ_API ptq_status ptq_config_parse(ptq_config *config, const char *name, const char *text);
-/* Writes the value of a parameter as ptq_config_parse would read it; returns as ptq_last_message. */
+/* Writes the value of a parameter as ptq_config_parse would read it, nothing where there is no such
+ * parameter; buffer, capacity and what is returned are as for ptq_last_message. */
 PTQ_API int64_t ptq_config_print(const ptq_config *config, int32_t parameter, char *buffer,
                                  int64_t capacity);
 

@@ -41,8 +41,8 @@ typedef void (*ptq_parallel_function)(void *user, int64_t parts, ptq_body_functi
 
 /*
  * Creates a context with the C library's allocator, or with the caller's: every byte that the library
- * ever allocates then comes from it, also from the library's worker threads. Its instruction set is
- * PTQ_ISA_AUTO, its number of threads 0.
+ * ever allocates then comes from it, also from the library's worker threads. user is handed to both
+ * functions and may be NULL. The instruction set is PTQ_ISA_AUTO, the number of threads 0.
  */
 PTQ_API ptq_status ptq_context_create(ptq_context **context);
 PTQ_API ptq_status ptq_context_create_with_allocator(ptq_allocate_function allocate,
@@ -53,12 +53,23 @@ PTQ_API void ptq_context_free(ptq_context *context);
 
 /*
  * Number of threads that an operation is split over: 1 to 1024; 0, the default, means one for every
- * CPU that this process might use when the context was made. The library starts its own threads when first needed.
+ * CPU that this process might use when the context was made. The library starts its own threads, with
+ * memory for them from the context's allocator, when they are first needed; they stay until
+ * ptq_context_free. While they are busy with one call, another one runs on its calling thread alone.
  */
 PTQ_API ptq_status ptq_context_set_threads(ptq_context *context, int32_t threads);
 PTQ_API int32_t ptq_context_threads(const ptq_context *context);
 
-/* Runs parallel work through the caller's threads instead of the library's. NULL: the library's. */
+/*
+ * Runs parallel work through the caller's threads instead of the library's. NULL: the library's.
+ *
+ * Only ptq_quantize, ptq_quantize_equalized, ptq_equalize, and ptq_linear_forward, ptq_linear_accumulate
+ * and their _prepared forms call parallel_for, and an engine calls these from outside of its parallel
+ * regions. All other functions may be called from inside of one: they never call parallel_for. Those that
+ * would use the library's threads, ptq_linear_create, ptq_linear_create_in, ptq_linear_prepare,
+ * ptq_stats_update and ptq_stats_update_paired, run on the calling thread alone where there is a
+ * parallel_for. The results are the same in every case.
+ */
 PTQ_API ptq_status ptq_context_set_parallel_for(ptq_context *context,
                                                 ptq_parallel_function parallel_for, void *user);
 
@@ -87,7 +98,7 @@ enum {
 /* PTQ_ERROR_UNSUPPORTED where this CPU or this build has no kernels for isa. Changes the speed and
  * never the results. */
 PTQ_API ptq_status ptq_context_set_isa(ptq_context *context, int32_t isa);
-/* The instruction set in use, never PTQ_ISA_AUTO. */
+/* The instruction set in use, never PTQ_ISA_AUTO but for a context that is NULL. */
 PTQ_API int32_t ptq_context_isa(const ptq_context *context);
 /* "avx2" and so on; NULL for an unknown value. */
 PTQ_API const char *ptq_isa_name(int32_t isa);
@@ -95,7 +106,7 @@ PTQ_API const char *ptq_isa_name(int32_t isa);
 PTQ_API int32_t ptq_isa_usable(int32_t isa);
 
 /* Hooks for messages and progress; NULL switches them off. They are called by the thread that called
- * the library, one at a time. */
+ * the library, one at a time. user is handed to them and may be NULL, as that of parallel_for. */
 PTQ_API ptq_status ptq_context_set_log(ptq_context *context, ptq_log_function log, void *user);
 PTQ_API ptq_status ptq_context_set_progress(ptq_context *context, ptq_progress_function progress,
                                             void *user);
@@ -106,7 +117,7 @@ PTQ_API void ptq_cancel(ptq_context *context);
 PTQ_API void ptq_context_clear_cancel(ptq_context *context);
 
 /* Like ptq_last_message, but the last failure of any operation on this context from any thread: for
- * bindings whose code moves between threads. */
+ * bindings whose code moves between threads. Without a context it is ptq_last_message. */
 PTQ_API int64_t ptq_context_last_message(const ptq_context *context, char *buffer,
                                          int64_t capacity);
 

@@ -23,7 +23,8 @@ typedef struct ptq_equalization ptq_equalization;
  * share an input, [N_i][K], and the statistics of that input. AWQ's search needs PTQ_STATS_HESSIAN
  * or PTQ_STATS_SAMPLE; it goes by the rows where they are all there and fewer than K.
  * ties: NULL, or [K]: channels of the same number, 0 .. K-1, get the same scale, as folding into the
- * value heads of grouped queries needs it.
+ * value heads of grouped queries needs it. stats may be NULL where the config needs none.
+ * count: 1 to 65536. Runs on the context's parallel_for, else on the library's threads, and allocates.
  */
 PTQ_API ptq_status ptq_equalize(const ptq_config *config, const ptq_tensor *const *weights,
                                 int64_t count, const ptq_stats *stats, const int32_t *ties,
@@ -47,7 +48,8 @@ PTQ_API void ptq_equalization_set_folded(ptq_equalization *equalization);
 
 /*
  * ptq_quantize with an equalization that exists. weights, stats and own_stats are those of the input
- * before the scale, or, after ptq_equalization_set_folded, of the folded one.
+ * before the scale, or, after ptq_equalization_set_folded, of the folded one. The same holds of its
+ * threads and memory.
  */
 PTQ_API ptq_status ptq_quantize_equalized(const ptq_config *config,
                                           const ptq_equalization *equalization,

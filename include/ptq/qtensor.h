@@ -23,8 +23,12 @@ typedef struct ptq_qtensor ptq_qtensor;
  * Quantizes count matrices that share an input, [N_i][K] of dtype f32, f16 or bf16, into q[0 .. count).
  * stats: of that input; needed for GPTQ (with PTQ_STATS_HESSIAN), and for output errors; else NULL.
  * own_stats: NULL, or one entry per matrix: statistics of its own for rounding, or NULL for the shared.
- * On failure no q is made (all NULL) and the message names the matrix, or row and column.
- * Threads, progress and cancelling come from the context of config.
+ * count: 1 to 65536. On failure no q is made (all NULL, unless count cannot be), and the message names
+ * the matrix, or row and column.
+ * 8-bit codes with zero points and int8 activations take groups of up to 66311 columns, over which
+ * sums fit 32 bits; wider ones are PTQ_ERROR_UNSUPPORTED.
+ * Threads, progress and cancelling come from the context of config: this runs on its parallel_for, else
+ * on the library's threads, and allocates.
  * Sources of the algorithms: lib/method, each file names its paper.
  */
 PTQ_API ptq_status ptq_quantize(const ptq_config *config, const ptq_tensor *const *weights,
@@ -34,7 +38,7 @@ PTQ_API ptq_status ptq_quantize(const ptq_config *config, const ptq_tensor *cons
 /*
  * Makes a quantized matrix from parts that the caller has: create, then set codes and scales, and
  * what else differs from the defaults: zeros 2^(bits-1), no order, no input scale, f32 activations.
- * group is a multiple of 32, or 0 for one group a row. All data are copied.
+ * group is a multiple of 32 up to 131072, or 0 for one group a row. All data are copied.
  */
 PTQ_API ptq_status ptq_qtensor_create(ptq_context *context, int64_t n, int64_t k, int32_t bits,
                                       int64_t group, ptq_qtensor **q);
@@ -70,7 +74,7 @@ PTQ_API ptq_status ptq_qtensor_set_activation_scale(ptq_qtensor *q, float scale)
  * Makes one matrix of the rows of count parts that have columns, bits, group, order, input scale and
  * activations in common. rows: NULL for one part below the other, or, for each row of the parts in
  * their order, the row that it becomes: all of 0 .. N-1. So the heads of a v_proj, each rounded
- * against statistics of its own, become one matrix again. The parts stay the caller's.
+ * against statistics of its own, become one matrix again. The parts, 1 to 65536, stay the caller's.
  */
 PTQ_API ptq_status ptq_qtensor_stack(ptq_context *context, const ptq_qtensor *const *parts,
                                      int64_t count, const int64_t *rows, ptq_qtensor **q);
@@ -100,7 +104,8 @@ PTQ_API ptq_status ptq_qtensor_input_scale(const ptq_qtensor *q, float *out);
 PTQ_API int32_t ptq_qtensor_rotation(const ptq_qtensor *q);
 /* PTQ_EQUALIZE_... that chose the input scale, also where it was folded away; NONE where none did. */
 PTQ_API int32_t ptq_qtensor_equalize(const ptq_qtensor *q);
-/* out [N][K] = scale (code - zero), rounded once; rotated back where there is a rotation, and divided by the input scale where there is one. */
+/* out [N][K] = scale (code - zero), rounded once; rotated back where there is a rotation, and divided by
+ * the input scale where there is one. Allocates an index of K numbers. */
 PTQ_API ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out);
 
 /* |W - Q|^2 / |W|^2, and |X W^T - X Q^T|^2 / |X W^T|^2 over the calibration rows (Frobenius norms);

@@ -36,6 +36,8 @@ PTQ_API void ptq_stats_free(ptq_stats *stats);
  * for each. Ranges and the sample take rows as they are. The result does not depend on how the rows
  * are cut into updates: every sum is one chain over the rows in their order.
  * PTQ_ERROR_NOT_FINITE names the first element that is not finite; then nothing was added.
+ * x may be NULL where there are no rows. Runs on the library's threads, but on the calling one alone
+ * where the context has a parallel_for, and allocates room for some rows.
  */
 PTQ_API ptq_status ptq_stats_update(ptq_stats *stats, const void *x, int32_t dtype, int64_t rows,
                                     int64_t ldx, const float *row_weights);
@@ -43,7 +45,8 @@ PTQ_API ptq_status ptq_stats_update(ptq_stats *stats, const void *x, int32_t dty
 /*
  * The same with the full-precision counterpart of each row: x is what the quantized layers before make
  * of the calibration tokens, reference [rows][K] of the same dtype what the unquantized ones make of
- * them. Without PTQ_STATS_MISMATCH, and where reference is NULL, it is ptq_stats_update.
+ * them. Without PTQ_STATS_MISMATCH, and where reference is NULL, it is ptq_stats_update. The same holds
+ * of its threads and memory.
  */
 PTQ_API ptq_status ptq_stats_update_paired(ptq_stats *stats, const void *x, int64_t ldx,
                                            const void *reference, int64_t ldreference,

@@ -30,8 +30,8 @@ PTQ_API const char *ptq_dtype_name(int32_t dtype);
 
 /*
  * Creates a tensor of the given shape (rank 0 to PTQ_MAX_RANK sizes, each at least 0).
- * _create owns zeroed memory; _borrow refers to the caller's data, which must be aligned for its
- * dtype and outlive the tensor.
+ * shape may be NULL for rank 0. _create owns zeroed memory; _borrow refers to the caller's data, which
+ * must be aligned for its dtype and outlive the tensor, and may be NULL where there are no elements.
  */
 PTQ_API ptq_status ptq_tensor_create(ptq_context *context, int32_t dtype, int32_t rank,
                                      const int64_t *shape, ptq_tensor **tensor);

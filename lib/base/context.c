@@ -23,15 +23,9 @@ static void default_release(void *user, void *pointer)
     free(pointer);
 }
 
-ptq_status ptq_context_create_with_allocator(ptq_allocate_function allocate,
-                                             ptq_release_function release, void *user,
-                                             ptq_context **context)
+static ptq_status create(ptq_allocate_function allocate, ptq_release_function release, void *user,
+                         ptq_context **context)
 {
-    if (!context)
-        return ptqi_fail(NULL, PTQ_ERROR_ARGUMENT, "ptq_context_create: context is NULL");
-    *context = NULL;
-    if (!allocate || !release)
-        return ptqi_fail(NULL, PTQ_ERROR_ARGUMENT, "ptq_context_create: no allocator");
     struct ptq_context *c = allocate(user, (int64_t)sizeof *c, ALLOCATION_ALIGNMENT);
     if (!c)
         return ptqi_fail_memory(NULL, (int64_t)sizeof *c);
@@ -56,9 +50,22 @@ ptq_status ptq_context_create_with_allocator(ptq_allocate_function allocate,
     return PTQ_OK;
 }
 
+ptq_status ptq_context_create_with_allocator(ptq_allocate_function allocate,
+                                             ptq_release_function release, void *user,
+                                             ptq_context **context)
+{
+    PTQI_REQUIRE(NULL, context);
+    *context = NULL;
+    PTQI_REQUIRE(NULL, allocate);
+    PTQI_REQUIRE(NULL, release);
+    return create(allocate, release, user, context);
+}
+
 ptq_status ptq_context_create(ptq_context **context)
 {
-    return ptq_context_create_with_allocator(default_allocate, default_release, NULL, context);
+    PTQI_REQUIRE(NULL, context);
+    *context = NULL;
+    return create(default_allocate, default_release, NULL, context);
 }
 
 void ptq_context_free(ptq_context *context)
@@ -72,7 +79,8 @@ void ptq_context_free(ptq_context *context)
 
 ptq_status ptq_context_set_threads(ptq_context *context, int32_t threads)
 {
-    if (!context || threads < 0 || threads > PTQI_MAX_THREADS)
+    PTQI_REQUIRE(NULL, context);
+    if (threads < 0 || threads > PTQI_MAX_THREADS)
         return ptqi_fail(context, PTQ_ERROR_BOUNDS, "threads must be 0 .. %d", PTQI_MAX_THREADS);
     context->threads = threads;
     return PTQ_OK;
@@ -81,8 +89,7 @@ ptq_status ptq_context_set_threads(ptq_context *context, int32_t threads)
 ptq_status ptq_context_set_parallel_for(ptq_context *context, ptq_parallel_function parallel_for,
                                         void *user)
 {
-    if (!context)
-        return ptqi_fail(NULL, PTQ_ERROR_ARGUMENT, "ptq_context_set_parallel_for: no context");
+    PTQI_REQUIRE(NULL, context);
     context->parallel_for = parallel_for;
     context->parallel_user = user;
     return PTQ_OK;
@@ -90,8 +97,7 @@ ptq_status ptq_context_set_parallel_for(ptq_context *context, ptq_parallel_funct
 
 ptq_status ptq_context_set_log(ptq_context *context, ptq_log_function log, void *user)
 {
-    if (!context)
-        return ptqi_fail(NULL, PTQ_ERROR_ARGUMENT, "ptq_context_set_log: no context");
+    PTQI_REQUIRE(NULL, context);
     context->log = log;
     context->log_user = user;
     return PTQ_OK;
@@ -100,8 +106,7 @@ ptq_status ptq_context_set_log(ptq_context *context, ptq_log_function log, void 
 ptq_status ptq_context_set_progress(ptq_context *context, ptq_progress_function progress,
                                     void *user)
 {
-    if (!context)
-        return ptqi_fail(NULL, PTQ_ERROR_ARGUMENT, "ptq_context_set_progress: no context");
+    PTQI_REQUIRE(NULL, context);
     context->progress = progress;
     context->progress_user = user;
     return PTQ_OK;
@@ -138,7 +143,7 @@ void *ptqi_alloc(ptq_context *context, int64_t count, int64_t size)
 {
     int64_t bytes = INT64_MAX;
     void *pointer = NULL;
-    if (ptqi_multiply(count, size, &bytes) && bytes <= INT64_MAX / 2)
+    if (ptqi_multiply(count, size, &bytes) && bytes <= PTRDIFF_MAX / 2)
         pointer = context->allocate(context->allocator_user, bytes ? bytes : 1,
                                     ALLOCATION_ALIGNMENT);
     if (!pointer)

@@ -49,6 +49,24 @@ ptq_status ptqi_fail_at(ptq_context *context, ptq_status status, const char *whe
 /* The failure of an allocation of bytes bytes. */
 ptq_status ptqi_fail_memory(ptq_context *context, int64_t bytes);
 
+/* "function: argument is NULL". */
+ptq_status ptqi_fail_null(ptq_context *context, const char *function, const char *argument);
+/* PTQ_ERROR_ARGUMENT and a message unless lowest <= value <= highest. */
+ptq_status ptqi_check_between(ptq_context *context, const char *function, const char *argument,
+                              int64_t value, int64_t lowest, int64_t highest);
+
+/*
+ * The door of a public function, whose parameters have the names of the header: leaves it with a
+ * status unless the pointer is one. The second form is for what several functions share: function
+ * is the name of the one that was called.
+ */
+#define PTQI_REQUIRE(context, pointer) PTQI_REQUIRE_FOR(context, __func__, pointer)
+#define PTQI_REQUIRE_FOR(context, function, pointer)                                               \
+    do {                                                                                           \
+        if (!(pointer))                                                                            \
+            return ptqi_fail_null(context, function, #pointer);                                    \
+    } while (0)
+
 /*
  * Memory for count elements of size bytes, aligned to 64; NULL (and a message) when the product
  * overflows or there is none. Zero bytes give a valid pointer. _zero clears the memory.

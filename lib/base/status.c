@@ -107,6 +107,22 @@ ptq_status ptqi_fail_at(ptq_context *context, ptq_status status, const char *whe
     return ptqi_fail(context, status, "%.200s: %.300s", where, text);
 }
 
+ptq_status ptqi_fail_null(ptq_context *context, const char *function, const char *argument)
+{
+    return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: %s is NULL", function, argument);
+}
+
+ptq_status ptqi_check_between(ptq_context *context, const char *function, const char *argument,
+                              int64_t value, int64_t lowest, int64_t highest)
+{
+    if (value >= lowest && value <= highest)
+        return PTQ_OK;
+    const int below = value < lowest;
+    return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: %s is %lld, %s %lld", function, argument,
+                     (long long)value, below ? "below" : "above",
+                     (long long)(below ? lowest : highest));
+}
+
 ptq_status ptqi_fail_memory(ptq_context *context, int64_t bytes)
 {
     return ptqi_fail(context, PTQ_ERROR_MEMORY, "cannot allocate %lld bytes", (long long)bytes);

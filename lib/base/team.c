@@ -223,13 +223,10 @@ static void run_on_team(struct ptqi_team *team, int64_t parts, ptq_body_function
     pthread_mutex_unlock(&team->lock);
 }
 
-void ptqi_parallel(ptq_context *context, int64_t parts, ptq_body_function body, void *argument)
+void ptqi_parallel_inside(ptq_context *context, int64_t parts, ptq_body_function body,
+                          void *argument)
 {
-    if (parts > 1 && context->parallel_for) {
-        context->parallel_for(context->parallel_user, parts, body, argument);
-        return;
-    }
-    int64_t threads = ptqi_threads(context);
+    const int64_t threads = context->parallel_for ? 1 : ptqi_threads(context);
     if (parts > 1 && threads > 1 && is_ours(context->team) &&
         pthread_mutex_trylock(&context->team->busy) == 0) {
         start_workers(context->team, (threads < parts ? threads : parts) - 1);
@@ -239,4 +236,12 @@ void ptqi_parallel(ptq_context *context, int64_t parts, ptq_body_function body, 
     }
     for (int64_t part = 0; part < parts; part++)
         body(argument, part);
+}
+
+void ptqi_parallel(ptq_context *context, int64_t parts, ptq_body_function body, void *argument)
+{
+    if (parts > 1 && context->parallel_for)
+        context->parallel_for(context->parallel_user, parts, body, argument);
+    else
+        ptqi_parallel_inside(context, parts, body, argument);
 }

@@ -24,6 +24,14 @@ int64_t ptqi_threads(const ptq_context *context);
  */
 void ptqi_parallel(ptq_context *context, int64_t parts, ptq_body_function body, void *argument);
 
+/*
+ * The same for functions that an engine may call from inside a parallel region of its own: never on
+ * the caller's parallel_for, which need not bear a call within a call, but on the calling thread
+ * alone where there is one.
+ */
+void ptqi_parallel_inside(ptq_context *context, int64_t parts, ptq_body_function body,
+                          void *argument);
+
 /* The share of part in 0 .. total, in multiples of unit (the last share takes the rest). */
 void ptqi_split(int64_t total, int64_t unit, int64_t part, int64_t parts, int64_t *begin,
                 int64_t *end);

@@ -78,7 +78,8 @@ int32_t ptq_isa_usable(int32_t isa)
 ptq_status ptq_context_set_isa(ptq_context *context, int32_t isa)
 {
     const char *name = ptq_isa_name(isa);
-    if (!context || !name)
+    PTQI_REQUIRE(NULL, context);
+    if (!name)
         return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "there is no instruction set %d", isa);
     if (isa == PTQ_ISA_AMX_INT8) /* who asks for it by name is told now whether it can be had */
         ptqi_cpu_request_tiles();
@@ -94,7 +95,7 @@ ptq_status ptq_context_set_isa(ptq_context *context, int32_t isa)
 int32_t ptq_context_isa(const ptq_context *context)
 {
     if (!context)
-        return PTQ_ISA_PORTABLE;
+        return 0;
     const struct ptqi_kernels *kernels = find(context->isa);
     return (kernels ? kernels : find(PTQ_ISA_AUTO))->isa; /* AMX may have been refused since */
 }

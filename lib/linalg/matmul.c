@@ -227,10 +227,14 @@ ptq_status ptqi_matmul(ptq_context *context, int64_t m, int64_t n, int64_t k, st
     if (m == 0 || n == 0 || k == 0)
         return PTQ_OK;
     /* Below some hundred thousand operations waking the team costs more than it saves. */
-    if (!(flags & PTQI_SERIAL) && (double)m * (double)n * (double)k > 2e5)
+    const int alone = (flags & PTQI_SERIAL) || ((flags & PTQI_INSIDE) && context->parallel_for);
+    if (!alone && (double)m * (double)n * (double)k > 2e5)
         j.parts = ptqi_threads(context);
     plan(&j);
-    ptqi_parallel(context, j.parts, run_part, &j);
+    if (flags & PTQI_INSIDE)
+        ptqi_parallel_inside(context, j.parts, run_part, &j);
+    else
+        ptqi_parallel(context, j.parts, run_part, &j);
     if (atomic_load(&j.failed))
         return ptqi_fail(context, PTQ_ERROR_MEMORY, "out of memory in a matrix product");
     return PTQ_OK;

@@ -17,7 +17,8 @@ enum {
     PTQI_ACCUMULATE = 1, /* add to C instead of replacing it */
     PTQI_SUBTRACT = 2,   /* the product enters with a minus sign: -a b, exact */
     PTQI_UPPER = 4,      /* only the elements with m <= n are wanted; others may be anything */
-    PTQI_SERIAL = 8      /* on the calling thread alone: for use inside parallel work */
+    PTQI_SERIAL = 8,     /* on the calling thread alone: for use inside parallel work */
+    PTQI_INSIDE = 16     /* as ptqi_parallel_inside: never on the caller's parallel_for */
 };
 
 /* C[m][n] (ldc from row to row) = A[m][k] B[k][n], or as flags say. Fails only for lack of memory;

@@ -171,6 +171,14 @@ static ptq_status improve(struct search *s, size_t field, const int32_t *values,
     return PTQ_OK;
 }
 
+/* Zero points are no candidate where sums with them might not fit. */
+static int zeros_can_run(const struct search *s)
+{
+    const struct ptq_config *c = s->config;
+    return c->activations == PTQ_ACTIVATIONS_F32 ||
+           ptqi_widest_group(c, s->weights[0]->shape[1]) <= ptqi_most_columns((1 << c->bits) - 1);
+}
+
 static ptq_status search(struct search *s)
 {
     static const int32_t rotations[] = {64, 32, 128}, symmetric[] = {0}, clip[] = {1};
@@ -198,7 +206,7 @@ static ptq_status search(struct search *s)
         PTQI_TRY(improve(s, offsetof(struct ptq_config, rotate), rotations, best ? 3 : 1));
     if (c->equalize == PTQ_EQUALIZE_AUTO)
         PTQI_TRY(improve(s, offsetof(struct ptq_config, equalize), equalizations, best ? 3 : 2));
-    if (c->symmetric == PTQ_SYMMETRIC_AUTO)
+    if (c->symmetric == PTQ_SYMMETRIC_AUTO && zeros_can_run(s))
         PTQI_TRY(improve(s, offsetof(struct ptq_config, symmetric), symmetric, 1));
     if (c->clip == PTQ_CLIP_AUTO && best)
         PTQI_TRY(improve(s, offsetof(struct ptq_config, clip), clip, 1));

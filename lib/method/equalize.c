@@ -18,45 +18,50 @@ void ptq_equalization_free(ptq_equalization *e)
     ptqi_free(e->context, e);
 }
 
-int32_t ptq_equalization_has_scale(const ptq_equalization *e)
+int32_t ptq_equalization_has_scale(const ptq_equalization *equalization)
 {
-    return e->scale != NULL;
+    return equalization && equalization->scale;
 }
 
-ptq_status ptq_equalization_scale(const ptq_equalization *e, float *out)
+ptq_status ptq_equalization_scale(const ptq_equalization *equalization, float *out)
 {
+    PTQI_REQUIRE(NULL, equalization);
+    PTQI_REQUIRE(equalization->context, out);
+    const ptq_equalization *e = equalization;
     for (int64_t c = 0; c < e->k; c++)
         out[c] = e->scale ? e->scale[c] : 1.0f;
     return PTQ_OK;
 }
 
-int32_t ptq_equalization_activations(const ptq_equalization *e)
+int32_t ptq_equalization_activations(const ptq_equalization *equalization)
 {
-    return e->activations;
+    return equalization ? equalization->activations : 0;
 }
 
-float ptq_equalization_activation_scale(const ptq_equalization *e)
+float ptq_equalization_activation_scale(const ptq_equalization *equalization)
 {
-    return e->activation_scale;
+    return equalization ? equalization->activation_scale : 0;
 }
 
-int32_t ptq_equalization_candidate(const ptq_equalization *e)
+int32_t ptq_equalization_candidate(const ptq_equalization *equalization)
 {
-    return e->candidate;
+    return equalization ? equalization->candidate : -1;
 }
 
-double ptq_equalization_loss(const ptq_equalization *e)
+double ptq_equalization_loss(const ptq_equalization *equalization)
 {
-    return e->loss;
+    return equalization ? equalization->loss : (double)NAN;
 }
 
-int32_t ptq_equalization_rotation(const ptq_equalization *e)
+int32_t ptq_equalization_rotation(const ptq_equalization *equalization)
 {
-    return e->rotation;
+    return equalization ? equalization->rotation : 0;
 }
 
 void ptq_equalization_set_folded(ptq_equalization *e)
 {
+    if (!e)
+        return;
     ptqi_free(e->context, e->scale);
     e->scale = NULL;
 }
@@ -319,15 +324,15 @@ static ptq_status equalize(const ptq_config *config, const ptq_tensor *const *we
 }
 
 ptq_status ptq_equalize(const ptq_config *config, const ptq_tensor *const *weights, int64_t count,
-                        const ptq_stats *stats, const int32_t *ties, ptq_equalization **out)
+                        const ptq_stats *stats, const int32_t *ties,
+                        ptq_equalization **equalization)
 {
-    if (!config || !weights || count < 1 || !out)
-        return ptqi_fail(config ? config->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "ptq_equalize: no config, weights or place for the result");
-    *out = NULL;
+    PTQI_REQUIRE(config ? config->context : NULL, equalization);
+    *equalization = NULL;
+    PTQI_TRY(ptqi_check_call(__func__, config, weights, count));
     PTQI_TRY(ptqi_check_weights(config, weights, count));
     if (ptqi_is_open(config))
-        return ptqi_choose(config, weights, count, stats, NULL, ties, out, NULL);
+        return ptqi_choose(config, weights, count, stats, NULL, ties, equalization, NULL);
     PTQI_TRY(check_need(config, stats, weights[0]->shape[1]));
     struct ptq_equalization *e = ptqi_alloc_zero(config->context, 1, (int64_t)sizeof *e);
     if (!e)
@@ -341,6 +346,6 @@ ptq_status ptq_equalize(const ptq_config *config, const ptq_tensor *const *weigh
         ptq_equalization_free(e);
         return status;
     }
-    *out = e;
+    *equalization = e;
     return PTQ_OK;
 }

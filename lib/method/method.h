@@ -91,6 +91,17 @@ ptq_status ptqi_equalize_square(const struct ptq_equalization *e, float *a, int 
 void ptqi_equalize_weights(const struct ptq_equalization *e, float *w, int64_t n);
 void ptqi_restore_weights(const struct ptq_equalization *e, float *w, int64_t n);
 
+/* quantize.c: the pointers and the number that functions with weights are given; function is the
+ * one that was called. */
+ptq_status ptqi_check_call(const char *function, const ptq_config *config,
+                           const ptq_tensor *const *weights, int64_t count);
+static inline int64_t ptqi_widest_group(const struct ptq_config *config, int64_t k)
+{
+    return config->group ? ptqi_min(config->group, k) : k;
+}
+
+/* quantize.c: what is rounded with this config and these activations can be run: its sums fit. */
+ptq_status ptqi_check_runs(const struct ptq_config *config, int32_t activations, int64_t k);
 /* quantize.c: the config does not contradict itself, the weights are finite matrices of one width.
  */
 ptq_status ptqi_check_weights(const struct ptq_config *config, const ptq_tensor *const *weights,

@@ -36,6 +36,26 @@ static ptq_status check_stats(ptq_context *context, const ptq_stats *stats, int6
     return PTQ_OK;
 }
 
+ptq_status ptqi_check_call(const char *function, const ptq_config *config,
+                           const ptq_tensor *const *weights, int64_t count)
+{
+    PTQI_REQUIRE_FOR(NULL, function, config);
+    PTQI_REQUIRE_FOR(config->context, function, weights);
+    PTQI_TRY(ptqi_check_count(config->context, function, count));
+    for (int64_t i = 0; i < count; i++)
+        if (!weights[i])
+            return ptqi_fail(config->context, PTQ_ERROR_ARGUMENT, "%s: weights[%lld] is NULL",
+                             function, (long long)i);
+    return PTQ_OK;
+}
+
+ptq_status ptqi_check_runs(const struct ptq_config *config, int32_t activations, int64_t k)
+{
+    if (activations == PTQ_ACTIVATIONS_F32 || config->symmetric)
+        return PTQ_OK;
+    return ptqi_check_sums(config->context, (1 << config->bits) - 1, ptqi_widest_group(config, k));
+}
+
 ptq_status ptqi_check_weights(const struct ptq_config *config, const ptq_tensor *const *weights,
                               int64_t count)
 {
@@ -43,15 +63,18 @@ ptq_status ptqi_check_weights(const struct ptq_config *config, const ptq_tensor 
     PTQI_TRY(ptq_config_check(config));
     for (int64_t i = 0; i < count; i++) {
         const ptq_tensor *t = weights[i];
-        if (!t || t->rank != 2 || !t->shape[0] || !t->shape[1] ||
-            t->shape[1] != weights[0]->shape[1])
+        if (t->rank != 2 || !t->shape[0] || !t->shape[1] || t->shape[1] != weights[0]->shape[1])
             return ptqi_fail(
                 context, PTQ_ERROR_SHAPE,
                 "%s: not a matrix, empty, or not as wide as those it shares its input with",
-                t ? label(t) : "weight");
+                label(t));
         if (!ptqi_is_float(t->dtype))
             return ptqi_fail(context, PTQ_ERROR_DTYPE, "%s: weights must be f32, f16 or bf16",
                              label(t));
+    }
+    PTQI_TRY(ptqi_check_runs(config, config->activations, weights[0]->shape[1]));
+    for (int64_t i = 0; i < count; i++) {
+        const ptq_tensor *t = weights[i];
         PTQI_TRY(ptqi_check_finite(context, label(t), t->data, t->dtype, t->shape[0], t->shape[1],
                                    t->shape[1]));
     }
@@ -355,14 +378,25 @@ static ptq_status prepare_shared(struct shared *s)
     return factor_curvature(s->config, s->e, s->stats, s->order, &s->curvature);
 }
 
+/* No qtensor is made on failure, whatever comes. */
+static ptq_status clear_results(const char *function, const ptq_config *config, int64_t count,
+                                ptq_qtensor **q)
+{
+    ptq_context *context = config ? config->context : NULL;
+    PTQI_REQUIRE_FOR(context, function, q);
+    PTQI_TRY(ptqi_check_count(context, function, count));
+    memset(q, 0, (size_t)count * sizeof *q);
+    return PTQ_OK;
+}
+
 ptq_status ptq_quantize_equalized(const ptq_config *config, const ptq_equalization *equalization,
                                   const ptq_tensor *const *weights, int64_t count,
                                   const ptq_stats *stats, const ptq_stats *const *own_stats,
                                   ptq_qtensor **q)
 {
-    if (!config || !equalization || !weights || count < 1 || !q)
-        return ptqi_fail(config ? config->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "ptq_quantize: no config, weights or place for the results");
+    PTQI_TRY(clear_results(__func__, config, count, q));
+    PTQI_TRY(ptqi_check_call(__func__, config, weights, count));
+    PTQI_REQUIRE(config->context, equalization);
     struct ptq_config resolved = *config; /* with what was chosen for the equalization */
     if (equalization->chosen) {
         resolved.equalize = equalization->choice;
@@ -375,9 +409,8 @@ ptq_status ptq_quantize_equalized(const ptq_config *config, const ptq_equalizati
         return ptqi_fail(config->context, PTQ_ERROR_CONFLICT,
                          "the config leaves something open that the equalization does not say");
     struct shared s = {.config = config, .e = equalization, .stats = stats};
-    for (int64_t i = 0; i < count; i++)
-        q[i] = NULL;
     PTQI_TRY(ptqi_check_weights(config, weights, count));
+    PTQI_TRY(ptqi_check_runs(config, equalization->activations, weights[0]->shape[1]));
     PTQI_TRY(check_arguments(config, equalization, weights, count, stats, own_stats));
     ptq_status status = prepare_shared(&s);
     if (!status)
@@ -395,9 +428,9 @@ ptq_status ptq_quantize(const ptq_config *config, const ptq_tensor *const *weigh
                         const ptq_stats *stats, const ptq_stats *const *own_stats, ptq_qtensor **q)
 {
     ptq_equalization *e;
-    for (int64_t i = 0; q && i < count; i++)
-        q[i] = NULL;
-    if (config && weights && count > 0 && q && ptqi_is_open(config)) {
+    PTQI_TRY(clear_results(__func__, config, count, q));
+    PTQI_TRY(ptqi_check_call(__func__, config, weights, count));
+    if (ptqi_is_open(config)) {
         PTQI_TRY(ptqi_check_weights(config, weights, count));
         return ptqi_choose(config, weights, count, stats, own_stats, NULL, NULL, q);
     }

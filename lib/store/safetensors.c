@@ -174,6 +174,9 @@ static ptq_status format_header(ptq_store *s, struct ptqi_json_writer *w)
     }
     for (int64_t i = 0; i < s->count; i++) {
         const struct ptqi_entry *e = &s->entries[i];
+        if (e->bytes > INT64_MAX / 2 - offset)
+            return ptqi_fail(s->context, PTQ_ERROR_SHAPE, "%s: more bytes than a file can hold",
+                             s->path);
         ptqi_json_open(w, e->name, '{');
         ptqi_json_add_text(w, "dtype", e->dtype_name);
         ptqi_json_open(w, "shape", '[');

@@ -7,13 +7,13 @@
 #include "base/hash.h"
 #include "tensor.h"
 
-static ptq_status new_store(ptq_context *context, const char *path, ptq_store **store)
+static ptq_status new_store(const char *function, ptq_context *context, const char *path,
+                            ptq_store **store)
 {
-    if (!store)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "a store: no place for the result");
+    PTQI_REQUIRE_FOR(context, function, store);
     *store = NULL;
-    if (!context || !path)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "a store: no context or no path");
+    PTQI_REQUIRE_FOR(NULL, function, context);
+    PTQI_REQUIRE_FOR(context, function, path);
     struct ptq_store *s = ptqi_alloc_zero(context, 1, (int64_t)sizeof *s);
     if (!s)
         return PTQ_ERROR_MEMORY;
@@ -249,7 +249,7 @@ static ptq_status read_path(ptq_store *s, const char *path)
 
 ptq_status ptq_store_open(ptq_context *context, const char *path, ptq_store **store)
 {
-    PTQI_TRY(new_store(context, path, store));
+    PTQI_TRY(new_store(__func__, context, path, store));
     ptq_status status = read_path(*store, path);
     if (status) {
         ptq_store_free(*store);
@@ -258,29 +258,38 @@ ptq_status ptq_store_open(ptq_context *context, const char *path, ptq_store **st
     return status;
 }
 
+/* Entry number index, NULL where there is none. */
+static const struct ptqi_entry *entry_at(const ptq_store *store, int64_t index)
+{
+    return store && index >= 0 && index < store->count ? &store->entries[index] : NULL;
+}
+
 int64_t ptq_store_count(const ptq_store *store)
 {
-    return store->count;
+    return store ? store->count : 0;
 }
 
 const char *ptq_store_name(const ptq_store *store, int64_t index)
 {
-    return index >= 0 && index < store->count ? store->entries[index].name : NULL;
+    const struct ptqi_entry *e = entry_at(store, index);
+    return e ? e->name : NULL;
 }
 
 const char *ptq_store_dtype(const ptq_store *store, int64_t index)
 {
-    return index >= 0 && index < store->count ? store->entries[index].dtype_name : NULL;
+    const struct ptqi_entry *e = entry_at(store, index);
+    return e ? e->dtype_name : NULL;
 }
 
 int64_t ptq_store_bytes(const ptq_store *store, int64_t index)
 {
-    return index >= 0 && index < store->count ? store->entries[index].bytes : 0;
+    const struct ptqi_entry *e = entry_at(store, index);
+    return e ? e->bytes : 0;
 }
 
 const void *ptq_store_data(const ptq_store *store, int64_t index)
 {
-    return index >= 0 && index < store->count ? store->entries[index].data : NULL;
+    return store && index >= 0 && index < store->count ? store->entries[index].data : NULL;
 }
 
 static const struct ptqi_entry *find(const ptq_store *store, const char *name)
@@ -291,13 +300,16 @@ static const struct ptqi_entry *find(const ptq_store *store, const char *name)
 
 int32_t ptq_store_has(const ptq_store *store, const char *name)
 {
-    return find(store, name) != NULL;
+    return store && name && find(store, name);
 }
 
 ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor **tensor)
 {
-    const struct ptqi_entry *e = find(store, name);
+    PTQI_REQUIRE(store ? store->context : NULL, tensor);
     *tensor = NULL;
+    PTQI_REQUIRE(NULL, store);
+    PTQI_REQUIRE(store->context, name);
+    const struct ptqi_entry *e = find(store, name);
     if (!e)
         return ptqi_fail(store->context, PTQ_ERROR_UNKNOWN, "%s: there is no tensor \"%.200s\"",
                          store->path, name);
@@ -329,14 +341,23 @@ const char *ptq_store_metadata_key(const ptq_store *store, int64_t index)
 
 const char *ptq_store_metadata(const ptq_store *store, const char *key)
 {
-    int64_t i = find_item(store, &store->by_key, pair_key, key);
+    int64_t i = store && key ? find_item(store, &store->by_key, pair_key, key) : -1;
     return i >= 0 ? store->metadata[i].value : NULL;
 }
 
 ptq_status ptq_store_create(ptq_context *context, const char *path, ptq_store **store)
 {
-    PTQI_TRY(new_store(context, path, store));
+    PTQI_TRY(new_store(__func__, context, path, store));
     (*store)->writing = 1;
+    return PTQ_OK;
+}
+
+ptq_status ptqi_store_check_writing(const char *function, const ptq_store *store)
+{
+    PTQI_REQUIRE_FOR(NULL, function, store);
+    if (!store->writing)
+        return ptqi_fail(store->context, PTQ_ERROR_ARGUMENT, "%s: store is open for reading",
+                         function);
     return PTQ_OK;
 }
 
@@ -348,9 +369,6 @@ static ptq_status add(ptq_store *s, const char *name, int32_t dtype, int32_t ran
         [PTQ_F32] = "F32", [PTQ_F16] = "F16", [PTQ_BF16] = "BF16",
         [PTQ_I8] = "I8",   [PTQ_U8] = "U8",   [PTQ_I32] = "I32",
     };
-    if (!s || !s->writing || !name)
-        return ptqi_fail(s ? s->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "a tensor can be added only to a store that is being written");
     int64_t bytes = ptq_dtype_size(dtype);
     for (int32_t i = 0; i < rank; i++)
         if (!ptqi_multiply(bytes, shape[i], &bytes))
@@ -367,8 +385,9 @@ static ptq_status add(ptq_store *s, const char *name, int32_t dtype, int32_t ran
 ptq_status ptq_store_add(ptq_store *store, const char *name, const ptq_tensor *tensor)
 {
     struct ptqi_entry *e;
-    if (!tensor)
-        return ptqi_fail(store ? store->context : NULL, PTQ_ERROR_ARGUMENT, "no tensor to add");
+    PTQI_TRY(ptqi_store_check_writing(__func__, store));
+    PTQI_REQUIRE(store->context, name);
+    PTQI_REQUIRE(store->context, tensor);
     PTQI_TRY(add(store, name, tensor->dtype, tensor->rank, tensor->shape, &e));
     e->data = tensor->data;
     return PTQ_OK;
@@ -377,12 +396,9 @@ ptq_status ptq_store_add(ptq_store *store, const char *name, const ptq_tensor *t
 ptq_status ptq_store_copy(ptq_store *store, const ptq_store *from, const char *name)
 {
     struct ptqi_entry *e;
-    if (!store || !from || !name)
-        return ptqi_fail(store ? store->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "ptq_store_copy: %s is NULL", !store ? "store" : !from ? "from" : "name");
-    if (!store->writing)
-        return ptqi_fail(store->context, PTQ_ERROR_ARGUMENT,
-                         "ptq_store_copy: store is not open for writing");
+    PTQI_TRY(ptqi_store_check_writing(__func__, store));
+    PTQI_REQUIRE(store->context, from);
+    PTQI_REQUIRE(store->context, name);
     const struct ptqi_entry *source = find(from, name);
     if (!source)
         return ptqi_fail(store->context, PTQ_ERROR_UNKNOWN, "%s: there is no tensor \"%.200s\"",
@@ -436,16 +452,14 @@ ptq_status ptqi_store_get(const ptq_store *store, const char *name, int32_t dtyp
 
 ptq_status ptq_store_set_metadata(ptq_store *store, const char *key, const char *value)
 {
-    if (!store || !store->writing || !key || !value)
-        return ptqi_fail(store ? store->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "metadata can be set only in a store that is being written");
+    PTQI_TRY(ptqi_store_check_writing(__func__, store));
+    PTQI_REQUIRE(store->context, key);
+    PTQI_REQUIRE(store->context, value);
     return ptqi_store_set_pair(store, key, value, 1);
 }
 
 ptq_status ptq_store_commit(ptq_store *store)
 {
-    if (!store || !store->writing)
-        return ptqi_fail(store ? store->context : NULL, PTQ_ERROR_ARGUMENT,
-                         "only a store that is being written can be committed");
+    PTQI_TRY(ptqi_store_check_writing(__func__, store));
     return ptqi_safetensors_write(store);
 }

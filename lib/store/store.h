@@ -56,6 +56,9 @@ ptq_status ptqi_store_set_pair(ptq_store *store, const char *key, const char *va
 ptq_status ptqi_safetensors_read(ptq_store *store, const char *path);
 ptq_status ptqi_safetensors_write(ptq_store *store);
 
+/* PTQ_ERROR_ARGUMENT, naming the function that was called, unless store is being written. */
+ptq_status ptqi_store_check_writing(const char *function, const ptq_store *store);
+
 /* Adds a copy of data, so that it need not outlive the call. */
 ptq_status ptqi_store_put(ptq_store *store, const char *name, int32_t dtype, int32_t rank,
                           const int64_t *shape, const void *data);
