@@ -38,14 +38,19 @@ static size_t matrix_of(const ptq_store *store, const char *name, char *matrix, 
         return 0;
     memcpy(matrix, name, length);
     matrix[length] = 0;
-    const char *settings = ptq_store_metadata(store, matrix);
-    return settings && settings[0] == '{' ? length : 0;
+    return ptq_format_find(store, matrix) ? length : 0;
+}
+
+/* A matrix is shown at the first of its tensors. */
+static int is_first_part(const ptq_store *store, const char *matrix, const char *ending)
+{
+    return !strcmp(ending, ptq_format_ending(ptq_format_find(store, matrix), 0));
 }
 
 static ptq_status show_matrix(struct inspect *in, const char *name)
 {
     ptq_qtensor *q;
-    PTQI_TRY(ptq_qtensor_read(in->context, in->store, name, &q));
+    PTQI_TRY(ptq_qtensor_read(in->context, ptq_format_find(in->store, name), in->store, name, &q));
     int32_t activations = ptq_qtensor_activations(q);
     in->matrices++;
     if (in->json) {
@@ -166,7 +171,7 @@ static ptq_status show_all(struct inspect *in, int quantized)
         const char *name = ptq_store_name(in->store, i);
         size_t length = matrix_of(in->store, name, matrix, sizeof matrix);
         int part = length && strcmp(name + length, ".bias") && strcmp(name + length, ".weight");
-        if (part && quantized && !strcmp(name + length, ".codes"))
+        if (part && quantized && is_first_part(in->store, matrix, name + length))
             PTQI_TRY(show_matrix(in, matrix));
         if (!part && !quantized && is_known(ptq_store_dtype(in->store, i)))
             PTQI_TRY(show_tensor(in, i));

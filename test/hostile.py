@@ -16,7 +16,7 @@ needs a line.
 import re
 import sys
 
-HEADERS = ["status", "context", "tensor", "stats", "config", "store", "qtensor", "equalize", "linear"]
+HEADERS = ["status", "context", "tensor", "stats", "config", "store", "qtensor", "format", "equalize", "linear"]
 
 # Valid values: by function and parameter where it matters, else by type and name, else by type.
 VALID = {
@@ -127,6 +127,7 @@ VALID = {
     ("int32_t", "rotation"): "32",
     ("int32_t", "activations"): "PTQ_ACTIVATIONS_F32",
     ("int32_t", "index"): "0",
+    ("int32_t", "format"): "PTQ_FORMAT_PTQ",
     ("ptq_status", "status"): "PTQ_OK",
 }
 
@@ -504,7 +505,7 @@ static void write_files(void)
     ptq_store *store;
     make_handles();
     need(ptq_store_create(w.context, w.path, &store));
-    need(ptq_qtensor_write(w.q, store, "q"));
+    need(ptq_qtensor_write(w.q, PTQ_FORMAT_PTQ, store, "q"));
     need(ptq_store_commit(store));
     ptq_store_free(store);
     need(ptq_stats_save(w.stats, w.stats_path));

@@ -149,11 +149,11 @@ static void check_file(const ptq_qtensor *q)
     ptq_store *store;
     ptq_qtensor *read = NULL;
     CHECK_OK(ptq_store_create(test_context(), path, &store));
-    CHECK_OK(ptq_qtensor_write(q, store, "m"));
+    CHECK_OK(ptq_qtensor_write(q, PTQ_FORMAT_PTQ, store, "m"));
     CHECK_OK(ptq_store_commit(store));
     ptq_store_free(store);
     CHECK_OK(ptq_store_open(test_context(), path, &store));
-    CHECK_OK(ptq_qtensor_read(test_context(), store, "m", &read));
+    CHECK_OK(ptq_qtensor_read(test_context(), PTQ_FORMAT_PTQ, store, "m", &read));
     CHECK_EQ(ptq_qtensor_rotation(read), ptq_qtensor_rotation(q));
     CHECK_OK(ptq_qtensor_dequantize(q, before));
     CHECK_OK(ptq_qtensor_dequantize(read, after));

@@ -136,11 +136,11 @@ static ptq_qtensor *through_store(const ptq_qtensor *q, const char *path)
     ptq_store *store;
     ptq_qtensor *read = NULL;
     CHECK_OK(ptq_store_create(test_context(), path, &store));
-    CHECK_OK(ptq_qtensor_write(q, store, "layer.weight"));
+    CHECK_OK(ptq_qtensor_write(q, PTQ_FORMAT_PTQ, store, "layer.weight"));
     CHECK_OK(ptq_store_commit(store));
     ptq_store_free(store);
     CHECK_OK(ptq_store_open(test_context(), path, &store));
-    CHECK_OK(ptq_qtensor_read(test_context(), store, "layer.weight", &read));
+    CHECK_OK(ptq_qtensor_read(test_context(), PTQ_FORMAT_PTQ, store, "layer.weight", &read));
     ptq_store_free(store);
     return read;
 }
@@ -311,7 +311,7 @@ static ptq_status read_hostile(const struct hostile *h, const char *path)
     CHECK_OK(ptq_store_commit(store));
     ptq_store_free(store);
     CHECK_OK(ptq_store_open(test_context(), path, &store));
-    ptq_status status = ptq_qtensor_read(test_context(), store, "w", &q);
+    ptq_status status = ptq_qtensor_read(test_context(), PTQ_FORMAT_PTQ, store, "w", &q);
     CHECK((status == PTQ_OK) == (q != NULL));
     ptq_qtensor_free(q);
     ptq_store_free(store);
@@ -394,7 +394,7 @@ static ptq_status use_all(ptq_context *context, const struct parts *p, const cha
     if (!status)
         status = ptq_store_create(context, path, &store);
     if (!status)
-        status = ptq_qtensor_write(q, store, "w");
+        status = ptq_qtensor_write(q, PTQ_FORMAT_PTQ, store, "w");
     if (!status)
         status = ptq_store_commit(store);
     ptq_store_free(store);
@@ -402,7 +402,7 @@ static ptq_status use_all(ptq_context *context, const struct parts *p, const cha
     if (!status)
         status = ptq_store_open(context, path, &store);
     if (!status)
-        status = ptq_qtensor_read(context, store, "w", &read);
+        status = ptq_qtensor_read(context, PTQ_FORMAT_PTQ, store, "w", &read);
     ptq_store_free(store);
     ptq_qtensor_free(q);
     ptq_qtensor_free(read);

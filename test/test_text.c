@@ -51,7 +51,7 @@ static const char *make_json(const struct recipe *r)
     put(&out, ",\"vocab\":{");
     for (int b = 0; b < 256; b++) {
         char c[5] = "";
-        c[unicode_put(c, unicode_from_byte((uint8_t)b))] = 0;
+        c[ptqi_utf8_put(c, unicode_from_byte((uint8_t)b))] = 0;
         snprintf(entry, sizeof entry, "\"%s%s\":%d,", b == '"' || b == '\\' ? "\\" : "", c, b);
         put(&out, entry);
     }

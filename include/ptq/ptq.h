@@ -27,6 +27,7 @@
 #include "config.h"
 #include "store.h"
 #include "qtensor.h"
+#include "format.h"
 #include "equalize.h"
 #include "linear.h"
 

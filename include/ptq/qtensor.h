@@ -10,7 +10,6 @@
 
 #include "config.h"
 #include "stats.h"
-#include "store.h"
 #include "tensor.h"
 
 #ifdef __cplusplus
@@ -121,16 +120,6 @@ PTQ_API int64_t ptq_qtensor_adjusted_groups(const ptq_qtensor *q);
 /* The damping that GPTQ ended up with: more than was asked for where the Hessian was not positive
  * definite; 0 where there was none. */
 PTQ_API double ptq_qtensor_damping(const ptq_qtensor *q);
-
-/*
- * Adds the parts of q to a store being written, under names that begin with prefix ("<prefix>.codes",
- * packed; ".scales" f16 where exact, else f32; ".zeros", ".order", ".input_scale" where present) and
- * its settings as metadata; reads them back. Nothing is lost but NaN for errors not known.
- * q may be freed before the store is committed.
- */
-PTQ_API ptq_status ptq_qtensor_write(const ptq_qtensor *q, ptq_store *store, const char *prefix);
-PTQ_API ptq_status ptq_qtensor_read(ptq_context *context, const ptq_store *store,
-                                    const char *prefix, ptq_qtensor **q);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "table.h"
+#include "utf8.h"
 
 #define MAX_DEPTH 64
 #define CHUNK (1 << 18)
@@ -74,49 +76,6 @@ static void skip_space(struct parser *p)
         p->at++;
 }
 
-/* The length of a valid UTF-8 sequence at s, 0 where there is none. */
-static int utf8_length(const char *text, const char *end)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    int64_t left = end - text;
-    if (s[0] < 0x80)
-        return 1;
-    int n = s[0] >= 0xf0 ? 4 : s[0] >= 0xe0 ? 3 : 2;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || left < n)
-        return 0;
-    for (int i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) ||
-        (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0; /* overlong, surrogate, beyond U+10FFFF */
-    return n;
-}
-
-static int put_utf8(char *out, uint32_t c)
-{
-    if (c < 0x80) {
-        out[0] = (char)c;
-        return 1;
-    }
-    if (c < 0x800) {
-        out[0] = (char)(0xc0 | c >> 6);
-        out[1] = (char)(0x80 | (c & 63));
-        return 2;
-    }
-    if (c < 0x10000) {
-        out[0] = (char)(0xe0 | c >> 12);
-        out[1] = (char)(0x80 | (c >> 6 & 63));
-        out[2] = (char)(0x80 | (c & 63));
-        return 3;
-    }
-    out[0] = (char)(0xf0 | c >> 18);
-    out[1] = (char)(0x80 | (c >> 12 & 63));
-    out[2] = (char)(0x80 | (c >> 6 & 63));
-    out[3] = (char)(0x80 | (c & 63));
-    return 4;
-}
-
 /* Four hexadecimal digits at p->at; -1 where they are not. */
 static int32_t hex4(struct parser *p)
 {
@@ -146,14 +105,14 @@ static int unescape(struct parser *p, char *out)
         if (high < 0 || (high >= 0xdc00 && high < 0xe000))
             return 0;
         if (high < 0xd800 || high >= 0xe000)
-            return put_utf8(out, (uint32_t)high);
+            return ptqi_utf8_put(out, (uint32_t)high);
         if (p->end - p->at < 6 || p->at[0] != '\\' || p->at[1] != 'u')
             return 0;
         p->at += 2;
         int32_t low = hex4(p);
         if (low < 0xdc00 || low >= 0xe000)
             return 0;
-        return put_utf8(out, 0x10000 + ((uint32_t)(high - 0xd800) << 10) + (uint32_t)(low - 0xdc00));
+        return ptqi_utf8_put(out, 0x10000 + ((uint32_t)(high - 0xd800) << 10) + (uint32_t)(low - 0xdc00));
     }
     const char *found = c ? strchr(from, c) : NULL;
     if (!found)
@@ -185,9 +144,9 @@ static ptq_status parse_string(struct parser *p, const char **text, int32_t *len
             out += n;
             continue;
         }
-        int n = utf8_length(p->at, close);
-        if (!n || (unsigned char)*p->at < 0x20)
-            return bad(p, n ? "a control character in a string" : "a string is not valid UTF-8");
+        int valid, n = ptqi_utf8_sequence(p->at, close - p->at, &valid);
+        if (!valid || (unsigned char)*p->at < 0x20)
+            return bad(p, valid ? "a control character in a string" : "a string is not valid UTF-8");
         memcpy(out, p->at, (size_t)n);
         out += n;
         p->at += n;
@@ -317,39 +276,36 @@ static ptq_status parse_scalar(struct parser *p, struct ptqi_json *node)
     return PTQ_OK;
 }
 
-static uint32_t hash_name(const struct ptqi_json *member)
+/* Whether a member has the name of one that is in the table; else it is added. */
+static int is_second(struct ptqi_table *t, const struct ptqi_json *member)
 {
-    uint32_t h = 2166136261u;
-    for (int32_t i = 0; i < member->name_length; i++)
-        h = (h ^ (unsigned char)member->name[i]) * 16777619u;
-    return h;
+    const uint64_t hash = ptqi_table_hash(t, member->name, member->name_length);
+    const struct ptqi_slot *slot;
+    for (int64_t at = -1; (slot = ptqi_table_next(t, hash, &at));) {
+        const struct ptqi_json *other = (const struct ptqi_json *)(intptr_t)slot->item;
+        if (other->name_length == member->name_length &&
+            !memcmp(other->name, member->name, (size_t)member->name_length))
+            return 1;
+    }
+    ptqi_table_add(t, hash, (int64_t)(intptr_t)member);
+    return 0;
 }
 
-/* Refuses an object with two members of one name, by a hash table with open addressing. */
+/* Refuses an object with two members of one name. */
 static ptq_status check_unique(struct parser *p, const struct ptqi_json *object)
 {
     ptq_context *context = p->document->context;
-    int64_t slots = 4;
+    struct ptqi_table names;
     if (object->count < 2)
         return PTQ_OK;
-    while (slots < 2 * (int64_t)object->count)
-        slots *= 2;
-    const struct ptqi_json **table = ptqi_alloc_zero(context, slots, (int64_t)sizeof *table);
-    if (!table)
-        return PTQ_ERROR_MEMORY;
-    for (const struct ptqi_json *m = object->first; m; m = m->next) {
-        int64_t slot = hash_name(m) & (slots - 1);
-        for (; table[slot]; slot = (slot + 1) & (slots - 1))
-            if (table[slot]->name_length == m->name_length &&
-                !memcmp(table[slot]->name, m->name, (size_t)m->name_length)) {
-                ptqi_free(context, table);
-                return ptqi_fail(context, PTQ_ERROR_FORMAT, "%s: JSON: the key \"%.100s\" occurs twice",
-                                 p->what, m->name);
-            }
-        table[slot] = m;
-    }
-    ptqi_free(context, table);
-    return PTQ_OK;
+    ptqi_table_begin(&names, context);
+    ptq_status status = ptqi_table_reserve(&names, object->count);
+    for (const struct ptqi_json *m = object->first; m && !status; m = m->next)
+        if (is_second(&names, m))
+            status = ptqi_fail(context, PTQ_ERROR_FORMAT, "%s: JSON: the key \"%.100s\" occurs twice",
+                               p->what, m->name);
+    ptqi_table_end(&names);
+    return status;
 }
 
 /* Closes the innermost containers that end here; afterwards p->at is at the next value or the end. */

@@ -4,7 +4,7 @@
 
 #include "base/context.h"
 #include "base/file.h"
-#include "base/json.h"
+#include "base/table.h"
 #include "ptq/store.h"
 
 /* One tensor: where it stands in a mapped file, or, in a store being written, what to write. */
@@ -23,23 +23,28 @@ struct ptqi_pair {
     char *key, *value;
 };
 
-/* Finds names in time that does not grow with their number: open addressing, item + 1, 0 for empty. */
-struct ptqi_index {
-    int64_t *table;
-    int64_t size; /* a power of two */
+/* A kind of file, or of files in a directory. Each has an entry, and store.c the table of them. */
+struct ptqi_container {
+    const char *name;
+    int (*recognise)(ptq_context *context, const char *path);
+    ptq_status (*open)(ptq_store *store, const char *path);
+    ptq_status (*write)(ptq_store *store); /* all entries to the path of the store */
 };
+
+extern const struct ptqi_container ptqi_safetensors;
 
 struct ptq_store {
     ptq_context *context;
     char *path;
+    const struct ptqi_container *container;
 
     struct ptqi_entry *entries;
     int64_t count, capacity;
-    struct ptqi_index by_name;
+    struct ptqi_table by_name;
 
     struct ptqi_pair *metadata;
     int64_t metadata_count, metadata_capacity;
-    struct ptqi_index by_key;
+    struct ptqi_table by_key;
 
     struct ptqi_map *maps; /* files open for reading */
     int64_t map_count, map_capacity;
@@ -47,12 +52,18 @@ struct ptq_store {
     int writing;
 };
 
+/* entries.c. A tensor by name, and the value of a metadata key; NULL where there is none. */
+const struct ptqi_entry *ptqi_store_find(const ptq_store *store, const char *name);
+const char *ptqi_store_value(const ptq_store *store, const char *key);
+/* Appends an entry without data; the bytes follow from dtype and shape. */
+ptq_status ptqi_store_describe(ptq_store *store, const char *name, int32_t dtype, int32_t rank,
+                               const int64_t *shape, struct ptqi_entry **entry);
 /* Appends an empty entry with a copy of name; refuses a second one of that name. */
 ptq_status ptqi_store_new_entry(ptq_store *store, const char *name, struct ptqi_entry **entry);
 /* Sets a metadata key, which must be new where replace is 0 (a later shard's is then ignored). */
 ptq_status ptqi_store_set_pair(ptq_store *store, const char *key, const char *value, int replace);
 
-/* safetensors.c: maps a file and adds its tensors; writes all entries to a file. */
+/* safetensors_file.c: maps a file and adds its tensors; writes all entries to a file. */
 ptq_status ptqi_safetensors_read(ptq_store *store, const char *path);
 ptq_status ptqi_safetensors_write(ptq_store *store);
 

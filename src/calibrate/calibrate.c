@@ -94,7 +94,7 @@ void calibrate_report(const struct matrix *m, const ptq_qtensor *q, const ptq_eq
 static ptq_status replace(struct calibration *c, struct matrix *m, const ptq_qtensor *q,
                           ptq_store *part)
 {
-    PTQI_TRY(ptq_qtensor_write(q, part, m->name));
+    PTQI_TRY(ptq_qtensor_write(q, PTQ_FORMAT_PTQ, part, m->name));
     PTQI_TRY(ptq_linear_create(c->model->context, q, &m->linear));
     if (m->bias.values)
         PTQI_TRY(ptq_linear_set_bias(m->linear, m->bias.values));

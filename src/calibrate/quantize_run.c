@@ -175,7 +175,8 @@ static ptq_status resume_block(struct quantize_run *q, int64_t index)
     for (int i = 0; block && i < block->count && !status; i++) {
         ptq_qtensor *matrix;
         struct matrix_report *r = &q->reports[q->report_count];
-        status = ptq_qtensor_read(q->context, part, block->matrices[i].name, &matrix);
+        status = ptq_qtensor_read(q->context, PTQ_FORMAT_PTQ, part, block->matrices[i].name,
+                                  &matrix);
         if (status)
             break;
         calibrate_report(&block->matrices[i], matrix, NULL, 0, r);

@@ -53,7 +53,7 @@ static int64_t trimmed_length(const char *text, int64_t length)
 {
     int64_t trimmed = 0;
     for (const char *at = text; at < text + length;)
-        if (!is_blank(unicode_next(&at)))
+        if (!is_blank(ptqi_utf8_next(&at)))
             trimmed = at - text;
     return trimmed;
 }

@@ -34,10 +34,14 @@ static int holds_floats(const char *dtype)
  * the quantized one, where the store has it. */
 static int is_part_of_matrix(const struct model *m, const struct matrix *matrix, const char *ending)
 {
-    static const char *const plain[] = {".weight", ".bias", NULL};
-    static const char *const quantized[] = {".codes", ".scales",      ".row_scales", ".zeros",
-                                            ".order", ".input_scale", ".bias",       NULL};
-    return is_one_of(ending, ptq_store_metadata(m->checkpoint->store, matrix->name) ? quantized : plain);
+    const int32_t format = ptq_format_find(m->checkpoint->store, matrix->name);
+    const char *known;
+    if (!strcmp(ending, ".bias") || (!format && !strcmp(ending, ".weight")))
+        return 1;
+    for (int32_t i = 0; (known = ptq_format_ending(format, i)); i++)
+        if (!strcmp(ending, known))
+            return 1;
+    return 0;
 }
 
 /* Tensor name of block number block. *rewritten: it is a matrix, a bias or a norm. */

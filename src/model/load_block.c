@@ -8,11 +8,11 @@
 #include "model/weights.h"
 
 /* A quantized matrix, read and packed. */
-static ptq_status load_quantized(const struct model *m, const ptq_store *store, int32_t activations,
-                                 struct matrix *matrix)
+static ptq_status load_quantized(const struct model *m, const ptq_store *store, int32_t format,
+                                 int32_t activations, struct matrix *matrix)
 {
     ptq_qtensor *q;
-    PTQI_TRY(ptq_qtensor_read(m->context, store, matrix->name, &q));
+    PTQI_TRY(ptq_qtensor_read(m->context, format, store, matrix->name, &q));
     ptq_status status = PTQ_OK;
     if (ptq_qtensor_n(q) != matrix->n || ptq_qtensor_k(q) != matrix->k)
         status = ptqi_fail(m->context, PTQ_ERROR_SHAPE,
@@ -35,9 +35,10 @@ static ptq_status load_matrix(const struct model *m, const ptq_store *store, int
     snprintf(name, sizeof name, "%s.bias", matrix->name);
     if (ptq_store_has(store, name))
         PTQI_TRY(weights_vector(m, store, name, matrix->n, &matrix->bias));
-    if (ptq_store_metadata(store, matrix->name)) {
+    const int32_t format = ptq_format_find(store, matrix->name);
+    if (format) {
         ++*quantized;
-        return load_quantized(m, store, activations, matrix);
+        return load_quantized(m, store, format, activations, matrix);
     }
     snprintf(name, sizeof name, "%s.weight", matrix->name);
     return weights_floats(m, store, name, matrix->n, matrix->k, &matrix->weight);

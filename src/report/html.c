@@ -85,7 +85,7 @@ static const char *escape_of(char c)
 static void append_character(struct html *h, const char *at, int length, int valid)
 {
     const char *next = at, *escape = escape_of(*at);
-    if (!valid || is_hidden(unicode_next(&next)))
+    if (!valid || is_hidden(ptqi_utf8_next(&next)))
         html_put(h, REPLACEMENT);
     else if (escape)
         html_put(h, escape);
@@ -101,7 +101,7 @@ void html_text(struct html *h, const char *text)
         return;
     }
     for (int64_t left = (int64_t)strlen(text); left > 0;) {
-        int length = unicode_sequence(text, left, &valid);
+        int length = ptqi_utf8_sequence(text, left, &valid);
         append_character(h, text, length, valid);
         text += length;
         left -= length;
@@ -114,7 +114,7 @@ static int count_characters(const char *text, int limit)
     int valid, count = 0;
     int64_t left = (int64_t)strlen(text);
     while (left > 0 && count <= limit) {
-        int length = unicode_sequence(text, left, &valid);
+        int length = ptqi_utf8_sequence(text, left, &valid);
         text += length;
         left -= length;
         count++;
@@ -137,7 +137,7 @@ void html_text_short(struct html *h, const char *text, int characters)
     }
     int64_t left = (int64_t)strlen(text);
     for (int i = 0; i < characters - 1; i++) {
-        int length = unicode_sequence(text, left, &valid);
+        int length = ptqi_utf8_sequence(text, left, &valid);
         append_character(h, text, length, valid);
         text += length;
         left -= length;

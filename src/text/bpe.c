@@ -60,9 +60,20 @@ static struct candidate pop(struct bpe_work *w)
     return top;
 }
 
-static const struct map_entry *find_merge(const struct bpe *b, int32_t left, int32_t right)
+uint64_t bpe_pair_hash(const struct bpe *b, int32_t left, int32_t right)
 {
-    return map_get(&b->merges, (uint64_t)(uint32_t)left << 32 | (uint32_t)right);
+    return ptqi_table_hash_number(&b->merges, (uint64_t)(uint32_t)left << 32 | (uint32_t)right);
+}
+
+int bpe_find_merge(const struct bpe *b, int32_t left, int32_t right, int32_t *rank, int32_t *result)
+{
+    int64_t at = -1;
+    const struct ptqi_slot *slot = ptqi_table_next(&b->merges, bpe_pair_hash(b, left, right), &at);
+    if (!slot)
+        return 0;
+    *rank = (int32_t)(slot->item >> 32);
+    *result = (int32_t)slot->item;
+    return 1;
 }
 
 /* Notes that the symbols at left and right may be merged, if they may. */
@@ -70,10 +81,9 @@ static ptq_status propose(const struct bpe *b, struct bpe_work *w, int64_t left,
 {
     if (left == NONE || right == NONE)
         return PTQ_OK;
-    const struct map_entry *merge = find_merge(b, w->symbols[left].id, w->symbols[right].id);
-    if (!merge)
+    struct candidate c = {.position = left};
+    if (!bpe_find_merge(b, w->symbols[left].id, w->symbols[right].id, &c.rank, &c.id))
         return PTQ_OK;
-    struct candidate c = {left, merge->first, merge->second};
     return push(b->context, w, c);
 }
 
@@ -113,8 +123,8 @@ static ptq_status merge_all(const struct bpe *b, struct bpe_work *w, int64_t cou
         if (left->id == NONE || left->next == NONE)
             continue;
         struct symbol *right = symbols + left->next;
-        const struct map_entry *merge = find_merge(b, left->id, right->id);
-        if (!merge || merge->second != c.id)
+        int32_t rank, result;
+        if (!bpe_find_merge(b, left->id, right->id, &rank, &result) || result != c.id)
             continue;
         left->id = c.id;
         left->next = right->next;
@@ -134,7 +144,7 @@ static ptq_status find_whole(const struct bpe *b, struct bpe_work *w, const char
     int64_t used = 0;
     PTQI_TRY(ptqi_grow(b->context, (void **)&w->spelling, 0, &w->spelling_capacity, 2 * length, 1));
     for (int64_t i = 0; i < length; i++)
-        used += unicode_put(w->spelling + used, unicode_from_byte((uint8_t)piece[i]));
+        used += ptqi_utf8_put(w->spelling + used, unicode_from_byte((uint8_t)piece[i]));
     *id = vocabulary_id(b->vocabulary, w->spelling, used);
     return PTQ_OK;
 }

@@ -11,12 +11,18 @@
 struct bpe {
     ptq_context *context;
     const struct vocabulary *vocabulary;
-    struct map merges;     /* a pair of ids -> place in the list, id of the result */
+    struct ptqi_table merges; /* a pair of ids -> place in the list << 32 | id of the result */
     int32_t byte_ids[256]; /* -1 where the vocabulary lacks a byte */
     int32_t unknown_id;    /* what such a byte becomes, -1: nothing */
     int fuse_unknown;      /* several such bytes in a row become one */
     int ignore_merges;     /* a piece that is a token stays whole, whatever the merges say */
 };
+
+/* What two neighbours become: 0 where they may not be merged. */
+int bpe_find_merge(const struct bpe *b, int32_t left, int32_t right, int32_t *rank,
+                   int32_t *result);
+/* The hash of a pair in merges. */
+uint64_t bpe_pair_hash(const struct bpe *b, int32_t left, int32_t right);
 
 /* Memory that lasts from piece to piece. Starts all zero. */
 struct bpe_work {

@@ -59,7 +59,14 @@ static ptq_status add_merge(struct bpe *b, const struct ptqi_json *merge, int32_
     PTQI_TRY(find_result(b, part, length, &result));
     if (left < 0 || right < 0 || result < 0)
         return bad_merge(b->context, rank, "has a part or a result that is not in the vocabulary");
-    map_set(&b->merges, (uint64_t)(uint32_t)left << 32 | (uint32_t)right, rank, result);
+    const uint64_t hash = bpe_pair_hash(b, left, right);
+    const int64_t item = (int64_t)rank << 32 | result;
+    int64_t at = -1;
+    struct ptqi_slot *slot = ptqi_table_next(&b->merges, hash, &at);
+    if (slot)
+        slot->item = item; /* the same pair again: the last one counts */
+    else
+        ptqi_table_add(&b->merges, hash, item);
     return PTQ_OK;
 }
 
@@ -68,7 +75,8 @@ static ptq_status load_merges(struct bpe *b, const struct ptqi_json *merges)
     int32_t rank = 0;
     if (!merges || merges->kind != PTQI_JSON_ARRAY)
         return ptqi_fail(b->context, PTQ_ERROR_FORMAT, "the model has no list of merges");
-    PTQI_TRY(map_create(b->context, &b->merges, merges->count));
+    ptqi_table_begin(&b->merges, b->context);
+    PTQI_TRY(ptqi_table_reserve(&b->merges, merges->count));
     for (const struct ptqi_json *merge = merges->first; merge; merge = merge->next) {
         const char *text = ptqi_json_string(merge);
         if (text && !strncmp(text, "#version", 8))
@@ -89,7 +97,7 @@ static ptq_status load_bytes(struct bpe *b, const struct ptqi_json *unknown)
     int missing = 0;
     for (int byte = 0; byte < 256; byte++) {
         char text[4];
-        int length = unicode_put(text, unicode_from_byte((uint8_t)byte));
+        int length = ptqi_utf8_put(text, unicode_from_byte((uint8_t)byte));
         b->byte_ids[byte] = vocabulary_id(b->vocabulary, text, length);
         missing += b->byte_ids[byte] < 0 && occurs(byte);
     }
@@ -149,6 +157,6 @@ ptq_status bpe_load(ptq_context *context, const struct ptqi_json *model,
 void bpe_free(struct bpe *b)
 {
     if (b->context)
-        map_free(b->context, &b->merges);
+        ptqi_table_end(&b->merges);
     memset(b, 0, sizeof *b);
 }

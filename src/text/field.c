@@ -31,7 +31,7 @@ const char *field_quote(const struct ptqi_json *value, char buffer[FIELD_QUOTE_S
     const char *text = ptqi_json_string(value);
     int64_t length = text ? value->length : 0, used = 0;
     while (used < length) {
-        int valid, size = unicode_sequence(text + used, length - used, &valid);
+        int valid, size = ptqi_utf8_sequence(text + used, length - used, &valid);
         if (used + size >= FIELD_QUOTE_SIZE)
             break;
         memcpy(buffer + used, text + used, (size_t)size);

@@ -25,7 +25,7 @@ static const char *run_of(const char *at, const char *end, class_function *in_cl
 {
     for (; at < end && most > 0; most--) {
         const char *next = at;
-        if (!in_class(unicode_next(&next)))
+        if (!in_class(ptqi_utf8_next(&next)))
             break;
         at = next;
     }
@@ -71,7 +71,7 @@ static const char *white_space(const char *at, const char *end)
     const char *last = at, *next = at;
     while (next < end) {
         const char *behind = next;
-        if (!unicode_is_space(unicode_next(&behind)))
+        if (!unicode_is_space(ptqi_utf8_next(&behind)))
             return last > at ? last : next;
         last = next;
         next = behind;
@@ -106,7 +106,7 @@ static const char *split_llama(const char *at, const char *end, int digits)
     const char *next = contraction(at, end, 1), *word = at;
     if (next > at)
         return next;
-    uint32_t c = unicode_next(&word); /* may lead a word, whatever it is, but for these: */
+    uint32_t c = ptqi_utf8_next(&word); /* may lead a word, whatever it is, but for these: */
     if (unicode_is_letter(c) || unicode_is_number(c) || is_newline(*at))
         word = at;
     if ((next = run(word, end, unicode_is_letter)) > word)
@@ -157,7 +157,7 @@ const char *split_bloom(const char *at, const char *end)
     if (next > at)
         return next;
     do
-        unicode_next(&at);
+        ptqi_utf8_next(&at);
     while (at < end && match_bloom(at, end) == at);
     return at;
 }

@@ -130,7 +130,7 @@ static const char *skip_space(const char *at, const char *end)
 {
     while (at < end) {
         const char *next = at;
-        if (!unicode_is_space(unicode_next(&next)))
+        if (!unicode_is_space(ptqi_utf8_next(&next)))
             break;
         at = next;
     }
@@ -145,7 +145,7 @@ static const char *skip_space_before(const char *at, const char *begin)
         while (previous > begin && ((uint8_t)*previous & 0xc0) == 0x80)
             previous--;
         const char *next = previous;
-        if (!unicode_is_space(unicode_next(&next)))
+        if (!unicode_is_space(ptqi_utf8_next(&next)))
             break;
         at = previous;
     }
@@ -190,7 +190,7 @@ static ptq_status repair(ptq_context *context, const char *text, int64_t length,
     int valid = 1;
     *copy = NULL;
     while (used < length && valid)
-        used += unicode_sequence(text + used, length - used, &valid);
+        used += ptqi_utf8_sequence(text + used, length - used, &valid);
     if (valid)
         return PTQ_OK;
     /* At the worst every byte becomes the three of U+FFFD. */
@@ -201,10 +201,10 @@ static ptq_status repair(ptq_context *context, const char *text, int64_t length,
         return PTQ_ERROR_MEMORY;
     used = 0;
     for (int64_t i = 0; i < length;) {
-        int size = unicode_sequence(text + i, length - i, &valid);
+        int size = ptqi_utf8_sequence(text + i, length - i, &valid);
         if (valid)
             memcpy(*copy + used, text + i, (size_t)size);
-        used += valid ? size : unicode_put(*copy + used, 0xfffd);
+        used += valid ? size : ptqi_utf8_put(*copy + used, 0xfffd);
         i += size;
     }
     *copy_length = used;
@@ -244,7 +244,7 @@ static int64_t put_token(char *out, const struct token *token)
     const char *at = token->text, *end = at + token->length;
     int64_t used = 0;
     while (at < end) {
-        int byte = unicode_to_byte(unicode_next(&at));
+        int byte = unicode_to_byte(ptqi_utf8_next(&at));
         if (byte < 0) {
             memcpy(out, token->text, (size_t)token->length);
             return token->length;

@@ -1,21 +1,10 @@
 /*
- * UTF-8, the classes of characters that pre-tokenizers distinguish, and the byte-level alphabet.
+ * The classes of characters that pre-tokenizers distinguish, and the byte-level alphabet.
  */
 #ifndef TEXT_UNICODE_H
 #define TEXT_UNICODE_H
 
-#include <stdint.h>
-
-/*
- * The length of the UTF-8 sequence at text, of which left > 0 bytes are there. Where it is not
- * valid, *valid is 0 and the length that of its longest start that could have become valid, at
- * least 1.
- */
-int unicode_sequence(const char *text, int64_t left, int *valid);
-/* The character at *at, which is moved behind it. The text must be valid and must not end here. */
-uint32_t unicode_next(const char **at);
-/* Writes the UTF-8 of c, up to 4 bytes, and returns how many. */
-int unicode_put(char *out, uint32_t c);
+#include "base/utf8.h"
 
 int unicode_is_letter(uint32_t c);  /* \p{L} of the library's regular expressions */
 int unicode_is_number(uint32_t c);  /* \p{N} of the library's regular expressions */

@@ -1,36 +1,24 @@
 #include "vocabulary.h"
 #include <string.h>
 
-static uint64_t hash_text(const char *text, int64_t length)
-{
-    uint64_t hash = 14695981039346656037u; /* FNV-1a */
-    for (int64_t i = 0; i < length; i++)
-        hash = (hash ^ (uint8_t)text[i]) * 1099511628211u;
-    return hash ^ hash >> 32;
-}
-
-/* The slot that holds the token of this text, or the empty one where it belongs. */
-static int32_t *find(const struct vocabulary *v, const char *text, int64_t length)
-{
-    uint64_t slot = hash_text(text, length) & v->mask;
-    for (; v->by_text[slot] >= 0; slot = (slot + 1) & v->mask) {
-        const struct token *token = v->tokens + v->by_text[slot];
-        if (token->length == length && !memcmp(token->text, text, (size_t)length))
-            break;
-    }
-    return v->by_text + slot;
-}
-
 struct token *vocabulary_find(const struct vocabulary *v, const char *text, int64_t length)
 {
-    int32_t index = *find(v, text, length);
-    return index < 0 ? NULL : v->tokens + index;
+    const uint64_t hash = ptqi_table_hash(&v->by_text, text, length);
+    const struct ptqi_slot *slot;
+    for (int64_t at = -1; (slot = ptqi_table_next(&v->by_text, hash, &at));) {
+        struct token *token = v->tokens + slot->item;
+        if (token->length == length && !memcmp(token->text, text, (size_t)length))
+            return token;
+    }
+    return NULL;
 }
 
 const struct token *vocabulary_token(const struct vocabulary *v, int32_t id)
 {
-    const struct map_entry *entry = map_get(&v->by_id, (uint32_t)id);
-    return entry ? v->tokens + entry->first : NULL;
+    int64_t at = -1;
+    const struct ptqi_slot *slot =
+        ptqi_table_next(&v->by_id, ptqi_table_hash_number(&v->by_id, (uint32_t)id), &at);
+    return slot ? v->tokens + slot->item : NULL;
 }
 
 int32_t vocabulary_id(const struct vocabulary *v, const char *text, int64_t length)
@@ -51,8 +39,8 @@ static ptq_status append(struct vocabulary *v, const char *text, int32_t length,
     token->text = v->texts + v->texts_used;
     token->length = length;
     token->id = id;
-    *find(v, text, length) = (int32_t)v->count;
-    map_set(&v->by_id, (uint32_t)id, (int32_t)v->count, 0);
+    ptqi_table_add(&v->by_text, ptqi_table_hash(&v->by_text, text, length), v->count);
+    ptqi_table_add(&v->by_id, ptqi_table_hash_number(&v->by_id, (uint32_t)id), v->count);
     v->texts_used += length;
     v->count++;
     if (id > v->largest)
@@ -68,18 +56,16 @@ ptq_status vocabulary_add(struct vocabulary *v, const struct ptqi_json *content,
 
 static ptq_status create(struct vocabulary *v, int64_t tokens, int64_t bytes)
 {
-    int64_t slots = map_slots(tokens);
     if (tokens > INT32_MAX)
         return ptqi_fail(v->context, PTQ_ERROR_FORMAT, "too many tokens");
     v->tokens = ptqi_alloc(v->context, tokens, (int64_t)sizeof *v->tokens);
     v->texts = ptqi_alloc(v->context, bytes, 1);
-    v->by_text = ptqi_alloc(v->context, slots, (int64_t)sizeof *v->by_text);
-    if (!v->tokens || !v->texts || !v->by_text)
+    if (!v->tokens || !v->texts)
         return PTQ_ERROR_MEMORY;
-    v->mask = (uint64_t)slots - 1;
-    for (int64_t i = 0; i < slots; i++)
-        v->by_text[i] = -1;
-    return map_create(v->context, &v->by_id, tokens);
+    ptqi_table_begin(&v->by_text, v->context);
+    ptqi_table_begin(&v->by_id, v->context);
+    PTQI_TRY(ptqi_table_reserve(&v->by_text, tokens));
+    return ptqi_table_reserve(&v->by_id, tokens);
 }
 
 static ptq_status load(struct vocabulary *v, const struct ptqi_json *vocab,
@@ -124,7 +110,7 @@ void vocabulary_free(struct vocabulary *v)
         return;
     ptqi_free(v->context, v->tokens);
     ptqi_free(v->context, v->texts);
-    ptqi_free(v->context, v->by_text);
-    map_free(v->context, &v->by_id);
+    ptqi_table_end(&v->by_text);
+    ptqi_table_end(&v->by_id);
     memset(v, 0, sizeof *v);
 }

@@ -6,7 +6,7 @@
 #define TEXT_VOCABULARY_H
 
 #include "base/json.h"
-#include "map.h"
+#include "base/table.h"
 
 struct token {
     const char *text;
@@ -21,9 +21,7 @@ struct vocabulary {
     int64_t count;
     int64_t model_count; /* those of the model come first */
     int64_t largest;     /* largest id, -1 for none */
-    struct map by_id;    /* id -> index in tokens */
-    int32_t *by_text;    /* hash table of indices in tokens, -1 where empty */
-    uint64_t mask;
+    struct ptqi_table by_text, by_id; /* items are indices in tokens */
     char *texts;
     int64_t texts_used;
 };

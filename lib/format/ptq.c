@@ -16,8 +16,7 @@
 #include "base/half.h"
 #include "base/json.h"
 #include "config.h"
-#include "qtensor.h"
-#include "store/store.h"
+#include "format/format.h"
 
 #define VERSION 1
 
@@ -131,12 +130,8 @@ static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const c
     return status;
 }
 
-ptq_status ptq_qtensor_write(const ptq_qtensor *q, ptq_store *store, const char *prefix)
+static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *prefix)
 {
-    PTQI_REQUIRE(NULL, q);
-    PTQI_TRY(ptqi_store_check_writing(__func__, store));
-    PTQI_REQUIRE(q->context, prefix);
-    PTQI_TRY(ptqi_qtensor_check(q));
     int64_t shape[2] = {q->n, q->groups};
     PTQI_TRY(write_codes(q, store, prefix));
     PTQI_TRY(write_scales(q, store, prefix));
@@ -280,28 +275,38 @@ static ptq_status read_parts(const ptq_store *store, const char *prefix, ptq_qte
     return PTQ_OK;
 }
 
-ptq_status ptq_qtensor_read(ptq_context *context, const ptq_store *store, const char *prefix,
-                            ptq_qtensor **q)
+static ptq_status read(ptq_context *context, const ptq_store *store, const char *prefix,
+                       ptq_qtensor **q)
 {
     ptq_tensor *codes;
-    PTQI_REQUIRE(context, q);
-    *q = NULL;
-    PTQI_REQUIRE(NULL, context);
-    PTQI_REQUIRE(context, store);
-    PTQI_REQUIRE(context, prefix);
-    const char *settings = ptq_store_metadata(store, prefix);
-    if (!settings)
-        return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "%.300s: no quantized matrix of that name",
-                         prefix);
     PTQI_TRY(ptq_store_tensor(store, part_name(prefix, "codes").text, &codes));
     int64_t n = ptq_tensor_size(codes, 0);
     ptq_tensor_free(codes);
-    ptq_status status = read_settings(context, prefix, settings, n, q);
-    if (!status)
-        status = read_parts(store, prefix, *q);
-    if (status) {
-        ptq_qtensor_free(*q);
-        *q = NULL;
-    }
-    return status;
+    PTQI_TRY(read_settings(context, prefix, ptq_store_metadata(store, prefix), n, q));
+    return read_parts(store, prefix, *q);
 }
+
+static int find(const ptq_store *store, const char *prefix)
+{
+    const char *settings = ptq_store_metadata(store, prefix);
+    return settings && settings[0] == '{';
+}
+
+static const char *can_hold(const ptq_qtensor *q)
+{
+    (void)q; /* everything */
+    return NULL;
+}
+
+static const char *const endings[] = {".codes", ".scales",      ".row_scales", ".zeros",
+                                      ".order", ".input_scale", NULL};
+
+const struct ptqi_format ptqi_format_ptq = {
+    .id = PTQ_FORMAT_PTQ,
+    .name = "ptq",
+    .endings = endings,
+    .find = find,
+    .read = read,
+    .write = write,
+    .can_hold = can_hold,
+};

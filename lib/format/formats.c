@@ -1,0 +1,103 @@
+/*
+ * The table of formats, and the public functions on it.
+ */
+#include <string.h>
+#include "format/format.h"
+
+static const struct ptqi_format *const formats[] = {&ptqi_format_ptq};
+enum { FORMATS = sizeof formats / sizeof *formats };
+
+static const struct ptqi_format *find(int32_t id)
+{
+    for (int i = 0; i < FORMATS; i++)
+        if (formats[i]->id == id)
+            return formats[i];
+    return NULL;
+}
+
+static ptq_status unknown(ptq_context *context, const char *function, int32_t id)
+{
+    return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "%s: format is %d, which is none", function, id);
+}
+
+int32_t ptq_format_from_name(const char *name)
+{
+    for (int i = 0; name && i < FORMATS; i++)
+        if (!strcmp(formats[i]->name, name))
+            return formats[i]->id;
+    return 0;
+}
+
+const char *ptq_format_name(int32_t format)
+{
+    const struct ptqi_format *f = find(format);
+    return f ? f->name : NULL;
+}
+
+int32_t ptq_format(int32_t index)
+{
+    return index >= 0 && index < FORMATS ? formats[index]->id : 0;
+}
+
+const char *ptq_format_ending(int32_t format, int32_t index)
+{
+    const struct ptqi_format *f = find(format);
+    for (int32_t i = 0; f && index >= 0 && f->endings[i]; i++)
+        if (i == index)
+            return f->endings[i];
+    return NULL;
+}
+
+ptq_status ptq_format_can_hold(int32_t format, const ptq_qtensor *q)
+{
+    PTQI_REQUIRE(NULL, q);
+    const struct ptqi_format *f = find(format);
+    if (!f)
+        return unknown(q->context, __func__, format);
+    const char *problem = f->can_hold(q);
+    return problem ? ptqi_fail(q->context, PTQ_ERROR_UNSUPPORTED, "%s", problem) : PTQ_OK;
+}
+
+int32_t ptq_format_find(const ptq_store *store, const char *prefix)
+{
+    for (int i = 0; store && prefix && i < FORMATS; i++)
+        if (formats[i]->find(store, prefix))
+            return formats[i]->id;
+    return 0;
+}
+
+ptq_status ptq_qtensor_write(const ptq_qtensor *q, int32_t format, ptq_store *store,
+                             const char *prefix)
+{
+    PTQI_REQUIRE(NULL, q);
+    PTQI_TRY(ptqi_store_check_writing(__func__, store));
+    PTQI_REQUIRE(q->context, prefix);
+    const struct ptqi_format *f = find(format);
+    if (!f)
+        return unknown(q->context, __func__, format);
+    PTQI_TRY(ptqi_qtensor_check(q));
+    PTQI_TRY(ptq_format_can_hold(format, q));
+    return f->write(q, store, prefix);
+}
+
+ptq_status ptq_qtensor_read(ptq_context *context, int32_t format, const ptq_store *store,
+                            const char *prefix, ptq_qtensor **q)
+{
+    PTQI_REQUIRE(context, q);
+    *q = NULL;
+    PTQI_REQUIRE(NULL, context);
+    PTQI_REQUIRE(context, store);
+    PTQI_REQUIRE(context, prefix);
+    const struct ptqi_format *f = find(format);
+    if (!f)
+        return unknown(context, __func__, format);
+    if (!f->find(store, prefix))
+        return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "%.300s: no quantized matrix of that name",
+                         prefix);
+    ptq_status status = f->read(context, store, prefix, q);
+    if (status) {
+        ptq_qtensor_free(*q);
+        *q = NULL;
+    }
+    return status;
+}
