@@ -8,7 +8,7 @@
 #include <string.h>
 #include "guarded.h"
 #include "layer.h"
-#include "linear.h"
+#include "linear/linear.h"
 #include "qtensor.h"
 #include "stats.h"
 #include "test.h"

@@ -12,7 +12,7 @@
 #include "linalg/matmul.h"
 #include "guarded.h"
 #include "layer.h"
-#include "linear.h"
+#include "linear/linear.h"
 #include "test.h"
 
 void test_linear(void);

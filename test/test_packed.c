@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/half.h"
-#include "linear.h"
+#include "linear/linear.h"
 #include "test.h"
 
 void test_packed(void);

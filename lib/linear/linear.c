@@ -1,8 +1,8 @@
 /*
  * ptq_linear: creating it, and the ways to run it. The columns of y are cut into panels, and panels
- * are shared out among threads; linear_run.c runs them.
+ * are shared out among threads; run.c runs them.
  */
-#include "linear.h"
+#include "linear/linear.h"
 #include <string.h>
 #include "base/half.h"
 #include "base/team.h"

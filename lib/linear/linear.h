@@ -21,7 +21,7 @@ struct ptqi_packed_layout {
     int32_t rows, strip, run, w8_offset; /* nr, int_strip, int_kr */
 };
 
-/* The head of a packed linear, in its memory and in files: linear_packed.c. In the host's
+/* The head of a packed linear, in its memory and in files: packed.c. In the host's
  * byte order, which is little endian on all that are supported. */
 struct ptqi_packed {
     char magic[4];
@@ -38,6 +38,12 @@ struct ptqi_packed {
     struct ptqi_packed_layout layout;
     char reserved[24]; /* zero */
 };
+
+/* int8 activations; else f32. */
+static inline int ptqi_packed_is_integer(const struct ptqi_packed *header)
+{
+    return header->activations != PTQ_ACTIVATIONS_F32;
+}
 
 #define PTQI_PACKED_MAGIC "ptql"
 #define PTQI_PACKED_VERSION 1u
@@ -180,7 +186,7 @@ struct ptqi_run {
     atomic_llong next; /* panel that nobody has begun */
 };
 
-/* linear_run.c: the panels from begin to end, with scratch memory of ptqi_run_scratch bytes. */
+/* run.c: the panels from begin to end, with scratch memory of ptqi_run_scratch bytes. */
 int64_t ptqi_run_scratch(const struct ptq_linear *linear, int64_t rows);
 int64_t ptqi_run_panels(const struct ptq_linear *linear);
 void ptqi_run_range(const struct ptqi_run *run, char *scratch, int64_t begin, int64_t end);
@@ -197,18 +203,18 @@ static inline int64_t ptqi_chunk_column(const struct ptq_linear *linear,
     return (chunk->first_group * linear->panel.group_blocks + chunk->first_block) * PTQI_BLOCK;
 }
 
-/* For linear_packed.c, once the panels are known. */
+/* For packed.c, once the panels are known. */
 struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *linear);
 
-/* linear_pack.c: the header that q gets with these kernels, and the weights and all else but the
+/* pack.c: the header that q gets with these kernels, and the weights and all else but the
  * header and a bias into memory that was cleared. */
 ptq_status ptqi_linear_describe(ptq_context *context, const struct ptq_qtensor *q,
                                 struct ptqi_packed *header);
 ptq_status ptqi_linear_pack(struct ptq_linear *linear, const struct ptq_qtensor *q);
 
-/* linear_packed.c: PTQ_ERROR_UNSUPPORTED where sums over a group might not fit 32 bits. */
+/* packed.c: PTQ_ERROR_UNSUPPORTED where sums over a group might not fit 32 bits. */
 ptq_status ptqi_packed_check_sums(ptq_context *context, const struct ptqi_packed *header);
-/* linear_packed.c: the bytes that a packed form with this header has, 0 where it cannot be. */
+/* packed.c: the bytes that a packed form with this header has, 0 where it cannot be. */
 int64_t ptqi_packed_size(const struct ptqi_packed *header);
 struct ptqi_packed_layout ptqi_packed_layout(const struct ptqi_kernels *kernels, int integer,
                                              int32_t code_bits);
@@ -216,6 +222,8 @@ struct ptqi_packed_layout ptqi_packed_layout(const struct ptqi_kernels *kernels,
 void ptqi_packed_bind(struct ptq_linear *linear, const struct ptqi_packed *header, void *memory);
 /* Completes the header and puts it in its place. */
 void ptqi_packed_write(struct ptqi_packed *header, void *memory);
+/* Of all that stands behind it in the header: against accidents, not against malice. */
+uint64_t ptqi_packed_checksum(const struct ptqi_packed *header);
 /* What two linears must have in common to take the same prepared activations. */
 uint64_t ptqi_linear_recipe(const struct ptq_linear *linear);
 

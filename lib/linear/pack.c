@@ -1,10 +1,10 @@
 /*
- * Packing a quantized matrix for the kernels of a context: what linear_packed.c has room for.
+ * Packing a quantized matrix for the kernels of a context: what packed.c has room for.
  */
 #include <string.h>
 #include "base/half.h"
 #include "base/team.h"
-#include "linear.h"
+#include "linear/linear.h"
 #include "qtensor.h"
 
 /* 1 where every scale is an f16 exactly; then the packed ones take half the bytes. */

@@ -13,7 +13,7 @@
 #include <string.h>
 #include "base/hash.h"
 #include "config.h"
-#include "linear.h"
+#include "linear/linear.h"
 #include "qtensor.h"
 
 _Static_assert(sizeof(struct ptqi_packed) == 128, "the header has no gaps");
@@ -31,11 +31,6 @@ static int64_t take(struct places *p, int64_t bytes)
     return at;
 }
 
-static int is_integer(const struct ptqi_packed *h)
-{
-    return h->activations != PTQ_ACTIVATIONS_F32;
-}
-
 /* A level of one byte for each group; then panels begin with the scales of their rows. */
 static int is_two_level(const struct ptqi_packed *h)
 {
@@ -51,9 +46,9 @@ static struct places places_of(const struct ptqi_packed *h)
     struct places p = {.bytes = (int64_t)sizeof *h};
     p.input_scale = take(&p, h->has_input_scale ? h->k * 4 : 0);
     p.order = take(&p, h->has_order ? h->k * 4 : 0);
-    p.group_of = take(&p, is_integer(h) ? 0 : h->k * 4);
+    p.group_of = take(&p, ptqi_packed_is_integer(h) ? 0 : h->k * 4);
     p.bias = take(&p, h->n * 4);
-    if (is_integer(h)) {
+    if (ptqi_packed_is_integer(h)) {
         p.panel_bytes = (is_two_level(h) ? 4 * h->layout.rows : 0) +
                         ptqi_group_bytes(h->layout.rows, h->code_bits, h->scale_bytes * (int)groups,
                                          h->has_zeros * (int)groups, blocks);
@@ -76,7 +71,7 @@ static int is_flag(int32_t x)
 static int is_possible(const struct ptqi_packed *h)
 {
     static const char nothing[sizeof h->reserved];
-    const int integer = is_integer(h), fixed = h->activations == PTQ_ACTIVATIONS_INT8_STATIC;
+    const int integer = ptqi_packed_is_integer(h), fixed = h->activations == PTQ_ACTIVATIONS_INT8_STATIC;
     return h->layout.rows >= 1 && h->layout.rows <= PTQI_MAX_NR && h->n >= 1 && h->k >= 1 &&
            h->k <= PTQI_MAX_COLUMNS && h->group_size >= 1 && h->group_size <= h->k &&
            (h->group_size % PTQI_BLOCK == 0 || h->group_size == h->k) &&
@@ -99,7 +94,7 @@ ptq_status ptqi_packed_check_sums(ptq_context *context, const struct ptqi_packed
 {
     const int32_t top = (1 << h->code_bits) - 1, below = h->zero, above = top - h->zero;
     const int32_t far = h->has_zeros ? top : below > above ? below : above;
-    if (!is_integer(h) || is_two_level(h)) /* whose levels times codes are 127 at most */
+    if (!ptqi_packed_is_integer(h) || is_two_level(h)) /* whose levels times codes are 127 at most */
         return PTQ_OK;
     return ptqi_check_sums(context, far, h->group_size);
 }
@@ -168,7 +163,7 @@ void ptqi_packed_bind(struct ptq_linear *l, const struct ptqi_packed *h, void *m
         l->order = (int32_t *)(void *)(l->memory + p.order);
     l->bias_room = (float *)(void *)(l->memory + p.bias);
     l->bias = h->has_bias ? l->bias_room : NULL;
-    if (is_integer(h))
+    if (ptqi_packed_is_integer(h))
         bind_panels(l, h, &p);
     else
         bind_words(l, h, &p);
@@ -194,8 +189,7 @@ uint64_t ptqi_linear_recipe(const struct ptq_linear *l)
     return h;
 }
 
-/* Of all that stands behind it in the header: against accidents, not against malice. */
-static uint64_t checksum(const struct ptqi_packed *h)
+uint64_t ptqi_packed_checksum(const struct ptqi_packed *h)
 {
     const int64_t begin = (int64_t)offsetof(struct ptqi_packed, bytes);
     return ptqi_hash(PTQI_HASH_START, (const char *)h + begin, (int64_t)sizeof *h - begin);
@@ -205,82 +199,6 @@ void ptqi_packed_write(struct ptqi_packed *h, void *memory)
 {
     memcpy(h->magic, PTQI_PACKED_MAGIC, sizeof h->magic);
     h->version = PTQI_PACKED_VERSION;
-    h->checksum = checksum(h);
+    h->checksum = ptqi_packed_checksum(h);
     memcpy(memory, h, sizeof *h);
-}
-
-/* Copies the header out of bytes bytes of memory and checks it. */
-static ptq_status read_header(ptq_context *context, const void *memory, int64_t bytes,
-                              struct ptqi_packed *h)
-{
-    if (bytes < (int64_t)sizeof *h)
-        return ptqi_fail(context, PTQ_ERROR_FORMAT, "this is no packed linear");
-    memcpy(h, memory, sizeof *h);
-    if (memcmp(h->magic, PTQI_PACKED_MAGIC, sizeof h->magic))
-        return ptqi_fail(context, PTQ_ERROR_FORMAT, "this is no packed linear");
-    if (h->version != PTQI_PACKED_VERSION)
-        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
-                         "a packed linear of version %u, not %u: pack the matrix again",
-                         (unsigned)h->version, PTQI_PACKED_VERSION);
-    if (h->checksum != checksum(h))
-        return ptqi_fail(context, PTQ_ERROR_FORMAT, "the header of a packed linear is damaged");
-    const struct ptqi_packed_layout want =
-        ptqi_packed_layout(context->kernels, is_integer(h), h->code_bits);
-    if (memcmp(&h->layout, &want, sizeof want))
-        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
-                         "packed in panels of %d rows (%d x %d, offset %d), not of %d (%d x %d, "
-                         "offset %d) as the kernels for %s want it: pack the matrix again",
-                         h->layout.rows, h->layout.strip, h->layout.run, h->layout.w8_offset,
-                         want.rows, want.strip, want.run, want.w8_offset,
-                         ptq_isa_name(ptq_context_isa(context)));
-    if (h->bytes < 1 || h->bytes != ptqi_packed_size(h))
-        return ptqi_fail(context, PTQ_ERROR_FORMAT, "the header of a packed linear is damaged");
-    if (bytes < h->bytes)
-        return ptqi_fail(context, PTQ_ERROR_FORMAT,
-                         "a packed linear of %lld bytes, of which only %lld are there",
-                         (long long)h->bytes, (long long)bytes);
-    return ptqi_packed_check_sums(context, h);
-}
-
-/* What kernels use as an index, and what qtensors promise of input scales. */
-static ptq_status check_contents(const struct ptq_linear *l)
-{
-    for (int64_t i = 0; i < l->k; i++) {
-        if (l->order && (l->order[i] < 0 || l->order[i] >= l->k))
-            return ptqi_fail(l->context, PTQ_ERROR_FORMAT,
-                             "the order of the columns of a packed linear is damaged");
-        if (l->group_of && (l->group_of[i] < 0 || l->group_of[i] >= l->groups))
-            return ptqi_fail(l->context, PTQ_ERROR_FORMAT,
-                             "the groups of the columns of a packed linear are damaged");
-        if (l->input_scale && !(l->input_scale[i] > 0 && isfinite(l->input_scale[i])))
-            return ptqi_fail(l->context, PTQ_ERROR_FORMAT,
-                             "the input scale of a packed linear is damaged");
-    }
-    return PTQ_OK;
-}
-
-ptq_status ptq_linear_open(ptq_context *context, const void *memory, int64_t bytes,
-                           ptq_linear **linear)
-{
-    struct ptqi_packed header;
-    PTQI_REQUIRE(context, linear);
-    *linear = NULL;
-    PTQI_REQUIRE(NULL, context);
-    PTQI_REQUIRE_ALIGNED(context, __func__, memory);
-    PTQI_TRY(read_header(context, memory, bytes, &header));
-    struct ptq_linear *l = ptqi_alloc_zero(context, 1, (int64_t)sizeof *l);
-    if (!l)
-        return PTQ_ERROR_MEMORY;
-    l->context = context;
-    l->kernels = is_integer(&header) ? ptqi_product_kernels(context) : context->kernels;
-    ptqi_packed_bind(l, &header, (void *)(uintptr_t)memory); /* which is only read */
-    l->bias_room = NULL;
-    ptq_status status = check_contents(l);
-    if (status) {
-        ptq_linear_free(l);
-        return status;
-    }
-    l->recipe = ptqi_linear_recipe(l);
-    *linear = l;
-    return PTQ_OK;
 }

@@ -11,7 +11,7 @@
  * bit for bit the f32 product with the dequantized weights.
  */
 #include "base/half.h"
-#include "linear.h"
+#include "linear/linear.h"
 
 static int is_integer(const struct ptq_linear *l)
 {

@@ -6,7 +6,7 @@
 #include "base/half.h"
 #include "base/team.h"
 #include "linalg/rotate.h"
-#include "linear.h"
+#include "linear/linear.h"
 #include "tensor.h"
 
 /* The layout for so many rows that nothing overflows. */
