@@ -5,29 +5,6 @@
 #include <string.h>
 #include "base/half.h"
 
-static const struct {
-    int64_t size;
-    const char *name;
-} dtypes[] = {
-    [PTQ_F32] = {4, "f32"}, [PTQ_F16] = {2, "f16"}, [PTQ_BF16] = {2, "bf16"},
-    [PTQ_I8] = {1, "i8"},   [PTQ_U8] = {1, "u8"},   [PTQ_I32] = {4, "i32"},
-};
-
-static int is_dtype(int32_t dtype)
-{
-    return dtype >= PTQ_F32 && dtype <= PTQ_I32;
-}
-
-int64_t ptq_dtype_size(int32_t dtype)
-{
-    return is_dtype(dtype) ? dtypes[dtype].size : 0;
-}
-
-const char *ptq_dtype_name(int32_t dtype)
-{
-    return is_dtype(dtype) ? dtypes[dtype].name : NULL;
-}
-
 static ptq_status make(const char *function, ptq_context *context, int32_t dtype, int32_t rank,
                        const int64_t *shape, ptq_tensor **tensor)
 {
@@ -38,13 +15,13 @@ static ptq_status make(const char *function, ptq_context *context, int32_t dtype
     PTQI_TRY(ptqi_check_between(context, function, "rank", rank, 0, PTQ_MAX_RANK));
     if (rank > 0)
         PTQI_REQUIRE_FOR(context, function, shape);
-    if (!is_dtype(dtype))
+    if (!ptq_dtype_size(dtype))
         return ptqi_fail(context, PTQ_ERROR_DTYPE, "there is no dtype %d", dtype);
     for (int32_t i = 0; i < rank; i++)
         if (shape[i] < 0 || !ptqi_multiply(elements, shape[i], &elements))
             return ptqi_fail(context, PTQ_ERROR_SHAPE, "size %lld of axis %d cannot be",
                              (long long)shape[i], i);
-    if (!ptqi_multiply(elements, dtypes[dtype].size, &bytes) || bytes > PTRDIFF_MAX)
+    if (!ptqi_multiply(elements, ptq_dtype_size(dtype), &bytes) || bytes > PTRDIFF_MAX)
         return ptqi_fail(context, PTQ_ERROR_SHAPE, "a tensor of %lld elements is too large",
                          (long long)elements);
     struct ptq_tensor *t = ptqi_alloc_zero(context, 1, (int64_t)sizeof *t);
@@ -78,7 +55,7 @@ ptq_status ptq_tensor_create(ptq_context *context, int32_t dtype, int32_t rank,
 static ptq_status check_data(ptq_context *context, const char *function, const ptq_tensor *tensor,
                              const void *data)
 {
-    const int64_t size = dtypes[tensor->dtype].size;
+    const int64_t size = ptq_dtype_size(tensor->dtype);
     if (tensor->bytes)
         PTQI_REQUIRE_FOR(context, function, data);
     if ((uintptr_t)data % (uintptr_t)size)
@@ -168,7 +145,7 @@ ptq_status ptq_tensor_to_f32(const ptq_tensor *tensor, float *out)
     PTQI_REQUIRE(tensor->context, out);
     if (!ptqi_is_float(tensor->dtype))
         return ptqi_fail(tensor->context, PTQ_ERROR_DTYPE, "%s: %s numbers where floats are needed",
-                         tensor->name ? tensor->name : "a tensor", dtypes[tensor->dtype].name);
+                         tensor->name ? tensor->name : "a tensor", ptq_dtype_name(tensor->dtype));
     ptqi_to_f32(out, tensor->data, tensor->dtype, tensor->elements);
     return PTQ_OK;
 }
@@ -178,7 +155,7 @@ static int fits_memory(const struct ptqi_block *b)
 {
     int64_t elements, bytes;
     return ptqi_multiply(b->rows - 1, b->ld, &elements) && elements <= INT64_MAX - b->columns &&
-           ptqi_multiply(elements + b->columns, dtypes[b->dtype].size, &bytes) &&
+           ptqi_multiply(elements + b->columns, ptq_dtype_size(b->dtype), &bytes) &&
            bytes <= PTRDIFF_MAX;
 }
 
@@ -219,7 +196,7 @@ ptq_status ptqi_check_finite(ptq_context *context, const char *name, const void 
         for (int64_t c = 0; c < columns; c++)
             if (!is_finite(data, dtype, r * ld + c)) {
                 float value;
-                const char *at = (const char *)data + (r * ld + c) * dtypes[dtype].size;
+                const char *at = (const char *)data + (r * ld + c) * ptq_dtype_size(dtype);
                 ptqi_to_f32(&value, at, dtype, 1);
                 return ptqi_fail(context, PTQ_ERROR_NOT_FINITE, "%s[%lld][%lld] is %s", name,
                                  (long long)r, (long long)c, value != value ? "NaN" : "infinite");

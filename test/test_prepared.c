@@ -5,7 +5,7 @@
 #include <string.h>
 #include "guarded.h"
 #include "layer.h"
-#include "linear.h"
+#include "linear/linear.h"
 #include "test.h"
 
 void test_prepared(void);

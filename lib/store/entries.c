@@ -4,7 +4,6 @@
  */
 #include "store.h"
 #include <string.h>
-#include "tensor.h"
 
 /* Items of a table are numbers of entries or pairs; name_of tells their names. */
 static int64_t find_item(const ptq_store *s, const struct ptqi_table *table,

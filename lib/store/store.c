@@ -4,7 +4,6 @@
 #include "store.h"
 #include <stdio.h>
 #include <string.h>
-#include "tensor.h"
 
 static const struct ptqi_container *const containers[] = {&ptqi_safetensors};
 enum { CONTAINERS = sizeof containers / sizeof *containers };
@@ -127,37 +126,6 @@ int32_t ptq_store_has(const ptq_store *store, const char *name)
     return store && name && ptqi_store_find(store, name);
 }
 
-ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor **tensor)
-{
-    PTQI_REQUIRE(store ? store->context : NULL, tensor);
-    *tensor = NULL;
-    PTQI_REQUIRE(NULL, store);
-    PTQI_REQUIRE(store->context, name);
-    const struct ptqi_entry *e = ptqi_store_find(store, name);
-    if (!e)
-        return ptqi_fail(store->context, PTQ_ERROR_UNKNOWN, "%s: there is no tensor \"%.200s\"",
-                         store->path, name);
-    if (!e->dtype)
-        return ptqi_fail(store->context, PTQ_ERROR_DTYPE, "%s: %.200s: dtype %s is not supported",
-                         store->path, name, e->dtype_name);
-    ptq_status status;
-    if ((uintptr_t)e->data % (uintptr_t)ptq_dtype_size(e->dtype) == 0) {
-        void *data = (void *)(uintptr_t)e->data;
-        status = ptq_tensor_borrow(store->context, e->dtype, e->rank, e->shape, data, tensor);
-    } else {
-        status = ptq_tensor_create(store->context, e->dtype, e->rank, e->shape, tensor);
-        if (!status)
-            memcpy(ptq_tensor_data(*tensor), e->data, (size_t)e->bytes);
-    }
-    if (!status)
-        status = ptq_tensor_set_name(*tensor, name);
-    if (status) {
-        ptq_tensor_free(*tensor);
-        *tensor = NULL;
-    }
-    return status;
-}
-
 const char *ptq_store_metadata_key(const ptq_store *store, int64_t index)
 {
     return store && index >= 0 && index < store->metadata_count ? store->metadata[index].key : NULL;
@@ -173,17 +141,6 @@ ptq_status ptq_store_create(ptq_context *context, const char *path, ptq_store **
     PTQI_TRY(new_store(__func__, context, path, store));
     (*store)->container = &ptqi_safetensors;
     (*store)->writing = 1;
-    return PTQ_OK;
-}
-
-ptq_status ptq_store_add(ptq_store *store, const char *name, const ptq_tensor *tensor)
-{
-    struct ptqi_entry *e;
-    PTQI_TRY(ptqi_store_check_writing(__func__, store));
-    PTQI_REQUIRE(store->context, name);
-    PTQI_REQUIRE(store->context, tensor);
-    PTQI_TRY(ptqi_store_describe(store, name, tensor->dtype, tensor->rank, tensor->shape, &e));
-    e->data = tensor->data;
     return PTQ_OK;
 }
 

@@ -103,17 +103,6 @@ static ptq_status replace(struct calibration *c, struct matrix *m, const ptq_qte
     return PTQ_OK;
 }
 
-ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matrices, int count,
-                               ptq_tensor **weights)
-{
-    for (int i = 0; i < count; i++) {
-        int64_t shape[2] = {matrices[i].n, matrices[i].k};
-        PTQI_TRY(ptq_tensor_borrow(context, PTQ_F32, 2, shape, matrices[i].weight, &weights[i]));
-        PTQI_TRY(ptq_tensor_set_name(weights[i], matrices[i].name));
-    }
-    return PTQ_OK;
-}
-
 /* AWQ leaves what makes the attention scores unclipped: q and k. */
 static int64_t unclipped(const struct slices *s, const struct matrix *matrices)
 {

@@ -61,10 +61,6 @@ ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *pa
 /* What became of a matrix; e may be NULL. */
 void calibrate_report(const struct matrix *m, const ptq_qtensor *q, const ptq_equalization *e,
                       int folded, struct matrix_report *report);
-/* Borrowed tensors, with their names, on the weights of count matrices; on failure some may be
- * NULL. */
-ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matrices, int count,
-                               ptq_tensor **weights);
 /* Takes the windows through a block and fills in max |x| of the input of each site. */
 ptq_status calibrate_ranges(struct calibration *c, const struct block *b, double absmax[SITES]);
 /* Takes the windows through a block that is quantized already. */

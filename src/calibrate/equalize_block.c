@@ -2,6 +2,7 @@
 #include <string.h>
 #include "base/context.h"
 #include "calibrate/fold.h"
+#include "calibrate/slices.h"
 
 int equalize_is_open(const ptq_config *config)
 {

@@ -112,3 +112,14 @@ void slices_free(struct slices *s)
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         ptqi_free(s->context, lists[i]);
 }
+
+ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matrices, int count,
+                               ptq_tensor **weights)
+{
+    for (int i = 0; i < count; i++) {
+        int64_t shape[2] = {matrices[i].n, matrices[i].k};
+        PTQI_TRY(ptq_tensor_borrow(context, PTQ_F32, 2, shape, matrices[i].weight, &weights[i]));
+        PTQI_TRY(ptq_tensor_set_name(weights[i], matrices[i].name));
+    }
+    return PTQ_OK;
+}

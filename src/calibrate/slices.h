@@ -24,4 +24,9 @@ ptq_status slices_make(const struct model *m, const struct matrix *matrices, int
 ptq_status slices_join(const struct slices *s, int matrix, ptq_qtensor **q);
 void slices_free(struct slices *s);
 
+/* Borrowed tensors, with their names, on the weights of count matrices; on failure some may be
+ * NULL. */
+ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matrices, int count,
+                               ptq_tensor **weights);
+
 #endif

@@ -53,7 +53,7 @@ struct architecture {
 
 extern const struct architecture llama, bloom;
 
-/* architectures.c: the site of a role, and the shape of its matrices. */
+/* roles.c: the site of a role, and the shape of its matrices. */
 enum site role_site(enum role role);
 void role_shape(const struct model_config *c, enum role role, int64_t *n, int64_t *k);
 /* Whether an architecture has a matrix of a role. */

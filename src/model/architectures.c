@@ -196,34 +196,3 @@ ptq_status model_read_config(struct checkpoint *checkpoint, struct model_config 
                               .root = checkpoint->config};
     return read(&r, config, &checkpoint->unused);
 }
-
-enum site role_site(enum role role)
-{
-    static const enum site sites[] = {
-        [ROLE_Q] = SITE_ATTENTION,   [ROLE_K] = SITE_ATTENTION, [ROLE_V] = SITE_ATTENTION,
-        [ROLE_QKV] = SITE_ATTENTION, [ROLE_O] = SITE_OUTPUT,    [ROLE_GATE] = SITE_MLP,
-        [ROLE_UP] = SITE_MLP,        [ROLE_DOWN] = SITE_DOWN,
-    };
-    return sites[role];
-}
-
-void role_shape(const struct model_config *c, enum role role, int64_t *n, int64_t *k)
-{
-    const int64_t heads = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
-    const int64_t shapes[][2] = {
-        [ROLE_Q] = {heads, c->hidden},           [ROLE_K] = {kv, c->hidden},
-        [ROLE_V] = {kv, c->hidden},              [ROLE_QKV] = {heads + 2 * kv, c->hidden},
-        [ROLE_O] = {c->hidden, heads},           [ROLE_GATE] = {c->intermediate, c->hidden},
-        [ROLE_UP] = {c->intermediate, c->hidden}, [ROLE_DOWN] = {c->hidden, c->intermediate},
-    };
-    *n = shapes[role][0];
-    *k = shapes[role][1];
-}
-
-int architecture_has(const struct architecture *a, enum role role)
-{
-    for (int i = 0; i < a->matrix_count; i++)
-        if (a->matrices[i].role == role)
-            return 1;
-    return 0;
-}

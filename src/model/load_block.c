@@ -94,19 +94,3 @@ void block_free(struct block *b)
         norm_free(b->context, &b->norms[i]);
     ptqi_free(b->context, b);
 }
-
-struct matrix *block_matrix(const struct block *b, enum role role)
-{
-    for (int i = 0; i < b->count; i++)
-        if (b->matrices[i].role == role)
-            return (struct matrix *)(uintptr_t)&b->matrices[i];
-    return NULL;
-}
-
-int block_site_count(const struct block *b, int first)
-{
-    int count = 1;
-    while (first + count < b->count && b->matrices[first + count].site == b->matrices[first].site)
-        count++;
-    return count;
-}

@@ -11,35 +11,6 @@
 #include "model/architecture.h"
 #include "model/weights.h"
 
-void model_block_prefix(const struct model *m, int64_t block, char *name)
-{
-    snprintf(name, MAX_LAYER_NAME, "%s%s%lld.", m->prefix, m->config.architecture->blocks,
-             (long long)block);
-}
-
-/* Names of tensors begin with that of the model, and of the number of the block. */
-int model_describe_matrix(const struct model *m, int64_t block, int number, struct matrix *matrix)
-{
-    const struct architecture *a = m->config.architecture;
-    char prefix[MAX_LAYER_NAME];
-    if (number < 0 || number >= a->matrix_count)
-        return 0;
-    memset(matrix, 0, sizeof *matrix);
-    model_block_prefix(m, block, prefix);
-    snprintf(matrix->name, sizeof matrix->name, "%.80s%.70s", prefix, a->matrices[number].name);
-    matrix->role = a->matrices[number].role;
-    matrix->site = role_site(matrix->role);
-    role_shape(&m->config, matrix->role, &matrix->n, &matrix->k);
-    return 1;
-}
-
-void model_norm_name(const struct model *m, int64_t block, int number, int bias, char *name)
-{
-    const struct architecture *a = m->config.architecture;
-    snprintf(name, MAX_LAYER_NAME, "%s%s%lld.%s.%s", m->prefix, a->blocks, (long long)block,
-             a->norms[number], bias ? "bias" : "weight");
-}
-
 static ptq_status load_norm(const struct model *m, const char *name, struct norm *norm)
 {
     char whole[MAX_LAYER_NAME];
@@ -49,12 +20,6 @@ static ptq_status load_norm(const struct model *m, const char *name, struct norm
         return PTQ_OK;
     snprintf(whole, sizeof whole, "%s%s.bias", m->prefix, name);
     return weights_vector(m, m->checkpoint->store, whole, m->config.hidden, &norm->bias);
-}
-
-void norm_free(ptq_context *context, struct norm *norm)
-{
-    ptqi_free(context, norm->weight.values);
-    ptqi_free(context, norm->bias.values);
 }
 
 /* The head: lm_head, or the embedding where they are tied. A checkpoint that says so and has a head

@@ -149,7 +149,6 @@ ptq_status block_mlp_output(const struct block *b, struct workspace *w, const fl
 ptq_status block_forward(struct model *m, const struct block *b, struct workspace *w, float *x,
                          int64_t rows);
 /* A norm over rows of hidden numbers; in place is fine. */
-void norm_free(ptq_context *context, struct norm *norm);
 void norm_rows(const struct model *m, const struct norm *norm, const float *x, int64_t rows,
                float *out);
 

@@ -114,3 +114,8 @@ ptq_status weights_compare(const struct model *m, const ptq_tensor *a, const ptq
     return PTQ_OK;
 }
 
+void norm_free(ptq_context *context, struct norm *norm)
+{
+    ptqi_free(context, norm->weight.values);
+    ptqi_free(context, norm->bias.values);
+}

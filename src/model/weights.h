@@ -18,4 +18,7 @@ ptq_status weights_check_rows(const struct model *m, const ptq_tensor *tensor);
 ptq_status weights_compare(const struct model *m, const ptq_tensor *a, const ptq_tensor *b,
                            int *same);
 
+/* Frees what was loaded of a norm. */
+void norm_free(ptq_context *context, struct norm *norm);
+
 #endif

@@ -2,45 +2,13 @@
  * The page of ptq compare --html: what was measured, the table, three charts. It needs nothing but
  * itself: the style is in it, the charts are inline SVG, there is no script.
  */
+#include "report/matrix_name.h"
 #include "report/page.h"
 #include <math.h>
 #include <string.h>
 #include "base/file.h"
 #include "report/page_style.h"
 
-const char *matrix_in_block(const char *name, int64_t *block)
-{
-    while (name) {
-        int64_t number = 0;
-        const char *at = name;
-        while (*at >= '0' && *at <= '9' && number < INT64_MAX / 100)
-            number = 10 * number + (*at++ - '0');
-        if (at > name && *at == '.' && at[1]) {
-            *block = number;
-            return at + 1;
-        }
-        name = strchr(name, '.');
-        name = name ? name + 1 : NULL;
-    }
-    return NULL;
-}
-
-int matrix_kind(const char *const *kinds, int count, const char *name, int64_t *block)
-{
-    const char *kind = matrix_in_block(name, block);
-    for (int k = 0; kind && k < count; k++)
-        if (!strcmp(kind, kinds[k]))
-            return k;
-    return -1;
-}
-
-const char *matrix_last_part(const char *name)
-{
-    const char *dot = strrchr(name, '.');
-    return dot && dot[1] ? dot + 1 : name;
-}
-
-/* The last part of a path, without slashes behind it. */
 static void put_file_name(struct html *h, const char *path)
 {
     char name[256];

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 #include "report/auto_choices.h"
+#include "report/matrix_name.h"
 #include "report/page.h"
 
 struct table {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "report/axis.h"
+#include "report/matrix_name.h"
 #include "report/page.h"
 
 enum {

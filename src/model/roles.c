@@ -1,0 +1,82 @@
+/*
+ * Roles of matrices: where they stand in a block, and their shapes and names.
+ */
+#include <stdio.h>
+#include <string.h>
+#include "model/architecture.h"
+
+enum site role_site(enum role role)
+{
+    static const enum site sites[] = {
+        [ROLE_Q] = SITE_ATTENTION,   [ROLE_K] = SITE_ATTENTION, [ROLE_V] = SITE_ATTENTION,
+        [ROLE_QKV] = SITE_ATTENTION, [ROLE_O] = SITE_OUTPUT,    [ROLE_GATE] = SITE_MLP,
+        [ROLE_UP] = SITE_MLP,        [ROLE_DOWN] = SITE_DOWN,
+    };
+    return sites[role];
+}
+
+void role_shape(const struct model_config *c, enum role role, int64_t *n, int64_t *k)
+{
+    const int64_t heads = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
+    const int64_t shapes[][2] = {
+        [ROLE_Q] = {heads, c->hidden},           [ROLE_K] = {kv, c->hidden},
+        [ROLE_V] = {kv, c->hidden},              [ROLE_QKV] = {heads + 2 * kv, c->hidden},
+        [ROLE_O] = {c->hidden, heads},           [ROLE_GATE] = {c->intermediate, c->hidden},
+        [ROLE_UP] = {c->intermediate, c->hidden}, [ROLE_DOWN] = {c->hidden, c->intermediate},
+    };
+    *n = shapes[role][0];
+    *k = shapes[role][1];
+}
+
+int architecture_has(const struct architecture *a, enum role role)
+{
+    for (int i = 0; i < a->matrix_count; i++)
+        if (a->matrices[i].role == role)
+            return 1;
+    return 0;
+}
+
+struct matrix *block_matrix(const struct block *b, enum role role)
+{
+    for (int i = 0; i < b->count; i++)
+        if (b->matrices[i].role == role)
+            return (struct matrix *)(uintptr_t)&b->matrices[i];
+    return NULL;
+}
+
+int block_site_count(const struct block *b, int first)
+{
+    int count = 1;
+    while (first + count < b->count && b->matrices[first + count].site == b->matrices[first].site)
+        count++;
+    return count;
+}
+
+void model_block_prefix(const struct model *m, int64_t block, char *name)
+{
+    snprintf(name, MAX_LAYER_NAME, "%s%s%lld.", m->prefix, m->config.architecture->blocks,
+             (long long)block);
+}
+
+/* Names of tensors begin with that of the model, and of the number of the block. */
+int model_describe_matrix(const struct model *m, int64_t block, int number, struct matrix *matrix)
+{
+    const struct architecture *a = m->config.architecture;
+    char prefix[MAX_LAYER_NAME];
+    if (number < 0 || number >= a->matrix_count)
+        return 0;
+    memset(matrix, 0, sizeof *matrix);
+    model_block_prefix(m, block, prefix);
+    snprintf(matrix->name, sizeof matrix->name, "%.80s%.70s", prefix, a->matrices[number].name);
+    matrix->role = a->matrices[number].role;
+    matrix->site = role_site(matrix->role);
+    role_shape(&m->config, matrix->role, &matrix->n, &matrix->k);
+    return 1;
+}
+
+void model_norm_name(const struct model *m, int64_t block, int number, int bias, char *name)
+{
+    const struct architecture *a = m->config.architecture;
+    snprintf(name, MAX_LAYER_NAME, "%s%s%lld.%s.%s", m->prefix, a->blocks, (long long)block,
+             a->norms[number], bias ? "bias" : "weight");
+}
