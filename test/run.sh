@@ -162,10 +162,30 @@ hostile()
         $RUN "$tmp/hostile" "$tmp"
 }
 
+# No circles between files, no arrows upward. The objects of a plain build show the calls.
+structure()
+{
+    passed=0 failed=0 skipped=0
+    nm=$($CC -print-prog-name=nm)
+    case "$RUN ${CFLAGS-} ${LDFLAGS-}" in
+    " "*-fsanitize=*) skip "the objects of a sanitizer call others" ;;
+    " "*)
+        if find_python re && command -v "$nm" >/dev/null; then
+            NM=$nm $python test/structure.py "$BUILD"
+            return
+        fi
+        skip "no python3 or nm"
+        ;;
+    *) skip "not under emulation" ;;
+    esac
+    summary
+}
+
 part "unit tests" $RUN "$BUILD/unit"
 part "the command" sh test/command.sh
 part "the interface against test/abi/libptq.abi" sh test/abi.sh
 part "hostile calls, generated from the headers" hostile
+part "structure" structure
 test_symbols
 test_headers
 test_examples

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The structure of lib/ and src/: no circle between files or folders, no arrow upward.
 
-    structure.py BUILD      BUILD holds the objects of a build
+    [NM=nm] structure.py BUILD      BUILD holds the objects of a build
 
 Arrows are #include lines, and the symbols that an object takes from another one (nm). Floors lists the
 folders from the lowest to the highest: a file may use what stands on its own floor or below it. The last
@@ -60,7 +60,7 @@ def symbols(build, sources):
     defined, used = {}, {}
     for path in sources:
         obj = os.path.join(build, path[:-2] + ".o")
-        out = subprocess.run(["nm", obj], capture_output=True, text=True, check=True).stdout
+        out = subprocess.run([os.environ.get("NM", "nm"), obj], capture_output=True, text=True, check=True).stdout
         used[path] = set()
         for line in out.splitlines():
             kind, name = line.split()[-2:]

@@ -38,10 +38,11 @@ INLINE void widen(const int rows, const int nv, VI (*s)[MAX_NV], const VI *facto
                   VI (*dot)[MAX_NV])
 {
     PTQI_UNROLL
-    for (int m = 0; m < rows; m++)
+    for (int m = 0; m < rows; m++) {
         PTQI_UNROLL
-    for (int v = 0; v < nv; v++)
-        dot[m][v] = _mm256_add_epi32(dot[m][v], _mm256_madd_epi16(s[m][v], factor[v]));
+        for (int v = 0; v < nv; v++)
+            dot[m][v] = _mm256_add_epi32(dot[m][v], _mm256_madd_epi16(s[m][v], factor[v]));
+    }
 }
 
 INLINE void set_ones(const int nv, VI *ones)
@@ -106,15 +107,16 @@ INLINE void dot_bytes8(const int rows, const int nv, const int width, const uint
 {
     (void)next;
     const VI ones = _mm256_set1_epi16(1);
-    for (int j = 0; j < 8; j++, codes += 4 * width, x += 4)
+    for (int j = 0; j < 8; j++, codes += 4 * width, x += 4) {
         PTQI_UNROLL
-    for (int v = 0; v < nv; v++) {
-        const VI w = vi_load(codes + v * LANES * 4), magnitude = _mm256_abs_epi8(w);
-        PTQI_UNROLL
-        for (int m = 0; m < rows; m++) {
-            VI signed_x = _mm256_sign_epi8(broadcast4(x + m * ldx), w);
-            VI pairs = _mm256_maddubs_epi16(magnitude, signed_x);
-            dot[m][v] = _mm256_add_epi32(dot[m][v], _mm256_madd_epi16(pairs, ones));
+        for (int v = 0; v < nv; v++) {
+            const VI w = vi_load(codes + v * LANES * 4), magnitude = _mm256_abs_epi8(w);
+            PTQI_UNROLL
+            for (int m = 0; m < rows; m++) {
+                VI signed_x = _mm256_sign_epi8(broadcast4(x + m * ldx), w);
+                VI pairs = _mm256_maddubs_epi16(magnitude, signed_x);
+                dot[m][v] = _mm256_add_epi32(dot[m][v], _mm256_madd_epi16(pairs, ones));
+            }
         }
     }
 }
@@ -124,11 +126,12 @@ INLINE void unpack_block(const int shift, const uint8_t *codes, const uint8_t *z
 {
     const VI mask = vi_set1(0x0f0f0f0f);
     (void)shift, (void)zeros;
-    for (int v = 0; v < STRIP; v += LANES)
+    for (int v = 0; v < STRIP; v += LANES) {
         PTQI_UNROLL
-    for (int j = 0; j < 4; j++) {
-        const VI both = vi_load(codes + (j * STRIP + v) * 4);
-        vi_store(room + (j * NR + v) * 4, vi_and(both, mask));
-        vi_store(room + ((j + 4) * NR + v) * 4, vi_and(vi_shift4(both), mask));
+        for (int j = 0; j < 4; j++) {
+            const VI both = vi_load(codes + (j * STRIP + v) * 4);
+            vi_store(room + (j * NR + v) * 4, vi_and(both, mask));
+            vi_store(room + ((j + 4) * NR + v) * 4, vi_and(vi_shift4(both), mask));
+        }
     }
 }

@@ -17,10 +17,11 @@ INLINE void f32_rows(const int rows, int64_t k, const float *a, int64_t a_row, i
 {
     VF sum[F32_MR][F32_NV];
     PTQI_UNROLL
-    for (int m = 0; m < rows; m++)
+    for (int m = 0; m < rows; m++) {
         PTQI_UNROLL
-    for (int v = 0; v < F32_NV; v++)
-        sum[m][v] = accumulate ? vf_load(c + m * ldc + v * LANES) : vf_zero();
+        for (int v = 0; v < F32_NV; v++)
+            sum[m][v] = accumulate ? vf_load(c + m * ldc + v * LANES) : vf_zero();
+    }
     for (int64_t i = 0; i < k; i++) {
         VF row[F32_NV];
         PTQI_UNROLL
@@ -37,10 +38,11 @@ INLINE void f32_rows(const int rows, int64_t k, const float *a, int64_t a_row, i
         a += a_k;
     }
     PTQI_UNROLL
-    for (int m = 0; m < rows; m++)
+    for (int m = 0; m < rows; m++) {
         PTQI_UNROLL
-    for (int v = 0; v < F32_NV; v++)
-        vf_store(c + m * ldc + v * LANES, sum[m][v]);
+        for (int v = 0; v < F32_NV; v++)
+            vf_store(c + m * ldc + v * LANES, sum[m][v]);
+    }
 }
 
 #define F32_CASE(rows)                                                                             \

@@ -155,10 +155,11 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
      */
     const int two = TWO_SUMS && bits == 4 && rows * nv <= 4;
     VI dot[STREAM_MR][MAX_NV], high[STREAM_MR][MAX_NV], shifts[MAX_NV];
-    if (shift)
+    if (shift) {
         PTQI_UNROLL
-    for (int v = 0; v < nv; v++)
-        shifts[v] = shift_of(vi_from_bytes(g->zeros + column + v * LANES));
+        for (int v = 0; v < nv; v++)
+            shifts[v] = shift_of(vi_from_bytes(g->zeros + column + v * LANES));
+    }
     start_dots(rows, nv, &s, bits == 8 ? W8_OFFSET : 0, g->sums, ldsums, dot);
     if (two) {
         PTQI_UNROLL

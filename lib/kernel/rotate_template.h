@@ -60,7 +60,7 @@ TARGET PTQI_INLINE void NAME(rotate_vectors)(float *x, const int vectors, float 
         ROTATION_STAGE(v[i], 8);
     }
     PTQI_UNROLL
-    for (int h = 1; h < vectors; h *= 2)
+    for (int h = 1; h < vectors; h *= 2) {
         PTQI_UNROLL
     for (int i = 0; i < vectors; i++)
         if (!(i & h)) {
@@ -68,6 +68,7 @@ TARGET PTQI_INLINE void NAME(rotate_vectors)(float *x, const int vectors, float 
             v[i] = low + high;
             v[i + h] = low - high;
         }
+    }
     PTQI_UNROLL
     for (int i = 0; i < vectors; i++) {
         v[i] *= scale;

@@ -78,10 +78,11 @@ INLINE void word_rows(const int rows, const int bits, const struct ptqi_words *p
     const uint32_t *words = p->words;
     VF sum[WORD_MR][F32_NV];
     PTQI_UNROLL
-    for (int m = 0; m < rows; m++)
+    for (int m = 0; m < rows; m++) {
         PTQI_UNROLL
     for (int v = 0; v < F32_NV; v++)
         sum[m][v] = vf_zero();
+    }
     for (int64_t i = 0; i < p->k; i += per_word, words += F32_NR) {
         load_words(words, &c);
         for (int j = 0; j < per_word && i + j < p->k; j++, x++) {
@@ -97,10 +98,11 @@ INLINE void word_rows(const int rows, const int bits, const struct ptqi_words *p
         }
     }
     PTQI_UNROLL
-    for (int m = 0; m < rows; m++)
+    for (int m = 0; m < rows; m++) {
         PTQI_UNROLL
     for (int v = 0; v < F32_NV; v++)
         vf_store(out + m * F32_NR + v * LANES, sum[m][v]);
+    }
 }
 
 #define WORD_CASE(rows)                                                                            \
