@@ -25,7 +25,7 @@ FLOORS = [
     ["lib/format"],
     ["lib/method"],
     ["lib/linear"],
-    ["src/console", "src/text"],
+    ["src/console", "src/text", "src/rows"],
     ["src/checkpoint"],
     ["src/model"],
     ["src/calibrate", "src/eval"],

@@ -2,6 +2,7 @@
  * The f32 product against one chain of fused multiply-adds per element, to the bit, and the factor
  * that GPTQ works with.
  */
+#include "rows/rows.h"
 #include "test.h"
 #include <math.h>
 #include <stdio.h>
@@ -9,7 +10,6 @@
 #include <string.h>
 #include "linalg/cholesky.h"
 #include "linalg/matmul.h"
-#include "linalg/vector.h"
 
 void test_matmul(void);
 
@@ -277,15 +277,15 @@ static void test_vector(void)
         sum += exp((double)x[i] * 50);
         out[i] = x[i] * 50;
     }
-    CHECK(fabs(ptqi_log_sum_exp(test_context(), out, 501) - log(sum)) < 1e-5);
-    ptqi_softmax(test_context(), out, 501);
+    CHECK(fabs(row_log_sum_exp(test_context(), out, 501) - log(sum)) < 1e-5);
+    row_softmax(test_context(), out, 501);
     for (int i = 0; i < 501; i++)
         wrong += fabs((double)out[i] - exp((double)(x[i] * 50)) / sum) > 1e-5;
-    ptqi_rms_norm(test_context(), x, w, 1e-5f, out, 501);
+    row_rms_norm(test_context(), x, w, 1e-5f, out, 501);
     for (int i = 0; i < 501; i++)
         wrong +=
             fabs((double)out[i] - (double)x[i] * (double)w[i] / sqrt(squares / 501 + 1e-5)) > 1e-5;
-    ptqi_silu_multiply(test_context(), x, w, out, 501);
+    row_silu_multiply(test_context(), x, w, out, 501);
     for (int i = 0; i < 501; i++)
         wrong +=
             fabs((double)out[i] - (double)x[i] / (1 + exp(-(double)x[i])) * (double)w[i]) > 1e-6;
@@ -295,7 +295,7 @@ static void test_vector(void)
         sum += (double)x[i];
     for (int i = 0; i < 501; i++)
         variance += ((double)x[i] - sum / 501) * ((double)x[i] - sum / 501) / 501;
-    ptqi_layer_norm(test_context(), x, w, x, 1e-5f, out, 501);
+    row_layer_norm(test_context(), x, w, x, 1e-5f, out, 501);
     for (int i = 0; i < 501; i++) {
         double normed = ((double)x[i] - sum / 501) / sqrt(variance + 1e-5) * (double)w[i];
         wrong += fabs((double)out[i] - normed - (double)x[i]) > 1e-5;

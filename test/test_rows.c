@@ -5,6 +5,7 @@
 #include "guarded.h"
 #include <math.h>
 #include "base/exact.h"
+#include "rows/rows.h"
 
 /* Row operations: x, y of n numbers go in, out comes out; all beside canaries. */
 struct vectors {
@@ -36,7 +37,6 @@ static int same(float a, float b)
 
 static void check_reductions(const struct ptqi_kernels *kernels, int64_t n)
 {
-    const struct ptqi_kernels *p = &ptqi_kernels_portable;
     struct vectors v = make_vectors(n);
     const float *x = in(&v.x), *y = in(&v.y);
     double most = 0, squares = 0, exps = 0;
@@ -46,14 +46,14 @@ static void check_reductions(const struct ptqi_kernels *kernels, int64_t n)
         exps += exp((double)fminf(y[i], 8.0f) - 4);
     }
     EXPECT(same(ptqi_from_bits(kernels->magnitude(x, n)), (float)most), "magnitude", n);
-    EXPECT(same(kernels->sum_squares(x, n), p->sum_squares(x, n)), "sum_squares", n);
-    EXPECT(fabs((double)kernels->sum_squares(x, n) - squares) <= 1e-5 * squares + 1e-36,
+    EXPECT(same(row_functions(kernels->isa)->sum_squares(x, n), rows_portable.sum_squares(x, n)), "sum_squares", n);
+    EXPECT(fabs((double)row_functions(kernels->isa)->sum_squares(x, n) - squares) <= 1e-5 * squares + 1e-36,
            "sum_squares", n);
     float *limited = in(&v.out);
     for (int64_t i = 0; i < n; i++)
         limited[i] = fminf(y[i], 8.0f);
-    float sum = kernels->sum_exp(limited, 4.0f, n);
-    EXPECT(same(sum, p->sum_exp(limited, 4.0f, n)), "sum_exp", n);
+    float sum = row_functions(kernels->isa)->sum_exp(limited, 4.0f, n);
+    EXPECT(same(sum, rows_portable.sum_exp(limited, 4.0f, n)), "sum_exp", n);
     EXPECT(fabs((double)sum - exps) <= 1e-5 * exps, "sum_exp", n);
     EXPECT(free_vectors(&v), "reductions, canaries", n);
 }
@@ -74,8 +74,8 @@ static void check_elementwise(const struct ptqi_kernels *kernels, int64_t n)
         wrong += !same(want[i], x[i] / y[i]);
     for (int in_place = 0; in_place < 2; in_place++) {
         memcpy(out, x, (size_t)n * 4);
-        kernels->silu_multiply(in_place ? out : x, y, out, n);
-        p->silu_multiply(x, y, want, n);
+        row_functions(kernels->isa)->silu_multiply(in_place ? out : x, y, out, n);
+        rows_portable.silu_multiply(x, y, want, n);
         EXPECT(!memcmp(out, want, (size_t)n * 4), "silu_multiply", n);
     }
     for (int64_t i = 0; i < n; i++) {
@@ -84,8 +84,8 @@ static void check_elementwise(const struct ptqi_kernels *kernels, int64_t n)
     }
     memcpy(out, x, (size_t)n * 4);
     memcpy(want, x, (size_t)n * 4);
-    kernels->gelu(out, n);
-    p->gelu(want, n);
+    row_functions(kernels->isa)->gelu(out, n);
+    rows_portable.gelu(want, n);
     EXPECT(!memcmp(out, want, (size_t)n * 4), "gelu", n);
     for (int64_t i = 0; i < n; i++) {
         double at = (double)x[i], u = 0.7978845608028654 * (at + 0.044715 * at * at * at);
@@ -155,8 +155,8 @@ static void check_softmax(const struct ptqi_kernels *kernels, int64_t n)
     float *x = in(&v.x), *want = in(&v.y);
     double sum = 0;
     memcpy(want, x, (size_t)n * 4);
-    kernels->softmax(x, n);
-    ptqi_kernels_portable.softmax(want, n);
+    row_functions(kernels->isa)->softmax(x, n);
+    rows_portable.softmax(want, n);
     EXPECT(!memcmp(x, want, (size_t)n * 4), "softmax", n);
     for (int64_t i = 0; i < n; i++)
         sum += (double)x[i];

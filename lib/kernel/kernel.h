@@ -178,11 +178,6 @@ struct ptqi_kernels {
     void (*widen)(float *out, const void *in, int32_t dtype, int64_t n);
     void (*narrow)(void *out, int32_t dtype, const float *in, int64_t n);
     void (*divide)(const float *x, const float *divisor, float *out, int64_t n);
-    float (*sum_squares)(const float *x, int64_t n);
-    void (*softmax)(float *x, int64_t n);
-    float (*sum_exp)(const float *x, float shift, int64_t n);
-    void (*silu_multiply)(const float *gate, const float *up, float *out, int64_t n);
-    void (*gelu)(float *x, int64_t n);
     void (*rotate)(float *x, int64_t blocks, int32_t block);
     void (*subtract_scaled)(float *w, const float *u, float factor, int64_t n);
     void (*shrink_errors)(const float *w, int64_t n, const float *scales, const float *zeros,

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "eval/forward.h"
-#include "linalg/vector.h"
+#include "rows/rows.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 
@@ -175,7 +175,7 @@ static ptq_status score(void *user, int64_t number, const float *x)
     for (int64_t t = c->begin; t < c->count; t++) {
         PTQI_TRY(model_logits(r->model, x + (t - 1) * hidden, 1, r->logits));
         c->likelihood += (double)r->logits[c->ids[c->start + t]] -
-                         ptqi_log_sum_exp(r->context, r->logits, vocabulary);
+                         row_log_sum_exp(r->context, r->logits, vocabulary);
     }
     return PTQ_OK;
 }

@@ -5,7 +5,7 @@
 #include "base/context.h"
 #include "base/exact.h"
 #include "eval/forward.h"
-#include "linalg/vector.h"
+#include "rows/rows.h"
 
 #define LOGIT_ROWS 128 /* rows of logits at a time */
 
@@ -28,7 +28,7 @@ static ptq_status score(void *user, int64_t window, const float *x)
         PTQI_TRY(model_logits(s->model, x + t0 * s->model->config.hidden, rows, s->logits));
         for (int64_t t = 0; t < rows; t++) {
             const float *row = s->logits + t * vocabulary;
-            sum += ptqi_log_sum_exp(s->model->context, row, vocabulary) - row[ids[t0 + t + 1]];
+            sum += row_log_sum_exp(s->model->context, row, vocabulary) - row[ids[t0 + t + 1]];
         }
     }
     s->sum += sum / (double)(length - 1);

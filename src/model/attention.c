@@ -8,8 +8,8 @@
 #include "base/context.h"
 #include "base/team.h"
 #include "linalg/matmul.h"
-#include "linalg/vector.h"
 #include "model/architecture.h"
+#include "rows/rows.h"
 
 #define STRIP 64 /* rows of q at a time: the scores stay in the second-level cache */
 
@@ -42,7 +42,7 @@ static ptq_status probabilities(const struct job *j, int64_t head, const float *
             row[s] *= scale;
         for (int64_t s = 0; in->slopes && s <= t; s++)
             row[s] += slope * (float)(s - t);
-        ptqi_softmax(j->context, row, t + 1);
+        row_softmax(j->context, row, t + 1);
         for (int64_t s = t + 1; s < keys; s++)
             row[s] = 0.0f;
     }

@@ -4,8 +4,8 @@
 #include "base/context.h"
 #include "console/clock.h"
 #include "linalg/matmul.h"
-#include "linalg/vector.h"
 #include "model/architecture.h"
+#include "rows/rows.h"
 
 /* Prepares x for the quantized matrices of a site that m is one of. */
 static ptq_status prepare(struct workspace *w, const struct matrix *m, const float *x, int64_t rows)
@@ -55,9 +55,9 @@ void norm_rows(const struct model *m, const struct norm *norm, const float *x, i
     const float *weight = norm->weight.values, *bias = norm->bias.values;
     for (int64_t t = 0; t < rows; t++, x += hidden, out += hidden) {
         if (bias)
-            ptqi_layer_norm(m->context, x, weight, bias, epsilon, out, hidden);
+            row_layer_norm(m->context, x, weight, bias, epsilon, out, hidden);
         else
-            ptqi_rms_norm(m->context, x, weight, epsilon, out, hidden);
+            row_rms_norm(m->context, x, weight, epsilon, out, hidden);
     }
 }
 

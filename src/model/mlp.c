@@ -1,9 +1,9 @@
 /*
  * What stands between the matrices of an MLP.
  */
-#include "linalg/vector.h"
 #include "model/architecture.h"
 #include "base/context.h"
+#include "rows/rows.h"
 
 ptq_status mlp_swiglu(const struct model *m, const struct block *b, struct workspace *w,
                       const float *input, int64_t rows, float *output)
@@ -11,7 +11,7 @@ ptq_status mlp_swiglu(const struct model *m, const struct block *b, struct works
     int prepared = 0;
     PTQI_TRY(matrix_apply(w, block_matrix(b, ROLE_GATE), input, rows, w->gate, &prepared));
     PTQI_TRY(matrix_apply(w, block_matrix(b, ROLE_UP), input, rows, w->up, &prepared));
-    ptqi_silu_multiply(w->context, w->gate, w->up, output, rows * m->config.intermediate);
+    row_silu_multiply(w->context, w->gate, w->up, output, rows * m->config.intermediate);
     return PTQ_OK;
 }
 
@@ -20,6 +20,6 @@ ptq_status mlp_gelu(const struct model *m, const struct block *b, struct workspa
 {
     int prepared = 0;
     PTQI_TRY(matrix_apply(w, block_matrix(b, ROLE_UP), input, rows, output, &prepared));
-    ptqi_gelu(m->context, output, rows * m->config.intermediate);
+    row_gelu(m->context, output, rows * m->config.intermediate);
     return PTQ_OK;
 }
