@@ -60,19 +60,19 @@ int main(void)
     check(ptq_stats_create(context, K, PTQ_STATS_HESSIAN, &stats));
     for (int i = 0; i < BATCHES; i++) {
         activations(batch, BATCH);
-        check(ptq_stats_update(stats, batch, PTQ_F32, BATCH, K, NULL));
+        check(ptq_stats_update(stats, batch, PTQ_DTYPE_F32, BATCH, K, NULL));
     }
 
     /* The weights stay where they are: the tensor only refers to them. */
     for (int i = 0; i < N * K; i++)
         w[i] = 0.02f * (uniform() + uniform() + uniform());
-    check(ptq_tensor_borrow(context, PTQ_F32, 2, shape, w, &weight));
+    check(ptq_tensor_borrow(context, PTQ_DTYPE_F32, 2, shape, w, &weight));
     check(ptq_tensor_set_name(weight, "embed.weight")); /* for messages */
 
     /* 4 bits, groups of 64 columns, symmetric; the result runs with int8 activations. */
     check(ptq_config_create(context, PTQ_METHOD_GPTQ, &config));
-    check(ptq_config_set_int(config, PTQ_BITS, 4));
-    check(ptq_config_set_int(config, PTQ_GROUP, 64));
+    check(ptq_config_set_int(config, PTQ_PARAM_BITS, 4));
+    check(ptq_config_set_int(config, PTQ_PARAM_GROUP, 64));
     check(ptq_config_parse(config, "activations", "int8-token")); /* the other way to set */
     weights[0] = weight;
     check(ptq_quantize(config, weights, 1, stats, NULL, &q));
@@ -91,7 +91,7 @@ int main(void)
     /* y = x W^T. Without scratch memory (NULL) it comes from the context; an engine that must not
      * allocate passes ptq_linear_scratch_bytes of its own, at a multiple of PTQ_ALIGNMENT. */
     activations(x, ROWS);
-    check(ptq_linear_forward(linear, x, PTQ_F32, ROWS, K, y, PTQ_F32, N, NULL));
+    check(ptq_linear_forward(linear, x, PTQ_DTYPE_F32, ROWS, K, y, PTQ_DTYPE_F32, N, NULL));
 
     /* How far it is from the product in floating point: |y - x W^T|^2 / |x W^T|^2. */
     for (int t = 0; t < ROWS; t++)

@@ -11,7 +11,7 @@ typedef struct ptq_config ptq_config;
 typedef struct ptq_qtensor ptq_qtensor;
 typedef struct ptq_linear ptq_linear;
 typedef int32_t ptq_status;
-enum { PTQ_F32 = 1, PTQ_STATS_HESSIAN = 1, PTQ_METHOD_GPTQ = 2, PTQ_GROUP = 2 };
+enum { PTQ_DTYPE_F32 = 1, PTQ_STATS_HESSIAN = 1, PTQ_METHOD_GPTQ = 2, PTQ_PARAM_GROUP = 2 };
 const char *ptq_status_name(ptq_status status);
 int64_t ptq_last_message(char *buffer, int64_t capacity);
 ptq_status ptq_context_create(ptq_context **context);
@@ -74,12 +74,12 @@ end
 local context = make("context", ptq.ptq_context_create)
 local stats = make("stats", ptq.ptq_stats_create, context, k, ptq.PTQ_STATS_HESSIAN)
 for _ = 1, 16 do
-    check(ptq.ptq_stats_update(stats, activations(64, k), ptq.PTQ_F32, 64, k, nil))
+    check(ptq.ptq_stats_update(stats, activations(64, k), ptq.PTQ_DTYPE_F32, 64, k, nil))
 end
 local shape = ffi.new("int64_t[2]", n, k)
-local weight = make("tensor", ptq.ptq_tensor_borrow, context, ptq.PTQ_F32, 2, shape, w)
+local weight = make("tensor", ptq.ptq_tensor_borrow, context, ptq.PTQ_DTYPE_F32, 2, shape, w)
 local config = make("config", ptq.ptq_config_create, context, ptq.PTQ_METHOD_GPTQ)
-check(ptq.ptq_config_set_int(config, ptq.PTQ_GROUP, 64))
+check(ptq.ptq_config_set_int(config, ptq.PTQ_PARAM_GROUP, 64))
 check(ptq.ptq_config_parse(config, "activations", "int8-token"))
 local weights = ffi.new("const ptq_tensor *[1]", { weight })
 local q = make("qtensor", ptq.ptq_quantize, config, weights, 1, stats, nil)
@@ -87,7 +87,7 @@ print(("output error %.1e"):format(ptq.ptq_qtensor_output_error(q)))
 
 local linear = make("linear", ptq.ptq_linear_create, context, q)
 local x, y = activations(rows, k), ffi.new("float[?]", rows * n)
-check(ptq.ptq_linear_forward(linear, x, ptq.PTQ_F32, rows, k, y, ptq.PTQ_F32, n, nil))
+check(ptq.ptq_linear_forward(linear, x, ptq.PTQ_DTYPE_F32, rows, k, y, ptq.PTQ_DTYPE_F32, n, nil))
 
 local lost, whole = 0, 0
 for t = 0, rows - 1 do

@@ -28,7 +28,7 @@ static const struct choice roundings[] = {{"rtn", PTQ_ROUNDING_RTN},
                                           {"gptq+", PTQ_ROUNDING_GPTQ_PLUS},
                                           {NULL, 0}};
 static const struct choice scale_dtypes[] = {
-    {"f32", PTQ_F32}, {"f16", PTQ_F16}, {"bf16", PTQ_BF16}, {NULL, 0}};
+    {"f32", PTQ_DTYPE_F32}, {"f16", PTQ_DTYPE_F16}, {"bf16", PTQ_DTYPE_BF16}, {NULL, 0}};
 static const struct choice activations[] = {{"f32", PTQ_ACTIVATIONS_F32},
                                             {"int8-token", PTQ_ACTIVATIONS_INT8_TOKEN},
                                             {"int8-tensor", PTQ_ACTIVATIONS_INT8_TENSOR},
@@ -36,13 +36,13 @@ static const struct choice activations[] = {{"f32", PTQ_ACTIVATIONS_F32},
                                             {"fptq", PTQ_ACTIVATIONS_FPTQ},
                                             {NULL, 0}};
 static const struct choice rotations[] = {
-    {"0", 0}, {"32", 32}, {"64", 64}, {"128", 128}, {"auto", PTQ_ROTATE_AUTO}, {NULL, 0}};
+    {"0", 0}, {"32", 32}, {"64", 64}, {"128", 128}, {"auto", PTQ_AUTO}, {NULL, 0}};
 static const struct choice symmetries[] = {
-    {"off", 0}, {"on", 1}, {"auto", PTQ_SYMMETRIC_AUTO}, {NULL, 0}};
-static const struct choice clips[] = {{"off", 0}, {"on", 1}, {"auto", PTQ_CLIP_AUTO}, {NULL, 0}};
+    {"off", 0}, {"on", 1}, {"auto", PTQ_AUTO}, {NULL, 0}};
+static const struct choice clips[] = {{"off", 0}, {"on", 1}, {"auto", PTQ_AUTO}, {NULL, 0}};
 static const struct choice scale_forms[] = {{"plain", PTQ_SCALES_PLAIN},
                                             {"two-level", PTQ_SCALES_TWO_LEVEL},
-                                            {"auto", PTQ_SCALES_AUTO},
+                                            {"auto", PTQ_AUTO},
                                             {NULL, 0}};
 static const struct choice efforts[] = {{"fast", PTQ_EFFORT_FAST},
                                         {"default", PTQ_EFFORT_DEFAULT},
@@ -53,7 +53,7 @@ static const struct choice equalizations[] = {{"none", PTQ_EQUALIZE_NONE},
                                               {"smoothquant", PTQ_EQUALIZE_SMOOTHQUANT},
                                               {"lae", PTQ_EQUALIZE_LAE},
                                               {"fptq", PTQ_EQUALIZE_FPTQ},
-                                              {"auto", PTQ_EQUALIZE_AUTO},
+                                              {"auto", PTQ_AUTO},
                                               {NULL, 0}};
 
 struct parameter {
@@ -68,48 +68,51 @@ struct parameter {
 
 #define FIELD(name) offsetof(struct ptq_config, name)
 static const struct parameter parameters[] = {
-    {PTQ_BITS, INT32, "bits", "bits of a code", 2, 8, 1, bits, FIELD(bits)},
-    {PTQ_GROUP, INT64, "group", "columns that share a scale; 0: the whole row", 0, 131072, 32, NULL,
+    {PTQ_PARAM_BITS, INT32, "bits", "bits of a code", 2, 8, 1, bits, FIELD(bits)},
+    {PTQ_PARAM_GROUP, INT64, "group", "columns that share a scale; 0: the whole row", 0, 131072, 32, NULL,
      FIELD(group)},
-    {PTQ_SYMMETRIC, INT32, "sym", "zero in the middle of the codes", 0, 2, 1, symmetries,
+    {PTQ_PARAM_SYMMETRIC, INT32, "sym", "zero in the middle of the codes", -1, 1, 1,
+     symmetries,
      FIELD(symmetric)},
-    {PTQ_GRID, INT32, "grid", "how scale and zero follow from a group's weights", 0, 4, 1, grids,
+    {PTQ_PARAM_GRID, INT32, "grid", "how scale and zero follow from a group's weights", 0, 4, 1, grids,
      FIELD(grid)},
-    {PTQ_MSE, INT32, "mse", "search how far to shrink each group's range", 0, 1, 1, flag,
+    {PTQ_PARAM_MSE, INT32, "mse", "search how far to shrink each group's range", 0, 1, 1, flag,
      FIELD(mse)},
-    {PTQ_ROUNDING, INT32, "round", "how codes are chosen", 1, 3, 1, roundings, FIELD(rounding)},
-    {PTQ_ACT_ORDER, INT32, "act-order", "GPTQ: columns with large inputs first", 0, 1, 1, flag,
+    {PTQ_PARAM_ROUNDING, INT32, "round", "how codes are chosen", 1, 3, 1, roundings, FIELD(rounding)},
+    {PTQ_PARAM_ACT_ORDER, INT32, "act-order", "GPTQ: columns with large inputs first", 0, 1, 1, flag,
      FIELD(act_order)},
-    {PTQ_STATIC_GROUPS, INT32, "static-groups", "GPTQ: grids of the untouched weights", 0, 1, 1,
+    {PTQ_PARAM_STATIC_GROUPS, INT32, "static-groups", "GPTQ: grids of the untouched weights", 0, 1, 1,
      flag, FIELD(static_groups)},
-    {PTQ_DAMPING, FLOAT, "damp", "GPTQ: part of the mean of diag(H) added to it", 0, 10, 1, NULL,
+    {PTQ_PARAM_DAMPING, FLOAT, "damp", "GPTQ: part of the mean of diag(H) added to it", 0, 10, 1, NULL,
      FIELD(damping)},
-    {PTQ_BLOCK, INT64, "block", "GPTQ: columns between two updates of all later ones", 1, 131072, 1,
+    {PTQ_PARAM_BLOCK, INT64, "block", "GPTQ: columns between two updates of all later ones", 1, 131072, 1,
      NULL, FIELD(block)},
-    {PTQ_SCALE_DTYPE, INT32, "scale-dtype", "type to which scales are rounded", 1, 3, 1,
+    {PTQ_PARAM_SCALE_DTYPE, INT32, "scale-dtype", "type to which scales are rounded", 1, 3, 1,
      scale_dtypes, FIELD(scale_dtype)},
-    {PTQ_ACTIVATIONS, INT32, "activations", "how the input is quantized when run", 0, 4, 1,
+    {PTQ_PARAM_ACTIVATIONS, INT32, "activations", "how the input is quantized when run", 0, 4, 1,
      activations, FIELD(activations)},
-    {PTQ_EQUALIZE, INT32, "equalize", "what W is multiplied and the input divided by", 0, 5, 1,
+    {PTQ_PARAM_EQUALIZE, INT32, "equalize", "what W is multiplied and the input divided by", -1, 4, 1,
      equalizations, FIELD(equalize)},
-    {PTQ_DUO, INT32, "duo", "AWQ: candidates of AutoAWQ's duo scaling", 0, 1, 1, flag, FIELD(duo)},
-    {PTQ_CLIP, INT32, "clip", "AWQ: search how far to clip each group", 0, 2, 1, clips,
+    {PTQ_PARAM_DUO, INT32, "duo", "AWQ: candidates of AutoAWQ's duo scaling", 0, 1, 1, flag, FIELD(duo)},
+    {PTQ_PARAM_CLIP, INT32, "clip", "AWQ: search how far to clip each group", -1, 1, 1,
+     clips,
      FIELD(clip)},
-    {PTQ_CLIP_EXCEPT, INT64, "clip-except", "bits of the matrices that are not clipped", 0,
+    {PTQ_PARAM_CLIP_EXCEPT, INT64, "clip-except", "bits of the matrices that are not clipped", 0,
      4294967295.0, 1, NULL, FIELD(clip_except)},
-    {PTQ_ALPHA, FLOAT, "alpha", "SmoothQuant: how much of the range moves into the weights", 0, 1,
+    {PTQ_PARAM_ALPHA, FLOAT, "alpha", "SmoothQuant: how much of the range moves into the weights", 0, 1,
      1, NULL, FIELD(alpha)},
-    {PTQ_V0, FLOAT, "v0", "FPTQ: inputs up to here are static and not equalized", 0, 1e9, 1, NULL,
+    {PTQ_PARAM_V0, FLOAT, "v0", "FPTQ: inputs up to here are static and not equalized", 0, 1e9, 1, NULL,
      FIELD(v0)},
-    {PTQ_V1, FLOAT, "v1", "FPTQ: inputs from here on are quantized per token", 0, 1e9, 1, NULL,
+    {PTQ_PARAM_V1, FLOAT, "v1", "FPTQ: inputs from here on are quantized per token", 0, 1e9, 1, NULL,
      FIELD(v1)},
-    {PTQ_GPTAQ, FLOAT, "gptaq", "GPTQ: how much of the inputs' mismatch is corrected", 0, 1, 1,
+    {PTQ_PARAM_GPTAQ, FLOAT, "gptaq", "GPTQ: how much of the inputs' mismatch is corrected", 0, 1, 1,
      NULL, FIELD(gptaq)},
-    {PTQ_ROTATE, INT32, "rotate", "columns that are mixed by a Hadamard matrix; 0: none", 0, 128, 1,
+    {PTQ_PARAM_ROTATE, INT32, "rotate", "columns that are mixed by a Hadamard matrix; 0: none", -1, 128, 1,
      rotations, FIELD(rotate)},
-    {PTQ_EFFORT, INT32, "effort", "how much is tried where something is auto", 1, 3, 1, efforts,
+    {PTQ_PARAM_EFFORT, INT32, "effort", "how much is tried where something is auto", 1, 3, 1, efforts,
      FIELD(effort)},
-    {PTQ_SCALES, INT32, "scales", "the form of the scales", 0, 2, 1, scale_forms, FIELD(scales)},
+    {PTQ_PARAM_SCALES, INT32, "scales", "the form of the scales", -1, 1, 1,
+     scale_forms, FIELD(scales)},
 };
 enum { COUNT = sizeof parameters / sizeof *parameters };
 
@@ -121,7 +124,7 @@ static const struct ptq_config defaults = {
     .rounding = PTQ_ROUNDING_RTN,
     .damping = 0.01,
     .block = 128,
-    .scale_dtype = PTQ_F32,
+    .scale_dtype = PTQ_DTYPE_F32,
     .activations = PTQ_ACTIVATIONS_F32,
     .alpha = 0.5,
     .v0 = 15,
@@ -164,12 +167,12 @@ static void apply_preset(struct ptq_config *c)
         break;
     case PTQ_METHOD_AUTO: /* W4A8 */
         c->rounding = PTQ_ROUNDING_GPTQ_PLUS;
-        c->equalize = PTQ_EQUALIZE_AUTO;
-        c->rotate = PTQ_ROTATE_AUTO;
-        c->symmetric = PTQ_SYMMETRIC_AUTO;
-        c->clip = PTQ_CLIP_AUTO;
+        c->equalize = PTQ_AUTO;
+        c->rotate = PTQ_AUTO;
+        c->symmetric = PTQ_AUTO;
+        c->clip = PTQ_AUTO;
         c->activations = PTQ_ACTIVATIONS_INT8_TOKEN;
-        c->scales = PTQ_SCALES_AUTO;
+        c->scales = PTQ_AUTO;
         break;
     }
 }
@@ -198,6 +201,12 @@ static const struct parameter *find(int32_t id)
     return NULL;
 }
 
+int32_t ptq_method(int32_t index)
+{
+    const int32_t count = sizeof methods / sizeof *methods - 1;
+    return index >= 0 && index < count ? methods[index].value : 0;
+}
+
 int32_t ptq_method_from_name(const char *name)
 {
     const struct choice *c = name ? choice_named(methods, name) : NULL;
@@ -215,6 +224,21 @@ const char *ptq_config_choice_name(int32_t parameter, int64_t value)
     const struct parameter *p = find(parameter);
     const struct choice *c = p ? choice_valued(p->choices, value) : NULL;
     return c ? c->name : NULL;
+}
+
+int32_t ptq_config_choice_count(int32_t parameter)
+{
+    const struct parameter *p = find(parameter);
+    int32_t count = 0;
+    while (p && p->choices && p->choices[count].name)
+        count++;
+    return count;
+}
+
+int64_t ptq_config_choice_value(int32_t parameter, int32_t index)
+{
+    const int32_t count = ptq_config_choice_count(parameter);
+    return index >= 0 && index < count ? find(parameter)->choices[index].value : 0;
 }
 
 int ptqi_choice_value(int32_t parameter, const char *name, int64_t *value)
@@ -241,6 +265,19 @@ ptq_status ptq_config_create(ptq_context *context, int32_t method, ptq_config **
     c->method = method;
     apply_preset(c);
     *config = c;
+    return PTQ_OK;
+}
+
+ptq_status ptq_config_copy(const ptq_config *config, ptq_config **copy)
+{
+    PTQI_REQUIRE(config ? config->context : NULL, copy);
+    *copy = NULL;
+    PTQI_REQUIRE(NULL, config);
+    struct ptq_config *c = ptqi_alloc(config->context, 1, (int64_t)sizeof *c);
+    if (!c)
+        return PTQ_ERROR_MEMORY;
+    *c = *config;
+    *copy = c;
     return PTQ_OK;
 }
 
@@ -274,7 +311,7 @@ static ptq_status set(ptq_config *config, const struct parameter *p, double valu
     if ((double)integer != value || integer % p->step ||
         (p->choices && !choice_valued(p->choices, integer)))
         return ptqi_fail(config->context, PTQ_ERROR_BOUNDS, "%s cannot be %g%s", p->name, value,
-                         p->id == PTQ_GROUP ? ": a multiple of 32, or 0 for one a row" : "");
+                         p->id == PTQ_PARAM_GROUP ? ": a multiple of 32, or 0 for one a row" : "");
     if (p->kind == INT32)
         *(int32_t *)field = (int32_t)integer;
     else
@@ -404,6 +441,16 @@ const char *ptq_config_parameter_name(int32_t parameter)
     return p ? p->name : NULL;
 }
 
+int32_t ptq_config_parameter_type(int32_t parameter)
+{
+    const struct parameter *p = find(parameter);
+    if (!p)
+        return 0;
+    if (p->choices)
+        return p->choices == flag ? PTQ_TYPE_FLAG : PTQ_TYPE_CHOICE;
+    return p->kind == FLOAT ? PTQ_TYPE_FLOAT : PTQ_TYPE_INT;
+}
+
 const char *ptq_config_parameter_sentence(int32_t parameter)
 {
     const struct parameter *p = find(parameter);
@@ -421,7 +468,7 @@ static const char *contradiction(const struct ptq_config *c)
         problem = "the absmax grid is symmetric";
     else if (c->duo && c->equalize != PTQ_EQUALIZE_AWQ)
         problem = "duo belongs to AWQ's equalization";
-    else if (c->scales == PTQ_SCALES_TWO_LEVEL && (c->bits == 8 || c->scale_dtype == PTQ_BF16))
+    else if (c->scales == PTQ_SCALES_TWO_LEVEL && (c->bits == 8 || c->scale_dtype == PTQ_DTYPE_BF16))
         problem = "two-level scales are for codes of up to 4 bits, and bf16 cannot hold them";
     else if (c->v0 > c->v1)
         problem = "v0 must not be above v1";

@@ -38,7 +38,7 @@ static ptq_status create(ptq_allocate_function allocate, ptq_release_function re
     }
     ptq_status status = ptqi_team_create(c, &c->team);
     if (!status)
-        status = ptq_context_set_isa(c, PTQ_ISA_AUTO);
+        status = ptq_context_set_isa(c, PTQ_AUTO);
     if (status) {
         ptq_context_free(c);
         return status;
@@ -109,7 +109,7 @@ ptq_status ptq_context_set_progress(ptq_context *context, ptq_progress_function 
     return PTQ_OK;
 }
 
-void ptq_cancel(ptq_context *context)
+void ptq_context_cancel(ptq_context *context)
 {
     if (context)
         atomic_store_explicit(&context->cancelled, 1, memory_order_relaxed);

@@ -20,7 +20,7 @@ ptq_status ptq_qtensor_create(ptq_context *context, int64_t n, int64_t k, int32_
         !ptqi_multiply(elements, (int64_t)sizeof(float), &bytes) || bytes > PTRDIFF_MAX)
         return ptqi_fail(context, PTQ_ERROR_SHAPE, "a quantized matrix of %lld x %lld cannot be",
                          (long long)n, (long long)k);
-    if (!ptq_config_choice_name(PTQ_BITS, bits))
+    if (!ptq_config_choice_name(PTQ_PARAM_BITS, bits))
         return ptqi_fail(context, PTQ_ERROR_BOUNDS, "bits must be 2, 3, 4 or 8, not %d", bits);
     if (group < 0 || group % 32 || group > PTQI_MAX_COLUMNS)
         return ptqi_fail(context, PTQ_ERROR_BOUNDS,
@@ -234,7 +234,7 @@ ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale)
 ptq_status ptq_qtensor_set_rotation(ptq_qtensor *q, int32_t rotation)
 {
     PTQI_REQUIRE(NULL, q);
-    if (rotation == PTQ_ROTATE_AUTO || !ptq_config_choice_name(PTQ_ROTATE, rotation))
+    if (rotation == PTQ_AUTO || !ptq_config_choice_name(PTQ_PARAM_ROTATE, rotation))
         return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "rotation must be 0, 32, 64 or 128, not %d",
                          rotation);
     q->rotation = rotation;
@@ -254,7 +254,7 @@ int32_t ptq_qtensor_rotation(const ptq_qtensor *q)
 ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations)
 {
     PTQI_REQUIRE(NULL, q);
-    if (!ptq_config_choice_name(PTQ_ACTIVATIONS, activations) ||
+    if (!ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, activations) ||
         activations == PTQ_ACTIVATIONS_FPTQ)
         return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "there is no kind of activations %d",
                          activations);

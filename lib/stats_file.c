@@ -39,22 +39,22 @@ static ptq_status save(const ptq_stats *s, const char *path)
         return ptqi_stats_fail_own_sample(s);
     PTQI_TRY(ptq_store_create(s->context, path, &store));
     int64_t k = s->k, pairs[2] = {k, 2}, square[2] = {k, k}, rows[2] = {s->sampled, k}, n = COUNTS;
-    ptq_status status = ptqi_store_put(store, "counts", PTQ_I32, 1, &n, counts);
+    ptq_status status = ptqi_store_put(store, "counts", PTQ_DTYPE_I32, 1, &n, counts);
     if (!status)
-        status = ptqi_store_put(store, "minimum", PTQ_F32, 1, &k, s->minimum);
+        status = ptqi_store_put(store, "minimum", PTQ_DTYPE_F32, 1, &k, s->minimum);
     if (!status)
-        status = ptqi_store_put(store, "maximum", PTQ_F32, 1, &k, s->maximum);
+        status = ptqi_store_put(store, "maximum", PTQ_DTYPE_F32, 1, &k, s->maximum);
     if (!status)
-        status = ptqi_store_put(store, "sum_abs", PTQ_I32, 2, pairs, s->sum_abs);
+        status = ptqi_store_put(store, "sum_abs", PTQ_DTYPE_I32, 2, pairs, s->sum_abs);
     if (!status && s->hessian)
-        status = ptqi_store_put(store, "hessian", PTQ_F32, 2, square, s->hessian);
+        status = ptqi_store_put(store, "hessian", PTQ_DTYPE_F32, 2, square, s->hessian);
     if (!status && s->mismatch)
-        status = ptqi_store_put(store, "mismatch", PTQ_F32, 2, square, s->mismatch);
+        status = ptqi_store_put(store, "mismatch", PTQ_DTYPE_F32, 2, square, s->mismatch);
     if (!status && s->sample)
-        status = ptqi_store_put(store, "sample", PTQ_F32, 2, rows, s->sample);
+        status = ptqi_store_put(store, "sample", PTQ_DTYPE_F32, 2, rows, s->sample);
     int64_t extremes[2] = {s->extreme_count, k};
     if (!status && s->extreme_count)
-        status = ptqi_store_put(store, "extremes", PTQ_F32, 2, extremes, s->extremes);
+        status = ptqi_store_put(store, "extremes", PTQ_DTYPE_F32, 2, extremes, s->extremes);
     if (!status)
         status = ptq_store_commit(store);
     ptq_store_free(store);
@@ -73,7 +73,7 @@ static ptq_status read_counts(const ptq_store *store, struct ptq_stats *head)
     int32_t counts[COUNTS];
     ptq_tensor *minimum;
     int64_t n = COUNTS;
-    PTQI_TRY(ptqi_store_get(store, "counts", PTQ_I32, 1, &n, counts));
+    PTQI_TRY(ptqi_store_get(store, "counts", PTQ_DTYPE_I32, 1, &n, counts));
     PTQI_TRY(ptq_store_tensor(store, "minimum", &minimum));
     head->k = ptq_tensor_size(minimum, 0);
     ptq_tensor_free(minimum);
@@ -95,24 +95,24 @@ static ptq_status read_counts(const ptq_store *store, struct ptq_stats *head)
     const void *unused;
     int64_t square[2] = {head->k, head->k};
     if (head->flags & PTQ_STATS_HESSIAN)
-        PTQI_TRY(ptqi_store_view(store, "hessian", PTQ_F32, 2, square, &unused));
+        PTQI_TRY(ptqi_store_view(store, "hessian", PTQ_DTYPE_F32, 2, square, &unused));
     if (head->flags & PTQ_STATS_MISMATCH)
-        PTQI_TRY(ptqi_store_view(store, "mismatch", PTQ_F32, 2, square, &unused));
+        PTQI_TRY(ptqi_store_view(store, "mismatch", PTQ_DTYPE_F32, 2, square, &unused));
     return PTQ_OK;
 }
 
 static ptq_status read_parts(const ptq_store *store, struct ptq_stats *s)
 {
     int64_t k = s->k, pairs[2] = {k, 2}, square[2] = {k, k}, rows[2] = {s->sampled, k};
-    PTQI_TRY(ptqi_store_get(store, "minimum", PTQ_F32, 1, &k, s->minimum));
-    PTQI_TRY(ptqi_store_get(store, "maximum", PTQ_F32, 1, &k, s->maximum));
-    PTQI_TRY(ptqi_store_get(store, "sum_abs", PTQ_I32, 2, pairs, s->sum_abs));
+    PTQI_TRY(ptqi_store_get(store, "minimum", PTQ_DTYPE_F32, 1, &k, s->minimum));
+    PTQI_TRY(ptqi_store_get(store, "maximum", PTQ_DTYPE_F32, 1, &k, s->maximum));
+    PTQI_TRY(ptqi_store_get(store, "sum_abs", PTQ_DTYPE_I32, 2, pairs, s->sum_abs));
     if (s->hessian)
-        PTQI_TRY(ptqi_store_get(store, "hessian", PTQ_F32, 2, square, s->hessian));
+        PTQI_TRY(ptqi_store_get(store, "hessian", PTQ_DTYPE_F32, 2, square, s->hessian));
     if (s->mismatch)
-        PTQI_TRY(ptqi_store_get(store, "mismatch", PTQ_F32, 2, square, s->mismatch));
+        PTQI_TRY(ptqi_store_get(store, "mismatch", PTQ_DTYPE_F32, 2, square, s->mismatch));
     if (s->sample)
-        PTQI_TRY(ptqi_store_get(store, "sample", PTQ_F32, 2, rows, s->sample));
+        PTQI_TRY(ptqi_store_get(store, "sample", PTQ_DTYPE_F32, 2, rows, s->sample));
     for (int64_t c = 0; c < k; c++)
         if (!(s->sum_abs[c] >= 0) || s->sum_abs[c] - s->sum_abs[c] != 0 ||
             !(s->minimum[c] <= s->maximum[c]) || s->minimum[c] - s->minimum[c] != 0 ||
@@ -120,11 +120,11 @@ static ptq_status read_parts(const ptq_store *store, struct ptq_stats *s)
             return ptqi_fail(s->context, PTQ_ERROR_FORMAT, "ranges of channel %lld cannot be",
                              (long long)c);
     if (s->hessian)
-        PTQI_TRY(ptqi_check_finite(s->context, "hessian", s->hessian, PTQ_F32, k, k, k));
+        PTQI_TRY(ptqi_check_finite(s->context, "hessian", s->hessian, PTQ_DTYPE_F32, k, k, k));
     if (s->mismatch)
-        PTQI_TRY(ptqi_check_finite(s->context, "mismatch", s->mismatch, PTQ_F32, k, k, k));
+        PTQI_TRY(ptqi_check_finite(s->context, "mismatch", s->mismatch, PTQ_DTYPE_F32, k, k, k));
     if (s->sample)
-        PTQI_TRY(ptqi_check_finite(s->context, "sample", s->sample, PTQ_F32, s->sampled, k, k));
+        PTQI_TRY(ptqi_check_finite(s->context, "sample", s->sample, PTQ_DTYPE_F32, s->sampled, k, k));
     return PTQ_OK;
 }
 
@@ -137,12 +137,12 @@ static ptq_status read_extremes(const ptq_store *store, struct ptq_stats *s)
     PTQI_TRY(ptq_store_tensor(store, "extremes", &tensor));
     const int64_t count = ptq_tensor_size(tensor, 0);
     ptq_status status = PTQ_OK;
-    if (ptq_tensor_dtype(tensor) != PTQ_F32 || ptq_tensor_rank(tensor) != 2 ||
+    if (ptq_tensor_dtype(tensor) != PTQ_DTYPE_F32 || ptq_tensor_rank(tensor) != 2 ||
         ptq_tensor_size(tensor, 1) != s->k || count > PTQI_EXTREME_ROWS)
         status = ptqi_fail(s->context, PTQ_ERROR_FORMAT, "its extreme rows cannot be");
     const float *rows = ptq_tensor_data(tensor);
     if (!status)
-        status = ptqi_check_finite(s->context, "extremes", rows, PTQ_F32, count, s->k, s->k);
+        status = ptqi_check_finite(s->context, "extremes", rows, PTQ_DTYPE_F32, count, s->k, s->k);
     for (int64_t i = 0; i < count && !status; i++)
         ptqi_stats_keep_extreme(s, rows + i * s->k);
     ptq_tensor_free(tensor);

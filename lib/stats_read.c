@@ -5,7 +5,7 @@
 #include <string.h>
 #include "stats.h"
 
-int64_t ptq_stats_channels(const ptq_stats *stats)
+int64_t ptq_stats_k(const ptq_stats *stats)
 {
     return stats ? stats->k : 0;
 }

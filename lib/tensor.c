@@ -167,7 +167,7 @@ ptq_status ptqi_check_block(ptq_context *context, const char *function, const st
     if (!ptqi_is_float(b->dtype))
         return ptqi_fail(context, PTQ_ERROR_DTYPE, "%s: %s must be f32, f16 or bf16", function,
                          b->name);
-    if (b->dtype != PTQ_F32 && (uintptr_t)b->data % 2)
+    if (b->dtype != PTQ_DTYPE_F32 && (uintptr_t)b->data % 2)
         return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: %s is not aligned to 2 bytes", function,
                          b->name);
     if (b->ld < b->columns)
@@ -183,9 +183,9 @@ ptq_status ptqi_check_block(ptq_context *context, const char *function, const st
 /* The bits of the exponent, all ones for infinity and NaN. */
 static int is_finite(const void *data, int32_t dtype, int64_t i)
 {
-    if (dtype == PTQ_F32)
+    if (dtype == PTQ_DTYPE_F32)
         return (((const uint32_t *)data)[i] & 0x7f800000) != 0x7f800000;
-    uint32_t mask = dtype == PTQ_F16 ? 0x7c00 : 0x7f80;
+    uint32_t mask = dtype == PTQ_DTYPE_F16 ? 0x7c00 : 0x7f80;
     return (((const uint16_t *)data)[i] & mask) != mask;
 }
 

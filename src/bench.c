@@ -181,7 +181,7 @@ static ptq_status run_once(struct bench *b, const struct line *l, int64_t turn)
         return ptqi_matmul_linear(b->context, l->m, b->n, b->k, b->x, b->w, b->y);
     if (l->kernel == XTX)
         return ptqi_matmul(b->context, b->k, b->k, l->m, transposed, x, b->w, b->k, PTQI_UPPER);
-    return ptq_linear_forward(b->linear[turn % b->ring], b->x, PTQ_F32, l->m, b->k, b->y, PTQ_F32,
+    return ptq_linear_forward(b->linear[turn % b->ring], b->x, PTQ_DTYPE_F32, l->m, b->k, b->y, PTQ_DTYPE_F32,
                               b->n, b->scratch);
 }
 
@@ -261,9 +261,9 @@ static struct choice choose(const struct options *o, const struct bench *b)
     const int32_t all = ptq_context_threads(b->context);
     if (option_given(o, "isa"))
         c.isa[c.isas++] = ptq_context_isa(b->context);
-    for (int32_t isa = PTQ_ISA_AVX2; isa < 64 && !option_given(o, "isa"); isa++)
-        if (ptq_isa_name(isa) && ptq_isa_usable(isa))
-            c.isa[c.isas++] = isa;
+    for (int32_t i = 0; ptq_isa(i) && !option_given(o, "isa"); i++)
+        if (ptq_isa(i) != PTQ_ISA_PORTABLE && ptq_isa_usable(ptq_isa(i)))
+            c.isa[c.isas++] = ptq_isa(i);
     if (!c.isas)
         c.isa[c.isas++] = PTQ_ISA_PORTABLE;
     if (!option_given(o, "threads") && all > 1)

@@ -104,22 +104,22 @@ static ptq_status plan_row(struct compare *c, const struct plan *plan, struct co
 {
     int64_t bits, symmetric, activations;
     PTQI_TRY(ptq_config_create(c->context, plan->method, &row->config));
-    PTQI_TRY(ptq_config_get_int(row->config, PTQ_BITS, &bits));
+    PTQI_TRY(ptq_config_get_int(row->config, PTQ_PARAM_BITS, &bits));
     if (bits != 8 && !strstr(plan->settings, "bits=8")) {
-        PTQI_TRY(ptq_config_set_int(row->config, PTQ_BITS, c->bits));
-        PTQI_TRY(ptq_config_set_int(row->config, PTQ_GROUP, c->group));
+        PTQI_TRY(ptq_config_set_int(row->config, PTQ_PARAM_BITS, c->bits));
+        PTQI_TRY(ptq_config_set_int(row->config, PTQ_PARAM_GROUP, c->group));
     }
     PTQI_TRY(apply_settings(row->config, plan->settings));
     PTQI_TRY(ptq_config_check(row->config));
-    PTQI_TRY(ptq_config_get_int(row->config, PTQ_BITS, &bits));
-    PTQI_TRY(ptq_config_get_int(row->config, PTQ_GROUP, &row->group));
-    PTQI_TRY(ptq_config_get_int(row->config, PTQ_SYMMETRIC, &symmetric));
-    PTQI_TRY(ptq_config_get_int(row->config, PTQ_ACTIVATIONS, &activations));
+    PTQI_TRY(ptq_config_get_int(row->config, PTQ_PARAM_BITS, &bits));
+    PTQI_TRY(ptq_config_get_int(row->config, PTQ_PARAM_GROUP, &row->group));
+    PTQI_TRY(ptq_config_get_int(row->config, PTQ_PARAM_SYMMETRIC, &symmetric));
+    PTQI_TRY(ptq_config_get_int(row->config, PTQ_PARAM_ACTIVATIONS, &activations));
     row->token_weights = plan->token_weights;
     row->weight_bits = (int)bits;
     row->activation_bits = activations == PTQ_ACTIVATIONS_F32 ? 16 : 8;
     snprintf(row->activations, sizeof row->activations, "%s",
-             ptq_config_choice_name(PTQ_ACTIVATIONS, activations));
+             ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, activations));
     snprintf(row->name, sizeof row->name, "%s W%dA%d%s", plan->name, row->weight_bits,
              row->activation_bits, symmetric == 0 ? " asym" : "");
     return PTQ_OK;
@@ -302,8 +302,8 @@ static ptq_status describe(struct compare *c)
     r->calibration_window = c->calibration.length;
     for (int64_t i = 1; i < r->row_count; i++)
         if (ptq_config_method(r->rows[i].config) == PTQ_METHOD_FPTQ || i == 1) {
-            PTQI_TRY(ptq_config_get_float(r->rows[i].config, PTQ_V0, &r->v0));
-            PTQI_TRY(ptq_config_get_float(r->rows[i].config, PTQ_V1, &r->v1));
+            PTQI_TRY(ptq_config_get_float(r->rows[i].config, PTQ_PARAM_V0, &r->v0));
+            PTQI_TRY(ptq_config_get_float(r->rows[i].config, PTQ_PARAM_V1, &r->v1));
         }
     return PTQ_OK;
 }

@@ -157,7 +157,7 @@ int command_eval(int argc, char **argv)
     if (o.positional_count != 1 || option_given(&o, "text") == option_given(&o, "choices"))
         return usage_error(&o, "needs a model directory and either --text or --choices");
     for (int32_t i = PTQ_ACTIVATIONS_F32; activations && i <= PTQ_ACTIVATIONS_INT8_TENSOR; i++)
-        if (!strcmp(activations, ptq_config_choice_name(PTQ_ACTIVATIONS, i)))
+        if (!strcmp(activations, ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, i)))
             e.activations = i;
     if (activations && e.activations < 0)
         return usage_error(&o, "--activations must be f32, int8-token or int8-tensor, not \"%s\"",

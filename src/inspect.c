@@ -64,7 +64,7 @@ static ptq_status show_matrix(struct inspect *in, const char *name)
         ptqi_json_add_bool(in->json, "act_order", ptq_qtensor_has_order(q));
         ptqi_json_add_bool(in->json, "input_scale", ptq_qtensor_has_input_scale(q));
         ptqi_json_add_text(in->json, "activations",
-                           ptq_config_choice_name(PTQ_ACTIVATIONS, activations));
+                           ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, activations));
         ptqi_json_add_number(in->json, "weight_error", ptq_qtensor_weight_error(q), 9);
         ptqi_json_add_number(in->json, "output_error", ptq_qtensor_output_error(q), 9);
         ptqi_json_close(in->json, '}');
@@ -91,7 +91,7 @@ static ptq_status range_of(struct inspect *in, const ptq_tensor *t, double *low,
     int32_t dtype = ptq_tensor_dtype(t);
     int64_t count = ptq_tensor_elements(t);
     *low = *high = (double)NAN;
-    if (dtype != PTQ_F32 && dtype != PTQ_F16 && dtype != PTQ_BF16)
+    if (dtype != PTQ_DTYPE_F32 && dtype != PTQ_DTYPE_F16 && dtype != PTQ_DTYPE_BF16)
         return PTQ_OK;
     float *values = ptqi_alloc(in->context, count, (int64_t)sizeof *values);
     ptq_status status = values ? ptq_tensor_to_f32(t, values) : PTQ_ERROR_MEMORY;
@@ -232,9 +232,9 @@ static ptq_status print_cpu(const struct inspect *in)
         if (ptqi_cpu_features() & features[i].bit)
             printf(" %s", features[i].name);
     printf("\nkernels:");
-    for (int32_t isa = 1; isa < 64; isa++)
-        if (ptq_isa_name(isa) && ptq_isa_usable(isa))
-            printf(" %s", ptq_isa_name(isa));
+    for (int32_t i = 0; ptq_isa(i); i++)
+        if (ptq_isa_usable(ptq_isa(i)))
+            printf(" %s", ptq_isa_name(ptq_isa(i)));
     printf("\nused:    %s, %d threads\n", ptq_isa_name(ptq_context_isa(in->context)),
            ptq_context_threads(in->context));
     return PTQ_OK;
@@ -253,9 +253,9 @@ static ptq_status inspect_cpu(struct inspect *in)
             ptqi_json_add_text(&w, NULL, features[i].name);
     ptqi_json_close(&w, ']');
     ptqi_json_open(&w, "kernels", '[');
-    for (int32_t isa = 1; isa < 64; isa++)
-        if (ptq_isa_name(isa) && ptq_isa_usable(isa))
-            ptqi_json_add_text(&w, NULL, ptq_isa_name(isa));
+    for (int32_t i = 0; ptq_isa(i); i++)
+        if (ptq_isa_usable(ptq_isa(i)))
+            ptqi_json_add_text(&w, NULL, ptq_isa_name(ptq_isa(i)));
     ptqi_json_close(&w, ']');
     ptqi_json_add_text(&w, "used", ptq_isa_name(ptq_context_isa(in->context)));
     ptqi_json_add_integer(&w, "threads", ptq_context_threads(in->context));

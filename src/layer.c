@@ -98,7 +98,7 @@ static ptq_status measure_test(struct layer *l)
     if (!status)
         status = ptqi_matmul_linear(l->context, rows, n, k, x, w, exact);
     if (!status)
-        status = ptq_linear_forward(l->linear, x, PTQ_F32, rows, k, y, PTQ_F32, n, NULL);
+        status = ptq_linear_forward(l->linear, x, PTQ_DTYPE_F32, rows, k, y, PTQ_DTYPE_F32, n, NULL);
     for (int64_t i = 0; i < rows * n && !status; i++) {
         double d = (double)exact[i] - y[i];
         lost += d * d;
@@ -130,28 +130,28 @@ static ptq_status write_output(struct layer *l, const char *path, int64_t rows)
     int64_t n = ptq_qtensor_n(l->q), k = ptq_qtensor_k(l->q), g = ptq_qtensor_groups(l->q);
     void *data;
     PTQI_TRY(ptq_store_create(l->context, path, &l->out));
-    PTQI_TRY(add_part(l, "scales", PTQ_F32, n, g, &data));
+    PTQI_TRY(add_part(l, "scales", PTQ_DTYPE_F32, n, g, &data));
     PTQI_TRY(ptq_qtensor_scales(l->q, data));
-    PTQI_TRY(add_part(l, "dequant", PTQ_F32, n, k, &data));
+    PTQI_TRY(add_part(l, "dequant", PTQ_DTYPE_F32, n, k, &data));
     PTQI_TRY(ptq_qtensor_dequantize(l->q, data));
-    PTQI_TRY(add_part(l, "g_idx", PTQ_I32, k, 0, &data));
+    PTQI_TRY(add_part(l, "g_idx", PTQ_DTYPE_I32, k, 0, &data));
     PTQI_TRY(ptq_qtensor_group_index(l->q, data));
     if (ptq_qtensor_has_input_scale(l->q)) {
-        PTQI_TRY(add_part(l, "input_scale", PTQ_F32, k, 0, &data));
+        PTQI_TRY(add_part(l, "input_scale", PTQ_DTYPE_F32, k, 0, &data));
         PTQI_TRY(ptq_qtensor_input_scale(l->q, data));
     }
     if (ptq_qtensor_activation_scale(l->q) > 0) {
-        PTQI_TRY(add_part(l, "act_scale", PTQ_F32, 0, 0, &data));
+        PTQI_TRY(add_part(l, "act_scale", PTQ_DTYPE_F32, 0, 0, &data));
         *(float *)data = ptq_qtensor_activation_scale(l->q);
     }
     if (rows) {
-        PTQI_TRY(add_part(l, "output", PTQ_F32, rows, n, &data));
+        PTQI_TRY(add_part(l, "output", PTQ_DTYPE_F32, rows, n, &data));
         PTQI_TRY(ptq_linear_forward(l->linear, ptq_tensor_data(l->input),
-                                    ptq_tensor_dtype(l->input), rows, k, data, PTQ_F32, n, NULL));
+                                    ptq_tensor_dtype(l->input), rows, k, data, PTQ_DTYPE_F32, n, NULL));
     }
-    PTQI_TRY(add_part(l, "codes", PTQ_U8, n, k, &data));
+    PTQI_TRY(add_part(l, "codes", PTQ_DTYPE_U8, n, k, &data));
     PTQI_TRY(ptq_qtensor_codes(l->q, data));
-    PTQI_TRY(add_part(l, "zeros", PTQ_U8, n, g, &data));
+    PTQI_TRY(add_part(l, "zeros", PTQ_DTYPE_U8, n, g, &data));
     PTQI_TRY(ptq_qtensor_zeros(l->q, data));
     return ptq_store_commit(l->out);
 }

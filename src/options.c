@@ -32,21 +32,108 @@ int report_failure(ptq_status status)
 static int place(const struct options *o, const char *name, size_t length)
 {
     for (int i = 0; o->table[i].name; i++)
-        if (strlen(o->table[i].name) == length && !memcmp(o->table[i].name, name, length))
+        if (length && strlen(o->table[i].name) == length &&
+            !memcmp(o->table[i].name, name, length))
             return i;
     return -1;
+}
+
+/* Whether a parameter of a config is an option. sym has two flags of its own, and clip-except is set
+ * site by site. */
+static int is_setting(int32_t parameter)
+{
+    return parameter != PTQ_PARAM_SYMMETRIC && parameter != PTQ_PARAM_CLIP_EXCEPT;
+}
+
+/* The number of the config's parameter of this name, -1 where there is none or the subcommand has no
+ * settings. */
+static int setting_place(const struct options *o, const char *name, size_t length)
+{
+    int with_settings = 0;
+    for (int i = 0; o->table[i].name; i++)
+        with_settings |= !*o->table[i].name;
+    for (int32_t i = 0; with_settings && i < MAX_SETTINGS && ptq_config_parameter(i); i++) {
+        const char *setting = ptq_config_parameter_name(ptq_config_parameter(i));
+        if (is_setting(ptq_config_parameter(i)) && strlen(setting) == length &&
+            !memcmp(setting, name, length))
+            return i;
+    }
+    return -1;
+}
+
+static void print_option(const char *name, const char *value, const char *help)
+{
+    char left[64];
+    snprintf(left, sizeof left, "%s%s%s%s", strlen(name) == 1 ? "-" : "--", name, value ? " " : "",
+             value ? value : "");
+    printf("  %-22s %s", left, help);
+}
+
+/* The settings, with the names of choices and the values that they have where no method's preset says
+ * otherwise: those of rtn. */
+static void print_settings(void)
+{
+    ptq_context *context = NULL;
+    ptq_config *config = NULL;
+    char text[64];
+    if (!ptq_context_create(&context))
+        ptq_config_create(context, PTQ_METHOD_RTN, &config);
+
+    static const char *const values[] = {
+        [PTQ_TYPE_INT] = "N", [PTQ_TYPE_FLOAT] = "F", [PTQ_TYPE_CHOICE] = "NAME"};
+    int32_t parameter;
+    for (int32_t i = 0; (parameter = ptq_config_parameter(i)); i++) {
+        const int32_t type = ptq_config_parameter_type(parameter);
+        if (!is_setting(parameter))
+            continue;
+        print_option(ptq_config_parameter_name(parameter),
+                     type == PTQ_TYPE_FLAG ? NULL : values[type],
+                     ptq_config_parameter_sentence(parameter));
+        for (int32_t j = 0; type == PTQ_TYPE_CHOICE && j < ptq_config_choice_count(parameter); j++)
+            printf("%s%s", j ? ", " : ": ",
+                   ptq_config_choice_name(parameter, ptq_config_choice_value(parameter, j)));
+        if (type != PTQ_TYPE_FLAG && config &&
+            ptq_config_print(config, parameter, text, (int64_t)sizeof text))
+            printf("; default %s", text);
+        printf("\n");
+    }
+    ptq_config_free(config);
+    ptq_context_free(context);
 }
 
 static void print_help(const struct option *table, const char *usage)
 {
     printf("%s\nOptions:\n", usage);
     for (int i = 0; table[i].name; i++) {
-        char left[64];
-        const char *dash = strlen(table[i].name) == 1 ? "-" : "--";
-        snprintf(left, sizeof left, "%s%s%s%s", dash, table[i].name, table[i].value ? " " : "",
-                 table[i].value ? table[i].value : "");
-        printf("  %-22s %s\n", left, table[i].help);
+        if (!*table[i].name) {
+            print_settings();
+            continue;
+        }
+        print_option(table[i].name, table[i].value, table[i].help);
+        for (int32_t j = 0; !strcmp(table[i].name, "method") && ptq_method(j); j++)
+            printf("%s%s", j ? ", " : ": ", ptq_method_name(ptq_method(j)));
+        printf("\n");
     }
+}
+
+/* An option that was found: its value goes to *to. wanted: what its value is called, NULL for a flag.
+ */
+static int take_value(struct options *o, const char *name, const char *wanted, const char *equals,
+                      const char **to, int argc, char **argv, int *i)
+{
+    if (*to)
+        return usage_error(o, "%s is given twice", argv[*i]);
+    if (!wanted && equals)
+        return usage_error(o, "--%s takes no value", name);
+    if (!wanted)
+        *to = "";
+    else if (equals)
+        *to = equals + 1;
+    else if (*i + 1 < argc)
+        *to = argv[++*i];
+    else
+        return usage_error(o, "--%s needs a value: %s", name, wanted);
+    return 0;
 }
 
 /* One option at argv[i]; *i moves on to its value where that is an argument of its own. */
@@ -54,23 +141,18 @@ static int parse_option(struct options *o, int argc, char **argv, int *i)
 {
     const char *text = argv[*i] + (argv[*i][1] == '-' ? 2 : 1);
     const char *equals = strchr(text, '=');
-    int at = place(o, text, equals ? (size_t)(equals - text) : strlen(text));
+    const size_t length = equals ? (size_t)(equals - text) : strlen(text);
+    int at = place(o, text, length);
+    if (at >= 0)
+        return take_value(o, o->table[at].name, o->table[at].value, equals, &o->values[at], argc,
+                          argv, i);
+    at = setting_place(o, text, length);
     if (at < 0)
         return usage_error(o, "there is no option %s", argv[*i]);
-    if (o->values[at])
-        return usage_error(o, "%s is given twice", argv[*i]);
-    if (!o->table[at].value) {
-        if (equals)
-            return usage_error(o, "--%s takes no value", o->table[at].name);
-        o->values[at] = "";
-    } else if (equals) {
-        o->values[at] = equals + 1;
-    } else if (*i + 1 < argc) {
-        o->values[at] = argv[++*i];
-    } else {
-        return usage_error(o, "--%s needs a value: %s", o->table[at].name, o->table[at].value);
-    }
-    return 0;
+    const int32_t parameter = ptq_config_parameter(at);
+    return take_value(o, ptq_config_parameter_name(parameter),
+                      ptq_config_parameter_type(parameter) == PTQ_TYPE_FLAG ? NULL : "VALUE",
+                      equals, &o->settings[at], argc, argv, i);
 }
 
 int options_parse(struct options *o, const char *command, const char *usage,
@@ -126,15 +208,12 @@ int option_integer(const struct options *o, const char *name, int64_t lowest, in
 int options_context(const struct options *o, ptq_context **context)
 {
     int64_t threads = 0;
-    int32_t isa = PTQ_ISA_AUTO;
     const char *name = option_text(o, "isa");
+    const int32_t isa = name ? ptq_isa_from_name(name) : PTQ_AUTO;
     int failed = option_integer(o, "threads", 1, 1024, &threads);
     if (failed)
         return failed;
-    for (isa = name ? 0 : -1; isa >= 0 && isa < 64; isa++)
-        if (ptq_isa_name(isa) && !strcmp(ptq_isa_name(isa), name))
-            break;
-    if (isa == 64)
+    if (!isa)
         return usage_error(o, "there is no instruction set \"%s\"", name);
     ptq_status status = ptq_context_create(context);
     if (!status)
@@ -148,31 +227,30 @@ int options_context(const struct options *o, ptq_context **context)
     return report_failure(status);
 }
 
-/* Settings whose option is a flag, and what the flag sets. */
-static const struct {
-    const char *option, *parameter, *value;
-} flags[] = {
-    {"sym", "sym", "on"},
-    {"asym", "sym", "off"},
-    {"mse", "mse", "on"},
-    {"act-order", "act-order", "on"},
-    {"static-groups", "static-groups", "on"},
-    {"duo", "duo", "on"},
-};
-static const char *const valued[] = {
-    "bits",  "group", "grid", "round",       "damp",  "block",  "scale-dtype", "equalize", "clip",
-    "alpha", "v0",    "v1",   "activations", "gptaq", "rotate", "scales",      "effort"};
-
 static ptq_status apply_settings(const struct options *o, ptq_config *config)
 {
     ptq_status status = PTQ_OK;
-    for (size_t i = 0; i < sizeof flags / sizeof *flags && !status; i++)
-        if (option_given(o, flags[i].option))
-            status = ptq_config_parse(config, flags[i].parameter, flags[i].value);
-    for (size_t i = 0; i < sizeof valued / sizeof *valued && !status; i++)
-        if (option_given(o, valued[i]))
-            status = ptq_config_parse(config, valued[i], option_text(o, valued[i]));
+    if (option_given(o, "sym") || option_given(o, "asym"))
+        status = ptq_config_parse(config, "sym", option_given(o, "sym") ? "on" : "off");
+    for (int32_t i = 0; i < MAX_SETTINGS && !status; i++) {
+        const int32_t parameter = ptq_config_parameter(i);
+        const int flag = ptq_config_parameter_type(parameter) == PTQ_TYPE_FLAG;
+        if (o->settings[i])
+            status = ptq_config_parse(config, ptq_config_parameter_name(parameter),
+                                      flag ? "on" : o->settings[i]);
+    }
     return status ? status : ptq_config_check(config);
+}
+
+/* "rtn, gptq or auto" */
+static const char *list_methods(void)
+{
+    static char list[200];
+    *list = 0;
+    for (int32_t i = 0; ptq_method(i); i++)
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s",
+                 i == 0 ? "" : ptq_method(i + 1) ? ", " : " or ", ptq_method_name(ptq_method(i)));
+    return list;
 }
 
 int options_config(const struct options *o, ptq_context *context, ptq_config **config)
@@ -181,10 +259,9 @@ int options_config(const struct options *o, ptq_context *context, ptq_config **c
     int32_t method = ptq_method_from_name(name);
     char message[512];
     if (!name)
-        return usage_error(o, "--method is missing: rtn, gptq, awq, smoothquant, fptq or auto");
+        return usage_error(o, "--method is missing: %s", list_methods());
     if (!method)
-        return usage_error(
-            o, "there is no method \"%s\": rtn, gptq, awq, smoothquant, fptq or auto", name);
+        return usage_error(o, "there is no method \"%s\": %s", name, list_methods());
     if (option_given(o, "sym") && option_given(o, "asym"))
         return usage_error(o, "--sym and --asym contradict each other");
     ptq_status status = ptq_config_create(context, method, config);
@@ -267,7 +344,7 @@ static ptq_context *interrupted;
 static void on_signal(int number)
 {
     (void)number;
-    ptq_cancel(interrupted);
+    ptq_context_cancel(interrupted);
 }
 
 void options_catch_signals(ptq_context *context)

@@ -11,17 +11,18 @@
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct option {
-    const char *name;  /* without the dashes */
+    const char *name;  /* without the dashes; "": the settings of a quantizer */
     const char *value; /* "N", "FILE", ...: what the help calls its value; NULL for a flag */
     const char *help;
 };
 
-enum { MAX_OPTIONS = 64, MAX_POSITIONAL = 4 };
+enum { MAX_OPTIONS = 64, MAX_SETTINGS = 64, MAX_POSITIONAL = 4 };
 
 struct options {
     const char *command; /* "quantize" */
     const struct option *table;
-    const char *values[MAX_OPTIONS]; /* by place in the table; "" for a flag that was given */
+    const char *values[MAX_OPTIONS];     /* by place in the table; "" for a flag that was given */
+    const char *settings[MAX_SETTINGS];  /* by number of the config's parameter, alike */
     const char *positional[MAX_POSITIONAL];
     int positional_count;
 };
@@ -34,33 +35,13 @@ struct options {
     {                                                                                              \
         NULL, NULL, NULL                                                                           \
     }
+/* The method, and every parameter of a config by its name, with what ptq_config tells of it. */
 #define SETTINGS_OPTIONS                                                                           \
-    {"method", "NAME", "rtn, gptq, awq, smoothquant, fptq or auto"},                               \
-        {"bits", "N", "2, 3, 4 or 8; default 4"},                                                  \
-        {"group", "N", "columns that share a scale, a multiple of 32; 0: a row; default 128"},     \
-        {"sym", NULL, "zero in the middle of the codes (default)"},                                \
+    {"method", "NAME", "how to quantize; a preset of the settings below"},                         \
+        {"sym", NULL, "zero in the middle of the codes"},                                          \
         {"asym", NULL, "a zero point for each group"},                                             \
-        {"grid", "NAME", "default, gptq, awq, absmax or range: how scales follow from weights"},          \
-        {"mse", NULL, "search how far to shrink each group's range"},                              \
-        {"round", "NAME", "rtn, gptq or gptq+: how codes are chosen, whatever the method"},        \
-        {"act-order", NULL, "GPTQ: columns with large inputs first"},                              \
-        {"static-groups", NULL, "GPTQ: grids of the untouched weights"},                           \
-        {"damp", "F", "GPTQ: part of the mean of diag(H) added to it; default 0.01"},              \
-        {"block", "N", "GPTQ: columns between updates; default 128"},                              \
-        {"gptaq", "F", "GPTQ: correct the inputs' mismatch by GPTAQ, 0.25 in the original"},       \
-        {"scale-dtype", "NAME", "f32, f16 or bf16: what scales are rounded to; default f32"},      \
-        {"equalize", "NAME", "none, awq, smoothquant, lae, fptq or auto, whatever the method"},    \
-        {"rotate", "N",                                                                            \
-         "32, 64 or 128 columns mixed by a Hadamard matrix; 0: none (default); auto"},             \
-        {"clip", "on|off|auto", "AWQ's search for the range of each group"},                       \
-        {"scales", "NAME", "plain, two-level: a row's times an integer for each group, or auto"},  \
-        {"effort", "NAME", "fast, default or best: how much auto tries"},                          \
-        {"duo", NULL, "AWQ: candidates of AutoAWQ's duo scaling"},                                 \
-        {"alpha", "F", "SmoothQuant: how much of the range moves into W; default 0.5"},            \
-        {"v0", "F", "FPTQ: inputs up to here are static; default 15"},                             \
-        {"v1", "F", "FPTQ: inputs from here on are quantized per token; default 150"},             \
     {                                                                                              \
-        "activations", "NAME", "f32, int8-token, int8-tensor, int8-static or fptq"                 \
+        "", NULL, NULL                                                                             \
     }
 
 /* What a quantizer is calibrated on. */

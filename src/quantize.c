@@ -74,11 +74,11 @@ static ptq_status print_json(const struct quantize *q)
         ptqi_json_add_number(&w, "output_error", r->output_error, 9);
         ptqi_json_add_number(&w, "damping", r->damping, 9);
         ptqi_json_add_text(&w, "activations",
-                           ptq_config_choice_name(PTQ_ACTIVATIONS, r->activations));
+                           ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, r->activations));
         if (r->activation_scale > 0)
             ptqi_json_add_number(&w, "activation_scale", r->activation_scale, 9);
         ptqi_json_add_text(&w, "equalization", equalized[r->equalized]);
-        ptqi_json_add_text(&w, "equalize", ptq_config_choice_name(PTQ_EQUALIZE, r->equalize));
+        ptqi_json_add_text(&w, "equalize", ptq_config_choice_name(PTQ_PARAM_EQUALIZE, r->equalize));
         ptqi_json_add_integer(&w, "rotation", r->rotation);
         ptqi_json_add_bool(&w, "sym", r->symmetric);
         if (r->chosen_error == r->chosen_error) {
@@ -104,7 +104,7 @@ static ptq_status print_json(const struct quantize *q)
 static ptq_status print_schemes(const struct quantize *q)
 {
     int64_t asked, counts[3] = {0};
-    PTQI_TRY(ptq_config_get_int(q->run.config, PTQ_ACTIVATIONS, &asked));
+    PTQI_TRY(ptq_config_get_int(q->run.config, PTQ_PARAM_ACTIVATIONS, &asked));
     for (int64_t i = 0; i < q->run.report_count; i++) {
         const struct matrix_report *r = &q->run.reports[i];
         counts[r->activations != PTQ_ACTIVATIONS_INT8_STATIC ? 2 : r->equalized ? 1 : 0]++;
@@ -121,9 +121,9 @@ static ptq_status print_text(const struct quantize *q)
     int64_t raised = 0, adjusted = 0, bits = 0, group = 0;
     const struct choices choices = choices_of(q->run.reports, q->run.report_count);
     double damping = 0;
-    PTQI_TRY(ptq_config_get_int(q->run.config, PTQ_BITS, &bits));
-    PTQI_TRY(ptq_config_get_int(q->run.config, PTQ_GROUP, &group));
-    PTQI_TRY(ptq_config_get_float(q->run.config, PTQ_DAMPING, &damping));
+    PTQI_TRY(ptq_config_get_int(q->run.config, PTQ_PARAM_BITS, &bits));
+    PTQI_TRY(ptq_config_get_int(q->run.config, PTQ_PARAM_GROUP, &group));
+    PTQI_TRY(ptq_config_get_float(q->run.config, PTQ_PARAM_DAMPING, &damping));
     for (int64_t i = 0; i < q->run.report_count; i++) {
         const struct matrix_report *r = &q->run.reports[i];
         raised += r->damping > damping;

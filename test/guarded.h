@@ -69,7 +69,7 @@ PTQI_INLINE float any_scale(struct random *r, int kind, int half)
     static const float special[] = {0.0f, -0.0f, 1e-41f, -1e-45f, 1e30f, -1e30f, 1.0f, 0x1p-126f};
     float scale = kind == RANDOM ? random_normal(r) * 0.01f : special[random_below(r, 8)];
     if (half && kind == RANDOM)
-        return ptqi_round_to(scale, PTQ_F16);
+        return ptqi_round_to(scale, PTQ_DTYPE_F16);
     if (half) /* denormals of f16, negative zero, the largest */
         return ptqi_f16_to_f32((uint16_t)(random_bits(r) % 0x7c00 | (random_bits(r) & 0x8000)));
     return scale;

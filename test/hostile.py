@@ -16,15 +16,15 @@ needs a line.
 import re
 import sys
 
-HEADERS = ["status", "context", "tensor", "stats", "config", "store", "qtensor", "format", "equalize", "linear"]
+HEADERS = ["status", "context", "tensor", "stats", "config", "store", "qtensor", "format", "equalize", "quantize", "linear"]
 
 # Valid values: by function and parameter where it matters, else by type and name, else by type.
 VALID = {
     ("ptq_config_parse", "name"): '"group"',
     ("ptq_config_parse", "text"): '"64"',
     ("ptq_method_from_name", "name"): '"gptq"',
-    ("ptq_config_set_float", "parameter"): "PTQ_DAMPING",
-    ("ptq_config_get_float", "parameter"): "PTQ_DAMPING",
+    ("ptq_config_set_float", "parameter"): "PTQ_PARAM_DAMPING",
+    ("ptq_config_get_float", "parameter"): "PTQ_PARAM_DAMPING",
     ("ptq_config_choice_name", "value"): "0",
     ("ptq_store_tensor", "name"): '"q.codes"',
     ("ptq_store_has", "name"): '"q.codes"',
@@ -114,12 +114,12 @@ VALID = {
     ("int64_t", "part"): "0",
     ("int64_t", "parts"): "2",
     ("int32_t", "method"): "PTQ_METHOD_RTN",
-    ("int32_t", "parameter"): "PTQ_GROUP",
+    ("int32_t", "parameter"): "PTQ_PARAM_GROUP",
     ("int32_t", "threads"): "1",
     ("int32_t", "isa"): "PTQ_ISA_PORTABLE",
-    ("int32_t", "dtype"): "PTQ_F32",
-    ("int32_t", "x_dtype"): "PTQ_F32",
-    ("int32_t", "y_dtype"): "PTQ_F32",
+    ("int32_t", "dtype"): "PTQ_DTYPE_F32",
+    ("int32_t", "x_dtype"): "PTQ_DTYPE_F32",
+    ("int32_t", "y_dtype"): "PTQ_DTYPE_F32",
     ("int32_t", "rank"): "2",
     ("int32_t", "axis"): "0",
     ("int32_t", "flags"): "PTQ_STATS_HESSIAN",
@@ -149,7 +149,7 @@ HUGE = ["2^31", "2^61", "2^62", "INT64_MAX"]
 ALLOWED = {
     "": {"rows": ["0"]},  # nothing to do
     "ptq_context_set_threads": {"threads": ["0"]},  # one for each CPU
-    "ptq_context_set_isa": {"isa": ["0"]},  # PTQ_ISA_AUTO
+    "ptq_context_set_isa": {"isa": ["0"]},  # PTQ_AUTO
     "ptq_tensor_create": {"rank": ["0"]},  # one element
     "ptq_tensor_borrow": {"rank": ["0"]},
     "ptq_stats_create": {"flags": ["0"]},  # PTQ_STATS_RANGES
@@ -472,7 +472,7 @@ static void make_stats(ptq_stats **stats)
 {
     need(ptq_stats_create(w.context, K, PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE | PTQ_STATS_MISMATCH,
                           stats));
-    need(ptq_stats_update(*stats, w.x, PTQ_F32, ROWS, K, NULL));
+    need(ptq_stats_update(*stats, w.x, PTQ_DTYPE_F32, ROWS, K, NULL));
 }
 
 static void make_handles(void)
@@ -480,13 +480,13 @@ static void make_handles(void)
     ptq_linear *packed;
     need(ptq_context_create(&w.context));
     need(ptq_context_set_threads(w.context, 2));
-    need(ptq_tensor_create(w.context, PTQ_F32, 2, w.shape, &w.tensor));
+    need(ptq_tensor_create(w.context, PTQ_DTYPE_F32, 2, w.shape, &w.tensor));
     memcpy(ptq_tensor_data(w.tensor), w.ones, N * K * sizeof(float));
     w.weights[0] = w.weights[1] = w.holes.weights[0] = w.tensor;
     make_stats(&w.stats);
     make_stats(&w.other);
     need(ptq_config_create(w.context, PTQ_METHOD_RTN, &w.config));
-    need(ptq_config_set_int(w.config, PTQ_GROUP, 32));
+    need(ptq_config_set_int(w.config, PTQ_PARAM_GROUP, 32));
     need(ptq_qtensor_create(w.context, N, K, 4, 32, &w.q));
     need(ptq_qtensor_set_codes(w.q, w.codes));
     need(ptq_qtensor_set_scales(w.q, w.ones));
@@ -497,7 +497,7 @@ static void make_handles(void)
     need(ptq_linear_create_in(w.context, w.q, w.packed, sizeof w.packed, &packed));
     ptq_linear_free(packed);
     need(ptq_linear_create(w.context, w.q, &w.linear));
-    need(ptq_linear_prepare(w.linear, w.x, PTQ_F32, ROWS, K, w.prepared));
+    need(ptq_linear_prepare(w.linear, w.x, PTQ_DTYPE_F32, ROWS, K, w.prepared));
 }
 
 static void write_files(void)

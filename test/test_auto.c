@@ -28,9 +28,9 @@ static void make_layer(int kind)
     ptq_stats_free(stats);
     ptq_stats_free(own);
     CHECK_OK(ptq_stats_create(test_context(), K, PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE, &stats));
-    CHECK_OK(ptq_stats_update(stats, x, PTQ_F32, ROWS, K, NULL));
+    CHECK_OK(ptq_stats_update(stats, x, PTQ_DTYPE_F32, ROWS, K, NULL));
     CHECK_OK(ptq_stats_create(test_context(), K, PTQ_STATS_HESSIAN, &own));
-    CHECK_OK(ptq_stats_update(own, x, PTQ_F32, ROWS / 2, K, NULL));
+    CHECK_OK(ptq_stats_update(own, x, PTQ_DTYPE_F32, ROWS / 2, K, NULL));
 }
 
 static ptq_status quantize(ptq_context *context, const char *settings, const ptq_stats *input,
@@ -49,7 +49,7 @@ static ptq_status quantize(ptq_context *context, const char *settings, const ptq
     while ((name = strtok_r(rest, " ", &rest)))
         CHECK_OK(ptq_config_parse(config, name, strtok_r(rest, " ", &rest)));
     for (int i = 0; i < 2 && !status; i++)
-        status = ptq_tensor_borrow(context, PTQ_F32, 2, shape, w[i], &weights[i]);
+        status = ptq_tensor_borrow(context, PTQ_DTYPE_F32, 2, shape, w[i], &weights[i]);
     if (!status)
         status = ptq_quantize(config, (const ptq_tensor *const *)weights, 2, input, each, q);
     for (int i = 0; i < 2; i++)
@@ -116,24 +116,24 @@ static void test_open_scales(void)
 {
     static const int32_t activations[] = {PTQ_ACTIVATIONS_F32, PTQ_ACTIVATIONS_INT8_TOKEN,
                                           PTQ_ACTIVATIONS_INT8_TENSOR, PTQ_ACTIVATIONS_INT8_STATIC};
-    static const int32_t dtypes[] = {PTQ_F32, PTQ_F16, PTQ_BF16}, bits[] = {2, 3, 4, 8};
+    static const int32_t dtypes[] = {PTQ_DTYPE_F32, PTQ_DTYPE_F16, PTQ_DTYPE_BF16}, bits[] = {2, 3, 4, 8};
     const int64_t shape[2] = {N, K};
     ptq_config *config;
     ptq_tensor *weight;
     int64_t scales = -1;
     CHECK_OK(ptq_config_create(test_context(), PTQ_METHOD_AUTO, &config));
-    CHECK_OK(ptq_config_get_int(config, PTQ_SCALES, &scales));
-    CHECK_EQ(scales, PTQ_SCALES_AUTO);
+    CHECK_OK(ptq_config_get_int(config, PTQ_PARAM_SCALES, &scales));
+    CHECK_EQ(scales, PTQ_AUTO);
     ptq_config_free(config);
-    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_F32, 2, shape, w[0], &weight));
+    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_DTYPE_F32, 2, shape, w[0], &weight));
     for (int i = 0; i < 4 * 3 * 4; i++) {
         const int a = i % 4, d = i / 4 % 3, b = i / 12;
         ptq_qtensor *q = NULL;
         CHECK_OK(ptq_config_create(test_context(), PTQ_METHOD_RTN, &config));
-        CHECK_OK(ptq_config_set_int(config, PTQ_SCALES, PTQ_SCALES_AUTO));
-        CHECK_OK(ptq_config_set_int(config, PTQ_ACTIVATIONS, activations[a]));
-        CHECK_OK(ptq_config_set_int(config, PTQ_SCALE_DTYPE, dtypes[d]));
-        CHECK_OK(ptq_config_set_int(config, PTQ_BITS, bits[b]));
+        CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_SCALES, PTQ_AUTO));
+        CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_ACTIVATIONS, activations[a]));
+        CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_SCALE_DTYPE, dtypes[d]));
+        CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_BITS, bits[b]));
         CHECK_OK(ptq_quantize(config, (const ptq_tensor *const *)&weight, 1, stats, NULL, &q));
         CHECK_EQ(ptq_qtensor_has_row_scales(q), a > 0 && d < 2 && b < 3);
         ptq_qtensor_free(q);
@@ -150,7 +150,7 @@ static void test_apart(void)
     ptq_tensor *weight;
     ptq_equalization *e;
     ptq_qtensor *q[2];
-    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_F32, 2, shape, w[0], &weight));
+    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_DTYPE_F32, 2, shape, w[0], &weight));
     const ptq_tensor *const *list = (const ptq_tensor *const *)&weight;
     CHECK_OK(ptq_config_create(test_context(), PTQ_METHOD_AUTO, &config));
     CHECK_OK(ptq_equalize(config, list, 1, stats, NULL, &e));

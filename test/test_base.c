@@ -204,7 +204,7 @@ static void test_half_random(const struct format *f)
 
 static void test_half_rows(void)
 {
-    static const int32_t dtypes[] = {PTQ_F32, PTQ_F16, PTQ_BF16};
+    static const int32_t dtypes[] = {PTQ_DTYPE_F32, PTQ_DTYPE_F16, PTQ_DTYPE_BF16};
     float in[37], out[37];
     uint16_t halves[2 * 37];
     struct random r = {1};
@@ -221,7 +221,7 @@ static void test_half_rows(void)
         CHECK_EQ(wrong, 0);
         CHECK(ptqi_is_float(dtypes[d]));
     }
-    CHECK(!ptqi_is_float(PTQ_I8) && !ptqi_is_float(PTQ_I32) && !ptqi_is_float(0));
+    CHECK(!ptqi_is_float(PTQ_DTYPE_I8) && !ptqi_is_float(PTQ_DTYPE_I32) && !ptqi_is_float(0));
 }
 
 static void test_allocator(void)
@@ -260,7 +260,7 @@ static void test_tensor(void)
     static const int64_t shape[] = {3, 0, 5}, huge[] = {(int64_t)1 << 40, (int64_t)1 << 40},
                          negative[] = {2, -1};
     float data[4] = {1, 2, 3, 4}, out[4];
-    CHECK_OK(ptq_tensor_create(context, PTQ_F32, 3, shape, &t));
+    CHECK_OK(ptq_tensor_create(context, PTQ_DTYPE_F32, 3, shape, &t));
     CHECK(ptq_tensor_elements(t) == 0 && ptq_tensor_bytes(t) == 0 && ptq_tensor_size(t, 2) == 5 &&
           ptq_tensor_size(t, 3) == 1 && ptq_tensor_size(t, -1) == 1 && ptq_tensor_rank(t) == 3);
     CHECK(!strcmp(ptq_tensor_name(t), ""));
@@ -269,24 +269,24 @@ static void test_tensor(void)
     CHECK(!strcmp(ptq_tensor_name(t), "second"));
     ptq_tensor_free(t);
     ptq_tensor_free(NULL);
-    CHECK_STATUS(ptq_tensor_create(context, PTQ_F32, 2, huge, &t), PTQ_ERROR_SHAPE);
+    CHECK_STATUS(ptq_tensor_create(context, PTQ_DTYPE_F32, 2, huge, &t), PTQ_ERROR_SHAPE);
     CHECK(t == NULL);
-    CHECK_STATUS(ptq_tensor_create(context, PTQ_F32, 2, negative, &t), PTQ_ERROR_SHAPE);
+    CHECK_STATUS(ptq_tensor_create(context, PTQ_DTYPE_F32, 2, negative, &t), PTQ_ERROR_SHAPE);
     CHECK_STATUS(ptq_tensor_create(context, 99, 1, shape, &t), PTQ_ERROR_DTYPE);
-    CHECK_STATUS(ptq_tensor_create(context, PTQ_F32, 9, shape, &t), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_tensor_create(context, PTQ_F32, 1, NULL, &t), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_tensor_borrow(context, PTQ_F32, 1, shape, (char *)data + 1, &t),
+    CHECK_STATUS(ptq_tensor_create(context, PTQ_DTYPE_F32, 9, shape, &t), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_tensor_create(context, PTQ_DTYPE_F32, 1, NULL, &t), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_tensor_borrow(context, PTQ_DTYPE_F32, 1, shape, (char *)data + 1, &t),
                  PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_tensor_borrow(context, PTQ_F32, 1, shape, NULL, &t), PTQ_ERROR_ARGUMENT);
-    CHECK_OK(ptq_tensor_borrow(context, PTQ_F32, 1, shape, data, &t));
+    CHECK_STATUS(ptq_tensor_borrow(context, PTQ_DTYPE_F32, 1, shape, NULL, &t), PTQ_ERROR_ARGUMENT);
+    CHECK_OK(ptq_tensor_borrow(context, PTQ_DTYPE_F32, 1, shape, data, &t));
     CHECK(ptq_tensor_data(t) == data);
     CHECK_OK(ptq_tensor_to_f32(t, out));
     CHECK(!memcmp(out, data, 12));
     ptq_tensor_free(t);
-    CHECK_OK(ptq_tensor_borrow(context, PTQ_I32, 1, shape, data, &t));
+    CHECK_OK(ptq_tensor_borrow(context, PTQ_DTYPE_I32, 1, shape, data, &t));
     CHECK_STATUS(ptq_tensor_to_f32(t, out), PTQ_ERROR_DTYPE);
     ptq_tensor_free(t);
-    for (int32_t d = PTQ_F32; d <= PTQ_I32; d++)
+    for (int32_t d = PTQ_DTYPE_F32; d <= PTQ_DTYPE_I32; d++)
         CHECK(ptq_dtype_size(d) > 0 && ptq_dtype_name(d) != NULL);
     CHECK(ptq_dtype_size(0) == 0 && ptq_dtype_name(7) == NULL && ptq_dtype_size(-1) == 0);
 }

@@ -135,9 +135,9 @@ static void test_gaps(void)
 {
     ptq_config *config = make(PTQ_METHOD_GPTQ);
     for (int bits = 0; bits < 20; bits++)
-        CHECK_EQ(can_set(config, PTQ_BITS, bits), bits == 2 || bits == 3 || bits == 4 || bits == 8);
+        CHECK_EQ(can_set(config, PTQ_PARAM_BITS, bits), bits == 2 || bits == 3 || bits == 4 || bits == 8);
     for (int group = 0; group < 300; group++)
-        CHECK_EQ(can_set(config, PTQ_GROUP, group), group % 32 == 0);
+        CHECK_EQ(can_set(config, PTQ_PARAM_GROUP, group), group % 32 == 0);
     CHECK_STATUS(ptq_config_parse(config, "bits", "5"), PTQ_ERROR_BOUNDS);
     CHECK_STATUS(ptq_config_parse(config, "group", "33"), PTQ_ERROR_BOUNDS);
     CHECK_STATUS(ptq_config_parse(config, "group", "-32"), PTQ_ERROR_BOUNDS);
@@ -152,22 +152,22 @@ static void test_names(void)
         int32_t parameter;
         double value;
     } cases[] = {
-        {"bits", "3", PTQ_BITS, 3},
-        {"group", "64", PTQ_GROUP, 64},
-        {"sym", "off", PTQ_SYMMETRIC, 0},
-        {"sym", "1", PTQ_SYMMETRIC, 1},
-        {"grid", "awq", PTQ_GRID, PTQ_GRID_AWQ},
-        {"grid", "gptq", PTQ_GRID, PTQ_GRID_GPTQ},
-        {"grid", "default", PTQ_GRID, PTQ_GRID_DEFAULT},
-        {"mse", "on", PTQ_MSE, 1},
-        {"round", "rtn", PTQ_ROUNDING, PTQ_ROUNDING_RTN},
-        {"act-order", "on", PTQ_ACT_ORDER, 1},
-        {"static-groups", "on", PTQ_STATIC_GROUPS, 1},
-        {"damp", "0.05", PTQ_DAMPING, 0.05},
-        {"damp", "5e-2", PTQ_DAMPING, 0.05},
-        {"block", "32", PTQ_BLOCK, 32},
-        {"scale-dtype", "bf16", PTQ_SCALE_DTYPE, PTQ_BF16},
-        {"activations", "int8-token", PTQ_ACTIVATIONS, PTQ_ACTIVATIONS_INT8_TOKEN},
+        {"bits", "3", PTQ_PARAM_BITS, 3},
+        {"group", "64", PTQ_PARAM_GROUP, 64},
+        {"sym", "off", PTQ_PARAM_SYMMETRIC, 0},
+        {"sym", "1", PTQ_PARAM_SYMMETRIC, 1},
+        {"grid", "awq", PTQ_PARAM_GRID, PTQ_GRID_AWQ},
+        {"grid", "gptq", PTQ_PARAM_GRID, PTQ_GRID_GPTQ},
+        {"grid", "default", PTQ_PARAM_GRID, PTQ_GRID_DEFAULT},
+        {"mse", "on", PTQ_PARAM_MSE, 1},
+        {"round", "rtn", PTQ_PARAM_ROUNDING, PTQ_ROUNDING_RTN},
+        {"act-order", "on", PTQ_PARAM_ACT_ORDER, 1},
+        {"static-groups", "on", PTQ_PARAM_STATIC_GROUPS, 1},
+        {"damp", "0.05", PTQ_PARAM_DAMPING, 0.05},
+        {"damp", "5e-2", PTQ_PARAM_DAMPING, 0.05},
+        {"block", "32", PTQ_PARAM_BLOCK, 32},
+        {"scale-dtype", "bf16", PTQ_PARAM_SCALE_DTYPE, PTQ_DTYPE_BF16},
+        {"activations", "int8-token", PTQ_PARAM_ACTIVATIONS, PTQ_ACTIVATIONS_INT8_TOKEN},
     };
     ptq_config *config = make(PTQ_METHOD_GPTQ);
     double value, lowest, highest;
@@ -196,7 +196,7 @@ static void test_names(void)
         CHECK_EQ(ptq_config_print(config, unknown, text, sizeof text), 0);
         CHECK(text[0] == 0);
     }
-    CHECK(ptq_config_get_int(config, PTQ_DAMPING, &integer) != PTQ_OK);
+    CHECK(ptq_config_get_int(config, PTQ_PARAM_DAMPING, &integer) != PTQ_OK);
     ptq_config_free(config);
 }
 

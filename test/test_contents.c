@@ -195,7 +195,7 @@ static ptq_status quantize(struct model *m, const char *out, int32_t method, int
     run.progress = &progress;
     progress_begin(&progress, 0);
     CHECK_OK(ptq_config_create(test_context(), method, &run.config));
-    CHECK_OK(ptq_config_set_int(run.config, PTQ_GROUP, 32));
+    CHECK_OK(ptq_config_set_int(run.config, PTQ_PARAM_GROUP, 32));
     struct calibration_request request = {"examples/calib-tiny.txt", 2, 32, 0};
     struct windows windows = {0};
     if (quantize_needs_calibration(run.config)) {
@@ -305,7 +305,7 @@ static void test_tied_head(void)
     CHECK_OK(ptq_store_open(test_context(), path, &from));
     CHECK_OK(ptq_store_create(test_context(), path, &to));
     CHECK_OK(ptq_store_tensor(from, "model.embed_tokens.weight", &embedding));
-    CHECK_OK(ptq_tensor_create(test_context(), PTQ_F32, 2, shape, &wide));
+    CHECK_OK(ptq_tensor_create(test_context(), PTQ_DTYPE_F32, 2, shape, &wide));
     CHECK_OK(ptq_tensor_to_f32(embedding, ptq_tensor_data(wide)));
     for (int64_t i = 0; i < ptq_store_count(from); i++)
         CHECK_OK(ptq_store_copy(to, from, ptq_store_name(from, i)));
@@ -347,7 +347,7 @@ static void write_mixed(const char *directory)
         ptq_tensor *source;
         CHECK_OK(ptq_store_tensor(from, name, &source));
         int64_t shape[2] = {ptq_tensor_size(source, 0), ptq_tensor_size(source, 1)};
-        CHECK_OK(ptq_tensor_create(test_context(), PTQ_F32, ptq_tensor_rank(source), shape,
+        CHECK_OK(ptq_tensor_create(test_context(), PTQ_DTYPE_F32, ptq_tensor_rank(source), shape,
                                    &tensors[count]));
         float *values = ptq_tensor_data(tensors[count]);
         CHECK_OK(ptq_tensor_to_f32(source, values));

@@ -37,7 +37,7 @@ static void test_linear_messages(void)
     ptq_linear *t;
     float x[2 * 64] = {0}, y[2 * 5];
     CHECK_OK(ptq_linear_create(test_context(), l.q, &t));
-#define PREPARE(x, rows, ldx, prepared) ptq_linear_prepare(t, x, PTQ_F32, rows, ldx, prepared)
+#define PREPARE(x, rows, ldx, prepared) ptq_linear_prepare(t, x, PTQ_DTYPE_F32, rows, ldx, prepared)
     REFUSED(PREPARE(NULL, 2, 64, p), "ptq_linear_prepare: x is NULL");
     REFUSED(PREPARE(x, 2, 63, p), "ptq_linear_prepare: ldx is 63, below K = 64");
     REFUSED(PREPARE(x, 2, 64, NULL), "ptq_linear_prepare: prepared is NULL");
@@ -45,14 +45,14 @@ static void test_linear_messages(void)
     REFUSED(PREPARE(x, -1, 64, p), "ptq_linear_prepare: rows is -1, below 0");
     says(PREPARE(x, 2, INT64_MAX, p), PTQ_ERROR_SHAPE,
          "ptq_linear_prepare: x: no memory holds 2 rows with ldx = 9223372036854775807");
-    REFUSED(ptq_linear_prepare(t, (char *)x + 1, PTQ_F16, 1, 64, p),
+    REFUSED(ptq_linear_prepare(t, (char *)x + 1, PTQ_DTYPE_F16, 1, 64, p),
             "ptq_linear_prepare: x is not aligned to 2 bytes");
-    says(ptq_linear_prepare(t, x, PTQ_I8, 1, 64, p), PTQ_ERROR_DTYPE,
+    says(ptq_linear_prepare(t, x, PTQ_DTYPE_I8, 1, 64, p), PTQ_ERROR_DTYPE,
          "ptq_linear_prepare: x must be f32, f16 or bf16");
     CHECK_OK(PREPARE(NULL, 0, 64, p)); /* nothing to read */
     CHECK_OK(PREPARE(x, 2, 64, p));
 #define PART(y, ldy, scratch, part, parts)                                                         \
-    ptq_linear_accumulate_part(t, p, y, PTQ_F32, ldy, scratch, part, parts)
+    ptq_linear_accumulate_part(t, p, y, PTQ_DTYPE_F32, ldy, scratch, part, parts)
     REFUSED(PART(NULL, 5, s, 0, 1), "ptq_linear_accumulate_part: y is NULL");
     REFUSED(PART(y, 4, s, 0, 1), "ptq_linear_accumulate_part: ldy is 4, below N = 5");
     REFUSED(PART(y, 5, s + 4, 0, 1),
@@ -77,13 +77,13 @@ static void test_other_messages(void)
     const int64_t shape[2] = {2, 32};
     const ptq_tensor *weights[2];
     float x[64] = {0};
-    REFUSED(ptq_stats_update(NULL, x, PTQ_F32, 1, 32, NULL), "ptq_stats_update: stats is NULL");
+    REFUSED(ptq_stats_update(NULL, x, PTQ_DTYPE_F32, 1, 32, NULL), "ptq_stats_update: stats is NULL");
     CHECK_OK(ptq_stats_create(c, 32, PTQ_STATS_HESSIAN, &stats));
-    REFUSED(ptq_stats_update_paired(stats, x, 32, x, 31, PTQ_F32, 2, NULL),
+    REFUSED(ptq_stats_update_paired(stats, x, 32, x, 31, PTQ_DTYPE_F32, 2, NULL),
             "ptq_stats_update_paired: ldreference is 31, below K = 32");
-    REFUSED(ptq_stats_set_sample(stats, x, PTQ_F32, 65537, 32),
+    REFUSED(ptq_stats_set_sample(stats, x, PTQ_DTYPE_F32, 65537, 32),
             "ptq_stats_set_sample: rows is 65537, above 65536");
-    CHECK_OK(ptq_tensor_create(c, PTQ_F32, 2, shape, &tensor));
+    CHECK_OK(ptq_tensor_create(c, PTQ_DTYPE_F32, 2, shape, &tensor));
     CHECK_OK(ptq_config_create(c, PTQ_METHOD_RTN, &config));
     weights[0] = tensor;
     weights[1] = NULL;
@@ -109,7 +109,7 @@ static void count_call(void *user, int64_t parts, ptq_body_function body, void *
 
 static ptq_context *counting_context(int *calls)
 {
-    ptq_context *context = make_context(4, PTQ_ISA_AUTO);
+    ptq_context *context = make_context(4, PTQ_AUTO);
     if (calls)
         CHECK_OK(ptq_context_set_parallel_for(context, count_call, calls));
     return context;
@@ -124,14 +124,14 @@ static float *collect(ptq_context *context, const float *x, const float *weights
     float *out = calloc((size_t)(2 * K * K + 3 * K + ROWS * K), sizeof *out), *at = out;
     CHECK_OK(ptq_stats_create(context, K, PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE | PTQ_STATS_MISMATCH,
                               &stats));
-    CHECK_OK(ptq_stats_update(stats, x, PTQ_F32, ROWS, K, weights));
-    CHECK_OK(ptq_stats_update_paired(stats, x, K, x + K, K, PTQ_F32, ROWS - 1, weights));
+    CHECK_OK(ptq_stats_update(stats, x, PTQ_DTYPE_F32, ROWS, K, weights));
+    CHECK_OK(ptq_stats_update_paired(stats, x, K, x + K, K, PTQ_DTYPE_F32, ROWS - 1, weights));
     CHECK_OK(ptq_stats_hessian(stats, at));
     CHECK_OK(ptq_stats_mismatch(stats, at += K * K));
     CHECK_OK(ptq_stats_min(stats, at += K * K));
     CHECK_OK(ptq_stats_max(stats, at += K));
     CHECK_OK(ptq_stats_mean_abs(stats, at += K));
-    CHECK_OK(ptq_stats_set_sample(stats, x, PTQ_F32, ROWS, K));
+    CHECK_OK(ptq_stats_set_sample(stats, x, PTQ_DTYPE_F32, ROWS, K));
     CHECK_OK(ptq_stats_sample(stats, at += K));
     ptq_stats_free(stats);
     return out;
@@ -166,24 +166,24 @@ static void check_linear_alone(int what, int32_t activations, uint64_t seed)
     struct layer l = make_layer(theirs, (struct shape){300, 640, 64, 4}, what, seed);
     if (what & INT8)
         CHECK_OK(ptq_qtensor_set_activations(l.q, activations));
-    struct run run = make_run(&l, 200, PTQ_F32, PTQ_F32, NORMAL, seed);
+    struct run run = make_run(&l, 200, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, seed);
     struct guarded memory = guard(ptq_linear_packed_bytes(theirs, l.q), 0);
     ptq_linear *linear, *placed;
     CHECK_OK(ptq_linear_create(theirs, l.q, &linear));
     CHECK_OK(ptq_linear_create_in(theirs, l.q, in(&memory), memory.bytes, &placed));
     struct guarded prepared = guard(ptq_linear_prepared_bytes(linear, run.rows), 0);
-    CHECK_OK(ptq_linear_prepare(linear, run.x, PTQ_F32, run.rows, run.ldx, in(&prepared)));
+    CHECK_OK(ptq_linear_prepare(linear, run.x, PTQ_DTYPE_F32, run.rows, run.ldx, in(&prepared)));
     void *y = start(&run);
     for (int part = 0; part < PARTS; part++)
         CHECK_OK(
-            ptq_linear_forward_part(placed, in(&prepared), y, PTQ_F32, run.ldy, NULL, part, PARTS));
+            ptq_linear_forward_part(placed, in(&prepared), y, PTQ_DTYPE_F32, run.ldy, NULL, part, PARTS));
     char *parts = malloc((size_t)run.y_bytes);
     memcpy(parts, run.y, (size_t)run.y_bytes);
     CHECK(activations == PTQ_ACTIVATIONS_INT8_TENSOR || is_right(&run));
     CHECK_EQ(calls, 0);
     y = start(&run);
     CHECK_OK(
-        ptq_linear_forward(linear, run.x, PTQ_F32, run.rows, run.ldx, y, PTQ_F32, run.ldy, NULL));
+        ptq_linear_forward(linear, run.x, PTQ_DTYPE_F32, run.rows, run.ldx, y, PTQ_DTYPE_F32, run.ldy, NULL));
     CHECK(calls >= 2); /* prepares and multiplies on the caller's threads */
     CHECK(!memcmp(parts, run.y, (size_t)run.y_bytes));
     free(parts);
@@ -237,7 +237,7 @@ static void check_largest_sum(int32_t isa)
     set_parts(q, WIDEST, 1, PTQ_ACTIVATIONS_INT8_TOKEN);
     CHECK_OK(ptq_linear_create(context, q, &linear));
     for (int64_t rows = 1; rows <= 8; rows += 7) {
-        CHECK_OK(ptq_linear_forward(linear, x, PTQ_F32, rows, WIDEST, y, PTQ_F32, 1, NULL));
+        CHECK_OK(ptq_linear_forward(linear, x, PTQ_DTYPE_F32, rows, WIDEST, y, PTQ_DTYPE_F32, 1, NULL));
         for (int64_t row = 0; row < rows; row++)
             CHECK(y[row] == (row % 2 ? -want : want));
     }
@@ -285,23 +285,23 @@ static void test_quantized_sums(void)
     const ptq_tensor *const *list = (const ptq_tensor *const *)&weight;
     ptq_config *config;
     ptq_qtensor *q;
-    CHECK_OK(ptq_tensor_create(test_context(), PTQ_F32, 2, shape, &weight));
+    CHECK_OK(ptq_tensor_create(test_context(), PTQ_DTYPE_F32, 2, shape, &weight));
     CHECK_OK(ptq_config_create(test_context(), PTQ_METHOD_RTN, &config));
-    CHECK_OK(ptq_config_set_int(config, PTQ_BITS, 8));
-    CHECK_OK(ptq_config_set_int(config, PTQ_GROUP, 0));
-    CHECK_OK(ptq_config_set_int(config, PTQ_SYMMETRIC, 0));
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_BITS, 8));
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_GROUP, 0));
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_SYMMETRIC, 0));
     CHECK_OK(ptq_quantize(config, list, 1, NULL, NULL, &q));
     ptq_qtensor_free(q);
-    CHECK_OK(ptq_config_set_int(config, PTQ_ACTIVATIONS, PTQ_ACTIVATIONS_INT8_TOKEN));
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_ACTIVATIONS, PTQ_ACTIVATIONS_INT8_TOKEN));
     ((float *)ptq_tensor_data(weight))[0] = NAN;
     CHECK_STATUS(ptq_quantize(config, list, 1, NULL, NULL, &q), PTQ_ERROR_UNSUPPORTED);
     CHECK(q == NULL);
     ((float *)ptq_tensor_data(weight))[0] = 0;
-    CHECK_OK(ptq_config_set_int(config, PTQ_GROUP, 66304));
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_GROUP, 66304));
     CHECK_OK(ptq_quantize(config, list, 1, NULL, NULL, &q));
     ptq_qtensor_free(q);
-    CHECK_OK(ptq_config_set_int(config, PTQ_GROUP, 0));
-    CHECK_OK(ptq_config_set_int(config, PTQ_SYMMETRIC, 1));
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_GROUP, 0));
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_SYMMETRIC, 1));
     CHECK_OK(ptq_quantize(config, list, 1, NULL, NULL, &q));
     ptq_qtensor_free(q);
     ptq_config_free(config);

@@ -31,9 +31,9 @@ static struct layer *make_layer(ptq_context *context, float size, uint64_t seed)
         float channel = c == 7 ? 0.0f : c % 13 ? 1.0f : 20.0f;
         l->x[i] = random_normal(&r) * channel * size;
     }
-    ptq_tensor_borrow(context, PTQ_F32, 2, shape, l->w, &l->weight);
+    ptq_tensor_borrow(context, PTQ_DTYPE_F32, 2, shape, l->w, &l->weight);
     if (!ptq_stats_create(context, K, PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE, &l->stats))
-        ptq_stats_update(l->stats, l->x, PTQ_F32, T, K, NULL);
+        ptq_stats_update(l->stats, l->x, PTQ_DTYPE_F32, T, K, NULL);
     return l;
 }
 
@@ -48,7 +48,7 @@ static ptq_config *make_config(ptq_context *context, int32_t method)
 {
     ptq_config *config = NULL;
     CHECK_OK(ptq_config_create(context, method, &config));
-    CHECK_OK(ptq_config_set_int(config, PTQ_GROUP, method == PTQ_METHOD_SMOOTHQUANT ? 0 : 32));
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_GROUP, method == PTQ_METHOD_SMOOTHQUANT ? 0 : 32));
     return config;
 }
 
@@ -114,7 +114,7 @@ static void test_awq_rows(void)
         for (int j = 0; j < 3; j++) {
             ptq_stats *stats;
             CHECK_OK(ptq_stats_create(test_context(), K, flags[j], &stats));
-            CHECK_OK(ptq_stats_update(stats, l->x, PTQ_F32, rows[i], K, NULL));
+            CHECK_OK(ptq_stats_update(stats, l->x, PTQ_DTYPE_F32, rows[i], K, NULL));
             CHECK_OK(ptq_equalize(config, weights, 1, stats, NULL, &e[j]));
             CHECK_OK(ptq_equalization_scale(e[j], scale[j]));
             ptq_stats_free(stats);
@@ -138,7 +138,7 @@ static void test_smoothquant(void)
     static const double alphas[] = {0, 0.5, 1};
     for (int i = 0; i < 3; i++) {
         float scale[K];
-        CHECK_OK(ptq_config_set_float(config, PTQ_ALPHA, alphas[i]));
+        CHECK_OK(ptq_config_set_float(config, PTQ_PARAM_ALPHA, alphas[i]));
         ptq_equalization *e = equalize(config, l, NULL);
         CHECK_OK(ptq_equalization_scale(e, scale));
         double wanted[K], least = INFINITY;
@@ -175,9 +175,9 @@ static void test_dead_channels(void)
         const ptq_tensor *weights[] = {l->weight};
         CHECK_OK(ptq_config_parse(config, "equalize", settings[i][0]));
         CHECK_OK(ptq_config_parse(config, "rotate", settings[i][1]));
-        CHECK_OK(ptq_config_set_int(config, PTQ_GROUP, 32));
+        CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_GROUP, 32));
         CHECK_OK(ptq_stats_create(test_context(), K, PTQ_STATS_HESSIAN, &stats));
-        CHECK_OK(ptq_stats_update(stats, l->x, PTQ_F32, T, K, NULL));
+        CHECK_OK(ptq_stats_update(stats, l->x, PTQ_DTYPE_F32, T, K, NULL));
         CHECK_OK(ptq_quantize(config, weights, 1, stats, NULL, &q));
         CHECK_OK(ptq_qtensor_dequantize(q, w));
         for (int64_t j = 0; j < N * K; j++)
@@ -206,8 +206,8 @@ static void test_ties(void)
     for (int i = 0; i < 6; i++) {
         ptq_config *config = make_config(test_context(), PTQ_METHOD_RTN);
         float scale[K];
-        CHECK_OK(ptq_config_set_int(config, PTQ_EQUALIZE, kinds[i % 3]));
-        CHECK_OK(ptq_config_set_int(config, PTQ_DUO, i == 3));
+        CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_EQUALIZE, kinds[i % 3]));
+        CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_DUO, i == 3));
         ptq_equalization *e = equalize(config, l, ties);
         CHECK_OK(ptq_equalization_scale(e, scale));
         CHECK(!memcmp(scale, scale + 48, 48 * sizeof *scale));
@@ -245,13 +245,13 @@ static void test_order_of_methods(void)
     for (uint64_t seed = 1; seed <= 8; seed++) {
         struct layer *l = make_layer(test_context(), 1.0f, seed);
         ptq_config *config = make_config(test_context(), PTQ_METHOD_AWQ);
-        CHECK_OK(ptq_config_set_int(config, PTQ_CLIP, 0));
-        CHECK_OK(ptq_config_set_int(config, PTQ_DUO, 0));
+        CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_CLIP, 0));
+        CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_DUO, 0));
         double awq = output_error(config, l);
-        CHECK_OK(ptq_config_set_int(config, PTQ_ROUNDING, PTQ_ROUNDING_GPTQ));
+        CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_ROUNDING, PTQ_ROUNDING_GPTQ));
         double awq_gptq = output_error(config, l);
-        CHECK_OK(ptq_config_set_int(config, PTQ_EQUALIZE, PTQ_EQUALIZE_NONE));
-        CHECK_OK(ptq_config_set_int(config, PTQ_ROUNDING, PTQ_ROUNDING_RTN));
+        CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_EQUALIZE, PTQ_EQUALIZE_NONE));
+        CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_ROUNDING, PTQ_ROUNDING_RTN));
         double rtn = output_error(config, l);
         CHECK(awq <= rtn * 1.0001);
         CHECK(awq_gptq < awq);
@@ -306,7 +306,7 @@ static void run(const struct layer *l, int32_t activations, float scale, const f
     if (scale > 0)
         CHECK_OK(ptq_qtensor_set_activation_scale(q, scale));
     CHECK_OK(ptq_linear_create(test_context(), q, &linear));
-    CHECK_OK(ptq_linear_forward(linear, x, PTQ_F32, rows, K, y, PTQ_F32, N, NULL));
+    CHECK_OK(ptq_linear_forward(linear, x, PTQ_DTYPE_F32, rows, K, y, PTQ_DTYPE_F32, N, NULL));
     ptq_linear_free(linear);
     ptq_qtensor_free(q);
     ptq_config_free(config);
@@ -354,11 +354,11 @@ static void test_equal_bits(void)
         ptq_qtensor *q;
         CHECK_OK(ptq_context_create(&context));
         CHECK_OK(ptq_context_set_threads(context, i < 4 ? threads[i] : 2));
-        CHECK_OK(ptq_context_set_isa(context, i < 4 ? PTQ_ISA_AUTO : PTQ_ISA_PORTABLE));
+        CHECK_OK(ptq_context_set_isa(context, i < 4 ? PTQ_AUTO : PTQ_ISA_PORTABLE));
         struct layer *l = make_layer(context, 1.0f, 12);
         ptq_config *config = make_config(context, PTQ_METHOD_AWQ);
         const ptq_tensor *weights[] = {l->weight};
-        CHECK_OK(ptq_config_set_int(config, PTQ_ROUNDING, PTQ_ROUNDING_GPTQ));
+        CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_ROUNDING, PTQ_ROUNDING_GPTQ));
         CHECK_OK(ptq_quantize(config, weights, 1, l->stats, NULL, &q));
         CHECK_OK(ptq_qtensor_codes(q, i ? codes : first));
         CHECK(!i || !memcmp(first, codes, sizeof codes));
@@ -383,7 +383,7 @@ static void test_memory(void)
             const ptq_tensor *weights[] = {l->weight};
             if (l->weight && l->stats && ptq_stats_rows(l->stats) == T &&
                 !ptq_config_create(context, PTQ_METHOD_AWQ, &config)) {
-                ptq_config_set_int(config, PTQ_GROUP, 32);
+                ptq_config_set_int(config, PTQ_PARAM_GROUP, 32);
                 status = ptq_quantize(config, weights, 1, l->stats, NULL, &q);
             }
             ptq_qtensor_free(q);

@@ -65,9 +65,9 @@ static void load_layer(struct layer *l, const char *directory, const char *name)
     const int64_t rows = ptq_tensor_size(x, 0), k = l->k;
     l->w = malloc((size_t)ptq_tensor_bytes(w));
     memcpy(l->w, ptq_tensor_data(w), (size_t)ptq_tensor_bytes(w));
-    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_F32, 2, shape, l->w, &l->weight));
+    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_DTYPE_F32, 2, shape, l->w, &l->weight));
     CHECK_OK(ptq_stats_create(test_context(), k, PTQ_STATS_HESSIAN, &l->stats));
-    CHECK_OK(ptq_stats_update(l->stats, inputs, PTQ_F32, rows, k, NULL));
+    CHECK_OK(ptq_stats_update(l->stats, inputs, PTQ_DTYPE_F32, rows, k, NULL));
     l->gram = calloc((size_t)(k * k), sizeof *l->gram);
     for (int64_t t = 0; t < rows; t++)
         for (int64_t i = 0; i < k; i++)
@@ -92,15 +92,15 @@ static ptq_config *make_config(const struct ptqi_json *c)
     CHECK_OK(ptq_config_create(test_context(),
                                ptq_method_from_name(ptqi_json_string(ptqi_json_get(c, "method"))),
                                &config));
-    CHECK_OK(ptq_config_set_float(config, PTQ_BITS, number(c, "bits", 0)));
-    CHECK_OK(ptq_config_set_float(config, PTQ_GROUP, number(c, "group", -1)));
-    CHECK_OK(ptq_config_set_int(config, PTQ_SYMMETRIC, ptqi_json_flag(c, "sym", 1)));
-    CHECK_OK(ptq_config_set_int(config, PTQ_MSE, ptqi_json_flag(c, "mse", 0)));
-    CHECK_OK(ptq_config_set_int(config, PTQ_ACT_ORDER, ptqi_json_flag(c, "act_order", 0)));
-    CHECK_OK(ptq_config_set_int(config, PTQ_STATIC_GROUPS, ptqi_json_flag(c, "static_groups", 0)));
-    CHECK_OK(ptq_config_set_float(config, PTQ_DAMPING, number(c, "damping", 0.01)));
-    CHECK_OK(ptq_config_set_float(config, PTQ_BLOCK, number(c, "block", 128)));
-    CHECK_OK(ptq_config_set_int(config, PTQ_CLIP, ptqi_json_flag(c, "clip", 0)));
+    CHECK_OK(ptq_config_set_float(config, PTQ_PARAM_BITS, number(c, "bits", 0)));
+    CHECK_OK(ptq_config_set_float(config, PTQ_PARAM_GROUP, number(c, "group", -1)));
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_SYMMETRIC, ptqi_json_flag(c, "sym", 1)));
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_MSE, ptqi_json_flag(c, "mse", 0)));
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_ACT_ORDER, ptqi_json_flag(c, "act_order", 0)));
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_STATIC_GROUPS, ptqi_json_flag(c, "static_groups", 0)));
+    CHECK_OK(ptq_config_set_float(config, PTQ_PARAM_DAMPING, number(c, "damping", 0.01)));
+    CHECK_OK(ptq_config_set_float(config, PTQ_PARAM_BLOCK, number(c, "block", 128)));
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_CLIP, ptqi_json_flag(c, "clip", 0)));
     CHECK_OK(ptq_config_parse(config, "grid", grid ? grid : "gptq"));
     return config;
 }

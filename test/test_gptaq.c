@@ -39,7 +39,7 @@ static ptq_stats *observe(int cut, const float *row_weights, int32_t flags)
     CHECK_OK(ptq_stats_create(test_context(), K, flags, &stats));
     for (int t = 0; t < ROWS; t += cut) {
         int rows = t + cut < ROWS ? cut : ROWS - t;
-        CHECK_OK(ptq_stats_update_paired(stats, input + t * K, K, full + t * K, K, PTQ_F32, rows,
+        CHECK_OK(ptq_stats_update_paired(stats, input + t * K, K, full + t * K, K, PTQ_DTYPE_F32, rows,
                                          row_weights ? row_weights + t : NULL));
     }
     return stats;
@@ -91,17 +91,17 @@ static void test_unpaired(void)
     int wrong = 0;
     ptq_stats *stats;
     CHECK_OK(ptq_stats_create(test_context(), K, PTQ_STATS_MISMATCH, &stats));
-    CHECK_OK(ptq_stats_update(stats, input, PTQ_F32, ROWS, K, NULL));
+    CHECK_OK(ptq_stats_update(stats, input, PTQ_DTYPE_F32, ROWS, K, NULL));
     CHECK_OK(ptq_stats_mismatch(stats, mismatch));
     for (int i = 0; i < K * K; i++)
         wrong += mismatch[i] != 0;
     CHECK_EQ(wrong, 0);
     float bad = full[5];
     full[5] = NAN;
-    CHECK_STATUS(ptq_stats_update_paired(stats, input, K, full, K, PTQ_F32, ROWS, NULL),
+    CHECK_STATUS(ptq_stats_update_paired(stats, input, K, full, K, PTQ_DTYPE_F32, ROWS, NULL),
                  PTQ_ERROR_NOT_FINITE);
     full[5] = bad;
-    CHECK_STATUS(ptq_stats_update_paired(stats, input, K, full, K - 1, PTQ_F32, ROWS, NULL),
+    CHECK_STATUS(ptq_stats_update_paired(stats, input, K, full, K - 1, PTQ_DTYPE_F32, ROWS, NULL),
                  PTQ_ERROR_ARGUMENT);
     ptq_stats_free(stats);
     CHECK_OK(ptq_stats_create(test_context(), K, PTQ_STATS_HESSIAN, &stats));
@@ -123,7 +123,7 @@ static ptq_status quantize(const ptq_stats *stats, const char *amount, const cha
     CHECK_OK(ptq_config_parse(config, "gptaq", amount));
     while ((name = strtok_r(rest, " ", &rest)))
         CHECK_OK(ptq_config_parse(config, name, strtok_r(rest, " ", &rest)));
-    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_F32, 2, shape, w, &weight));
+    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_DTYPE_F32, 2, shape, w, &weight));
     ptq_status status = ptq_quantize(config, (const ptq_tensor *const *)&weight, 1, stats, NULL, q);
     ptq_tensor_free(weight);
     ptq_config_free(config);
@@ -164,7 +164,7 @@ static void test_correction(void)
     }
     ptq_qtensor *q = NULL;
     CHECK_OK(ptq_stats_create(test_context(), K, PTQ_STATS_HESSIAN, &plain));
-    CHECK_OK(ptq_stats_update(plain, input, PTQ_F32, ROWS, K, NULL));
+    CHECK_OK(ptq_stats_update(plain, input, PTQ_DTYPE_F32, ROWS, K, NULL));
     CHECK_STATUS(quantize(plain, "0.25", "", &q), PTQ_ERROR_MISSING);
     CHECK(q == NULL);
     CHECK_STATUS(quantize(stats, "0.25", "round rtn", &q), PTQ_ERROR_CONFLICT);

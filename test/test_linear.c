@@ -131,38 +131,38 @@ static void test_sizes(void)
     for (int i = 0; i < 10; i++)
         for (int integer = 0; integer <= INT8; integer += INT8)
             check_case((struct shape){75, 300, 64, 4}, integer | ZEROS | ORDER | INPUT_SCALE | GAPS,
-                       rows[i], PTQ_F32, PTQ_F32, i % 2, rows[i] > 7);
-    check_case((struct shape){130, 1024, 128, 4}, INT8, 65, PTQ_BF16, PTQ_F32, NORMAL, 1);
-    check_case((struct shape){130, 1024, 128, 8}, INT8 | BIAS, 64, PTQ_F16, PTQ_BF16, SPECIAL, 1);
+                       rows[i], PTQ_DTYPE_F32, PTQ_DTYPE_F32, i % 2, rows[i] > 7);
+    check_case((struct shape){130, 1024, 128, 4}, INT8, 65, PTQ_DTYPE_BF16, PTQ_DTYPE_F32, NORMAL, 1);
+    check_case((struct shape){130, 1024, 128, 8}, INT8 | BIAS, 64, PTQ_DTYPE_F16, PTQ_DTYPE_BF16, SPECIAL, 1);
     /* more rows than the streams of AVX-512 take */
     check_case((struct shape){75, 1100, 128, 4}, INT8 | ZEROS | ORDER | INPUT_SCALE | GAPS, 146,
-               PTQ_F32, PTQ_F32, SPECIAL, 1);
-    check_case((struct shape){130, 700, 64, 4}, INT8 | BIAS, 113, PTQ_BF16, PTQ_F32, NORMAL, 1);
-    check_case((struct shape){70, 333, 32, 3}, INT8 | ZEROS | GAPS, 50, PTQ_F32, PTQ_F16, NORMAL,
+               PTQ_DTYPE_F32, PTQ_DTYPE_F32, SPECIAL, 1);
+    check_case((struct shape){130, 700, 64, 4}, INT8 | BIAS, 113, PTQ_DTYPE_BF16, PTQ_DTYPE_F32, NORMAL, 1);
+    check_case((struct shape){70, 333, 32, 3}, INT8 | ZEROS | GAPS, 50, PTQ_DTYPE_F32, PTQ_DTYPE_F16, NORMAL,
                1);
-    check_case((struct shape){70, 600, 128, 8}, INT8 | ZEROS | BIAS, 226, PTQ_F16, PTQ_BF16,
+    check_case((struct shape){70, 600, 128, 8}, INT8 | ZEROS | BIAS, 226, PTQ_DTYPE_F16, PTQ_DTYPE_BF16,
                SPECIAL, 1);
     check_case((struct shape){75, 1100, 128, 4},
-               INT8 | TWO_LEVEL | ZEROS | ORDER | INPUT_SCALE | BIAS | GAPS, 61, PTQ_F32, PTQ_F32,
+               INT8 | TWO_LEVEL | ZEROS | ORDER | INPUT_SCALE | BIAS | GAPS, 61, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
                SPECIAL, 1);
-    check_case((struct shape){5, 70, 32, 8}, INT8, 1027, PTQ_F32, PTQ_F32, NORMAL, 0);
-    check_case((struct shape){130, 1024, 0, 3}, ZEROS | BIAS, 34, PTQ_F32, PTQ_F16, SPECIAL, 1);
+    check_case((struct shape){5, 70, 32, 8}, INT8, 1027, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 0);
+    check_case((struct shape){130, 1024, 0, 3}, ZEROS | BIAS, 34, PTQ_DTYPE_F32, PTQ_DTYPE_F16, SPECIAL, 1);
     for (int integer = 0; integer <= INT8; integer += INT8)
-        check_case((struct shape){20, 200, 32, 4}, integer | OVERFLOW | BIAS, 9, PTQ_F32, PTQ_F32,
+        check_case((struct shape){20, 200, 32, 4}, integer | OVERFLOW | BIAS, 9, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
                    NORMAL, 0);
     for (int i = 0; i < 10; i++)
         for (int what = 0; what <= (ZEROS | ORDER | INPUT_SCALE | BIAS); what++)
             check_case((struct shape){75, i % 3 ? 300 : 1100, i % 2 ? 32 : 128, 2 + i % 3},
-                       what | TWO_LEVEL | INT8 | (what + i) % 2 * GAPS, rows[i], PTQ_F32, PTQ_F32,
+                       what | TWO_LEVEL | INT8 | (what + i) % 2 * GAPS, rows[i], PTQ_DTYPE_F32, PTQ_DTYPE_F32,
                        i % 2, rows[i] > 7 && what % 4 == 3);
-    check_case((struct shape){130, 1500, 0, 4}, TWO_LEVEL | INT8, 65, PTQ_F32, PTQ_F32, NORMAL, 1);
-    check_case((struct shape){130, 1500, 64, 4}, TWO_LEVEL | INT8 | ZEROS, 130, PTQ_F32, PTQ_F32,
+    check_case((struct shape){130, 1500, 0, 4}, TWO_LEVEL | INT8, 65, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 1);
+    check_case((struct shape){130, 1500, 64, 4}, TWO_LEVEL | INT8 | ZEROS, 130, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
                NORMAL, 1);
     /* groups that are cut into pieces, the last one of which may be odd */
-    check_case((struct shape){70, 960, 0, 4}, INT8 | ZEROS, 146, PTQ_F32, PTQ_F32, NORMAL, 0);
-    check_case((struct shape){70, 928, 0, 8}, INT8, 226, PTQ_F32, PTQ_F32, NORMAL, 0);
-    check_case((struct shape){70, 4864, 0, 4}, INT8 | TWO_LEVEL, 61, PTQ_F32, PTQ_F32, NORMAL, 0);
-    check_case((struct shape){3, 20000, 0, 8}, INT8 | ZEROS, 2, PTQ_F32, PTQ_F32, NORMAL, 1);
+    check_case((struct shape){70, 960, 0, 4}, INT8 | ZEROS, 146, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 0);
+    check_case((struct shape){70, 928, 0, 8}, INT8, 226, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 0);
+    check_case((struct shape){70, 4864, 0, 4}, INT8 | TWO_LEVEL, 61, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 0);
+    check_case((struct shape){3, 20000, 0, 8}, INT8 | ZEROS, 2, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 1);
 }
 
 /* Weight-only is the f32 product with the dequantized weights. */
@@ -172,7 +172,7 @@ static void test_f32_product(void)
     for (int i = 0; i < 2; i++) {
         struct layer l =
             make_layer(test_context(), (struct shape){70, 333, 64, 4}, ZEROS | ORDER, 9);
-        struct run run = make_run(&l, rows[i], PTQ_F32, PTQ_F32, NORMAL, 10);
+        struct run run = make_run(&l, rows[i], PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 10);
         float *w = malloc(70 * 333 * 4), *y = malloc((size_t)rows[i] * 70 * 4);
         ptq_linear *linear;
         CHECK_OK(ptq_qtensor_dequantize(l.q, w));
@@ -180,7 +180,7 @@ static void test_f32_product(void)
                                     w, y));
         CHECK_OK(ptq_linear_create(test_context(), l.q, &linear));
         CHECK_OK(
-            ptq_linear_forward(linear, run.x, PTQ_F32, rows[i], 333, run.y, PTQ_F32, 70, NULL));
+            ptq_linear_forward(linear, run.x, PTQ_DTYPE_F32, rows[i], 333, run.y, PTQ_DTYPE_F32, 70, NULL));
         CHECK(!memcmp(run.y, y, (size_t)rows[i] * 70 * 4));
         ptq_linear_free(linear);
         free(w);
@@ -228,18 +228,18 @@ static void run_callers(struct caller *callers)
 /* A linear may be run by many threads at once, as a whole or by parts. */
 static void test_callers(int what)
 {
-    ptq_context *context = make_context(3, PTQ_ISA_AUTO);
+    ptq_context *context = make_context(3, PTQ_AUTO);
     struct layer l = make_layer(context, (struct shape){90, 256, 64, 4}, what, 5);
     struct caller callers[4];
     ptq_linear *linear;
     CHECK_OK(ptq_linear_create(context, l.q, &linear));
     for (int i = 0; i < 4; i++)
         callers[i] = (struct caller){
-            .linear = linear, .run = make_run(&l, 5 + i, PTQ_F32, PTQ_F32, NORMAL, (uint64_t)i)};
+            .linear = linear, .run = make_run(&l, 5 + i, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, (uint64_t)i)};
     run_callers(callers);
     struct run *first = &callers[0].run;
     struct guarded prepared = guard(ptq_linear_prepared_bytes(linear, first->rows), 0);
-    CHECK_OK(ptq_linear_prepare(linear, first->x, PTQ_F32, first->rows, first->ldx, in(&prepared)));
+    CHECK_OK(ptq_linear_prepare(linear, first->x, PTQ_DTYPE_F32, first->rows, first->ldx, in(&prepared)));
     void *y = start(first);
     for (int i = 0; i < 4; i++) {
         callers[i].prepared = in(&prepared);
@@ -266,24 +266,24 @@ static void test_arguments(void)
     CHECK_OK(ptq_linear_create(test_context(), l.q, &linear));
 #define FORWARD(x, x_dtype, rows, ldx, y, y_dtype, ldy, scratch)                                   \
     ptq_linear_forward(linear, x, x_dtype, rows, ldx, y, y_dtype, ldy, scratch)
-    CHECK_OK(FORWARD(x, PTQ_F32, 0, 64, y, PTQ_F32, 5, NULL));
-    CHECK_STATUS(FORWARD(x, PTQ_F32, -1, 64, y, PTQ_F32, 5, NULL), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(FORWARD(NULL, PTQ_F32, 1, 64, y, PTQ_F32, 5, NULL), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(FORWARD(x, PTQ_F32, 1, 63, y, PTQ_F32, 5, NULL), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(FORWARD(x, PTQ_F32, 1, 64, NULL, PTQ_F32, 5, NULL), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(FORWARD(x, PTQ_F32, 1, 64, y, PTQ_F32, 4, NULL), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(FORWARD(x, PTQ_I8, 1, 64, y, PTQ_F32, 5, NULL), PTQ_ERROR_DTYPE);
-    CHECK_STATUS(FORWARD(x, PTQ_F32, 1, 64, y, PTQ_U8, 5, NULL), PTQ_ERROR_DTYPE);
-    CHECK_STATUS(FORWARD(x, PTQ_F32, 1, 64, y, PTQ_F32, 5, (char *)in(&scratch) + 4),
+    CHECK_OK(FORWARD(x, PTQ_DTYPE_F32, 0, 64, y, PTQ_DTYPE_F32, 5, NULL));
+    CHECK_STATUS(FORWARD(x, PTQ_DTYPE_F32, -1, 64, y, PTQ_DTYPE_F32, 5, NULL), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(FORWARD(NULL, PTQ_DTYPE_F32, 1, 64, y, PTQ_DTYPE_F32, 5, NULL), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(FORWARD(x, PTQ_DTYPE_F32, 1, 63, y, PTQ_DTYPE_F32, 5, NULL), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(FORWARD(x, PTQ_DTYPE_F32, 1, 64, NULL, PTQ_DTYPE_F32, 5, NULL), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(FORWARD(x, PTQ_DTYPE_F32, 1, 64, y, PTQ_DTYPE_F32, 4, NULL), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(FORWARD(x, PTQ_DTYPE_I8, 1, 64, y, PTQ_DTYPE_F32, 5, NULL), PTQ_ERROR_DTYPE);
+    CHECK_STATUS(FORWARD(x, PTQ_DTYPE_F32, 1, 64, y, PTQ_DTYPE_U8, 5, NULL), PTQ_ERROR_DTYPE);
+    CHECK_STATUS(FORWARD(x, PTQ_DTYPE_F32, 1, 64, y, PTQ_DTYPE_F32, 5, (char *)in(&scratch) + 4),
                  PTQ_ERROR_ARGUMENT);
-    CHECK(FORWARD(x, PTQ_F32, INT64_MAX / 8, 64, y, PTQ_F32, 5, NULL) != PTQ_OK);
-    CHECK_STATUS(ptq_linear_prepare(linear, x, PTQ_F32, 1, 64, NULL), PTQ_ERROR_ARGUMENT);
-    CHECK_OK(ptq_linear_prepare(linear, x, PTQ_F32, 1, 64, in(&scratch)));
-    CHECK_STATUS(ptq_linear_forward_part(linear, in(&scratch), y, PTQ_F32, 5, NULL, 2, 2),
+    CHECK(FORWARD(x, PTQ_DTYPE_F32, INT64_MAX / 8, 64, y, PTQ_DTYPE_F32, 5, NULL) != PTQ_OK);
+    CHECK_STATUS(ptq_linear_prepare(linear, x, PTQ_DTYPE_F32, 1, 64, NULL), PTQ_ERROR_ARGUMENT);
+    CHECK_OK(ptq_linear_prepare(linear, x, PTQ_DTYPE_F32, 1, 64, in(&scratch)));
+    CHECK_STATUS(ptq_linear_forward_part(linear, in(&scratch), y, PTQ_DTYPE_F32, 5, NULL, 2, 2),
                  PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_linear_forward_part(linear, in(&scratch), y, PTQ_F32, 5, NULL, -1, 2),
+    CHECK_STATUS(ptq_linear_forward_part(linear, in(&scratch), y, PTQ_DTYPE_F32, 5, NULL, -1, 2),
                  PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_linear_forward_part(linear, in(&scratch), y, PTQ_F32, 5, NULL, 0, 0),
+    CHECK_STATUS(ptq_linear_forward_part(linear, in(&scratch), y, PTQ_DTYPE_F32, 5, NULL, 0, 0),
                  PTQ_ERROR_ARGUMENT);
     CHECK(ptq_linear_scratch_bytes(linear, -1) == 0 && ptq_linear_prepared_bytes(linear, -1) == 0);
     ptq_linear_free(linear);
@@ -305,11 +305,11 @@ static int64_t allocations(int times, int what, int32_t threads)
     ptq_linear *linear;
     CHECK_OK(ptq_context_set_threads(context, threads));
     struct layer l = make_layer(context, (struct shape){64, 512, 32, 4}, what, 1);
-    struct run run = make_run(&l, 32, PTQ_F32, PTQ_F32, NORMAL, 1);
+    struct run run = make_run(&l, 32, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 1);
     CHECK_OK(ptq_linear_create(context, l.q, &linear));
     struct guarded scratch = guard(ptq_linear_scratch_bytes(linear, 32), 0);
     for (int i = 0; i < times; i++)
-        CHECK_OK(ptq_linear_forward(linear, run.x, PTQ_F32, 32, run.ldx, start(&run), PTQ_F32,
+        CHECK_OK(ptq_linear_forward(linear, run.x, PTQ_DTYPE_F32, 32, run.ldx, start(&run), PTQ_DTYPE_F32,
                                     run.ldy, in(&scratch)));
     CHECK(unguard(&scratch));
     ptq_linear_free(linear);
@@ -334,8 +334,8 @@ static ptq_status create_and_run(ptq_context *context, const struct layer *l, st
     if (!status)
         status = ptq_linear_set_bias(linear, l->bias);
     if (!status)
-        status = ptq_linear_forward(linear, run->x, PTQ_F32, run->rows, run->ldx, start(run),
-                                    PTQ_F32, run->ldy, NULL);
+        status = ptq_linear_forward(linear, run->x, PTQ_DTYPE_F32, run->rows, run->ldx, start(run),
+                                    PTQ_DTYPE_F32, run->ldy, NULL);
     ptq_linear_free(linear);
     return status;
 }
@@ -345,7 +345,7 @@ static void test_memory(void)
     for (int what = BIAS; what < 32; what += what == BIAS ? 6 : 17)
         for (int64_t n = 1, done = 0; !done && CHECK(n < 100); n++) {
             struct layer l = make_layer(test_context(), (struct shape){9, 96, 32, 4}, what, 1);
-            struct run run = make_run(&l, 3, PTQ_F32, PTQ_F32, NORMAL, 1);
+            struct run run = make_run(&l, 3, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 1);
             ptq_context *context = test_failing_context(n);
             ptq_status status = context ? create_and_run(context, &l, &run) : PTQ_ERROR_MEMORY;
             CHECK(status == PTQ_ERROR_MEMORY || (status == PTQ_OK && is_right(&run)));

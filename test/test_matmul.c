@@ -258,9 +258,9 @@ static void test_factor(void)
             CHECK_STATUS(ptqi_inverse_factor(test_context(), 100, h), PTQ_ERROR_NUMERIC);
             free(h);
         }
-    ptq_context *context = make_context(1, PTQ_ISA_AUTO);
+    ptq_context *context = make_context(1, PTQ_AUTO);
     float *h = make_hessian(130, 2);
-    ptq_cancel(context);
+    ptq_context_cancel(context);
     CHECK_STATUS(ptqi_inverse_factor(context, 130, h), PTQ_ERROR_CANCELLED);
     free(h);
     ptq_context_free(context);

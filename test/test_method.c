@@ -25,7 +25,7 @@ static void collect(struct layer *l)
     ptq_stats_free(l->stats);
     l->stats = NULL;
     CHECK_OK(ptq_stats_create(test_context(), l->k, PTQ_STATS_HESSIAN, &l->stats));
-    CHECK_OK(ptq_stats_update(l->stats, l->x, PTQ_F32, l->rows, l->k, NULL));
+    CHECK_OK(ptq_stats_update(l->stats, l->x, PTQ_DTYPE_F32, l->rows, l->k, NULL));
 }
 
 static struct layer make_layer(int64_t n, int64_t k, int64_t rows, uint64_t seed)
@@ -44,7 +44,7 @@ static struct layer make_layer(int64_t n, int64_t k, int64_t rows, uint64_t seed
             l.x[t * k + i] = (last + common) * (i % 29 == 5 ? 20.0f : 1.0f);
         }
     }
-    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_F32, 2, shape, l.w, &l.weight));
+    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_DTYPE_F32, 2, shape, l.w, &l.weight));
     CHECK_OK(ptq_tensor_set_name(l.weight, "layer"));
     collect(&l);
     return l;
@@ -277,14 +277,14 @@ static void test_scale_dtypes(void)
             char text[128];
             snprintf(text, sizeof text, "%s scale-dtype %s", settings[s], names[d]);
             ptq_qtensor *q = quantize(&l, PTQ_METHOD_RTN, text);
-            check_rtn(&l, q, PTQ_F32 + d, text);
+            check_rtn(&l, q, PTQ_DTYPE_F32 + d, text);
             ptq_qtensor_free(q);
             q = quantize(&l, PTQ_METHOD_GPTQ, text);
             struct content c = content_of(q);
             int wrong = 0;
             for (int64_t i = 0; i < l.n * ptq_qtensor_groups(q); i++)
                 wrong +=
-                    !(c.scales[i] > 0) || ptqi_round_to(c.scales[i], PTQ_F32 + d) != c.scales[i];
+                    !(c.scales[i] > 0) || ptqi_round_to(c.scales[i], PTQ_DTYPE_F32 + d) != c.scales[i];
             CHECK_EQ(wrong, 0);
             free_content(&c);
             ptq_qtensor_free(q);
@@ -300,7 +300,7 @@ static double quantize_weights(float *w, int64_t n, int64_t k, int32_t method, c
     ptq_config *config = make_config(test_context(), method, settings);
     ptq_tensor *weight;
     ptq_qtensor *q;
-    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_F32, 2, shape, w, &weight));
+    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_DTYPE_F32, 2, shape, w, &weight));
     const ptq_tensor *weights[] = {weight};
     ptq_status status = ptq_quantize(config, weights, 1, NULL, NULL, &q);
     double error = status ? -(double)status : ptq_qtensor_weight_error(q);
@@ -548,7 +548,7 @@ static void test_dtypes(void)
 {
     struct layer a = make_layer(9, 96, 200, 24);
     ptq_config *config = make_config(test_context(), PTQ_METHOD_GPTQ, "group 32 act-order on");
-    for (int32_t dtype = PTQ_F16; dtype <= PTQ_BF16; dtype++) {
+    for (int32_t dtype = PTQ_DTYPE_F16; dtype <= PTQ_DTYPE_BF16; dtype++) {
         uint16_t half[9 * 96];
         ptq_tensor *t;
         ptq_qtensor *q[2];
@@ -592,8 +592,8 @@ static void test_refused(void)
     static const float bad[] = {NAN, INFINITY};
     CHECK_OK(ptq_stats_create(test_context(), 64, PTQ_STATS_HESSIAN, &empty));
     CHECK_OK(ptq_stats_create(test_context(), 64, PTQ_STATS_RANGES, &ranges));
-    CHECK_OK(ptq_tensor_create(test_context(), PTQ_I8, 2, shape, &integers));
-    CHECK_OK(ptq_tensor_create(test_context(), PTQ_F32, 1, shape, &flat));
+    CHECK_OK(ptq_tensor_create(test_context(), PTQ_DTYPE_I8, 2, shape, &integers));
+    CHECK_OK(ptq_tensor_create(test_context(), PTQ_DTYPE_F32, 1, shape, &flat));
     CHECK_STATUS(try_quantize(gptq, l.weight, l.weight, NULL), PTQ_ERROR_MISSING);
     CHECK_STATUS(try_quantize(gptq, l.weight, l.weight, empty), PTQ_ERROR_MISSING);
     CHECK_STATUS(try_quantize(gptq, l.weight, l.weight, ranges), PTQ_ERROR_MISSING);
@@ -662,7 +662,7 @@ static void test_cancel_and_progress(void)
     CHECK_OK(ptq_context_set_progress(context, note_progress, &last));
     for (int32_t method = PTQ_METHOD_RTN; method <= PTQ_METHOD_GPTQ; method++) {
         ptq_config *config = make_config(context, method, "group 32");
-        ptq_cancel(context);
+        ptq_context_cancel(context);
         CHECK_STATUS(try_quantize(config, l.weight, l.weight, l.stats), PTQ_ERROR_CANCELLED);
         ptq_context_clear_cancel(context);
         last = 0;

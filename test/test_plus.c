@@ -30,7 +30,7 @@ static void make_layer(void)
         }
     }
     CHECK_OK(ptq_stats_create(test_context(), K, PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE, &stats));
-    CHECK_OK(ptq_stats_update(stats, x, PTQ_F32, ROWS, K, NULL));
+    CHECK_OK(ptq_stats_update(stats, x, PTQ_DTYPE_F32, ROWS, K, NULL));
 }
 
 static ptq_status quantize_rows(ptq_context *context, const char *settings, int64_t first,
@@ -47,7 +47,7 @@ static ptq_status quantize_rows(ptq_context *context, const char *settings, int6
         return status;
     while ((name = strtok_r(rest, " ", &rest)))
         CHECK_OK(ptq_config_parse(config, name, strtok_r(rest, " ", &rest)));
-    status = ptq_tensor_borrow(context, PTQ_F32, 2, shape, w + first * K, &weight);
+    status = ptq_tensor_borrow(context, PTQ_DTYPE_F32, 2, shape, w + first * K, &weight);
     if (!status)
         status = ptq_quantize(config, (const ptq_tensor *const *)&weight, 1, stats, NULL, q);
     ptq_tensor_free(weight);
@@ -127,7 +127,7 @@ static void check_linear(const ptq_qtensor *q, const char *settings)
     CHECK_OK(ptq_qtensor_dequantize(q, rounded));
     if (!CHECK_OK(ptq_linear_create(test_context(), q, &linear)))
         return;
-    CHECK_OK(ptq_linear_forward(linear, x, PTQ_F32, ROWS, K, y, PTQ_F32, N, NULL));
+    CHECK_OK(ptq_linear_forward(linear, x, PTQ_DTYPE_F32, ROWS, K, y, PTQ_DTYPE_F32, N, NULL));
     for (int t = 0; t < ROWS; t++)
         for (int n = 0; n < N; n++) {
             double sum = 0;
@@ -203,14 +203,14 @@ static void test_extremes(void)
         rows[i] = random_normal(&r);
     for (int i = 0; i < K; i++)
         rows[1337 * K + i] *= 30; /* an odd place, which the sample leaves out */
-    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_F32, 2, shape, w, &weight));
+    CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_DTYPE_F32, 2, shape, w, &weight));
     CHECK_OK(ptq_config_create(test_context(), PTQ_METHOD_RTN, &config));
     CHECK_OK(ptq_config_parse(config, "activations", "int8-static"));
     CHECK_OK(ptq_config_parse(config, "rotate", "64"));
     ptq_stats **all[] = {&whole, &first, &second};
     for (int i = 0; i < 3; i++) {
         CHECK_OK(ptq_stats_create(test_context(), K, PTQ_STATS_SAMPLE, all[i]));
-        CHECK_OK(ptq_stats_update(*all[i], i == 2 ? rows + 700 * K : rows, PTQ_F32,
+        CHECK_OK(ptq_stats_update(*all[i], i == 2 ? rows + 700 * K : rows, PTQ_DTYPE_F32,
                                   i == 0   ? 2000
                                   : i == 1 ? 700
                                            : 1300,
@@ -255,7 +255,7 @@ static void check_two_level_linear(ptq_qtensor *q, const float *scales, const fl
     CHECK_OK(ptq_qtensor_group_index(q, group_of));
     if (!CHECK_OK(ptq_linear_create(test_context(), q, &linear)))
         return;
-    CHECK_OK(ptq_linear_forward(linear, x, PTQ_F32, 3, K, y, PTQ_F32, N, NULL));
+    CHECK_OK(ptq_linear_forward(linear, x, PTQ_DTYPE_F32, 3, K, y, PTQ_DTYPE_F32, N, NULL));
     for (int t = 0; t < 3; t++) {
         float most = 0;
         for (int i = 0; i < K; i++)
@@ -302,7 +302,7 @@ static void test_two_level(void)
             float level = scales[i] / row_scales[i / groups];
             int top = (1 << bits) - 1, far = zeros[i] > top - zeros[i] ? zeros[i] : top - zeros[i];
             wrong += level != (float)(int)level || level < 1 || level > 15 ||
-                     (int)level * far > 127 || ptqi_round_to(scales[i], PTQ_F16) != scales[i];
+                     (int)level * far > 127 || ptqi_round_to(scales[i], PTQ_DTYPE_F16) != scales[i];
         }
         CHECK_EQ(wrong, 0);
         check_file(q);
@@ -316,7 +316,7 @@ static void test_two_level(void)
         CHECK_OK(ptq_qtensor_set_scales(q, scales));
         CHECK(!ptq_qtensor_has_row_scales(q));
         CHECK_STATUS(ptq_qtensor_set_row_scales(q, row_scales), PTQ_ERROR_BOUNDS);
-        CHECK_STATUS(ptq_qtensor_set_rotation(q, PTQ_ROTATE_AUTO), PTQ_ERROR_BOUNDS);
+        CHECK_STATUS(ptq_qtensor_set_rotation(q, PTQ_AUTO), PTQ_ERROR_BOUNDS);
         ptq_qtensor_free(q);
         ptq_qtensor_free(plain);
     }
@@ -333,9 +333,9 @@ static void test_recipe(void)
     CHECK_OK(ptq_linear_create(test_context(), q, &plain));
     CHECK_OK(ptq_qtensor_set_rotation(q, 64));
     CHECK_OK(ptq_linear_create(test_context(), q, &rotated));
-    CHECK_OK(ptq_linear_prepare(plain, x, PTQ_F32, 2, K, aligned));
-    CHECK_OK(ptq_linear_forward_prepared(plain, aligned, y, PTQ_F32, N, NULL));
-    CHECK_STATUS(ptq_linear_forward_prepared(rotated, aligned, y, PTQ_F32, N, NULL),
+    CHECK_OK(ptq_linear_prepare(plain, x, PTQ_DTYPE_F32, 2, K, aligned));
+    CHECK_OK(ptq_linear_forward_prepared(plain, aligned, y, PTQ_DTYPE_F32, N, NULL));
+    CHECK_STATUS(ptq_linear_forward_prepared(rotated, aligned, y, PTQ_DTYPE_F32, N, NULL),
                  PTQ_ERROR_CONFLICT);
     ptq_linear_free(plain);
     ptq_linear_free(rotated);

@@ -22,25 +22,25 @@ static void test_recipes(void)
         {{5, 128, 32, 4}, INT8 | ORDER, 0}, {{5, 128, 32, 4}, INT8 | INPUT_SCALE, 0},
     };
     struct layer l = make_layer(test_context(), (struct shape){5, 128, 32, 4}, INT8, 1);
-    struct run run = make_run(&l, 3, PTQ_F32, PTQ_F32, NORMAL, 1);
+    struct run run = make_run(&l, 3, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 1);
     ptq_linear *linear, *other;
     float y[3 * 9];
     CHECK_OK(ptq_linear_create(test_context(), l.q, &linear));
     struct guarded prepared = guard(ptq_linear_prepared_bytes(linear, 3), 0);
-    CHECK_OK(ptq_linear_prepare(linear, run.x, PTQ_F32, 3, run.ldx, in(&prepared)));
+    CHECK_OK(ptq_linear_prepare(linear, run.x, PTQ_DTYPE_F32, 3, run.ldx, in(&prepared)));
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         struct layer o = make_layer(test_context(), others[i].s, others[i].what, 2);
         CHECK_OK(ptq_linear_create(test_context(), o.q, &other));
         ptq_status wanted = others[i].fits ? PTQ_OK : PTQ_ERROR_CONFLICT;
-        CHECK_STATUS(ptq_linear_forward_prepared(other, in(&prepared), y, PTQ_F32, 9, NULL),
+        CHECK_STATUS(ptq_linear_forward_prepared(other, in(&prepared), y, PTQ_DTYPE_F32, 9, NULL),
                      wanted);
-        CHECK_STATUS(ptq_linear_forward_part(other, in(&prepared), y, PTQ_F32, 9, NULL, 0, 1),
+        CHECK_STATUS(ptq_linear_forward_part(other, in(&prepared), y, PTQ_DTYPE_F32, 9, NULL, 0, 1),
                      wanted);
         ptq_linear_free(other);
         free_layer(&o);
     }
     memset(in(&prepared), 0, 64); /* not prepared at all */
-    CHECK_STATUS(ptq_linear_forward_prepared(linear, in(&prepared), y, PTQ_F32, 9, NULL),
+    CHECK_STATUS(ptq_linear_forward_prepared(linear, in(&prepared), y, PTQ_DTYPE_F32, 9, NULL),
                  PTQ_ERROR_CONFLICT);
     CHECK(unguard(&prepared));
     ptq_linear_free(linear);
@@ -54,8 +54,8 @@ static void check_foreign(ptq_linear *linear, ptq_linear *other, struct run *run
     const int64_t bytes = ptq_linear_prepared_bytes(linear, run->rows);
     const int64_t scratch_bytes = ptq_linear_part_scratch_bytes(other, run->rows);
     struct guarded prepared = guard(bytes, 0), scratch = guard(scratch_bytes, 0);
-    CHECK_OK(ptq_linear_prepare(linear, run->x, PTQ_F32, run->rows, run->ldx, in(&prepared)));
-    ptq_status status = ptq_linear_forward_part(other, in(&prepared), start(run), PTQ_F32, run->ldy,
+    CHECK_OK(ptq_linear_prepare(linear, run->x, PTQ_DTYPE_F32, run->rows, run->ldx, in(&prepared)));
+    ptq_status status = ptq_linear_forward_part(other, in(&prepared), start(run), PTQ_DTYPE_F32, run->ldy,
                                                 in(&scratch), 0, 1);
     CHECK(status ? status == PTQ_ERROR_CONFLICT && may_differ : is_right(run));
     CHECK(unguard(&scratch));
@@ -69,9 +69,9 @@ static void test_foreign_kernels(void)
     struct layer l = make_layer(test_context(), (struct shape){9, 128, 32, 4}, INT8, 1);
     for (int i = 0; i < 3 * 30 * 30; i++) {
         const int32_t from = i / 30 % 30, to = i % 30;
-        if (from == PTQ_ISA_AUTO || to == PTQ_ISA_AUTO || !is_usable(from) || !is_usable(to))
+        if (from == PTQ_AUTO || to == PTQ_AUTO || !is_usable(from) || !is_usable(to))
             continue;
-        struct run run = make_run(&l, rows[i / 900], PTQ_F32, PTQ_F32, NORMAL, 1);
+        struct run run = make_run(&l, rows[i / 900], PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 1);
         ptq_context *one = make_context(1, from), *two = make_context(1, to);
         ptq_linear *linear, *other;
         CHECK_OK(ptq_linear_create(one, l.q, &linear));
@@ -129,11 +129,11 @@ static void test_no_rows(void)
         float x[640] = {0}, y[5] = {7};
         CHECK_OK(ptq_linear_create(test_context(), l.q, &linear));
         struct guarded prepared = guard(ptq_linear_prepared_bytes(linear, 0), 0);
-        CHECK_OK(ptq_linear_prepare(linear, x, PTQ_F32, 0, 640, in(&prepared)));
-        CHECK_OK(ptq_linear_forward_prepared(linear, in(&prepared), y, PTQ_F32, 5, NULL));
-        CHECK_OK(ptq_linear_forward_part(linear, in(&prepared), y, PTQ_F32, 5, NULL, 0, 2));
-        CHECK_OK(ptq_linear_accumulate_prepared(linear, in(&prepared), y, PTQ_F32, 5, NULL));
-        CHECK_OK(ptq_linear_forward(linear, x, PTQ_F32, 0, 640, y, PTQ_F32, 5, NULL));
+        CHECK_OK(ptq_linear_prepare(linear, x, PTQ_DTYPE_F32, 0, 640, in(&prepared)));
+        CHECK_OK(ptq_linear_forward_prepared(linear, in(&prepared), y, PTQ_DTYPE_F32, 5, NULL));
+        CHECK_OK(ptq_linear_forward_part(linear, in(&prepared), y, PTQ_DTYPE_F32, 5, NULL, 0, 2));
+        CHECK_OK(ptq_linear_accumulate_prepared(linear, in(&prepared), y, PTQ_DTYPE_F32, 5, NULL));
+        CHECK_OK(ptq_linear_forward(linear, x, PTQ_DTYPE_F32, 0, 640, y, PTQ_DTYPE_F32, 5, NULL));
         CHECK(y[0] == 7);
         CHECK(unguard(&prepared));
         ptq_linear_free(linear);
@@ -156,7 +156,7 @@ static void test_foreign_forms(void)
                 layers[j] = make_layer(context, s, forms[form].what, 1);
                 CHECK_OK(ptq_linear_create(context, layers[j].q, &linears[j]));
             }
-            struct run run = make_run(&layers[1], rows[i / 9 % 5], PTQ_F32, PTQ_F32, NORMAL, 1);
+            struct run run = make_run(&layers[1], rows[i / 9 % 5], PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 1);
             check_foreign(linears[0], linears[1], &run, 0);
             free_run(&run);
             for (int j = 0; j < 2; j++) {

@@ -72,7 +72,7 @@ static ptq_status build(ptq_context *context, const struct parts *p, int what, p
     if (!status)
         status = ptq_qtensor_set_codes(*q, p->codes);
     for (int64_t i = 0; i < p->n * p->groups && (what & HALF_SCALES); i++)
-        p->scales[i] = ptqi_round_to(p->scales[i], PTQ_F16);
+        p->scales[i] = ptqi_round_to(p->scales[i], PTQ_DTYPE_F16);
     if (!status)
         status = ptq_qtensor_set_scales(*q, p->scales);
     if (!status && (what & ZEROS))
@@ -296,16 +296,16 @@ static ptq_status read_hostile(const struct hostile *h, const char *path)
     if (h->break_values == 2)
         order[3] = 4;
     if (h->break_values == 3)
-        floats[3] = h->scale_dtype == PTQ_F32 ? NAN : 1;
+        floats[3] = h->scale_dtype == PTQ_DTYPE_F32 ? NAN : 1;
     CHECK_OK(ptq_store_create(test_context(), path, &store));
-    CHECK_OK(ptqi_store_put(store, "w.codes", PTQ_U8, 2, codes, bytes));
+    CHECK_OK(ptqi_store_put(store, "w.codes", PTQ_DTYPE_U8, 2, codes, bytes));
     CHECK_OK(ptqi_store_put(store, "w.scales", h->scale_dtype, 2, groups, floats));
     if (h->zeros)
-        CHECK_OK(ptqi_store_put(store, "w.zeros", PTQ_U8, 2, zeros, bytes));
+        CHECK_OK(ptqi_store_put(store, "w.zeros", PTQ_DTYPE_U8, 2, zeros, bytes));
     if (h->order)
-        CHECK_OK(ptqi_store_put(store, "w.order", PTQ_I32, 1, &h->order, order));
+        CHECK_OK(ptqi_store_put(store, "w.order", PTQ_DTYPE_I32, 1, &h->order, order));
     if (h->input_scale)
-        CHECK_OK(ptqi_store_put(store, "w.input_scale", PTQ_F32, 1, &h->input_scale, floats));
+        CHECK_OK(ptqi_store_put(store, "w.input_scale", PTQ_DTYPE_F32, 1, &h->input_scale, floats));
     if (h->settings)
         CHECK_OK(ptq_store_set_metadata(store, "w", h->settings));
     CHECK_OK(ptq_store_commit(store));
@@ -347,7 +347,7 @@ static void test_hostile_stores(void)
         SETTINGS("\"1\"", "4", "33", "32", "\"f32\""),
         SETTINGS("1", "8", "33", "32", "\"f32\""),
     };
-    const struct hostile good = {good_settings, 2, 17, 2, 2, 33, 33, PTQ_F32, 0};
+    const struct hostile good = {good_settings, 2, 17, 2, 2, 33, 33, PTQ_DTYPE_F32, 0};
     CHECK_OK(read_hostile(&good, path));
     for (size_t i = 0; i < sizeof bad_settings / sizeof *bad_settings; i++) {
         struct hostile h = good;
@@ -371,7 +371,7 @@ static void test_hostile_stores(void)
     cases[count++].order = 32;
     cases[count++].order = 34;
     cases[count++].input_scale = 34;
-    cases[count++].scale_dtype = PTQ_I32;
+    cases[count++].scale_dtype = PTQ_DTYPE_I32;
     for (int i = 1; i <= 3; i++)
         cases[count++].break_values = i;
     for (int i = 0; i < count; i++) {

@@ -268,14 +268,14 @@ static void check_halves(const struct ptqi_kernels *kernels, int64_t n, int32_t 
     kernels->widen(x, h, dtype, n);
     for (int64_t i = 0; i < n; i++) {
         const uint16_t old = (uint16_t)(next + i);
-        wrong += !same(x[i], dtype == PTQ_F16 ? ptqi_f16_to_f32(old) : ptqi_bf16_to_f32(old));
+        wrong += !same(x[i], dtype == PTQ_DTYPE_F16 ? ptqi_f16_to_f32(old) : ptqi_bf16_to_f32(old));
         uint32_t bits = (uint32_t)random_bits(&r);
         x[i] = ptqi_from_bits(bits & 1 ? (bits & 0x8fffffff) + 0x30000000 : bits);
     }
     EXPECT(wrong == 0, "widen", n);
     kernels->narrow(h, dtype, x, n);
     for (int64_t i = 0; i < n; i++)
-        wrong += h[i] != (dtype == PTQ_F16 ? ptqi_f32_to_f16(x[i]) : ptqi_f32_to_bf16(x[i]));
+        wrong += h[i] != (dtype == PTQ_DTYPE_F16 ? ptqi_f32_to_f16(x[i]) : ptqi_f32_to_bf16(x[i]));
     EXPECT(wrong == 0, "narrow", n);
     int alive = unguard(&half) & unguard(&single);
     EXPECT(alive, "halves, canaries", n);
@@ -365,7 +365,7 @@ void test_row_kernels(const struct ptqi_kernels *kernels)
         check_quantize(kernels, n);
         check_not_finite(kernels, n);
         check_finish(kernels, n);
-        for (int32_t dtype = PTQ_F16; dtype <= PTQ_BF16; dtype++)
+        for (int32_t dtype = PTQ_DTYPE_F16; dtype <= PTQ_DTYPE_BF16; dtype++)
             check_halves(kernels, n, dtype);
         if (n < 300) {
             check_words(kernels, n, 4, n % 2);
@@ -379,7 +379,7 @@ void test_row_kernels(const struct ptqi_kernels *kernels)
     }
     for (int64_t blocks = 0; blocks < 4; blocks++)
         check_rotate(kernels, blocks);
-    for (int32_t dtype = PTQ_F16; dtype <= PTQ_BF16; dtype++)
+    for (int32_t dtype = PTQ_DTYPE_F16; dtype <= PTQ_DTYPE_BF16; dtype++)
         for (int i = 0; i < 17; i++) /* all 65536 halves */
             check_halves(kernels, 4001, dtype);
 }

@@ -85,7 +85,7 @@ static ptq_stats *collect(ptq_context *context, int64_t begin, int64_t end, int6
     while (begin < end) {
         int64_t n = cut ? cut : random_below(&r, 700);
         n = n < end - begin ? n : end - begin;
-        CHECK_OK(ptq_stats_update(stats, x + begin * K, PTQ_F32, n, K,
+        CHECK_OK(ptq_stats_update(stats, x + begin * K, PTQ_DTYPE_F32, n, K,
                                   weighted ? weights + begin : NULL));
         begin += n;
     }
@@ -100,7 +100,7 @@ static void test_against_plain(int weighted)
     int wrong = 0;
     for (int t = 0; t < ROWS; t++)
         weight += weighted ? (double)weights[t] : 1;
-    CHECK(f->rows == ROWS && f->weight == weight && ptq_stats_channels(stats) == K);
+    CHECK(f->rows == ROWS && f->weight == weight && ptq_stats_k(stats) == K);
     for (int i = 0; i < K; i++) {
         float least = x[i], most = x[i];
         double sum = 0;
@@ -152,7 +152,7 @@ static void test_cutting(int weighted)
 /* All dtypes, rows with a gap between them; the gap is not looked at. */
 static void test_dtypes(void)
 {
-    static const int32_t dtypes[] = {PTQ_F32, PTQ_F16, PTQ_BF16};
+    static const int32_t dtypes[] = {PTQ_DTYPE_F32, PTQ_DTYPE_F16, PTQ_DTYPE_BF16};
     const int64_t ldx = K + 3;
     ptq_stats *whole = collect(test_context(), 0, ROWS, ROWS, 1);
     char *data = malloc((size_t)(ROWS * ldx) * 4);
@@ -216,7 +216,7 @@ static void test_merge_many(void)
         ptq_stats *all = make(test_context(), PTQ_STATS_SAMPLE), *read;
         for (int i = 0; i < 2000; i++) {
             ptq_stats *piece = make(test_context(), PTQ_STATS_SAMPLE);
-            CHECK_OK(ptq_stats_update(piece, x + i % 13 * K, PTQ_F32, pieces[p], K, NULL));
+            CHECK_OK(ptq_stats_update(piece, x + i % 13 * K, PTQ_DTYPE_F32, pieces[p], K, NULL));
             CHECK_OK(ptq_stats_merge(all, piece));
             ptq_stats_free(piece);
         }
@@ -262,7 +262,7 @@ static void test_refused(void)
     for (int i = 0; i < 3; i++) {
         float keep = x[(599 + i) * K + 5];
         x[(599 + i) * K + 5] = bad[i]; /* in the second chunk */
-        CHECK_STATUS(ptq_stats_update(stats, x, PTQ_F32, ROWS, K, NULL), PTQ_ERROR_NOT_FINITE);
+        CHECK_STATUS(ptq_stats_update(stats, x, PTQ_DTYPE_F32, ROWS, K, NULL), PTQ_ERROR_NOT_FINITE);
         ptq_last_message(message, sizeof message);
         char place[32];
         snprintf(place, sizeof place, "[%d][5]", 599 + i);
@@ -270,13 +270,13 @@ static void test_refused(void)
         CHECK(same(stats, before));
         x[(599 + i) * K + 5] = keep;
     }
-    CHECK_STATUS(ptq_stats_update(stats, x, PTQ_F32, 1, K, &negative), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_stats_update(stats, x, PTQ_F32, 1, K, bad), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_stats_update(stats, x, PTQ_F32, -1, K, NULL), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_stats_update(stats, x, PTQ_F32, 1, K - 1, NULL), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_stats_update(stats, NULL, PTQ_F32, 1, K, NULL), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_stats_update(stats, x, PTQ_I8, 1, K, NULL), PTQ_ERROR_DTYPE);
-    CHECK_OK(ptq_stats_update(stats, NULL, PTQ_F32, 0, K, NULL));
+    CHECK_STATUS(ptq_stats_update(stats, x, PTQ_DTYPE_F32, 1, K, &negative), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_stats_update(stats, x, PTQ_DTYPE_F32, 1, K, bad), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_stats_update(stats, x, PTQ_DTYPE_F32, -1, K, NULL), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_stats_update(stats, x, PTQ_DTYPE_F32, 1, K - 1, NULL), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_stats_update(stats, NULL, PTQ_DTYPE_F32, 1, K, NULL), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_stats_update(stats, x, PTQ_DTYPE_I8, 1, K, NULL), PTQ_ERROR_DTYPE);
+    CHECK_OK(ptq_stats_update(stats, NULL, PTQ_DTYPE_F32, 0, K, NULL));
     CHECK(same(stats, before));
     ptq_stats_free(stats);
     ptq_stats_free(before);
@@ -303,14 +303,14 @@ static void test_files(void)
     for (int32_t flags = 0; flags < 4; flags++)
         for (int64_t rows = 0; rows <= ROWS; rows += ROWS) {
             ptq_stats *stats = make(test_context(), flags), *read = NULL;
-            CHECK_OK(ptq_stats_update(stats, x, PTQ_F32, rows, K, weights));
+            CHECK_OK(ptq_stats_update(stats, x, PTQ_DTYPE_F32, rows, K, weights));
             CHECK_OK(ptq_stats_save(stats, path));
             CHECK_OK(ptq_stats_load(test_context(), path, &read));
             if (read) {
                 CHECK(ptq_stats_flags(read) == flags && same(stats, read));
                 /* what is read goes on like what was written */
-                CHECK_OK(ptq_stats_update(read, x, PTQ_F32, 99, K, NULL));
-                CHECK_OK(ptq_stats_update(stats, x, PTQ_F32, 99, K, NULL));
+                CHECK_OK(ptq_stats_update(read, x, PTQ_DTYPE_F32, 99, K, NULL));
+                CHECK_OK(ptq_stats_update(stats, x, PTQ_DTYPE_F32, 99, K, NULL));
                 CHECK(same(stats, read));
             }
             ptq_stats_free(stats);
@@ -320,7 +320,7 @@ static void test_files(void)
     float keep[2] = {x[0], x[K]};
     x[0] = FLT_MAX;
     x[K] = -FLT_MAX;
-    CHECK_OK(ptq_stats_update(wide, x, PTQ_F32, 2, K, NULL));
+    CHECK_OK(ptq_stats_update(wide, x, PTQ_DTYPE_F32, 2, K, NULL));
     CHECK_OK(ptq_stats_save(wide, path));
     CHECK_OK(ptq_stats_load(test_context(), path, &again));
     CHECK(again && same(wide, again));
@@ -359,9 +359,9 @@ static void write_hostile(const struct hostile *h, const char *path)
         const int64_t *shape;
         const void *data;
     } parts[] = {
-        {"counts", PTQ_I32, 1, &ten, counts},    {"minimum", PTQ_F32, 1, &two, minimum},
-        {"maximum", PTQ_F32, 1, &two, maximum},  {"sum_abs", PTQ_I32, 2, pairs, sums},
-        {"hessian", PTQ_F32, 2, pairs, hessian}, {"sample", PTQ_F32, 2, one_row, sample},
+        {"counts", PTQ_DTYPE_I32, 1, &ten, counts},    {"minimum", PTQ_DTYPE_F32, 1, &two, minimum},
+        {"maximum", PTQ_DTYPE_F32, 1, &two, maximum},  {"sum_abs", PTQ_DTYPE_I32, 2, pairs, sums},
+        {"hessian", PTQ_DTYPE_F32, 2, pairs, hessian}, {"sample", PTQ_DTYPE_F32, 2, one_row, sample},
     };
     ptq_store *store;
     put64(counts + 2, &h->rows);
@@ -433,7 +433,7 @@ static ptq_status use_all(ptq_context *context, const char *path)
     ptq_stats *a = NULL, *b = NULL;
     ptq_status status = ptq_stats_create(context, K, ALL, &a);
     if (!status)
-        status = ptq_stats_update(a, x, PTQ_F32, 520, K, weights);
+        status = ptq_stats_update(a, x, PTQ_DTYPE_F32, 520, K, weights);
     if (!status)
         status = ptq_stats_save(a, path);
     if (!status)

@@ -57,7 +57,7 @@ static void fill(void *data, int64_t bytes, struct random *r)
 /* One tensor of every dtype and every rank. */
 static void add_all(ptq_store *store, ptq_tensor **tensors, struct random *r)
 {
-    for (int32_t dtype = PTQ_F32; dtype <= PTQ_I32; dtype++)
+    for (int32_t dtype = PTQ_DTYPE_F32; dtype <= PTQ_DTYPE_I32; dtype++)
         for (int32_t rank = 0; rank <= PTQ_MAX_RANK; rank++) {
             int64_t shape[PTQ_MAX_RANK], i = dtype * 10 + rank;
             char name[32];
@@ -356,11 +356,11 @@ static ptq_status write_small(ptq_context *context, const char *path)
     ptq_tensor *t = NULL;
     ptq_status status = ptq_store_create(context, path, &store);
     if (!status)
-        status = ptq_tensor_borrow(context, PTQ_U8, 1, shape, data, &t);
+        status = ptq_tensor_borrow(context, PTQ_DTYPE_U8, 1, shape, data, &t);
     if (!status)
         status = ptq_store_add(store, "a", t);
     if (!status)
-        status = ptqi_store_put(store, "b", PTQ_U8, 1, shape, data);
+        status = ptqi_store_put(store, "b", PTQ_DTYPE_U8, 1, shape, data);
     if (!status)
         status = ptq_store_set_metadata(store, "key", "value");
     if (!status)
@@ -398,8 +398,8 @@ static void test_commit_failures(void)
     CHECK(exists(file, "") && !exists(file, ".partial"));
     CHECK_OK(ptq_store_create(test_context(), file, &store));
     static const int64_t shape[1] = {1};
-    CHECK_OK(ptqi_store_put(store, "a", PTQ_U8, 1, shape, "x"));
-    CHECK(ptqi_store_put(store, "a", PTQ_U8, 1, shape, "x") != PTQ_OK); /* twice */
+    CHECK_OK(ptqi_store_put(store, "a", PTQ_DTYPE_U8, 1, shape, "x"));
+    CHECK(ptqi_store_put(store, "a", PTQ_DTYPE_U8, 1, shape, "x") != PTQ_OK); /* twice */
     CHECK_STATUS(ptq_store_add(store, "b", NULL), PTQ_ERROR_ARGUMENT);
     CHECK_STATUS(ptq_store_set_metadata(store, NULL, ""), PTQ_ERROR_ARGUMENT);
     ptq_store_free(store);

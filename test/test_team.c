@@ -260,20 +260,20 @@ static ptq_context *signalled;
 static void on_signal(int number)
 {
     (void)number;
-    ptq_cancel(signalled);
+    ptq_context_cancel(signalled);
 }
 
 static void test_cancel(void)
 {
     ptq_context *context = make_context(2);
     CHECK_OK(ptqi_check_cancelled(context));
-    ptq_cancel(context);
+    ptq_context_cancel(context);
     CHECK_STATUS(ptqi_check_cancelled(context), PTQ_ERROR_CANCELLED);
     CHECK_STATUS(ptqi_check_cancelled(context), PTQ_ERROR_CANCELLED);
     CHECK_OK(ptqi_check_cancelled(test_context())); /* another context goes on */
     ptq_context_clear_cancel(context);
     CHECK_OK(ptqi_check_cancelled(context));
-    ptq_cancel(NULL);
+    ptq_context_cancel(NULL);
 
     struct sigaction action, before;
     memset(&action, 0, sizeof action);
@@ -319,7 +319,7 @@ static void test_permission(void)
     const int before = may_use_tiles();
     ptq_context *context = make_context(1);
     ptq_isa_usable(PTQ_ISA_AMX_INT8);
-    CHECK_OK(ptq_context_set_isa(context, PTQ_ISA_AUTO));
+    CHECK_OK(ptq_context_set_isa(context, PTQ_AUTO));
     CHECK_EQ(may_use_tiles(), before);
     CHECK((ptq_context_set_isa(context, PTQ_ISA_AMX_INT8) == PTQ_OK) ==
           ptq_isa_usable(PTQ_ISA_AMX_INT8));
@@ -331,7 +331,7 @@ static void test_instruction_sets(void)
 {
     ptq_context *context = make_context(1);
     CHECK(ptq_isa_usable(PTQ_ISA_PORTABLE));
-    CHECK(ptq_context_isa(context) != PTQ_ISA_AUTO);
+    CHECK(ptq_context_isa(context) != PTQ_AUTO);
     for (int32_t isa = -1; isa < 30; isa++) {
         int before = ptq_context_isa(context);
         ptq_status status = ptq_context_set_isa(context, isa);
@@ -341,8 +341,8 @@ static void test_instruction_sets(void)
             CHECK_EQ(status, PTQ_ERROR_UNSUPPORTED);
         else
             CHECK_OK(status);
-        CHECK(ptq_context_isa(context) == (status || isa == PTQ_ISA_AUTO ? before : isa) ||
-              isa == PTQ_ISA_AUTO);
+        CHECK(ptq_context_isa(context) == (status || isa == PTQ_AUTO ? before : isa) ||
+              isa == PTQ_AUTO);
     }
     ptq_context_free(context);
 }

@@ -28,30 +28,30 @@ enum {
 
 /* Parameters. Integers unless said otherwise; choices are integers with named values. */
 enum {
-    PTQ_BITS = 1,          /* 2, 3, 4 or 8 */
-    PTQ_GROUP = 2,         /* columns that share a scale: a multiple of 32; 0: the whole row */
-    PTQ_SYMMETRIC = 3,     /* 1: zero = 2^(bits-1); 0: a zero point per group; or ..._AUTO */
-    PTQ_GRID = 4,          /* PTQ_GRID_...: how scale and zero follow from a group's weights */
-    PTQ_MSE = 5,           /* 1: search the shrinking of each group's range, error |w' - w|^2.4 */
-    PTQ_ROUNDING = 6,      /* PTQ_ROUNDING_... */
-    PTQ_ACT_ORDER = 7,     /* GPTQ: 1: columns in order of falling diag(H) */
-    PTQ_STATIC_GROUPS = 8, /* GPTQ: 1: grids from the untouched weights on the original groups */
-    PTQ_DAMPING = 9,       /* GPTQ, float: added to diag(H), as a fraction of its mean */
-    PTQ_BLOCK = 10,        /* GPTQ: columns between two updates of all later ones */
-    PTQ_SCALE_DTYPE = 11,  /* PTQ_F32, PTQ_F16 or PTQ_BF16: scales are rounded to it before codes */
-    PTQ_ACTIVATIONS = 12,  /* PTQ_ACTIVATIONS_...: how ptq_linear treats the input */
-    PTQ_EQUALIZE = 13,     /* PTQ_EQUALIZE_...: what W is multiplied by and the input divided by */
-    PTQ_DUO = 14,          /* AWQ: 1: candidates of AutoAWQ's duo scaling instead of llm-awq's */
-    PTQ_CLIP = 15,         /* 1: AWQ's search for the range of each group that loses least; ..._AUTO */
-    PTQ_CLIP_EXCEPT = 16,  /* bit i set: matrix i of those that share an input is not clipped */
-    PTQ_ALPHA = 17,        /* SmoothQuant, float: how much of the range moves into the weights */
-    PTQ_V0 = 18,           /* FPTQ, float: inputs up to here are static and not equalized */
-    PTQ_V1 = 19,           /* FPTQ, float: inputs from here on are quantized per token */
-    PTQ_GPTAQ = 20,        /* GPTQ, float: how much of the inputs' mismatch is corrected; 0: none */
-    PTQ_ROTATE = 21,       /* 0, 32, 64 or 128: columns that a Hadamard matrix mixes, after the scale;
-                            * or ..._AUTO */
-    PTQ_EFFORT = 22,       /* PTQ_EFFORT_...: how much is tried where something is _AUTO */
-    PTQ_SCALES = 23        /* PTQ_SCALES_...: the form of the scales */
+    PTQ_PARAM_BITS = 1,          /* 2, 3, 4 or 8 */
+    PTQ_PARAM_GROUP = 2,         /* columns that share a scale: a multiple of 32; 0: the whole row */
+    PTQ_PARAM_SYMMETRIC = 3,     /* 1: zero = 2^(bits-1); 0: a zero point per group; or PTQ_AUTO */
+    PTQ_PARAM_GRID = 4,          /* PTQ_GRID_...: how scale and zero follow from a group's weights */
+    PTQ_PARAM_MSE = 5,           /* 1: search the shrinking of each group's range, error |w' - w|^2.4 */
+    PTQ_PARAM_ROUNDING = 6,      /* PTQ_ROUNDING_... */
+    PTQ_PARAM_ACT_ORDER = 7,     /* GPTQ: 1: columns in order of falling diag(H) */
+    PTQ_PARAM_STATIC_GROUPS = 8, /* GPTQ: 1: grids from the untouched weights on the original groups */
+    PTQ_PARAM_DAMPING = 9,       /* GPTQ, float: added to diag(H), as a fraction of its mean */
+    PTQ_PARAM_BLOCK = 10,        /* GPTQ: columns between two updates of all later ones */
+    PTQ_PARAM_SCALE_DTYPE = 11,  /* PTQ_DTYPE_F32, PTQ_DTYPE_F16 or PTQ_DTYPE_BF16: scales are rounded to it before codes */
+    PTQ_PARAM_ACTIVATIONS = 12,  /* PTQ_ACTIVATIONS_...: how ptq_linear treats the input */
+    PTQ_PARAM_EQUALIZE = 13,     /* PTQ_EQUALIZE_...: what W is multiplied by and the input divided by */
+    PTQ_PARAM_DUO = 14,          /* AWQ: 1: candidates of AutoAWQ's duo scaling instead of llm-awq's */
+    PTQ_PARAM_CLIP = 15,         /* 1: AWQ's search for the range of each group that loses least; ..._AUTO */
+    PTQ_PARAM_CLIP_EXCEPT = 16,  /* bit i set: matrix i of those that share an input is not clipped */
+    PTQ_PARAM_ALPHA = 17,        /* SmoothQuant, float: how much of the range moves into the weights */
+    PTQ_PARAM_V0 = 18,           /* FPTQ, float: inputs up to here are static and not equalized */
+    PTQ_PARAM_V1 = 19,           /* FPTQ, float: inputs from here on are quantized per token */
+    PTQ_PARAM_GPTAQ = 20,        /* GPTQ, float: how much of the inputs' mismatch is corrected; 0: none */
+    PTQ_PARAM_ROTATE = 21,       /* 0, 32, 64 or 128: columns that a Hadamard matrix mixes, after the scale;
+                            * or PTQ_AUTO */
+    PTQ_PARAM_EFFORT = 22,       /* PTQ_EFFORT_...: how much is tried where something is PTQ_AUTO */
+    PTQ_PARAM_SCALES = 23        /* PTQ_SCALES_...: the form of the scales */
 };
 
 enum {
@@ -79,28 +79,35 @@ enum {
     PTQ_EQUALIZE_AWQ = 1,         /* scale search over 20 powers of mean |x| */
     PTQ_EQUALIZE_SMOOTHQUANT = 2, /* max |x|^alpha / max |w|^(1 - alpha) */
     PTQ_EQUALIZE_LAE = 3,         /* max |x| / log2(2 + max |x|) */
-    PTQ_EQUALIZE_FPTQ = 4,        /* LAE where v0 < max |x| < v1, else none */
-    PTQ_EQUALIZE_AUTO = 5         /* what loses least */
+    PTQ_EQUALIZE_FPTQ = 4         /* LAE where v0 < max |x| < v1, else none */
 };
 enum {
     PTQ_SCALES_PLAIN = 0,    /* each group has any scale */
-    PTQ_SCALES_TWO_LEVEL = 1, /* a scale for the row times an integer 1 .. 15 for the group: no float
+    PTQ_SCALES_TWO_LEVEL = 1 /* a scale for the row times an integer 1 .. 15 for the group: no float
                                * work inside the product; not for 8 bits */
-    PTQ_SCALES_AUTO = 2       /* two-level where activations are int8 and there is a way, else plain */
 };
-/* What may be left open: ptq_quantize tries, and keeps what loses least for the matrices of a call. */
-enum { PTQ_ROTATE_AUTO = 1, PTQ_SYMMETRIC_AUTO = 2, PTQ_CLIP_AUTO = 2 };
+/* PTQ_PARAM_EQUALIZE, _ROTATE, _SYMMETRIC and _CLIP may be PTQ_AUTO: ptq_quantize tries, and keeps what
+ * loses least for the matrices of a call. PTQ_PARAM_SCALES: two-level where activations are int8 and
+ * there is a way, else plain. */
 enum {
     PTQ_EFFORT_FAST = 1,    /* candidates are compared after rounding to nearest */
     PTQ_EFFORT_DEFAULT = 2, /* each candidate is rounded in earnest */
     PTQ_EFFORT_BEST = 3     /* and there are more of them */
 };
 
+/* Types of parameters. The values of a choice have names; a flag is a choice of "off" 0 and "on" 1. */
+enum { PTQ_TYPE_INT = 1, PTQ_TYPE_FLOAT = 2, PTQ_TYPE_CHOICE = 3, PTQ_TYPE_FLAG = 4 };
+
 /* Creates a config with the preset of a method. */
 PTQ_API ptq_status ptq_config_create(ptq_context *context, int32_t method, ptq_config **config);
 PTQ_API void ptq_config_free(ptq_config *config);
 PTQ_API int32_t ptq_config_method(const ptq_config *config);
 
+/* Makes a second config with the same values. */
+PTQ_API ptq_status ptq_config_copy(const ptq_config *config, ptq_config **copy);
+
+/* Enumeration: method number index, 0 beyond the last. */
+PTQ_API int32_t ptq_method(int32_t index);
 /* Methods by name ("gptq"); 0 for an unknown name, NULL for an unknown value. */
 PTQ_API int32_t ptq_method_from_name(const char *name);
 PTQ_API const char *ptq_method_name(int32_t method);
@@ -123,8 +130,14 @@ PTQ_API ptq_status ptq_config_bounds(int32_t parameter, double *lowest, double *
 /* Enumeration: parameter number index, 0 where there are no more; its name and a sentence about it. */
 PTQ_API int32_t ptq_config_parameter(int32_t index);
 PTQ_API const char *ptq_config_parameter_name(int32_t parameter);
+/* PTQ_TYPE_..., 0 for an unknown parameter. */
+PTQ_API int32_t ptq_config_parameter_type(int32_t parameter);
 PTQ_API const char *ptq_config_parameter_sentence(int32_t parameter);
-/* The name of a choice, such as "int8-token" of (PTQ_ACTIVATIONS, 1); NULL where there is none. */
+/* The values that a parameter of PTQ_TYPE_CHOICE or _FLAG can have: how many, and number index of them;
+ * 0 for other parameters and beyond the last. */
+PTQ_API int32_t ptq_config_choice_count(int32_t parameter);
+PTQ_API int64_t ptq_config_choice_value(int32_t parameter, int32_t index);
+/* The name of a choice, such as "int8-token" of (PTQ_PARAM_ACTIVATIONS, 1); NULL where there is none. */
 PTQ_API const char *ptq_config_choice_name(int32_t parameter, int64_t value);
 
 /* PTQ_ERROR_CONFLICT names the settings that contradict each other. ptq_quantize checks by itself. */

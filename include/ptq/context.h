@@ -4,7 +4,7 @@
  * Every other handle is created from a context, and the context must outlive all of them.
  *
  * Thread safety: a context may be used by many threads at once, except that the setters and
- * ptq_context_free must not run while another thread uses the context. ptq_cancel may be called at
+ * ptq_context_free must not run while another thread uses the context. ptq_context_cancel may be called at
  * any time, also from a signal handler. After fork the child may go on with a context, and what was
  * made from it, if no other thread was using them at that moment.
  *
@@ -42,7 +42,7 @@ typedef void (*ptq_parallel_function)(void *user, int64_t parts, ptq_body_functi
 /*
  * Creates a context with the C library's allocator, or with the caller's: every byte that the library
  * ever allocates then comes from it, also from the library's worker threads. user is handed to both
- * functions and may be NULL. The instruction set is PTQ_ISA_AUTO, the number of threads 0.
+ * functions and may be NULL. The instruction set is PTQ_AUTO, the number of threads 0.
  */
 PTQ_API ptq_status ptq_context_create(ptq_context **context);
 PTQ_API ptq_status ptq_context_create_with_allocator(ptq_allocate_function allocate,
@@ -77,7 +77,7 @@ PTQ_API ptq_status ptq_context_set_parallel_for(ptq_context *context,
  * Instruction sets for which kernels exist or are planned.
  *
  * AMX needs the system's permission, which is asked for, once in a process, when a context with
- * PTQ_ISA_AUTO or PTQ_ISA_AMX_INT8 has AMX to use and creates or opens its first linear with int8
+ * PTQ_AUTO or PTQ_ISA_AMX_INT8 has AMX to use and creates or opens its first linear with int8
  * activations, or when ptq_context_set_isa names PTQ_ISA_AMX_INT8; creating a context asks for nothing. A
  * permission holds for the whole process and cannot be given back: signal frames of threads that use AMX
  * grow by 8 KiB, and sigaltstack refuses stacks that are too small for such frames. Where the system refuses,
@@ -85,7 +85,6 @@ PTQ_API ptq_status ptq_context_set_parallel_for(ptq_context *context,
  * PTQ_ISA_AVX512_VNNI for one, in each context before its first linear.
  */
 enum {
-    PTQ_ISA_AUTO = 0, /* the best one that this CPU has */
     PTQ_ISA_PORTABLE = 1,
     PTQ_ISA_AVX2 = 2,
     PTQ_ISA_AVX_VNNI = 3,
@@ -95,11 +94,15 @@ enum {
     PTQ_ISA_NEON_DOTPROD = 17,
     PTQ_ISA_NEON_I8MM = 18
 };
-/* PTQ_ERROR_UNSUPPORTED where this CPU or this build has no kernels for isa. Changes the speed and
+/* PTQ_AUTO: the best one that this CPU has. PTQ_ERROR_UNSUPPORTED where this CPU or this build has no kernels for isa. Changes the speed and
  * never the results. */
 PTQ_API ptq_status ptq_context_set_isa(ptq_context *context, int32_t isa);
-/* The instruction set in use, never PTQ_ISA_AUTO but for a context that is NULL. */
+/* The instruction set in use, never PTQ_AUTO but for a context that is NULL. */
 PTQ_API int32_t ptq_context_isa(const ptq_context *context);
+/* Enumeration: instruction set number index, PTQ_AUTO aside; 0 beyond the last. */
+PTQ_API int32_t ptq_isa(int32_t index);
+/* By name ("avx2", "auto"); 0 for an unknown one. */
+PTQ_API int32_t ptq_isa_from_name(const char *name);
 /* "avx2" and so on; NULL for an unknown value. */
 PTQ_API const char *ptq_isa_name(int32_t isa);
 /* 1 where this build has kernels for isa and this CPU can run them, else 0; asks for no permission. */
@@ -113,7 +116,7 @@ PTQ_API ptq_status ptq_context_set_progress(ptq_context *context, ptq_progress_f
 
 /* Makes long operations of this context return PTQ_ERROR_CANCELLED soon, until ptq_context_clear_cancel.
  * Safe from any thread and from signal handlers. */
-PTQ_API void ptq_cancel(ptq_context *context);
+PTQ_API void ptq_context_cancel(ptq_context *context);
 PTQ_API void ptq_context_clear_cancel(ptq_context *context);
 
 /* Like ptq_last_message, but the last failure of any operation on this context from any thread: for

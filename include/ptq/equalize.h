@@ -1,7 +1,7 @@
 /*
  * ptq/equalize.h - an equalization: what the columns of W are multiplied by and the input divided by,
  * and how the input is then quantized. x' = (x / s) B, W' = W s B, y = x' W'^T, with B a block rotation
- * (PTQ_ROTATE) or the identity.
+ * (PTQ_PARAM_ROTATE) or the identity.
  *
  * ptq_quantize makes one by itself. Making it apart serves callers who fold it into the operation
  * before (a norm, v_proj, up_proj), or who choose it from other statistics than they round with.
@@ -10,7 +10,9 @@
 #ifndef PTQ_EQUALIZE_H
 #define PTQ_EQUALIZE_H
 
-#include "qtensor.h"
+#include "config.h"
+#include "stats.h"
+#include "tensor.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,7 +21,7 @@ extern "C" {
 typedef struct ptq_equalization ptq_equalization;
 
 /*
- * Chooses by the config (PTQ_EQUALIZE, PTQ_ACTIVATIONS and their parameters) for count matrices that
+ * Chooses by the config (PTQ_PARAM_EQUALIZE, PTQ_PARAM_ACTIVATIONS and their parameters) for count matrices that
  * share an input, [N_i][K], and the statistics of that input. AWQ's search needs PTQ_STATS_HESSIAN
  * or PTQ_STATS_SAMPLE; it goes by the rows where they are all there and fewer than K.
  * ties: NULL, or [K]: channels of the same number, 0 .. K-1, get the same scale, as folding into the
@@ -45,17 +47,6 @@ PTQ_API double ptq_equalization_loss(const ptq_equalization *equalization);
 
 /* The caller has folded the scale away: from now on it is 1, and the rest stays. */
 PTQ_API void ptq_equalization_set_folded(ptq_equalization *equalization);
-
-/*
- * ptq_quantize with an equalization that exists. weights, stats and own_stats are those of the input
- * before the scale, or, after ptq_equalization_set_folded, of the folded one. The same holds of its
- * threads and memory.
- */
-PTQ_API ptq_status ptq_quantize_equalized(const ptq_config *config,
-                                          const ptq_equalization *equalization,
-                                          const ptq_tensor *const *weights, int64_t count,
-                                          const ptq_stats *stats,
-                                          const ptq_stats *const *own_stats, ptq_qtensor **q);
 
 #ifdef __cplusplus
 }

@@ -29,6 +29,7 @@
 #include "qtensor.h"
 #include "format.h"
 #include "equalize.h"
+#include "quantize.h"
 #include "linear.h"
 
 #endif

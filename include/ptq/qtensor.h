@@ -1,5 +1,5 @@
 /*
- * ptq/qtensor.h - a quantized weight matrix, and the function that makes it.
+ * ptq/qtensor.h - a quantized weight matrix.
  *
  * W is [N][K] (N = out features, K = in features), y = x W^T. Each group of columns of a row has a
  * scale and a zero point: w = scale (code - zero), 0 <= code < 2^bits. The last group may be short.
@@ -17,22 +17,6 @@ extern "C" {
 #endif
 
 typedef struct ptq_qtensor ptq_qtensor;
-
-/*
- * Quantizes count matrices that share an input, [N_i][K] of dtype f32, f16 or bf16, into q[0 .. count).
- * stats: of that input; needed for GPTQ (with PTQ_STATS_HESSIAN), and for output errors; else NULL.
- * own_stats: NULL, or one entry per matrix: statistics of its own for rounding, or NULL for the shared.
- * count: 1 to 65536. On failure no q is made (all NULL, unless count cannot be), and the message names
- * the matrix, or row and column.
- * 8-bit codes with zero points and int8 activations take groups of up to 66311 columns, over which
- * sums fit 32 bits; wider ones are PTQ_ERROR_UNSUPPORTED.
- * Threads, progress and cancelling come from the context of config: this runs on its parallel_for, else
- * on the library's threads, and allocates.
- * Sources of the algorithms: lib/method, each file names its paper.
- */
-PTQ_API ptq_status ptq_quantize(const ptq_config *config, const ptq_tensor *const *weights,
-                                int64_t count, const ptq_stats *stats,
-                                const ptq_stats *const *own_stats, ptq_qtensor **q);
 
 /*
  * Makes a quantized matrix from parts that the caller has: create, then set codes and scales, and
@@ -111,7 +95,7 @@ PTQ_API ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out);
  * NaN where it is not known: a qtensor made from parts, or quantized without statistics. */
 PTQ_API double ptq_qtensor_weight_error(const ptq_qtensor *q);
 PTQ_API double ptq_qtensor_output_error(const ptq_qtensor *q);
-/* Where something was left open (PTQ_EQUALIZE_AUTO and so on): the error, of weights and int8
+/* Where something was left open (PTQ_AUTO and so on): the error, of weights and int8
  * activations together, that the plain matrix would have had, and that of what was chosen; else NaN. */
 PTQ_API double ptq_qtensor_plain_error(const ptq_qtensor *q);
 PTQ_API double ptq_qtensor_chosen_error(const ptq_qtensor *q);

@@ -22,7 +22,7 @@ enum {
     PTQ_STATS_SAMPLE = 2,  /* up to 512 of the rows themselves, chosen by their position alone; and, for
                             * ranges of rotated inputs, the 32 rows with the largest |x| */
     PTQ_STATS_MISMATCH = 4 /* sum of w_t (f_t - x_t) x_t^T, [K][K], f_t the row in full precision:
-                            * for PTQ_GPTAQ */
+                            * for PTQ_PARAM_GPTAQ */
 };
 
 /* Creates empty statistics of K channels, 1 <= K <= 131072. */
@@ -56,7 +56,7 @@ PTQ_API ptq_status ptq_stats_update_paired(ptq_stats *stats, const void *x, int6
  * must have the same K and flags. */
 PTQ_API ptq_status ptq_stats_merge(ptq_stats *stats, const ptq_stats *other);
 
-PTQ_API int64_t ptq_stats_channels(const ptq_stats *stats);
+PTQ_API int64_t ptq_stats_k(const ptq_stats *stats);
 PTQ_API int32_t ptq_stats_flags(const ptq_stats *stats);
 /* Rows seen, and the sum of their weights. */
 PTQ_API int64_t ptq_stats_rows(const ptq_stats *stats);

@@ -35,11 +35,14 @@ enum {
     PTQ_ERROR_NOT_FINITE = 8,  /* NaN or infinity where numbers are needed */
     PTQ_ERROR_FORMAT = 9,      /* a file that is not what it claims to be */
     PTQ_ERROR_IO = 10,         /* the operating system refused to read or write */
-    PTQ_ERROR_CANCELLED = 11,  /* ptq_cancel was called */
+    PTQ_ERROR_CANCELLED = 11,  /* ptq_context_cancel was called */
     PTQ_ERROR_UNSUPPORTED = 12,/* valid, but not on this CPU or in this version */
     PTQ_ERROR_NUMERIC = 13,    /* a computation that has no result, such as a singular Hessian */
     PTQ_ERROR_MISSING = 14     /* something that was needed was not given, such as statistics */
 };
+
+/* What many settings can be, and the library then chooses. */
+enum { PTQ_AUTO = -1 };
 
 /* The version of the library that is running, as major * 10000 + minor * 100 + patch. */
 PTQ_API int32_t ptq_version(void);

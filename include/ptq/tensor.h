@@ -15,12 +15,12 @@ extern "C" {
 typedef struct ptq_tensor ptq_tensor;
 
 enum {
-    PTQ_F32 = 1,
-    PTQ_F16 = 2,  /* IEEE 754 binary16 */
-    PTQ_BF16 = 3, /* the upper half of an f32 */
-    PTQ_I8 = 4,
-    PTQ_U8 = 5,
-    PTQ_I32 = 6
+    PTQ_DTYPE_F32 = 1,
+    PTQ_DTYPE_F16 = 2,  /* IEEE 754 binary16 */
+    PTQ_DTYPE_BF16 = 3, /* the upper half of an f32 */
+    PTQ_DTYPE_I8 = 4,
+    PTQ_DTYPE_U8 = 5,
+    PTQ_DTYPE_I32 = 6
 };
 #define PTQ_MAX_RANK 8
 

@@ -28,7 +28,7 @@ struct ptq_context {
     void *parallel_user;
     struct ptqi_team *team;
 
-    int32_t isa;                        /* PTQ_ISA_AUTO until chosen */
+    int32_t isa;                        /* PTQ_AUTO until chosen */
     const struct ptqi_kernels *kernels; /* lib/kernel/select.c */
     int64_t l1_bytes, l2_bytes;         /* data caches of a core */
 
@@ -87,7 +87,7 @@ int ptqi_multiply(int64_t a, int64_t b, int64_t *product);
 
 void ptqi_log_line(ptq_context *context, const char *format, ...) PTQI_PRINTF(2, 3);
 void ptqi_progress(ptq_context *context, double fraction, const char *what);
-/* PTQ_ERROR_CANCELLED once ptq_cancel was called. */
+/* PTQ_ERROR_CANCELLED once ptq_context_cancel was called. */
 ptq_status ptqi_check_cancelled(ptq_context *context);
 
 /* Leaves the function with the status of an expression that failed. */

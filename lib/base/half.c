@@ -5,7 +5,7 @@
 
 int ptqi_is_float(int32_t dtype)
 {
-    return dtype == PTQ_F32 || dtype == PTQ_F16 || dtype == PTQ_BF16;
+    return dtype == PTQ_DTYPE_F32 || dtype == PTQ_DTYPE_F16 || dtype == PTQ_DTYPE_BF16;
 }
 
 void ptqi_to_f32(float *out, const void *in, int32_t dtype, int64_t count)
@@ -20,9 +20,9 @@ void ptqi_from_f32(void *out, int32_t dtype, const float *in, int64_t count)
 
 float ptqi_round_to(float x, int32_t dtype)
 {
-    if (dtype == PTQ_F16)
+    if (dtype == PTQ_DTYPE_F16)
         return ptqi_f16_to_f32(ptqi_f32_to_f16(x));
-    if (dtype == PTQ_BF16)
+    if (dtype == PTQ_DTYPE_BF16)
         return ptqi_bf16_to_f32(ptqi_f32_to_bf16(x));
     return x;
 }

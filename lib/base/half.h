@@ -69,9 +69,9 @@ PTQI_INLINE void ptqi_widen_row(float *restrict out, const void *restrict in, in
                                 int64_t count)
 {
     const uint16_t *half = in;
-    if (dtype == PTQ_F32)
+    if (dtype == PTQ_DTYPE_F32)
         memcpy(out, in, (size_t)count * 4);
-    else if (dtype == PTQ_F16)
+    else if (dtype == PTQ_DTYPE_F16)
         for (int64_t i = 0; i < count; i++)
             out[i] = ptqi_f16_to_f32(half[i]);
     else
@@ -83,9 +83,9 @@ PTQI_INLINE void ptqi_narrow_row(void *restrict out, int32_t dtype, const float 
                                  int64_t count)
 {
     uint16_t *half = out;
-    if (dtype == PTQ_F32)
+    if (dtype == PTQ_DTYPE_F32)
         memcpy(out, in, (size_t)count * 4);
-    else if (dtype == PTQ_F16)
+    else if (dtype == PTQ_DTYPE_F16)
         for (int64_t i = 0; i < count; i++)
             half[i] = ptqi_f32_to_f16(in[i]);
     else

@@ -75,7 +75,7 @@ static ptq_status write_codes(const ptq_qtensor *q, ptq_store *store, const char
     for (int64_t n = 0; n < q->n; n++)
         pack_row(q->codes + n * q->k, q->k, q->bits, packed + n * shape[1]);
     ptq_status status =
-        ptqi_store_put(store, part_name(prefix, "codes").text, PTQ_U8, 2, shape, packed);
+        ptqi_store_put(store, part_name(prefix, "codes").text, PTQ_DTYPE_U8, 2, shape, packed);
     ptqi_free(q->context, packed);
     return status;
 }
@@ -83,16 +83,16 @@ static ptq_status write_codes(const ptq_qtensor *q, ptq_store *store, const char
 static ptq_status write_scales(const ptq_qtensor *q, ptq_store *store, const char *prefix)
 {
     int64_t shape[2] = {q->n, q->groups}, count = q->n * q->groups, exact = 0;
-    while (exact < count && ptqi_round_to(q->scales[exact], PTQ_F16) == q->scales[exact])
+    while (exact < count && ptqi_round_to(q->scales[exact], PTQ_DTYPE_F16) == q->scales[exact])
         exact++;
     struct name name = part_name(prefix, "scales");
     if (exact < count)
-        return ptqi_store_put(store, name.text, PTQ_F32, 2, shape, q->scales);
+        return ptqi_store_put(store, name.text, PTQ_DTYPE_F32, 2, shape, q->scales);
     uint16_t *half = ptqi_alloc(q->context, count, 2);
     if (!half)
         return PTQ_ERROR_MEMORY;
-    ptqi_from_f32(half, PTQ_F16, q->scales, count);
-    ptq_status status = ptqi_store_put(store, name.text, PTQ_F16, 2, shape, half);
+    ptqi_from_f32(half, PTQ_DTYPE_F16, q->scales, count);
+    ptq_status status = ptqi_store_put(store, name.text, PTQ_DTYPE_F16, 2, shape, half);
     ptqi_free(q->context, half);
     return status;
 }
@@ -106,11 +106,11 @@ static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const c
     ptqi_json_add_integer(&w, "bits", q->bits);
     ptqi_json_add_integer(&w, "k", q->k);
     ptqi_json_add_integer(&w, "group", q->group);
-    ptqi_json_add_text(&w, "activations", ptq_config_choice_name(PTQ_ACTIVATIONS, q->activations));
+    ptqi_json_add_text(&w, "activations", ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, q->activations));
     if (q->rotation)
         ptqi_json_add_integer(&w, "rotation", q->rotation);
     if (q->equalize)
-        ptqi_json_add_text(&w, "equalize", ptq_config_choice_name(PTQ_EQUALIZE, q->equalize));
+        ptqi_json_add_text(&w, "equalize", ptq_config_choice_name(PTQ_PARAM_EQUALIZE, q->equalize));
     if (q->activation_scale > 0)
         ptqi_json_add_number(&w, "activation_scale", q->activation_scale, 9);
     ptqi_json_add_number(&w, "weight_error", q->weight_error, 17);
@@ -136,17 +136,17 @@ static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *pref
     PTQI_TRY(write_codes(q, store, prefix));
     PTQI_TRY(write_scales(q, store, prefix));
     if (q->row_scales)
-        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "row_scales").text, PTQ_F32, 1, &q->n,
+        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "row_scales").text, PTQ_DTYPE_F32, 1, &q->n,
                                 q->row_scales));
     if (q->order)
         PTQI_TRY(
-            ptqi_store_put(store, part_name(prefix, "order").text, PTQ_I32, 1, &q->k, q->order));
+            ptqi_store_put(store, part_name(prefix, "order").text, PTQ_DTYPE_I32, 1, &q->k, q->order));
     if (q->input_scale)
-        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "input_scale").text, PTQ_F32, 1, &q->k,
+        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "input_scale").text, PTQ_DTYPE_F32, 1, &q->k,
                                 q->input_scale));
     if (q->zeros)
         PTQI_TRY(
-            ptqi_store_put(store, part_name(prefix, "zeros").text, PTQ_U8, 2, shape, q->zeros));
+            ptqi_store_put(store, part_name(prefix, "zeros").text, PTQ_DTYPE_U8, 2, shape, q->zeros));
     return write_settings(q, store, prefix);
 }
 
@@ -186,7 +186,7 @@ static ptq_status read_settings(ptq_context *context, const char *prefix, const 
     else if (!ptqi_json_integer(ptqi_json_get(root, "bits"), &bits) || bits < 2 || bits > 8 ||
              !ptqi_json_integer(ptqi_json_get(root, "k"), &k) ||
              !ptqi_json_integer(ptqi_json_get(root, "group"), &group) ||
-             !ptqi_choice_value(PTQ_ACTIVATIONS,
+             !ptqi_choice_value(PTQ_PARAM_ACTIVATIONS,
                                 ptqi_json_string(ptqi_json_get(root, "activations")), &activations))
         status = bad(context, prefix, "its settings are damaged");
     if (!status)
@@ -201,7 +201,7 @@ static ptq_status read_settings(ptq_context *context, const char *prefix, const 
         (*q)->weight_error = number(root, "weight_error");
         (*q)->output_error = number(root, "output_error");
         int64_t equalize = PTQ_EQUALIZE_NONE;
-        ptqi_choice_value(PTQ_EQUALIZE, ptqi_json_string(ptqi_json_get(root, "equalize")),
+        ptqi_choice_value(PTQ_PARAM_EQUALIZE, ptqi_json_string(ptqi_json_get(root, "equalize")),
                           &equalize);
         (*q)->equalize = (int32_t)equalize;
         (*q)->plain_error = number(root, "plain_error");
@@ -217,7 +217,7 @@ static ptq_status read_codes(const ptq_store *store, const char *prefix, ptq_qte
 {
     int64_t shape[2] = {q->n, row_bytes(q)};
     const void *packed;
-    PTQI_TRY(ptqi_store_view(store, part_name(prefix, "codes").text, PTQ_U8, 2, shape, &packed));
+    PTQI_TRY(ptqi_store_view(store, part_name(prefix, "codes").text, PTQ_DTYPE_U8, 2, shape, &packed));
     q->codes = ptqi_alloc(q->context, q->n, q->k);
     if (!q->codes)
         return PTQ_ERROR_MEMORY;
@@ -268,10 +268,10 @@ static ptq_status read_parts(const ptq_store *store, const char *prefix, ptq_qte
     int64_t shape[2] = {q->n, q->groups}, k = q->k;
     PTQI_TRY(read_codes(store, prefix, q));
     PTQI_TRY(read_scales(store, prefix, q));
-    READ_OPTIONAL("zeros", PTQ_U8, uint8_t, 2, shape, q->n * q->groups, ptq_qtensor_set_zeros);
-    READ_OPTIONAL("row_scales", PTQ_F32, float, 1, &q->n, q->n, ptq_qtensor_set_row_scales);
-    READ_OPTIONAL("order", PTQ_I32, int32_t, 1, &k, k, ptq_qtensor_set_order);
-    READ_OPTIONAL("input_scale", PTQ_F32, float, 1, &k, k, ptq_qtensor_set_input_scale);
+    READ_OPTIONAL("zeros", PTQ_DTYPE_U8, uint8_t, 2, shape, q->n * q->groups, ptq_qtensor_set_zeros);
+    READ_OPTIONAL("row_scales", PTQ_DTYPE_F32, float, 1, &q->n, q->n, ptq_qtensor_set_row_scales);
+    READ_OPTIONAL("order", PTQ_DTYPE_I32, int32_t, 1, &k, k, ptq_qtensor_set_order);
+    READ_OPTIONAL("input_scale", PTQ_DTYPE_F32, float, 1, &k, k, ptq_qtensor_set_input_scale);
     return PTQ_OK;
 }
 

@@ -27,7 +27,7 @@ static const struct {
     int32_t isa;
     const char *name;
 } names[] = {
-    {PTQ_ISA_AUTO, "auto"},
+    {PTQ_AUTO, "auto"},
     {PTQ_ISA_PORTABLE, "portable"},
     {PTQ_ISA_AVX2, "avx2"},
     {PTQ_ISA_AVX_VNNI, "avx-vnni"},
@@ -44,7 +44,7 @@ static const struct ptqi_kernels *find(int32_t isa)
     uint32_t has = ptqi_cpu_features();
     for (size_t i = 0; i < sizeof implementations / sizeof *implementations; i++) {
         const struct ptqi_kernels *k = implementations[i].kernels;
-        if ((isa == PTQ_ISA_AUTO || isa == k->isa) &&
+        if ((isa == PTQ_AUTO || isa == k->isa) &&
             (has & implementations[i].needs) == implementations[i].needs)
             return k;
     }
@@ -57,9 +57,23 @@ const struct ptqi_kernels *ptqi_product_kernels(const ptq_context *context)
 {
 #ifdef PTQI_X86
     if (context->kernels == &ptqi_kernels_amx_int8 && !ptqi_cpu_request_tiles())
-        return find(PTQ_ISA_AUTO);
+        return find(PTQ_AUTO);
 #endif
     return context->kernels;
+}
+
+int32_t ptq_isa(int32_t index)
+{
+    const int32_t count = sizeof names / sizeof *names - 1; /* the first is PTQ_AUTO */
+    return index >= 0 && index < count ? names[index + 1].isa : 0;
+}
+
+int32_t ptq_isa_from_name(const char *name)
+{
+    for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
+        if (!strcmp(names[i].name, name))
+            return names[i].isa;
+    return 0;
 }
 
 const char *ptq_isa_name(int32_t isa)
@@ -97,5 +111,5 @@ int32_t ptq_context_isa(const ptq_context *context)
     if (!context)
         return 0;
     const struct ptqi_kernels *kernels = find(context->isa);
-    return (kernels ? kernels : find(PTQ_ISA_AUTO))->isa; /* AMX may have been refused since */
+    return (kernels ? kernels : find(PTQ_AUTO))->isa; /* AMX may have been refused since */
 }

@@ -75,9 +75,9 @@ static int is_possible(const struct ptqi_packed *h)
     return h->layout.rows >= 1 && h->layout.rows <= PTQI_MAX_NR && h->n >= 1 && h->k >= 1 &&
            h->k <= PTQI_MAX_COLUMNS && h->group_size >= 1 && h->group_size <= h->k &&
            (h->group_size % PTQI_BLOCK == 0 || h->group_size == h->k) &&
-           ptq_config_choice_name(PTQ_ACTIVATIONS, h->activations) &&
+           ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, h->activations) &&
            h->activations != PTQ_ACTIVATIONS_FPTQ &&
-           ptq_config_choice_name(PTQ_ROTATE, h->rotation) && h->rotation != PTQ_ROTATE_AUTO &&
+           ptq_config_choice_name(PTQ_PARAM_ROTATE, h->rotation) && h->rotation != PTQ_AUTO &&
            (!fixed || (h->activation_scale > 0 && isfinite(h->activation_scale))) &&
            (h->code_bits == 4 || h->code_bits == 8) && h->zero >= 0 &&
            h->zero < 1 << h->code_bits &&

@@ -68,7 +68,7 @@ static const float *load_row(const struct job *j, int64_t row, float *out)
 {
     const struct ptq_linear *l = j->l;
     const float *from = source(j, row);
-    if (j->dtype != PTQ_F32 || (uintptr_t)from % sizeof *from) {
+    if (j->dtype != PTQ_DTYPE_F32 || (uintptr_t)from % sizeof *from) {
         l->kernels->widen(out, from, j->dtype, l->k);
         from = out;
     }

@@ -130,7 +130,7 @@ static void store_rows(const struct ptqi_run *r, const float *sum, int64_t m0, i
         for (int64_t line = 0; line < width * size && m0 + m + ROWS_AHEAD < r->layout.rows;
              line += 64)
             PTQI_PREFETCH_WRITE(y + ROWS_AHEAD * to->ld * size + line);
-        if (to->dtype == PTQ_F32 && (uintptr_t)y % sizeof(float) == 0) {
+        if (to->dtype == PTQ_DTYPE_F32 && (uintptr_t)y % sizeof(float) == 0) {
             l->kernels->finish(sum + m * nr, scale, bias, (float *)(void *)y, width, to->add);
             continue;
         }

@@ -187,13 +187,13 @@ static ptq_status search(struct search *s)
     const struct ptq_config *c = s->config;
     const int best = c->effort == PTQ_EFFORT_BEST;
     struct ptq_config plain = *c;
-    if (c->equalize == PTQ_EQUALIZE_AUTO)
+    if (c->equalize == PTQ_AUTO)
         plain.equalize = PTQ_EQUALIZE_NONE;
-    if (c->rotate == PTQ_ROTATE_AUTO)
+    if (c->rotate == PTQ_AUTO)
         plain.rotate = 0;
-    if (c->symmetric == PTQ_SYMMETRIC_AUTO)
+    if (c->symmetric == PTQ_AUTO)
         plain.symmetric = 1;
-    if (c->clip == PTQ_CLIP_AUTO)
+    if (c->clip == PTQ_AUTO)
         plain.clip = 0;
     if (c->effort == PTQ_EFFORT_FAST) { /* without what only GPTQ's rounding knows */
         plain.rounding = PTQ_ROUNDING_RTN;
@@ -202,13 +202,13 @@ static ptq_status search(struct search *s)
     }
     PTQI_TRY(try(s, &plain));
     memcpy(s->plain, s->best.errors, (size_t)s->count * sizeof *s->plain);
-    if (c->rotate == PTQ_ROTATE_AUTO)
+    if (c->rotate == PTQ_AUTO)
         PTQI_TRY(improve(s, offsetof(struct ptq_config, rotate), rotations, best ? 3 : 1));
-    if (c->equalize == PTQ_EQUALIZE_AUTO)
+    if (c->equalize == PTQ_AUTO)
         PTQI_TRY(improve(s, offsetof(struct ptq_config, equalize), equalizations, best ? 3 : 2));
-    if (c->symmetric == PTQ_SYMMETRIC_AUTO && zeros_can_run(s))
+    if (c->symmetric == PTQ_AUTO && zeros_can_run(s))
         PTQI_TRY(improve(s, offsetof(struct ptq_config, symmetric), symmetric, 1));
-    if (c->clip == PTQ_CLIP_AUTO && best)
+    if (c->clip == PTQ_AUTO && best)
         PTQI_TRY(improve(s, offsetof(struct ptq_config, clip), clip, 1));
     if (plain.rounding == c->rounding)
         return PTQ_OK;
@@ -223,8 +223,8 @@ static ptq_status search(struct search *s)
 
 int ptqi_is_open(const struct ptq_config *c)
 {
-    return c->equalize == PTQ_EQUALIZE_AUTO || c->rotate == PTQ_ROTATE_AUTO ||
-           c->symmetric == PTQ_SYMMETRIC_AUTO || c->clip == PTQ_CLIP_AUTO;
+    return c->equalize == PTQ_AUTO || c->rotate == PTQ_AUTO ||
+           c->symmetric == PTQ_AUTO || c->clip == PTQ_AUTO;
 }
 
 ptq_status ptqi_choose(const struct ptq_config *config, const ptq_tensor *const *weights,

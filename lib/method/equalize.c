@@ -124,7 +124,7 @@ ptq_status ptqi_equalize_square(const struct ptq_equalization *e, float *a, int 
     for (int64_t i = 0; symmetric && i < k; i++)
         for (int64_t j = 0; j < i; j++)
             a[i * k + j] = a[j * k + i];
-    return ptqi_check_finite(e->context, "Hessian", a, PTQ_F32, k, k, k);
+    return ptqi_check_finite(e->context, "Hessian", a, PTQ_DTYPE_F32, k, k, k);
 }
 
 static void free_matrices(ptq_context *context, struct ptqi_matrices *m)

@@ -41,9 +41,9 @@ struct range {
 static const struct {
     float smallest, normal, seven_bits, largest;
 } limits[] = {
-    [PTQ_F32] = {FLT_MIN, FLT_MIN, FLT_MIN, FLT_MAX},
-    [PTQ_F16] = {0x1p-24f, 0x1p-14f, 0x1p-18f, 65504.0f},
-    [PTQ_BF16] = {FLT_MIN, FLT_MIN, FLT_MIN, 0x1.fep127f},
+    [PTQ_DTYPE_F32] = {FLT_MIN, FLT_MIN, FLT_MIN, FLT_MAX},
+    [PTQ_DTYPE_F16] = {0x1p-24f, 0x1p-14f, 0x1p-18f, 65504.0f},
+    [PTQ_DTYPE_BF16] = {FLT_MIN, FLT_MIN, FLT_MIN, 0x1.fep127f},
 };
 
 float ptqi_storable_scale(float scale, int32_t dtype)
@@ -64,7 +64,7 @@ ptq_status ptqi_check_scales(const struct ptq_config *config, const float *scale
     return ptqi_fail(config->context, PTQ_ERROR_BOUNDS,
                      "weights too %s for scales of %s: the largest scale is %g%s",
                      most < 1 ? "small" : "large", ptq_dtype_name(dtype), (double)most,
-                     dtype == PTQ_F32 ? "" : "; use scale-dtype f32");
+                     dtype == PTQ_DTYPE_F32 ? "" : "; use scale-dtype f32");
 }
 
 static struct range range_of(const float *w, int64_t count)

@@ -8,7 +8,7 @@
 #include <stdatomic.h>
 #include "config.h"
 #include "grid.h"
-#include "ptq/equalize.h"
+#include "ptq/quantize.h"
 #include "qtensor.h"
 
 /*

@@ -243,10 +243,10 @@ struct shared {
 
 static int is_two_level(const struct shared *s)
 {
-    if (s->config->scales != PTQ_SCALES_AUTO)
+    if (s->config->scales != PTQ_AUTO)
         return s->config->scales == PTQ_SCALES_TWO_LEVEL;
     return s->e->activations != PTQ_ACTIVATIONS_F32 && s->config->bits < 8 &&
-           s->config->scale_dtype != PTQ_BF16;
+           s->config->scale_dtype != PTQ_DTYPE_BF16;
 }
 
 /* An empty qtensor of the config's kind for a matrix of n x k. */
@@ -329,7 +329,7 @@ static ptq_status quantize_one(const struct shared *s, int64_t index, const ptq_
     if (!status)
         ptqi_equalize_weights(s->e, w, n);
     if (!status)
-        status = ptqi_check_finite(context, "equalized weight", w, PTQ_F32, n, k, k);
+        status = ptqi_check_finite(context, "equalized weight", w, PTQ_DTYPE_F32, n, k, k);
     if (!status && own_stats)
         status = load_curvature(s->e, own_stats, &own);
     if (!status && own_stats)

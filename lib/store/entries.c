@@ -106,8 +106,8 @@ ptq_status ptqi_store_describe(ptq_store *s, const char *name, int32_t dtype, in
                                const int64_t *shape, struct ptqi_entry **out)
 {
     static const char *const names[] = {
-        [PTQ_F32] = "F32", [PTQ_F16] = "F16", [PTQ_BF16] = "BF16",
-        [PTQ_I8] = "I8",   [PTQ_U8] = "U8",   [PTQ_I32] = "I32",
+        [PTQ_DTYPE_F32] = "F32", [PTQ_DTYPE_F16] = "F16", [PTQ_DTYPE_BF16] = "BF16",
+        [PTQ_DTYPE_I8] = "I8",   [PTQ_DTYPE_U8] = "U8",   [PTQ_DTYPE_I32] = "I32",
     };
     int64_t bytes = ptq_dtype_size(dtype);
     for (int32_t i = 0; i < rank; i++)

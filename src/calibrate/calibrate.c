@@ -9,7 +9,7 @@ static int wants_reference(const ptq_config *config)
 {
     double gptaq = 0;
     if (config)
-        ptq_config_get_float(config, PTQ_GPTAQ, &gptaq);
+        ptq_config_get_float(config, PTQ_PARAM_GPTAQ, &gptaq);
     return gptaq > 0;
 }
 
@@ -120,7 +120,7 @@ static ptq_status quantize_slices(struct calibration *c, const struct slices *s,
                                   const ptq_equalization *e)
 {
     const ptq_tensor *const *weights = (const ptq_tensor *const *)s->weights;
-    PTQI_TRY(ptq_config_set_int(c->config, PTQ_CLIP_EXCEPT, unclipped(s, matrices)));
+    PTQI_TRY(ptq_config_set_int(c->config, PTQ_PARAM_CLIP_EXCEPT, unclipped(s, matrices)));
     return e ? ptq_quantize_equalized(c->config, e, weights, s->count, stats, s->own, s->q)
              : ptq_quantize(c->config, weights, s->count, stats, s->own, s->q);
 }

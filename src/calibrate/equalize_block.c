@@ -9,10 +9,10 @@ int equalize_is_open(const ptq_config *config)
     static const struct {
         int32_t parameter;
         int64_t open;
-    } choices[] = {{PTQ_EQUALIZE, PTQ_EQUALIZE_AUTO},
-                   {PTQ_ROTATE, PTQ_ROTATE_AUTO},
-                   {PTQ_SYMMETRIC, PTQ_SYMMETRIC_AUTO},
-                   {PTQ_CLIP, PTQ_CLIP_AUTO}};
+    } choices[] = {{PTQ_PARAM_EQUALIZE, PTQ_AUTO},
+                   {PTQ_PARAM_ROTATE, PTQ_AUTO},
+                   {PTQ_PARAM_SYMMETRIC, PTQ_AUTO},
+                   {PTQ_PARAM_CLIP, PTQ_AUTO}};
     for (size_t i = 0; i < sizeof choices / sizeof *choices; i++) {
         int64_t value = 0;
         ptq_config_get_int(config, choices[i].parameter, &value);
@@ -25,8 +25,8 @@ int equalize_is_open(const ptq_config *config)
 int equalize_is_needed(const ptq_config *config)
 {
     int64_t equalize = 0, activations = 0;
-    ptq_config_get_int(config, PTQ_EQUALIZE, &equalize);
-    ptq_config_get_int(config, PTQ_ACTIVATIONS, &activations);
+    ptq_config_get_int(config, PTQ_PARAM_EQUALIZE, &equalize);
+    ptq_config_get_int(config, PTQ_PARAM_ACTIVATIONS, &activations);
     return equalize != PTQ_EQUALIZE_NONE || equalize_is_open(config) ||
            activations == PTQ_ACTIVATIONS_INT8_STATIC || activations == PTQ_ACTIVATIONS_FPTQ;
 }
@@ -59,8 +59,8 @@ static ptq_status create_stats(const struct calibration *c, const struct block *
 static ptq_status update(const struct calibration *c, struct site_stats *s, enum site site,
                          const float *input)
 {
-    return ptq_stats_update(s->site[site], input, PTQ_F32, c->windows->length,
-                            ptq_stats_channels(s->site[site]), NULL);
+    return ptq_stats_update(s->site[site], input, PTQ_DTYPE_F32, c->windows->length,
+                            ptq_stats_k(s->site[site]), NULL);
 }
 
 /* One window through the block, on a copy of its residual stream. */

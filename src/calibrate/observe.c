@@ -97,7 +97,7 @@ static ptq_status observe_values(struct calibration *c, const struct block *b, c
         if (reference)
             PTQI_TRY(attention_mix(o->context, mc, &other, h, reference, k, length, step,
                                    mixed_reference));
-        PTQI_TRY(ptq_stats_update_paired(stats, mixed, k, mixed_reference, k, PTQ_F32, rows, NULL));
+        PTQI_TRY(ptq_stats_update_paired(stats, mixed, k, mixed_reference, k, PTQ_DTYPE_F32, rows, NULL));
     }
     return PTQ_OK;
 }
@@ -106,11 +106,11 @@ static ptq_status observe_window(struct calibration *c, const struct block *b, e
                                  int64_t i, float *mixed, struct observation *o)
 {
     const float *input, *reference = NULL;
-    const int64_t k = ptq_stats_channels(o->stats);
+    const int64_t k = ptq_stats_k(o->stats);
     PTQI_TRY(site_input(c, b, site, i, &input));
     if (ptq_stats_flags(o->stats) & PTQ_STATS_MISMATCH)
         PTQI_TRY(site_input(c->reference, c->reference_block, site, i, &reference));
-    PTQI_TRY(ptq_stats_update_paired(o->stats, input, k, reference, k, PTQ_F32, c->windows->length,
+    PTQI_TRY(ptq_stats_update_paired(o->stats, input, k, reference, k, PTQ_DTYPE_F32, c->windows->length,
                                      NULL));
     if (o->value_count)
         PTQI_TRY(observe_values(c, b, input, reference, mixed, o));

@@ -21,8 +21,8 @@ int token_weights_from_name(const char *name)
 int quantize_needs_calibration(const ptq_config *config)
 {
     int64_t rounding = 0, clip = 0;
-    ptq_config_get_int(config, PTQ_ROUNDING, &rounding);
-    ptq_config_get_int(config, PTQ_CLIP, &clip);
+    ptq_config_get_int(config, PTQ_PARAM_ROUNDING, &rounding);
+    ptq_config_get_int(config, PTQ_PARAM_CLIP, &clip);
     return rounding != PTQ_ROUNDING_RTN || clip || equalize_is_needed(config);
 }
 

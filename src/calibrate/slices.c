@@ -52,7 +52,7 @@ static ptq_status add(const struct model *model, struct slices *s, const struct 
     s->own[at] = values < 0 ? NULL : o->values[values];
     if (shape[0] < m->n)
         PTQI_TRY(gather(model, s, at, m, o, values, shape[0]));
-    PTQI_TRY(ptq_tensor_borrow(s->context, PTQ_F32, 2, shape,
+    PTQI_TRY(ptq_tensor_borrow(s->context, PTQ_DTYPE_F32, 2, shape,
                                s->gathered[at] ? s->gathered[at] : m->weight, &s->weights[at]));
     return ptq_tensor_set_name(s->weights[at], m->name);
 }
@@ -118,7 +118,7 @@ ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matric
 {
     for (int i = 0; i < count; i++) {
         int64_t shape[2] = {matrices[i].n, matrices[i].k};
-        PTQI_TRY(ptq_tensor_borrow(context, PTQ_F32, 2, shape, matrices[i].weight, &weights[i]));
+        PTQI_TRY(ptq_tensor_borrow(context, PTQ_DTYPE_F32, 2, shape, matrices[i].weight, &weights[i]));
         PTQI_TRY(ptq_tensor_set_name(weights[i], matrices[i].name));
     }
     return PTQ_OK;

@@ -19,7 +19,7 @@ static ptq_status prepare(struct workspace *w, const struct matrix *m, const flo
             return PTQ_ERROR_MEMORY;
         w->prepared_bytes = bytes;
     }
-    return ptq_linear_prepare(m->linear, x, PTQ_F32, rows, m->k, w->prepared);
+    return ptq_linear_prepare(m->linear, x, PTQ_DTYPE_F32, rows, m->k, w->prepared);
 }
 
 static ptq_status multiply(struct workspace *w, const struct matrix *m, const float *x,
@@ -29,7 +29,7 @@ static ptq_status multiply(struct workspace *w, const struct matrix *m, const fl
         if (!*prepared)
             PTQI_TRY(prepare(w, m, x, rows));
         *prepared = 1;
-        return ptq_linear_forward_prepared(m->linear, w->prepared, y, PTQ_F32, m->n, NULL);
+        return ptq_linear_forward_prepared(m->linear, w->prepared, y, PTQ_DTYPE_F32, m->n, NULL);
     }
     PTQI_TRY(ptqi_matmul_linear(w->context, rows, m->n, m->k, x, m->weight, y));
     for (int64_t t = 0; m->bias.values && t < rows; t++)

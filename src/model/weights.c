@@ -20,7 +20,7 @@ ptq_status weights_find(const struct model *m, const ptq_store *store, const cha
         status = ptqi_fail(m->context, PTQ_ERROR_SHAPE,
                            "%s: %s: its shape should be [%lld%s%.0lld] by config.json", m->checkpoint->path,
                            name, (long long)rows, columns ? ", " : "", (long long)columns);
-    else if (dtype != PTQ_F32 && dtype != PTQ_F16 && dtype != PTQ_BF16)
+    else if (dtype != PTQ_DTYPE_F32 && dtype != PTQ_DTYPE_F16 && dtype != PTQ_DTYPE_BF16)
         status =
             ptqi_fail(m->context, PTQ_ERROR_DTYPE, "%s: %s: not f32, f16 or bf16", m->checkpoint->path, name);
     if (status) {

@@ -7,7 +7,7 @@
 #include "base/json.h"
 #include "calibrate/calibrate.h"
 
-enum { EQUALIZATIONS = PTQ_EQUALIZE_AUTO, ROTATIONS = 4 };
+enum { EQUALIZATIONS = PTQ_EQUALIZE_FPTQ + 1, ROTATIONS = 4 };
 
 struct choices {
     int64_t count;                                        /* matrices that were chosen for */
