@@ -149,7 +149,7 @@ HUGE = ["2^31", "2^61", "2^62", "INT64_MAX"]
 ALLOWED = {
     "": {"rows": ["0"]},  # nothing to do
     "ptq_context_set_threads": {"threads": ["0"]},  # one for each CPU
-    "ptq_context_set_isa": {"isa": ["0"]},  # PTQ_AUTO
+    "ptq_context_set_isa": {"isa": ["-1"]},  # PTQ_AUTO
     "ptq_tensor_create": {"rank": ["0"]},  # one element
     "ptq_tensor_borrow": {"rank": ["0"]},
     "ptq_stats_create": {"flags": ["0"]},  # PTQ_STATS_RANGES
