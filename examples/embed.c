@@ -1,6 +1,6 @@
 /*
- * An engine author's whole program: statistics of a layer's inputs, its matrix quantized to 4 bits with
- * GPTQ, packed for this CPU, and run with int8 activations.
+ * An engine author's whole program: statistics of a layer's inputs, its matrix quantized to 4 bits
+ * with GPTQ, packed for this CPU, and run with int8 activations.
  *
  *     cc embed.c $(pkg-config --cflags --libs libptq) -o embed
  */
@@ -31,7 +31,8 @@ static float uniform(void)
     return (float)(state >> 8) * (1.0f / 8388608.0f) - 1.0f;
 }
 
-/* Stands for the activations that an engine sees: neighbours are alike, a few channels are large. */
+/* Stands for the activations that an engine sees: neighbours are alike, a few channels are large.
+ */
 static void activations(float *out, int rows)
 {
     for (int t = 0; t < rows; t++)

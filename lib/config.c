@@ -17,12 +17,9 @@ struct choice {
 
 static const struct choice flag[] = {{"off", 0}, {"on", 1}, {NULL, 0}};
 static const struct choice bits[] = {{"2", 2}, {"3", 3}, {"4", 4}, {"8", 8}, {NULL, 0}};
-static const struct choice grids[] = {{"default", PTQ_GRID_DEFAULT},
-                                      {"gptq", PTQ_GRID_GPTQ},
-                                      {"awq", PTQ_GRID_AWQ},
-                                      {"absmax", PTQ_GRID_ABSMAX},
-                                      {"range", PTQ_GRID_RANGE},
-                                      {NULL, 0}};
+static const struct choice grids[] = {{"default", PTQ_GRID_DEFAULT}, {"gptq", PTQ_GRID_GPTQ},
+                                      {"awq", PTQ_GRID_AWQ},         {"absmax", PTQ_GRID_ABSMAX},
+                                      {"range", PTQ_GRID_RANGE},     {NULL, 0}};
 static const struct choice roundings[] = {{"rtn", PTQ_ROUNDING_RTN},
                                           {"gptq", PTQ_ROUNDING_GPTQ},
                                           {"gptq+", PTQ_ROUNDING_GPTQ_PLUS},
@@ -35,10 +32,9 @@ static const struct choice activations[] = {{"f32", PTQ_ACTIVATIONS_F32},
                                             {"int8-static", PTQ_ACTIVATIONS_INT8_STATIC},
                                             {"fptq", PTQ_ACTIVATIONS_FPTQ},
                                             {NULL, 0}};
-static const struct choice rotations[] = {
-    {"0", 0}, {"32", 32}, {"64", 64}, {"128", 128}, {"auto", PTQ_AUTO}, {NULL, 0}};
-static const struct choice symmetries[] = {
-    {"off", 0}, {"on", 1}, {"auto", PTQ_AUTO}, {NULL, 0}};
+static const struct choice rotations[] = {{"0", 0},     {"32", 32},         {"64", 64},
+                                          {"128", 128}, {"auto", PTQ_AUTO}, {NULL, 0}};
+static const struct choice symmetries[] = {{"off", 0}, {"on", 1}, {"auto", PTQ_AUTO}, {NULL, 0}};
 static const struct choice clips[] = {{"off", 0}, {"on", 1}, {"auto", PTQ_AUTO}, {NULL, 0}};
 static const struct choice scale_forms[] = {{"plain", PTQ_SCALES_PLAIN},
                                             {"two-level", PTQ_SCALES_TWO_LEVEL},
@@ -69,50 +65,50 @@ struct parameter {
 #define FIELD(name) offsetof(struct ptq_config, name)
 static const struct parameter parameters[] = {
     {PTQ_PARAM_BITS, INT32, "bits", "bits of a code", 2, 8, 1, bits, FIELD(bits)},
-    {PTQ_PARAM_GROUP, INT64, "group", "columns that share a scale; 0: the whole row", 0, 131072, 32, NULL,
-     FIELD(group)},
-    {PTQ_PARAM_SYMMETRIC, INT32, "sym", "zero in the middle of the codes", -1, 1, 1,
-     symmetries,
+    {PTQ_PARAM_GROUP, INT64, "group", "columns that share a scale; 0: the whole row", 0, 131072, 32,
+     NULL, FIELD(group)},
+    {PTQ_PARAM_SYMMETRIC, INT32, "sym", "zero in the middle of the codes", -1, 1, 1, symmetries,
      FIELD(symmetric)},
-    {PTQ_PARAM_GRID, INT32, "grid", "how scale and zero follow from a group's weights", 0, 4, 1, grids,
-     FIELD(grid)},
+    {PTQ_PARAM_GRID, INT32, "grid", "how scale and zero follow from a group's weights", 0, 4, 1,
+     grids, FIELD(grid)},
     {PTQ_PARAM_MSE, INT32, "mse", "search how far to shrink each group's range", 0, 1, 1, flag,
      FIELD(mse)},
-    {PTQ_PARAM_ROUNDING, INT32, "round", "how codes are chosen", 1, 3, 1, roundings, FIELD(rounding)},
-    {PTQ_PARAM_ACT_ORDER, INT32, "act-order", "GPTQ: columns with large inputs first", 0, 1, 1, flag,
-     FIELD(act_order)},
-    {PTQ_PARAM_STATIC_GROUPS, INT32, "static-groups", "GPTQ: grids of the untouched weights", 0, 1, 1,
-     flag, FIELD(static_groups)},
-    {PTQ_PARAM_DAMPING, FLOAT, "damp", "GPTQ: part of the mean of diag(H) added to it", 0, 10, 1, NULL,
-     FIELD(damping)},
-    {PTQ_PARAM_BLOCK, INT64, "block", "GPTQ: columns between two updates of all later ones", 1, 131072, 1,
-     NULL, FIELD(block)},
+    {PTQ_PARAM_ROUNDING, INT32, "round", "how codes are chosen", 1, 3, 1, roundings,
+     FIELD(rounding)},
+    {PTQ_PARAM_ACT_ORDER, INT32, "act-order", "GPTQ: columns with large inputs first", 0, 1, 1,
+     flag, FIELD(act_order)},
+    {PTQ_PARAM_STATIC_GROUPS, INT32, "static-groups", "GPTQ: grids of the untouched weights", 0, 1,
+     1, flag, FIELD(static_groups)},
+    {PTQ_PARAM_DAMPING, FLOAT, "damp", "GPTQ: part of the mean of diag(H) added to it", 0, 10, 1,
+     NULL, FIELD(damping)},
+    {PTQ_PARAM_BLOCK, INT64, "block", "GPTQ: columns between two updates of all later ones", 1,
+     131072, 1, NULL, FIELD(block)},
     {PTQ_PARAM_SCALE_DTYPE, INT32, "scale-dtype", "type to which scales are rounded", 1, 3, 1,
      scale_dtypes, FIELD(scale_dtype)},
     {PTQ_PARAM_ACTIVATIONS, INT32, "activations", "how the input is quantized when run", 0, 4, 1,
      activations, FIELD(activations)},
-    {PTQ_PARAM_EQUALIZE, INT32, "equalize", "what W is multiplied and the input divided by", -1, 4, 1,
-     equalizations, FIELD(equalize)},
-    {PTQ_PARAM_DUO, INT32, "duo", "AWQ: candidates of AutoAWQ's duo scaling", 0, 1, 1, flag, FIELD(duo)},
-    {PTQ_PARAM_CLIP, INT32, "clip", "AWQ: search how far to clip each group", -1, 1, 1,
-     clips,
+    {PTQ_PARAM_EQUALIZE, INT32, "equalize", "what W is multiplied and the input divided by", -1, 4,
+     1, equalizations, FIELD(equalize)},
+    {PTQ_PARAM_DUO, INT32, "duo", "AWQ: candidates of AutoAWQ's duo scaling", 0, 1, 1, flag,
+     FIELD(duo)},
+    {PTQ_PARAM_CLIP, INT32, "clip", "AWQ: search how far to clip each group", -1, 1, 1, clips,
      FIELD(clip)},
     {PTQ_PARAM_CLIP_EXCEPT, INT64, "clip-except", "bits of the matrices that are not clipped", 0,
      4294967295.0, 1, NULL, FIELD(clip_except)},
-    {PTQ_PARAM_ALPHA, FLOAT, "alpha", "SmoothQuant: how much of the range moves into the weights", 0, 1,
-     1, NULL, FIELD(alpha)},
-    {PTQ_PARAM_V0, FLOAT, "v0", "FPTQ: inputs up to here are static and not equalized", 0, 1e9, 1, NULL,
-     FIELD(v0)},
-    {PTQ_PARAM_V1, FLOAT, "v1", "FPTQ: inputs from here on are quantized per token", 0, 1e9, 1, NULL,
-     FIELD(v1)},
-    {PTQ_PARAM_GPTAQ, FLOAT, "gptaq", "GPTQ: how much of the inputs' mismatch is corrected", 0, 1, 1,
-     NULL, FIELD(gptaq)},
-    {PTQ_PARAM_ROTATE, INT32, "rotate", "columns that are mixed by a Hadamard matrix; 0: none", -1, 128, 1,
-     rotations, FIELD(rotate)},
-    {PTQ_PARAM_EFFORT, INT32, "effort", "how much is tried where something is auto", 1, 3, 1, efforts,
-     FIELD(effort)},
-    {PTQ_PARAM_SCALES, INT32, "scales", "the form of the scales", -1, 1, 1,
-     scale_forms, FIELD(scales)},
+    {PTQ_PARAM_ALPHA, FLOAT, "alpha", "SmoothQuant: how much of the range moves into the weights",
+     0, 1, 1, NULL, FIELD(alpha)},
+    {PTQ_PARAM_V0, FLOAT, "v0", "FPTQ: inputs up to here are static and not equalized", 0, 1e9, 1,
+     NULL, FIELD(v0)},
+    {PTQ_PARAM_V1, FLOAT, "v1", "FPTQ: inputs from here on are quantized per token", 0, 1e9, 1,
+     NULL, FIELD(v1)},
+    {PTQ_PARAM_GPTAQ, FLOAT, "gptaq", "GPTQ: how much of the inputs' mismatch is corrected", 0, 1,
+     1, NULL, FIELD(gptaq)},
+    {PTQ_PARAM_ROTATE, INT32, "rotate", "columns that are mixed by a Hadamard matrix; 0: none", -1,
+     128, 1, rotations, FIELD(rotate)},
+    {PTQ_PARAM_EFFORT, INT32, "effort", "how much is tried where something is auto", 1, 3, 1,
+     efforts, FIELD(effort)},
+    {PTQ_PARAM_SCALES, INT32, "scales", "the form of the scales", -1, 1, 1, scale_forms,
+     FIELD(scales)},
 };
 enum { COUNT = sizeof parameters / sizeof *parameters };
 
@@ -468,7 +464,8 @@ static const char *contradiction(const struct ptq_config *c)
         problem = "the absmax grid is symmetric";
     else if (c->duo && c->equalize != PTQ_EQUALIZE_AWQ)
         problem = "duo belongs to AWQ's equalization";
-    else if (c->scales == PTQ_SCALES_TWO_LEVEL && (c->bits == 8 || c->scale_dtype == PTQ_DTYPE_BF16))
+    else if (c->scales == PTQ_SCALES_TWO_LEVEL &&
+             (c->bits == 8 || c->scale_dtype == PTQ_DTYPE_BF16))
         problem = "two-level scales are for codes of up to 4 bits, and bf16 cannot hold them";
     else if (c->v0 > c->v1)
         problem = "v0 must not be above v1";

@@ -28,7 +28,7 @@ struct ptq_qtensor {
     int32_t activations;
     float activation_scale; /* 0: none */
     double weight_error, output_error, damping;
-    int64_t adjusted_groups; /* of PTQ_GRID_RANGE that are not AWQ's */
+    int64_t adjusted_groups;          /* of PTQ_GRID_RANGE that are not AWQ's */
     double plain_error, chosen_error; /* of auto's first candidate and its choice; else NaN */
     double weight_energy,
         output_energy; /* |W|^2 and |X W^T|^2, where errors were measured; else NaN */
@@ -47,8 +47,8 @@ static inline int64_t ptqi_group_columns(const struct ptq_qtensor *q, int64_t g)
     return left < q->group_size ? left : q->group_size;
 }
 
-/* The integer of 1 .. 15 nearest to scale / row_scale whose product with code - zero, for any code, fits
- * 8 bits. */
+/* The integer of 1 .. 15 nearest to scale / row_scale whose product with code - zero, for any code,
+ * fits 8 bits. */
 static inline float ptqi_round_level(float scale, float zero, int32_t bits, float row_scale)
 {
     const float top = (float)((1 << bits) - 1), far = zero > top - zero ? zero : top - zero;
@@ -58,7 +58,8 @@ static inline float ptqi_round_level(float scale, float zero, int32_t bits, floa
     return level < most ? level : most;
 }
 
-/* PTQ_ERROR_ARGUMENT unless count, an argument of function, can be that of the matrices of a call. */
+/* PTQ_ERROR_ARGUMENT unless count, an argument of function, can be that of the matrices of a call.
+ */
 ptq_status ptqi_check_count(ptq_context *context, const char *function, int64_t count);
 /* Columns over which a sum of (code - zero) q_x surely fits 32 bits; |q_x| <= 127 and
  * |code - zero| <= far. */

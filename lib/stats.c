@@ -202,7 +202,8 @@ struct update {
 
 static struct ptqi_block weights_block(const float *weights, int64_t rows)
 {
-    return (struct ptqi_block){"row_weights", "row_weights", "1", weights, PTQ_DTYPE_F32, rows, 1, 1};
+    return (struct ptqi_block){"row_weights", "row_weights", "1", weights,
+                               PTQ_DTYPE_F32, rows,          1,   1};
 }
 
 static ptq_status check_weights(struct ptq_stats *s, const struct update *u)

@@ -124,7 +124,8 @@ static ptq_status read_parts(const ptq_store *store, struct ptq_stats *s)
     if (s->mismatch)
         PTQI_TRY(ptqi_check_finite(s->context, "mismatch", s->mismatch, PTQ_DTYPE_F32, k, k, k));
     if (s->sample)
-        PTQI_TRY(ptqi_check_finite(s->context, "sample", s->sample, PTQ_DTYPE_F32, s->sampled, k, k));
+        PTQI_TRY(
+            ptqi_check_finite(s->context, "sample", s->sample, PTQ_DTYPE_F32, s->sampled, k, k));
     return PTQ_OK;
 }
 

@@ -181,8 +181,8 @@ static ptq_status run_once(struct bench *b, const struct line *l, int64_t turn)
         return ptqi_matmul_linear(b->context, l->m, b->n, b->k, b->x, b->w, b->y);
     if (l->kernel == XTX)
         return ptqi_matmul(b->context, b->k, b->k, l->m, transposed, x, b->w, b->k, PTQI_UPPER);
-    return ptq_linear_forward(b->linear[turn % b->ring], b->x, PTQ_DTYPE_F32, l->m, b->k, b->y, PTQ_DTYPE_F32,
-                              b->n, b->scratch);
+    return ptq_linear_forward(b->linear[turn % b->ring], b->x, PTQ_DTYPE_F32, l->m, b->k, b->y,
+                              PTQ_DTYPE_F32, b->n, b->scratch);
 }
 
 /* The times of the kernel and of its limits, taken in turns; plain reads in 1, 2 or 4 streams, of

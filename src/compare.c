@@ -255,16 +255,16 @@ static ptq_status make_work(struct compare *c)
     return c->work ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
-/* That the page can be written, and that nothing stands where models are to be kept, should be known
- * before the work begins. */
+/* That the page can be written, and that nothing stands where models are to be kept, should be
+ * known before the work begins. */
 static ptq_status check_outputs(const struct compare *c)
 {
     const char *const inputs[] = {c->o->positional[0], option_text(c->o, "text"), c->request.text};
     PTQI_TRY(options_check_output(c->context, option_text(c->o, "html"), inputs, 3));
     for (int64_t i = 1; i < c->result.row_count && option_given(c->o, "keep"); i++) {
         char *path = row_path(c, &c->result.rows[i]);
-        ptq_status status = path ? workdir_check(c->context, path, c->o->positional[0], 0)
-                                 : PTQ_ERROR_MEMORY;
+        ptq_status status =
+            path ? workdir_check(c->context, path, c->o->positional[0], 0) : PTQ_ERROR_MEMORY;
         ptqi_free(c->context, path);
         if (status)
             return status;
@@ -282,8 +282,8 @@ static ptq_status load(struct compare *c)
         return ptqi_fail(c->context, PTQ_ERROR_BOUNDS,
                          "%s: a window of %lld is longer than max_position_embeddings %lld",
                          c->model->checkpoint->path, (long long)c->window, (long long)longest);
-    PTQI_TRY(windows_load(c->context, c->model->checkpoint->path, option_text(c->o, "text"), c->window,
-                          c->max_windows, &c->windows));
+    PTQI_TRY(windows_load(c->context, c->model->checkpoint->path, option_text(c->o, "text"),
+                          c->window, c->max_windows, &c->windows));
     PTQI_TRY(quantize_load_calibration(c->model, &c->request, &c->calibration));
     PTQI_TRY(quantize_check_model(c->model, &c->progress));
     return PTQ_OK;

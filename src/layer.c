@@ -98,7 +98,8 @@ static ptq_status measure_test(struct layer *l)
     if (!status)
         status = ptqi_matmul_linear(l->context, rows, n, k, x, w, exact);
     if (!status)
-        status = ptq_linear_forward(l->linear, x, PTQ_DTYPE_F32, rows, k, y, PTQ_DTYPE_F32, n, NULL);
+        status =
+            ptq_linear_forward(l->linear, x, PTQ_DTYPE_F32, rows, k, y, PTQ_DTYPE_F32, n, NULL);
     for (int64_t i = 0; i < rows * n && !status; i++) {
         double d = (double)exact[i] - y[i];
         lost += d * d;
@@ -147,7 +148,8 @@ static ptq_status write_output(struct layer *l, const char *path, int64_t rows)
     if (rows) {
         PTQI_TRY(add_part(l, "output", PTQ_DTYPE_F32, rows, n, &data));
         PTQI_TRY(ptq_linear_forward(l->linear, ptq_tensor_data(l->input),
-                                    ptq_tensor_dtype(l->input), rows, k, data, PTQ_DTYPE_F32, n, NULL));
+                                    ptq_tensor_dtype(l->input), rows, k, data, PTQ_DTYPE_F32, n,
+                                    NULL));
     }
     PTQI_TRY(add_part(l, "codes", PTQ_DTYPE_U8, n, k, &data));
     PTQI_TRY(ptq_qtensor_codes(l->q, data));

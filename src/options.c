@@ -32,21 +32,20 @@ int report_failure(ptq_status status)
 static int place(const struct options *o, const char *name, size_t length)
 {
     for (int i = 0; o->table[i].name; i++)
-        if (length && strlen(o->table[i].name) == length &&
-            !memcmp(o->table[i].name, name, length))
+        if (length && strlen(o->table[i].name) == length && !memcmp(o->table[i].name, name, length))
             return i;
     return -1;
 }
 
-/* Whether a parameter of a config is an option. sym has two flags of its own, and clip-except is set
- * site by site. */
+/* Whether a parameter of a config is an option. sym has two flags of its own, and clip-except is
+ * set site by site. */
 static int is_setting(int32_t parameter)
 {
     return parameter != PTQ_PARAM_SYMMETRIC && parameter != PTQ_PARAM_CLIP_EXCEPT;
 }
 
-/* The number of the config's parameter of this name, -1 where there is none or the subcommand has no
- * settings. */
+/* The number of the config's parameter of this name, -1 where there is none or the subcommand has
+ * no settings. */
 static int setting_place(const struct options *o, const char *name, size_t length)
 {
     int with_settings = 0;
@@ -69,8 +68,8 @@ static void print_option(const char *name, const char *value, const char *help)
     printf("  %-22s %s", left, help);
 }
 
-/* The settings, with the names of choices and the values that they have where no method's preset says
- * otherwise: those of rtn. */
+/* The settings, with the names of choices and the values that they have where no method's preset
+ * says otherwise: those of rtn. */
 static void print_settings(void)
 {
     ptq_context *context = NULL;
@@ -116,7 +115,8 @@ static void print_help(const struct option *table, const char *usage)
     }
 }
 
-/* An option that was found: its value goes to *to. wanted: what its value is called, NULL for a flag.
+/* An option that was found: its value goes to *to. wanted: what its value is called, NULL for a
+ * flag.
  */
 static int take_value(struct options *o, const char *name, const char *wanted, const char *equals,
                       const char **to, int argc, char **argv, int *i)
@@ -249,7 +249,10 @@ static const char *list_methods(void)
     *list = 0;
     for (int32_t i = 0; ptq_method(i); i++)
         snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s",
-                 i == 0 ? "" : ptq_method(i + 1) ? ", " : " or ", ptq_method_name(ptq_method(i)));
+                 i == 0              ? ""
+                 : ptq_method(i + 1) ? ", "
+                                     : " or ",
+                 ptq_method_name(ptq_method(i)));
     return list;
 }
 

@@ -21,8 +21,8 @@ enum { MAX_OPTIONS = 64, MAX_SETTINGS = 64, MAX_POSITIONAL = 4 };
 struct options {
     const char *command; /* "quantize" */
     const struct option *table;
-    const char *values[MAX_OPTIONS];     /* by place in the table; "" for a flag that was given */
-    const char *settings[MAX_SETTINGS];  /* by number of the config's parameter, alike */
+    const char *values[MAX_OPTIONS];    /* by place in the table; "" for a flag that was given */
+    const char *settings[MAX_SETTINGS]; /* by number of the config's parameter, alike */
     const char *positional[MAX_POSITIONAL];
     int positional_count;
 };
@@ -72,9 +72,9 @@ int options_context(const struct options *o, ptq_context **context);
 int options_config(const struct options *o, ptq_context *context, ptq_config **config);
 /* What --calib and its companions say, over the defaults. 0 or EXIT_USAGE. */
 int options_calibration(const struct options *o, struct calibration_request *request);
-/* That a file can be written should be known before the work begins: it is none of the inputs, which
- * are files, directories or indices of shards, in any spelling, and there is room for it beside what
- * exists. inputs may hold NULL; path may be NULL. */
+/* That a file can be written should be known before the work begins: it is none of the inputs,
+ * which are files, directories or indices of shards, in any spelling, and there is room for it
+ * beside what exists. inputs may hold NULL; path may be NULL. */
 ptq_status options_check_output(ptq_context *context, const char *path, const char *const *inputs,
                                 int count);
 /* Where windows are fewer than asked for, says so on stderr, but not with --json. */

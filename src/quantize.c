@@ -140,9 +140,10 @@ static ptq_status print_text(const struct quantize *q)
     PTQI_TRY(print_schemes(q));
     choices_print(&choices, "chosen:");
     if (adjusted)
-        printf("%lld groups have weights of one sign or a range below 1e-5, which AWQ's grid cannot "
-               "hold; their grid contains 0\n",
-               (long long)adjusted);
+        printf(
+            "%lld groups have weights of one sign or a range below 1e-5, which AWQ's grid cannot "
+            "hold; their grid contains 0\n",
+            (long long)adjusted);
     if (raised)
         printf("%lld Hessians were not positive definite; their damping was raised\n",
                (long long)raised);

@@ -22,12 +22,13 @@ void test_skip(const char *reason);
 
 /* A context that lives as long as the tests. */
 ptq_context *test_context(void);
-/* A new context whose allocations fail from number fail_at on (0: never); test_free_allocator checks
- * that nothing is left and returns how many allocations were made. */
+/* A new context whose allocations fail from number fail_at on (0: never); test_free_allocator
+ * checks that nothing is left and returns how many allocations were made. */
 ptq_context *test_failing_context(int64_t fail_at);
 int64_t test_free_failing(ptq_context *context);
 
-/* Paths: of a file in test/data; in ../shared, or NULL where that is not there; of a scratch file. */
+/* Paths: of a file in test/data; in ../shared, or NULL where that is not there; of a scratch file.
+ */
 const char *test_data(const char *name);
 const char *shared_data(const char *name);
 const char *test_scratch(const char *name);

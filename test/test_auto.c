@@ -116,7 +116,8 @@ static void test_open_scales(void)
 {
     static const int32_t activations[] = {PTQ_ACTIVATIONS_F32, PTQ_ACTIVATIONS_INT8_TOKEN,
                                           PTQ_ACTIVATIONS_INT8_TENSOR, PTQ_ACTIVATIONS_INT8_STATIC};
-    static const int32_t dtypes[] = {PTQ_DTYPE_F32, PTQ_DTYPE_F16, PTQ_DTYPE_BF16}, bits[] = {2, 3, 4, 8};
+    static const int32_t dtypes[] = {PTQ_DTYPE_F32, PTQ_DTYPE_F16, PTQ_DTYPE_BF16},
+                         bits[] = {2, 3, 4, 8};
     const int64_t shape[2] = {N, K};
     ptq_config *config;
     ptq_tensor *weight;

@@ -77,7 +77,8 @@ static void test_other_messages(void)
     const int64_t shape[2] = {2, 32};
     const ptq_tensor *weights[2];
     float x[64] = {0};
-    REFUSED(ptq_stats_update(NULL, x, PTQ_DTYPE_F32, 1, 32, NULL), "ptq_stats_update: stats is NULL");
+    REFUSED(ptq_stats_update(NULL, x, PTQ_DTYPE_F32, 1, 32, NULL),
+            "ptq_stats_update: stats is NULL");
     CHECK_OK(ptq_stats_create(c, 32, PTQ_STATS_HESSIAN, &stats));
     REFUSED(ptq_stats_update_paired(stats, x, 32, x, 31, PTQ_DTYPE_F32, 2, NULL),
             "ptq_stats_update_paired: ldreference is 31, below K = 32");
@@ -175,15 +176,15 @@ static void check_linear_alone(int what, int32_t activations, uint64_t seed)
     CHECK_OK(ptq_linear_prepare(linear, run.x, PTQ_DTYPE_F32, run.rows, run.ldx, in(&prepared)));
     void *y = start(&run);
     for (int part = 0; part < PARTS; part++)
-        CHECK_OK(
-            ptq_linear_forward_part(placed, in(&prepared), y, PTQ_DTYPE_F32, run.ldy, NULL, part, PARTS));
+        CHECK_OK(ptq_linear_forward_part(placed, in(&prepared), y, PTQ_DTYPE_F32, run.ldy, NULL,
+                                         part, PARTS));
     char *parts = malloc((size_t)run.y_bytes);
     memcpy(parts, run.y, (size_t)run.y_bytes);
     CHECK(activations == PTQ_ACTIVATIONS_INT8_TENSOR || is_right(&run));
     CHECK_EQ(calls, 0);
     y = start(&run);
-    CHECK_OK(
-        ptq_linear_forward(linear, run.x, PTQ_DTYPE_F32, run.rows, run.ldx, y, PTQ_DTYPE_F32, run.ldy, NULL));
+    CHECK_OK(ptq_linear_forward(linear, run.x, PTQ_DTYPE_F32, run.rows, run.ldx, y, PTQ_DTYPE_F32,
+                                run.ldy, NULL));
     CHECK(calls >= 2); /* prepares and multiplies on the caller's threads */
     CHECK(!memcmp(parts, run.y, (size_t)run.y_bytes));
     free(parts);
@@ -237,7 +238,8 @@ static void check_largest_sum(int32_t isa)
     set_parts(q, WIDEST, 1, PTQ_ACTIVATIONS_INT8_TOKEN);
     CHECK_OK(ptq_linear_create(context, q, &linear));
     for (int64_t rows = 1; rows <= 8; rows += 7) {
-        CHECK_OK(ptq_linear_forward(linear, x, PTQ_DTYPE_F32, rows, WIDEST, y, PTQ_DTYPE_F32, 1, NULL));
+        CHECK_OK(
+            ptq_linear_forward(linear, x, PTQ_DTYPE_F32, rows, WIDEST, y, PTQ_DTYPE_F32, 1, NULL));
         for (int64_t row = 0; row < rows; row++)
             CHECK(y[row] == (row % 2 ? -want : want));
     }

@@ -48,7 +48,8 @@ static ptq_config *make_config(ptq_context *context, int32_t method)
 {
     ptq_config *config = NULL;
     CHECK_OK(ptq_config_create(context, method, &config));
-    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_GROUP, method == PTQ_METHOD_SMOOTHQUANT ? 0 : 32));
+    CHECK_OK(
+        ptq_config_set_int(config, PTQ_PARAM_GROUP, method == PTQ_METHOD_SMOOTHQUANT ? 0 : 32));
     return config;
 }
 

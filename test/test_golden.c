@@ -97,7 +97,8 @@ static ptq_config *make_config(const struct ptqi_json *c)
     CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_SYMMETRIC, ptqi_json_flag(c, "sym", 1)));
     CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_MSE, ptqi_json_flag(c, "mse", 0)));
     CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_ACT_ORDER, ptqi_json_flag(c, "act_order", 0)));
-    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_STATIC_GROUPS, ptqi_json_flag(c, "static_groups", 0)));
+    CHECK_OK(
+        ptq_config_set_int(config, PTQ_PARAM_STATIC_GROUPS, ptqi_json_flag(c, "static_groups", 0)));
     CHECK_OK(ptq_config_set_float(config, PTQ_PARAM_DAMPING, number(c, "damping", 0.01)));
     CHECK_OK(ptq_config_set_float(config, PTQ_PARAM_BLOCK, number(c, "block", 128)));
     CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_CLIP, ptqi_json_flag(c, "clip", 0)));

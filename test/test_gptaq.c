@@ -39,8 +39,8 @@ static ptq_stats *observe(int cut, const float *row_weights, int32_t flags)
     CHECK_OK(ptq_stats_create(test_context(), K, flags, &stats));
     for (int t = 0; t < ROWS; t += cut) {
         int rows = t + cut < ROWS ? cut : ROWS - t;
-        CHECK_OK(ptq_stats_update_paired(stats, input + t * K, K, full + t * K, K, PTQ_DTYPE_F32, rows,
-                                         row_weights ? row_weights + t : NULL));
+        CHECK_OK(ptq_stats_update_paired(stats, input + t * K, K, full + t * K, K, PTQ_DTYPE_F32,
+                                         rows, row_weights ? row_weights + t : NULL));
     }
     return stats;
 }

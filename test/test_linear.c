@@ -132,37 +132,45 @@ static void test_sizes(void)
         for (int integer = 0; integer <= INT8; integer += INT8)
             check_case((struct shape){75, 300, 64, 4}, integer | ZEROS | ORDER | INPUT_SCALE | GAPS,
                        rows[i], PTQ_DTYPE_F32, PTQ_DTYPE_F32, i % 2, rows[i] > 7);
-    check_case((struct shape){130, 1024, 128, 4}, INT8, 65, PTQ_DTYPE_BF16, PTQ_DTYPE_F32, NORMAL, 1);
-    check_case((struct shape){130, 1024, 128, 8}, INT8 | BIAS, 64, PTQ_DTYPE_F16, PTQ_DTYPE_BF16, SPECIAL, 1);
+    check_case((struct shape){130, 1024, 128, 4}, INT8, 65, PTQ_DTYPE_BF16, PTQ_DTYPE_F32, NORMAL,
+               1);
+    check_case((struct shape){130, 1024, 128, 8}, INT8 | BIAS, 64, PTQ_DTYPE_F16, PTQ_DTYPE_BF16,
+               SPECIAL, 1);
     /* more rows than the streams of AVX-512 take */
     check_case((struct shape){75, 1100, 128, 4}, INT8 | ZEROS | ORDER | INPUT_SCALE | GAPS, 146,
                PTQ_DTYPE_F32, PTQ_DTYPE_F32, SPECIAL, 1);
-    check_case((struct shape){130, 700, 64, 4}, INT8 | BIAS, 113, PTQ_DTYPE_BF16, PTQ_DTYPE_F32, NORMAL, 1);
-    check_case((struct shape){70, 333, 32, 3}, INT8 | ZEROS | GAPS, 50, PTQ_DTYPE_F32, PTQ_DTYPE_F16, NORMAL,
-               1);
-    check_case((struct shape){70, 600, 128, 8}, INT8 | ZEROS | BIAS, 226, PTQ_DTYPE_F16, PTQ_DTYPE_BF16,
-               SPECIAL, 1);
+    check_case((struct shape){130, 700, 64, 4}, INT8 | BIAS, 113, PTQ_DTYPE_BF16, PTQ_DTYPE_F32,
+               NORMAL, 1);
+    check_case((struct shape){70, 333, 32, 3}, INT8 | ZEROS | GAPS, 50, PTQ_DTYPE_F32,
+               PTQ_DTYPE_F16, NORMAL, 1);
+    check_case((struct shape){70, 600, 128, 8}, INT8 | ZEROS | BIAS, 226, PTQ_DTYPE_F16,
+               PTQ_DTYPE_BF16, SPECIAL, 1);
     check_case((struct shape){75, 1100, 128, 4},
-               INT8 | TWO_LEVEL | ZEROS | ORDER | INPUT_SCALE | BIAS | GAPS, 61, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
-               SPECIAL, 1);
+               INT8 | TWO_LEVEL | ZEROS | ORDER | INPUT_SCALE | BIAS | GAPS, 61, PTQ_DTYPE_F32,
+               PTQ_DTYPE_F32, SPECIAL, 1);
     check_case((struct shape){5, 70, 32, 8}, INT8, 1027, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 0);
-    check_case((struct shape){130, 1024, 0, 3}, ZEROS | BIAS, 34, PTQ_DTYPE_F32, PTQ_DTYPE_F16, SPECIAL, 1);
+    check_case((struct shape){130, 1024, 0, 3}, ZEROS | BIAS, 34, PTQ_DTYPE_F32, PTQ_DTYPE_F16,
+               SPECIAL, 1);
     for (int integer = 0; integer <= INT8; integer += INT8)
-        check_case((struct shape){20, 200, 32, 4}, integer | OVERFLOW | BIAS, 9, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
-                   NORMAL, 0);
+        check_case((struct shape){20, 200, 32, 4}, integer | OVERFLOW | BIAS, 9, PTQ_DTYPE_F32,
+                   PTQ_DTYPE_F32, NORMAL, 0);
     for (int i = 0; i < 10; i++)
         for (int what = 0; what <= (ZEROS | ORDER | INPUT_SCALE | BIAS); what++)
             check_case((struct shape){75, i % 3 ? 300 : 1100, i % 2 ? 32 : 128, 2 + i % 3},
-                       what | TWO_LEVEL | INT8 | (what + i) % 2 * GAPS, rows[i], PTQ_DTYPE_F32, PTQ_DTYPE_F32,
-                       i % 2, rows[i] > 7 && what % 4 == 3);
-    check_case((struct shape){130, 1500, 0, 4}, TWO_LEVEL | INT8, 65, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 1);
-    check_case((struct shape){130, 1500, 64, 4}, TWO_LEVEL | INT8 | ZEROS, 130, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
+                       what | TWO_LEVEL | INT8 | (what + i) % 2 * GAPS, rows[i], PTQ_DTYPE_F32,
+                       PTQ_DTYPE_F32, i % 2, rows[i] > 7 && what % 4 == 3);
+    check_case((struct shape){130, 1500, 0, 4}, TWO_LEVEL | INT8, 65, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
                NORMAL, 1);
+    check_case((struct shape){130, 1500, 64, 4}, TWO_LEVEL | INT8 | ZEROS, 130, PTQ_DTYPE_F32,
+               PTQ_DTYPE_F32, NORMAL, 1);
     /* groups that are cut into pieces, the last one of which may be odd */
-    check_case((struct shape){70, 960, 0, 4}, INT8 | ZEROS, 146, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 0);
+    check_case((struct shape){70, 960, 0, 4}, INT8 | ZEROS, 146, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
+               NORMAL, 0);
     check_case((struct shape){70, 928, 0, 8}, INT8, 226, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 0);
-    check_case((struct shape){70, 4864, 0, 4}, INT8 | TWO_LEVEL, 61, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 0);
-    check_case((struct shape){3, 20000, 0, 8}, INT8 | ZEROS, 2, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 1);
+    check_case((struct shape){70, 4864, 0, 4}, INT8 | TWO_LEVEL, 61, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
+               NORMAL, 0);
+    check_case((struct shape){3, 20000, 0, 8}, INT8 | ZEROS, 2, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
+               NORMAL, 1);
 }
 
 /* Weight-only is the f32 product with the dequantized weights. */
@@ -179,8 +187,8 @@ static void test_f32_product(void)
         CHECK_OK(ptqi_matmul_linear(test_context(), rows[i], 70, 333, (const float *)(void *)run.x,
                                     w, y));
         CHECK_OK(ptq_linear_create(test_context(), l.q, &linear));
-        CHECK_OK(
-            ptq_linear_forward(linear, run.x, PTQ_DTYPE_F32, rows[i], 333, run.y, PTQ_DTYPE_F32, 70, NULL));
+        CHECK_OK(ptq_linear_forward(linear, run.x, PTQ_DTYPE_F32, rows[i], 333, run.y,
+                                    PTQ_DTYPE_F32, 70, NULL));
         CHECK(!memcmp(run.y, y, (size_t)rows[i] * 70 * 4));
         ptq_linear_free(linear);
         free(w);
@@ -235,11 +243,13 @@ static void test_callers(int what)
     CHECK_OK(ptq_linear_create(context, l.q, &linear));
     for (int i = 0; i < 4; i++)
         callers[i] = (struct caller){
-            .linear = linear, .run = make_run(&l, 5 + i, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, (uint64_t)i)};
+            .linear = linear,
+            .run = make_run(&l, 5 + i, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, (uint64_t)i)};
     run_callers(callers);
     struct run *first = &callers[0].run;
     struct guarded prepared = guard(ptq_linear_prepared_bytes(linear, first->rows), 0);
-    CHECK_OK(ptq_linear_prepare(linear, first->x, PTQ_DTYPE_F32, first->rows, first->ldx, in(&prepared)));
+    CHECK_OK(ptq_linear_prepare(linear, first->x, PTQ_DTYPE_F32, first->rows, first->ldx,
+                                in(&prepared)));
     void *y = start(first);
     for (int i = 0; i < 4; i++) {
         callers[i].prepared = in(&prepared);
@@ -268,9 +278,11 @@ static void test_arguments(void)
     ptq_linear_forward(linear, x, x_dtype, rows, ldx, y, y_dtype, ldy, scratch)
     CHECK_OK(FORWARD(x, PTQ_DTYPE_F32, 0, 64, y, PTQ_DTYPE_F32, 5, NULL));
     CHECK_STATUS(FORWARD(x, PTQ_DTYPE_F32, -1, 64, y, PTQ_DTYPE_F32, 5, NULL), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(FORWARD(NULL, PTQ_DTYPE_F32, 1, 64, y, PTQ_DTYPE_F32, 5, NULL), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(FORWARD(NULL, PTQ_DTYPE_F32, 1, 64, y, PTQ_DTYPE_F32, 5, NULL),
+                 PTQ_ERROR_ARGUMENT);
     CHECK_STATUS(FORWARD(x, PTQ_DTYPE_F32, 1, 63, y, PTQ_DTYPE_F32, 5, NULL), PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(FORWARD(x, PTQ_DTYPE_F32, 1, 64, NULL, PTQ_DTYPE_F32, 5, NULL), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(FORWARD(x, PTQ_DTYPE_F32, 1, 64, NULL, PTQ_DTYPE_F32, 5, NULL),
+                 PTQ_ERROR_ARGUMENT);
     CHECK_STATUS(FORWARD(x, PTQ_DTYPE_F32, 1, 64, y, PTQ_DTYPE_F32, 4, NULL), PTQ_ERROR_ARGUMENT);
     CHECK_STATUS(FORWARD(x, PTQ_DTYPE_I8, 1, 64, y, PTQ_DTYPE_F32, 5, NULL), PTQ_ERROR_DTYPE);
     CHECK_STATUS(FORWARD(x, PTQ_DTYPE_F32, 1, 64, y, PTQ_DTYPE_U8, 5, NULL), PTQ_ERROR_DTYPE);
@@ -309,8 +321,8 @@ static int64_t allocations(int times, int what, int32_t threads)
     CHECK_OK(ptq_linear_create(context, l.q, &linear));
     struct guarded scratch = guard(ptq_linear_scratch_bytes(linear, 32), 0);
     for (int i = 0; i < times; i++)
-        CHECK_OK(ptq_linear_forward(linear, run.x, PTQ_DTYPE_F32, 32, run.ldx, start(&run), PTQ_DTYPE_F32,
-                                    run.ldy, in(&scratch)));
+        CHECK_OK(ptq_linear_forward(linear, run.x, PTQ_DTYPE_F32, 32, run.ldx, start(&run),
+                                    PTQ_DTYPE_F32, run.ldy, in(&scratch)));
     CHECK(unguard(&scratch));
     ptq_linear_free(linear);
     free_run(&run);

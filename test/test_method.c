@@ -283,8 +283,8 @@ static void test_scale_dtypes(void)
             struct content c = content_of(q);
             int wrong = 0;
             for (int64_t i = 0; i < l.n * ptq_qtensor_groups(q); i++)
-                wrong +=
-                    !(c.scales[i] > 0) || ptqi_round_to(c.scales[i], PTQ_DTYPE_F32 + d) != c.scales[i];
+                wrong += !(c.scales[i] > 0) ||
+                         ptqi_round_to(c.scales[i], PTQ_DTYPE_F32 + d) != c.scales[i];
             CHECK_EQ(wrong, 0);
             free_content(&c);
             ptq_qtensor_free(q);
@@ -312,8 +312,8 @@ static double quantize_weights(float *w, int64_t n, int64_t k, int32_t method, c
     return error;
 }
 
-/* The range grid is AWQ's where that can hold a group, and holds the others too: of one sign, of one
- * value, of one or two columns, far below 1. */
+/* The range grid is AWQ's where that can hold a group, and holds the others too: of one sign, of
+ * one value, of one or two columns, far below 1. */
 static void test_range_grid(void)
 {
     enum { N = 6, K = 66 }; /* groups of 32, 32 and 2 */
@@ -329,10 +329,10 @@ static void test_range_grid(void)
     CHECK(same == quantize_weights(w, N, K, PTQ_METHOD_RTN, awq, NULL));
     CHECK_EQ(adjusted, 0);
     for (int i = 0; i < K; i++) {
-        w[i] = fabsf(w[i]) + 2;       /* one sign: three groups */
-        w[K + i] = -5;                /* one value */
-        w[2 * K + i] *= 1e-8f;        /* both signs, below the floor */
-        w[3 * K + i] = 0;             /* nothing to lose */
+        w[i] = fabsf(w[i]) + 2; /* one sign: three groups */
+        w[K + i] = -5;          /* one value */
+        w[2 * K + i] *= 1e-8f;  /* both signs, below the floor */
+        w[3 * K + i] = 0;       /* nothing to lose */
     }
     CHECK(quantize_weights(w, N, K, PTQ_METHOD_RTN, range, &adjusted) < 0.02);
     CHECK_EQ(adjusted, 9);
@@ -353,12 +353,18 @@ static void test_sizes_of_weights(void)
         const char *settings;
         int fits;
     } cases[] = {
-        {1e-30f, "scale-dtype f32", 1}, {1e30f, "scale-dtype f32", 1},
-        {1e-30f, "scales two-level", 1}, {1e30f, "scales two-level", 1},
-        {1e-30f, "scale-dtype bf16", 1}, {1e-3f, "scale-dtype f16", 1},
-        {1e5f, "scale-dtype f16", 1}, {1e7f, "scale-dtype f16", 0},
-        {1e-7f, "scale-dtype f16", 0}, {1e7f, "scale-dtype f16 scales two-level", 0},
-        {1e-7f, "scale-dtype f16 scales two-level", 0}, {1e-38f, "scale-dtype f32", 0},
+        {1e-30f, "scale-dtype f32", 1},
+        {1e30f, "scale-dtype f32", 1},
+        {1e-30f, "scales two-level", 1},
+        {1e30f, "scales two-level", 1},
+        {1e-30f, "scale-dtype bf16", 1},
+        {1e-3f, "scale-dtype f16", 1},
+        {1e5f, "scale-dtype f16", 1},
+        {1e7f, "scale-dtype f16", 0},
+        {1e-7f, "scale-dtype f16", 0},
+        {1e7f, "scale-dtype f16 scales two-level", 0},
+        {1e-7f, "scale-dtype f16 scales two-level", 0},
+        {1e-38f, "scale-dtype f32", 0},
     };
     float w[N * K];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -128,7 +128,8 @@ static void run(const ptq_linear *linear, const struct matrix *m, struct outputs
     const int64_t n = m->s->n, k = m->s->k;
     memset(y, 0, sizeof *y);
     CHECK_OK(ptq_linear_forward(linear, m->x, PTQ_DTYPE_F32, 1, k, y->one, PTQ_DTYPE_F32, n, NULL));
-    CHECK_OK(ptq_linear_forward(linear, m->x, PTQ_DTYPE_F32, MOST_ROWS, k, y->many, PTQ_DTYPE_F32, n, NULL));
+    CHECK_OK(ptq_linear_forward(linear, m->x, PTQ_DTYPE_F32, MOST_ROWS, k, y->many, PTQ_DTYPE_F32,
+                                n, NULL));
 }
 
 static int gives(const ptq_linear *linear, const struct matrix *m, const struct outputs *want)
@@ -262,7 +263,8 @@ static ptq_status try(ptq_context *context, const char *memory, int64_t bytes, c
         const int64_t n = ptq_linear_n(linear), k = ptq_linear_k(linear);
         float *y = malloc((size_t)(rows * n) * sizeof *y);
         if (CHECK(k <= X_SIZE && n <= bytes) && rows * k <= X_SIZE)
-            CHECK_OK(ptq_linear_forward(linear, x, PTQ_DTYPE_F32, rows, k, y, PTQ_DTYPE_F32, n, NULL));
+            CHECK_OK(
+                ptq_linear_forward(linear, x, PTQ_DTYPE_F32, rows, k, y, PTQ_DTYPE_F32, n, NULL));
         free(y);
     }
     ptq_linear_free(linear);
@@ -432,8 +434,9 @@ static void test_names(void)
     check_name(ptq_linear_create_in(test_context(), NULL, y, 1, &l), "ptq_linear_create_in");
     check_name(ptq_linear_forward(linear, NULL, PTQ_DTYPE_F32, 1, 200, y, PTQ_DTYPE_F32, 70, NULL),
                "ptq_linear_forward");
-    check_name(ptq_linear_accumulate(linear, m.x, PTQ_DTYPE_F32, 1, 200, NULL, PTQ_DTYPE_F32, 70, NULL),
-               "ptq_linear_accumulate");
+    check_name(
+        ptq_linear_accumulate(linear, m.x, PTQ_DTYPE_F32, 1, 200, NULL, PTQ_DTYPE_F32, 70, NULL),
+        "ptq_linear_accumulate");
     check_name(ptq_linear_prepare(linear, NULL, PTQ_DTYPE_F32, 1, 200, y), "ptq_linear_prepare");
     check_name(ptq_linear_forward_prepared(linear, NULL, y, PTQ_DTYPE_F32, 70, NULL),
                "ptq_linear_forward_prepared");

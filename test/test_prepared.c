@@ -55,8 +55,8 @@ static void check_foreign(ptq_linear *linear, ptq_linear *other, struct run *run
     const int64_t scratch_bytes = ptq_linear_part_scratch_bytes(other, run->rows);
     struct guarded prepared = guard(bytes, 0), scratch = guard(scratch_bytes, 0);
     CHECK_OK(ptq_linear_prepare(linear, run->x, PTQ_DTYPE_F32, run->rows, run->ldx, in(&prepared)));
-    ptq_status status = ptq_linear_forward_part(other, in(&prepared), start(run), PTQ_DTYPE_F32, run->ldy,
-                                                in(&scratch), 0, 1);
+    ptq_status status = ptq_linear_forward_part(other, in(&prepared), start(run), PTQ_DTYPE_F32,
+                                                run->ldy, in(&scratch), 0, 1);
     CHECK(status ? status == PTQ_ERROR_CONFLICT && may_differ : is_right(run));
     CHECK(unguard(&scratch));
     CHECK(unguard(&prepared));
@@ -156,7 +156,8 @@ static void test_foreign_forms(void)
                 layers[j] = make_layer(context, s, forms[form].what, 1);
                 CHECK_OK(ptq_linear_create(context, layers[j].q, &linears[j]));
             }
-            struct run run = make_run(&layers[1], rows[i / 9 % 5], PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 1);
+            struct run run =
+                make_run(&layers[1], rows[i / 9 % 5], PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 1);
             check_foreign(linears[0], linears[1], &run, 0);
             free_run(&run);
             for (int j = 0; j < 2; j++) {

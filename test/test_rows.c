@@ -46,8 +46,10 @@ static void check_reductions(const struct ptqi_kernels *kernels, int64_t n)
         exps += exp((double)fminf(y[i], 8.0f) - 4);
     }
     EXPECT(same(ptqi_from_bits(kernels->magnitude(x, n)), (float)most), "magnitude", n);
-    EXPECT(same(row_functions(kernels->isa)->sum_squares(x, n), rows_portable.sum_squares(x, n)), "sum_squares", n);
-    EXPECT(fabs((double)row_functions(kernels->isa)->sum_squares(x, n) - squares) <= 1e-5 * squares + 1e-36,
+    EXPECT(same(row_functions(kernels->isa)->sum_squares(x, n), rows_portable.sum_squares(x, n)),
+           "sum_squares", n);
+    EXPECT(fabs((double)row_functions(kernels->isa)->sum_squares(x, n) - squares) <=
+               1e-5 * squares + 1e-36,
            "sum_squares", n);
     float *limited = in(&v.out);
     for (int64_t i = 0; i < n; i++)

@@ -262,7 +262,8 @@ static void test_refused(void)
     for (int i = 0; i < 3; i++) {
         float keep = x[(599 + i) * K + 5];
         x[(599 + i) * K + 5] = bad[i]; /* in the second chunk */
-        CHECK_STATUS(ptq_stats_update(stats, x, PTQ_DTYPE_F32, ROWS, K, NULL), PTQ_ERROR_NOT_FINITE);
+        CHECK_STATUS(ptq_stats_update(stats, x, PTQ_DTYPE_F32, ROWS, K, NULL),
+                     PTQ_ERROR_NOT_FINITE);
         ptq_last_message(message, sizeof message);
         char place[32];
         snprintf(place, sizeof place, "[%d][5]", 599 + i);
@@ -359,9 +360,12 @@ static void write_hostile(const struct hostile *h, const char *path)
         const int64_t *shape;
         const void *data;
     } parts[] = {
-        {"counts", PTQ_DTYPE_I32, 1, &ten, counts},    {"minimum", PTQ_DTYPE_F32, 1, &two, minimum},
-        {"maximum", PTQ_DTYPE_F32, 1, &two, maximum},  {"sum_abs", PTQ_DTYPE_I32, 2, pairs, sums},
-        {"hessian", PTQ_DTYPE_F32, 2, pairs, hessian}, {"sample", PTQ_DTYPE_F32, 2, one_row, sample},
+        {"counts", PTQ_DTYPE_I32, 1, &ten, counts},
+        {"minimum", PTQ_DTYPE_F32, 1, &two, minimum},
+        {"maximum", PTQ_DTYPE_F32, 1, &two, maximum},
+        {"sum_abs", PTQ_DTYPE_I32, 2, pairs, sums},
+        {"hessian", PTQ_DTYPE_F32, 2, pairs, hessian},
+        {"sample", PTQ_DTYPE_F32, 2, one_row, sample},
     };
     ptq_store *store;
     put64(counts + 2, &h->rows);

@@ -1,8 +1,8 @@
 /*
  * ptq/config.h - a quantizer's configuration: a method and its parameters.
  *
- * Parameters are set by number and type, or by name and text; both can be enumerated and have bounds
- * that can be asked for, so that a command line or a binding needs no table of its own.
+ * Parameters are set by number and type, or by name and text; both can be enumerated and have
+ * bounds that can be asked for, so that a command line or a binding needs no table of its own.
  * Thread safety: a config may be read, and used to quantize, by many threads while nobody sets it.
  */
 #ifndef PTQ_CONFIG_H
@@ -23,35 +23,40 @@ enum {
     PTQ_METHOD_AWQ = 3,         /* Lin et al. 2023, arXiv 2306.00978 */
     PTQ_METHOD_SMOOTHQUANT = 4, /* Xiao et al. 2022, arXiv 2211.10438 */
     PTQ_METHOD_FPTQ = 5,        /* Li et al. 2023, arXiv 2308.15987 */
-    PTQ_METHOD_AUTO = 6         /* gptq+, and whatever of the equalizations and the rest loses least */
+    PTQ_METHOD_AUTO = 6 /* gptq+, and whatever of the equalizations and the rest loses least */
 };
 
 /* Parameters. Integers unless said otherwise; choices are integers with named values. */
 enum {
-    PTQ_PARAM_BITS = 1,          /* 2, 3, 4 or 8 */
-    PTQ_PARAM_GROUP = 2,         /* columns that share a scale: a multiple of 32; 0: the whole row */
-    PTQ_PARAM_SYMMETRIC = 3,     /* 1: zero = 2^(bits-1); 0: a zero point per group; or PTQ_AUTO */
-    PTQ_PARAM_GRID = 4,          /* PTQ_GRID_...: how scale and zero follow from a group's weights */
-    PTQ_PARAM_MSE = 5,           /* 1: search the shrinking of each group's range, error |w' - w|^2.4 */
-    PTQ_PARAM_ROUNDING = 6,      /* PTQ_ROUNDING_... */
-    PTQ_PARAM_ACT_ORDER = 7,     /* GPTQ: 1: columns in order of falling diag(H) */
-    PTQ_PARAM_STATIC_GROUPS = 8, /* GPTQ: 1: grids from the untouched weights on the original groups */
-    PTQ_PARAM_DAMPING = 9,       /* GPTQ, float: added to diag(H), as a fraction of its mean */
-    PTQ_PARAM_BLOCK = 10,        /* GPTQ: columns between two updates of all later ones */
-    PTQ_PARAM_SCALE_DTYPE = 11,  /* PTQ_DTYPE_F32, PTQ_DTYPE_F16 or PTQ_DTYPE_BF16: scales are rounded to it before codes */
-    PTQ_PARAM_ACTIVATIONS = 12,  /* PTQ_ACTIVATIONS_...: how ptq_linear treats the input */
-    PTQ_PARAM_EQUALIZE = 13,     /* PTQ_EQUALIZE_...: what W is multiplied by and the input divided by */
-    PTQ_PARAM_DUO = 14,          /* AWQ: 1: candidates of AutoAWQ's duo scaling instead of llm-awq's */
-    PTQ_PARAM_CLIP = 15,         /* 1: AWQ's search for the range of each group that loses least; ..._AUTO */
-    PTQ_PARAM_CLIP_EXCEPT = 16,  /* bit i set: matrix i of those that share an input is not clipped */
-    PTQ_PARAM_ALPHA = 17,        /* SmoothQuant, float: how much of the range moves into the weights */
-    PTQ_PARAM_V0 = 18,           /* FPTQ, float: inputs up to here are static and not equalized */
-    PTQ_PARAM_V1 = 19,           /* FPTQ, float: inputs from here on are quantized per token */
-    PTQ_PARAM_GPTAQ = 20,        /* GPTQ, float: how much of the inputs' mismatch is corrected; 0: none */
-    PTQ_PARAM_ROTATE = 21,       /* 0, 32, 64 or 128: columns that a Hadamard matrix mixes, after the scale;
-                            * or PTQ_AUTO */
-    PTQ_PARAM_EFFORT = 22,       /* PTQ_EFFORT_...: how much is tried where something is PTQ_AUTO */
-    PTQ_PARAM_SCALES = 23        /* PTQ_SCALES_...: the form of the scales */
+    PTQ_PARAM_BITS = 1,      /* 2, 3, 4 or 8 */
+    PTQ_PARAM_GROUP = 2,     /* columns that share a scale: a multiple of 32; 0: the whole row */
+    PTQ_PARAM_SYMMETRIC = 3, /* 1: zero = 2^(bits-1); 0: a zero point per group; or PTQ_AUTO */
+    PTQ_PARAM_GRID = 4,      /* PTQ_GRID_...: how scale and zero follow from a group's weights */
+    PTQ_PARAM_MSE = 5,       /* 1: search the shrinking of each group's range, error |w' - w|^2.4 */
+    PTQ_PARAM_ROUNDING = 6,  /* PTQ_ROUNDING_... */
+    PTQ_PARAM_ACT_ORDER = 7, /* GPTQ: 1: columns in order of falling diag(H) */
+    PTQ_PARAM_STATIC_GROUPS =
+        8,                 /* GPTQ: 1: grids from the untouched weights on the original groups */
+    PTQ_PARAM_DAMPING = 9, /* GPTQ, float: added to diag(H), as a fraction of its mean */
+    PTQ_PARAM_BLOCK = 10,  /* GPTQ: columns between two updates of all later ones */
+    PTQ_PARAM_SCALE_DTYPE = 11, /* PTQ_DTYPE_F32, PTQ_DTYPE_F16 or PTQ_DTYPE_BF16: scales are
+                                   rounded to it before codes */
+    PTQ_PARAM_ACTIVATIONS = 12, /* PTQ_ACTIVATIONS_...: how ptq_linear treats the input */
+    PTQ_PARAM_EQUALIZE =
+        13,             /* PTQ_EQUALIZE_...: what W is multiplied by and the input divided by */
+    PTQ_PARAM_DUO = 14, /* AWQ: 1: candidates of AutoAWQ's duo scaling instead of llm-awq's */
+    PTQ_PARAM_CLIP =
+        15, /* 1: AWQ's search for the range of each group that loses least; ..._AUTO */
+    PTQ_PARAM_CLIP_EXCEPT =
+        16,                /* bit i set: matrix i of those that share an input is not clipped */
+    PTQ_PARAM_ALPHA = 17,  /* SmoothQuant, float: how much of the range moves into the weights */
+    PTQ_PARAM_V0 = 18,     /* FPTQ, float: inputs up to here are static and not equalized */
+    PTQ_PARAM_V1 = 19,     /* FPTQ, float: inputs from here on are quantized per token */
+    PTQ_PARAM_GPTAQ = 20,  /* GPTQ, float: how much of the inputs' mismatch is corrected; 0: none */
+    PTQ_PARAM_ROTATE = 21, /* 0, 32, 64 or 128: columns that a Hadamard matrix mixes, after the
+                            * scale; or PTQ_AUTO */
+    PTQ_PARAM_EFFORT = 22, /* PTQ_EFFORT_...: how much is tried where something is PTQ_AUTO */
+    PTQ_PARAM_SCALES = 23  /* PTQ_SCALES_...: the form of the scales */
 };
 
 enum {
@@ -59,18 +64,20 @@ enum {
     PTQ_GRID_GPTQ = 1,    /* of IST-DASLab/gptq quant.py, to the letter */
     PTQ_GRID_AWQ = 2,     /* of mit-han-lab/llm-awq quantizer.py */
     PTQ_GRID_ABSMAX = 3,  /* symmetric, scale = max |w| / (2^(bits-1) - 1): FPTQ's */
-    PTQ_GRID_RANGE = 4    /* AWQ's; but groups of one sign get a range with 0 in it, and ranges below
-                           * 1e-5, which AWQ widens to that, stay as they are */
+    PTQ_GRID_RANGE = 4 /* AWQ's; but groups of one sign get a range with 0 in it, and ranges below
+                        * 1e-5, which AWQ widens to that, stay as they are */
 };
 enum {
     PTQ_ROUNDING_RTN = 1,
     PTQ_ROUNDING_GPTQ = 2,
-    PTQ_ROUNDING_GPTQ_PLUS = 3 /* GPTQ with searched scales, coordinate descent and scales refitted */
+    PTQ_ROUNDING_GPTQ_PLUS =
+        3 /* GPTQ with searched scales, coordinate descent and scales refitted */
 };
 enum {
-    PTQ_ACTIVATIONS_F32 = 0,         /* weight-only */
-    PTQ_ACTIVATIONS_INT8_TOKEN = 1,  /* int8, symmetric, a scale of its own for each row */
-    PTQ_ACTIVATIONS_INT8_TENSOR = 2, /* int8, one scale for all rows of a call, from their maximum */
+    PTQ_ACTIVATIONS_F32 = 0,        /* weight-only */
+    PTQ_ACTIVATIONS_INT8_TOKEN = 1, /* int8, symmetric, a scale of its own for each row */
+    PTQ_ACTIVATIONS_INT8_TENSOR =
+        2, /* int8, one scale for all rows of a call, from their maximum */
     PTQ_ACTIVATIONS_INT8_STATIC = 3, /* int8, one scale for good, from calibration */
     PTQ_ACTIVATIONS_FPTQ = 4         /* in a config only: INT8_STATIC below v1, else INT8_TOKEN */
 };
@@ -84,18 +91,19 @@ enum {
 enum {
     PTQ_SCALES_PLAIN = 0,    /* each group has any scale */
     PTQ_SCALES_TWO_LEVEL = 1 /* a scale for the row times an integer 1 .. 15 for the group: no float
-                               * work inside the product; not for 8 bits */
+                              * work inside the product; not for 8 bits */
 };
-/* PTQ_PARAM_EQUALIZE, _ROTATE, _SYMMETRIC and _CLIP may be PTQ_AUTO: ptq_quantize tries, and keeps what
- * loses least for the matrices of a call. PTQ_PARAM_SCALES: two-level where activations are int8 and
- * there is a way, else plain. */
+/* PTQ_PARAM_EQUALIZE, _ROTATE, _SYMMETRIC and _CLIP may be PTQ_AUTO: ptq_quantize tries, and keeps
+ * what loses least for the matrices of a call. PTQ_PARAM_SCALES: two-level where activations are
+ * int8 and there is a way, else plain. */
 enum {
     PTQ_EFFORT_FAST = 1,    /* candidates are compared after rounding to nearest */
     PTQ_EFFORT_DEFAULT = 2, /* each candidate is rounded in earnest */
     PTQ_EFFORT_BEST = 3     /* and there are more of them */
 };
 
-/* Types of parameters. The values of a choice have names; a flag is a choice of "off" 0 and "on" 1. */
+/* Types of parameters. The values of a choice have names; a flag is a choice of "off" 0 and "on" 1.
+ */
 enum { PTQ_TYPE_INT = 1, PTQ_TYPE_FLOAT = 2, PTQ_TYPE_CHOICE = 3, PTQ_TYPE_FLAG = 4 };
 
 /* Creates a config with the preset of a method. */
@@ -125,22 +133,26 @@ PTQ_API ptq_status ptq_config_parse(ptq_config *config, const char *name, const 
 PTQ_API int64_t ptq_config_print(const ptq_config *config, int32_t parameter, char *buffer,
                                  int64_t capacity);
 
-/* The smallest and largest value of a parameter. Integer parameters may have gaps (bits 2, 3, 4, 8). */
+/* The smallest and largest value of a parameter. Integer parameters may have gaps (bits 2, 3, 4,
+ * 8). */
 PTQ_API ptq_status ptq_config_bounds(int32_t parameter, double *lowest, double *highest);
-/* Enumeration: parameter number index, 0 where there are no more; its name and a sentence about it. */
+/* Enumeration: parameter number index, 0 where there are no more; its name and a sentence about it.
+ */
 PTQ_API int32_t ptq_config_parameter(int32_t index);
 PTQ_API const char *ptq_config_parameter_name(int32_t parameter);
 /* PTQ_TYPE_..., 0 for an unknown parameter. */
 PTQ_API int32_t ptq_config_parameter_type(int32_t parameter);
 PTQ_API const char *ptq_config_parameter_sentence(int32_t parameter);
-/* The values that a parameter of PTQ_TYPE_CHOICE or _FLAG can have: how many, and number index of them;
- * 0 for other parameters and beyond the last. */
+/* The values that a parameter of PTQ_TYPE_CHOICE or _FLAG can have: how many, and number index of
+ * them; 0 for other parameters and beyond the last. */
 PTQ_API int32_t ptq_config_choice_count(int32_t parameter);
 PTQ_API int64_t ptq_config_choice_value(int32_t parameter, int32_t index);
-/* The name of a choice, such as "int8-token" of (PTQ_PARAM_ACTIVATIONS, 1); NULL where there is none. */
+/* The name of a choice, such as "int8-token" of (PTQ_PARAM_ACTIVATIONS, 1); NULL where there is
+ * none. */
 PTQ_API const char *ptq_config_choice_name(int32_t parameter, int64_t value);
 
-/* PTQ_ERROR_CONFLICT names the settings that contradict each other. ptq_quantize checks by itself. */
+/* PTQ_ERROR_CONFLICT names the settings that contradict each other. ptq_quantize checks by itself.
+ */
 PTQ_API ptq_status ptq_config_check(const ptq_config *config);
 
 #ifdef __cplusplus

@@ -1,7 +1,7 @@
 /*
- * ptq/equalize.h - an equalization: what the columns of W are multiplied by and the input divided by,
- * and how the input is then quantized. x' = (x / s) B, W' = W s B, y = x' W'^T, with B a block rotation
- * (PTQ_PARAM_ROTATE) or the identity.
+ * ptq/equalize.h - an equalization: what the columns of W are multiplied by and the input divided
+ * by, and how the input is then quantized. x' = (x / s) B, W' = W s B, y = x' W'^T, with B a block
+ * rotation (PTQ_PARAM_ROTATE) or the identity.
  *
  * ptq_quantize makes one by itself. Making it apart serves callers who fold it into the operation
  * before (a norm, v_proj, up_proj), or who choose it from other statistics than they round with.
@@ -21,12 +21,13 @@ extern "C" {
 typedef struct ptq_equalization ptq_equalization;
 
 /*
- * Chooses by the config (PTQ_PARAM_EQUALIZE, PTQ_PARAM_ACTIVATIONS and their parameters) for count matrices that
- * share an input, [N_i][K], and the statistics of that input. AWQ's search needs PTQ_STATS_HESSIAN
- * or PTQ_STATS_SAMPLE; it goes by the rows where they are all there and fewer than K.
- * ties: NULL, or [K]: channels of the same number, 0 .. K-1, get the same scale, as folding into the
- * value heads of grouped queries needs it. stats may be NULL where the config needs none.
- * count: 1 to 65536. Runs on the context's parallel_for, else on the library's threads, and allocates.
+ * Chooses by the config (PTQ_PARAM_EQUALIZE, PTQ_PARAM_ACTIVATIONS and their parameters) for count
+ * matrices that share an input, [N_i][K], and the statistics of that input. AWQ's search needs
+ * PTQ_STATS_HESSIAN or PTQ_STATS_SAMPLE; it goes by the rows where they are all there and fewer
+ * than K. ties: NULL, or [K]: channels of the same number, 0 .. K-1, get the same scale, as folding
+ * into the value heads of grouped queries needs it. stats may be NULL where the config needs none.
+ * count: 1 to 65536. Runs on the context's parallel_for, else on the library's threads, and
+ * allocates.
  */
 PTQ_API ptq_status ptq_equalize(const ptq_config *config, const ptq_tensor *const *weights,
                                 int64_t count, const ptq_stats *stats, const int32_t *ties,

@@ -31,9 +31,9 @@ PTQ_API ptq_status ptq_qtensor_set_codes(ptq_qtensor *q, const uint8_t *codes);
 /* scales [N][groups], finite. */
 PTQ_API ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales);
 /* row_scales [N]: makes the scales, which must be there with the zeros, two-level: each must be an
- * integer of 1 .. 15 times that of its row, and that integer times code - zero must fit 8 bits for every
- * code. So a product with int8 activations is one integer sum over all of K. Setting scales or zeros
- * afterwards makes them plain again. */
+ * integer of 1 .. 15 times that of its row, and that integer times code - zero must fit 8 bits for
+ * every code. So a product with int8 activations is one integer sum over all of K. Setting scales
+ * or zeros afterwards makes them plain again. */
 PTQ_API ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales);
 /* zeros [N][groups], each below 2^bits. */
 PTQ_API ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros);
@@ -45,8 +45,8 @@ PTQ_API ptq_status ptq_qtensor_set_group_index(ptq_qtensor *q, const int32_t *gr
 /* input_scale [K], finite and > 0: the codes are those of W * s, the input is divided by s. */
 PTQ_API ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale);
 /* rotation: 0, 32, 64 or 128: the codes are those of W s B, the input is multiplied by B after the
- * division by s. B has a Hadamard matrix over its root on every `rotation` columns; what is left at the
- * end takes the largest power of two that fits, and so on down. */
+ * division by s. B has a Hadamard matrix over its root on every `rotation` columns; what is left at
+ * the end takes the largest power of two that fits, and so on down. */
 PTQ_API ptq_status ptq_qtensor_set_rotation(ptq_qtensor *q, int32_t rotation);
 /* One of PTQ_ACTIVATIONS_..., but FPTQ, which is a rule and not a scheme. */
 PTQ_API ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations);
@@ -54,9 +54,9 @@ PTQ_API ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activatio
 PTQ_API ptq_status ptq_qtensor_set_activation_scale(ptq_qtensor *q, float scale);
 
 /*
- * Makes one matrix of the rows of count parts that have columns, bits, group, order, input scale and
- * activations in common. rows: NULL for one part below the other, or, for each row of the parts in
- * their order, the row that it becomes: all of 0 .. N-1. So the heads of a v_proj, each rounded
+ * Makes one matrix of the rows of count parts that have columns, bits, group, order, input scale
+ * and activations in common. rows: NULL for one part below the other, or, for each row of the parts
+ * in their order, the row that it becomes: all of 0 .. N-1. So the heads of a v_proj, each rounded
  * against statistics of its own, become one matrix again. The parts, 1 to 65536, stay the caller's.
  */
 PTQ_API ptq_status ptq_qtensor_stack(ptq_context *context, const ptq_qtensor *const *parts,
@@ -72,8 +72,8 @@ PTQ_API int32_t ptq_qtensor_symmetric(const ptq_qtensor *q);
 PTQ_API int32_t ptq_qtensor_activations(const ptq_qtensor *q);
 /* 0 where there is none. */
 PTQ_API float ptq_qtensor_activation_scale(const ptq_qtensor *q);
-/* The parts, copied out in the shapes of the setters. The order is 0 .. K-1 where there is none, the
- * input scale all 1. _has_ functions tell whether there is one. */
+/* The parts, copied out in the shapes of the setters. The order is 0 .. K-1 where there is none,
+ * the input scale all 1. _has_ functions tell whether there is one. */
 PTQ_API ptq_status ptq_qtensor_codes(const ptq_qtensor *q, uint8_t *out);
 PTQ_API ptq_status ptq_qtensor_scales(const ptq_qtensor *q, float *out);
 PTQ_API int32_t ptq_qtensor_has_row_scales(const ptq_qtensor *q);
@@ -85,10 +85,11 @@ PTQ_API ptq_status ptq_qtensor_group_index(const ptq_qtensor *q, int32_t *out);
 PTQ_API int32_t ptq_qtensor_has_input_scale(const ptq_qtensor *q);
 PTQ_API ptq_status ptq_qtensor_input_scale(const ptq_qtensor *q, float *out);
 PTQ_API int32_t ptq_qtensor_rotation(const ptq_qtensor *q);
-/* PTQ_EQUALIZE_... that chose the input scale, also where it was folded away; NONE where none did. */
+/* PTQ_EQUALIZE_... that chose the input scale, also where it was folded away; NONE where none did.
+ */
 PTQ_API int32_t ptq_qtensor_equalize(const ptq_qtensor *q);
-/* out [N][K] = scale (code - zero), rounded once; rotated back where there is a rotation, and divided by
- * the input scale where there is one. Allocates an index of K numbers. */
+/* out [N][K] = scale (code - zero), rounded once; rotated back where there is a rotation, and
+ * divided by the input scale where there is one. Allocates an index of K numbers. */
 PTQ_API ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out);
 
 /* |W - Q|^2 / |W|^2, and |X W^T - X Q^T|^2 / |X W^T|^2 over the calibration rows (Frobenius norms);
@@ -96,7 +97,8 @@ PTQ_API ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out);
 PTQ_API double ptq_qtensor_weight_error(const ptq_qtensor *q);
 PTQ_API double ptq_qtensor_output_error(const ptq_qtensor *q);
 /* Where something was left open (PTQ_AUTO and so on): the error, of weights and int8
- * activations together, that the plain matrix would have had, and that of what was chosen; else NaN. */
+ * activations together, that the plain matrix would have had, and that of what was chosen; else
+ * NaN. */
 PTQ_API double ptq_qtensor_plain_error(const ptq_qtensor *q);
 PTQ_API double ptq_qtensor_chosen_error(const ptq_qtensor *q);
 /* Groups that PTQ_GRID_RANGE gave another grid than AWQ's, because theirs cannot hold them. */

@@ -25,20 +25,20 @@ extern "C" {
 typedef int32_t ptq_status;
 enum {
     PTQ_OK = 0,
-    PTQ_ERROR_MEMORY = 1,      /* an allocation failed */
-    PTQ_ERROR_ARGUMENT = 2,    /* a NULL, negative or otherwise impossible argument */
-    PTQ_ERROR_BOUNDS = 3,      /* a parameter outside what ptq_config_bounds allows */
-    PTQ_ERROR_UNKNOWN = 4,     /* no parameter, value, tensor or key of that name */
-    PTQ_ERROR_CONFLICT = 5,    /* settings that contradict each other */
-    PTQ_ERROR_SHAPE = 6,       /* tensors whose shapes do not fit together */
-    PTQ_ERROR_DTYPE = 7,       /* an element type that cannot be used here */
-    PTQ_ERROR_NOT_FINITE = 8,  /* NaN or infinity where numbers are needed */
-    PTQ_ERROR_FORMAT = 9,      /* a file that is not what it claims to be */
-    PTQ_ERROR_IO = 10,         /* the operating system refused to read or write */
-    PTQ_ERROR_CANCELLED = 11,  /* ptq_context_cancel was called */
-    PTQ_ERROR_UNSUPPORTED = 12,/* valid, but not on this CPU or in this version */
-    PTQ_ERROR_NUMERIC = 13,    /* a computation that has no result, such as a singular Hessian */
-    PTQ_ERROR_MISSING = 14     /* something that was needed was not given, such as statistics */
+    PTQ_ERROR_MEMORY = 1,       /* an allocation failed */
+    PTQ_ERROR_ARGUMENT = 2,     /* a NULL, negative or otherwise impossible argument */
+    PTQ_ERROR_BOUNDS = 3,       /* a parameter outside what ptq_config_bounds allows */
+    PTQ_ERROR_UNKNOWN = 4,      /* no parameter, value, tensor or key of that name */
+    PTQ_ERROR_CONFLICT = 5,     /* settings that contradict each other */
+    PTQ_ERROR_SHAPE = 6,        /* tensors whose shapes do not fit together */
+    PTQ_ERROR_DTYPE = 7,        /* an element type that cannot be used here */
+    PTQ_ERROR_NOT_FINITE = 8,   /* NaN or infinity where numbers are needed */
+    PTQ_ERROR_FORMAT = 9,       /* a file that is not what it claims to be */
+    PTQ_ERROR_IO = 10,          /* the operating system refused to read or write */
+    PTQ_ERROR_CANCELLED = 11,   /* ptq_context_cancel was called */
+    PTQ_ERROR_UNSUPPORTED = 12, /* valid, but not on this CPU or in this version */
+    PTQ_ERROR_NUMERIC = 13,     /* a computation that has no result, such as a singular Hessian */
+    PTQ_ERROR_MISSING = 14      /* something that was needed was not given, such as statistics */
 };
 
 /* What many settings can be, and the library then chooses. */

@@ -31,7 +31,8 @@ PTQ_API const char *ptq_store_name(const ptq_store *store, int64_t index);
  * has not), and its size in bytes. */
 PTQ_API const char *ptq_store_dtype(const ptq_store *store, int64_t index);
 PTQ_API int64_t ptq_store_bytes(const ptq_store *store, int64_t index);
-/* Its bytes as they are in the file, read-only and perhaps not aligned, until the store is freed. */
+/* Its bytes as they are in the file, read-only and perhaps not aligned, until the store is freed.
+ */
 PTQ_API const void *ptq_store_data(const ptq_store *store, int64_t index);
 PTQ_API int32_t ptq_store_has(const ptq_store *store, const char *name);
 /* A tensor by name, with that name: it refers to the mapped file (read-only; free it before the
@@ -49,8 +50,8 @@ PTQ_API const char *ptq_store_metadata(const ptq_store *store, const char *key);
  */
 PTQ_API ptq_status ptq_store_create(ptq_context *context, const char *path, ptq_store **store);
 PTQ_API ptq_status ptq_store_add(ptq_store *store, const char *name, const ptq_tensor *tensor);
-/* Adds a tensor of another store as it is, also one whose element type ptq_tensor does not have; from
- * must stay open until the commit. */
+/* Adds a tensor of another store as it is, also one whose element type ptq_tensor does not have;
+ * from must stay open until the commit. */
 PTQ_API ptq_status ptq_store_copy(ptq_store *store, const ptq_store *from, const char *name);
 PTQ_API ptq_status ptq_store_set_metadata(ptq_store *store, const char *key, const char *value);
 PTQ_API ptq_status ptq_store_commit(ptq_store *store);

@@ -1,6 +1,7 @@
 /*
  * Double-precision elementary functions from additions, multiplications and divisions alone, which
- * IEEE 754 defines to the bit. No fused operation: the order of the source is the order of rounding.
+ * IEEE 754 defines to the bit. No fused operation: the order of the source is the order of
+ * rounding.
  */
 #include "exact.h"
 
@@ -42,9 +43,9 @@ static double exp_parts(double high, double low)
     double r = (high - n * ln2_high) - n * ln2_low + low;
     double p = 1.0 / 87178291200.0;
     static const double inverse_factorial[] = {
-        1.0 / 6227020800.0, 1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0, 1.0 / 362880.0,
-        1.0 / 40320.0,      1.0 / 5040.0,      1.0 / 720.0,      1.0 / 120.0,     1.0 / 24.0,
-        1.0 / 6.0,          1.0 / 2.0};
+        1.0 / 6227020800.0, 1.0 / 479001600.0, 1.0 / 39916800.0, 1.0 / 3628800.0,
+        1.0 / 362880.0,     1.0 / 40320.0,     1.0 / 5040.0,     1.0 / 720.0,
+        1.0 / 120.0,        1.0 / 24.0,        1.0 / 6.0,        1.0 / 2.0};
     for (int i = 0; i < 12; i++)
         p = p * r + inverse_factorial[i];
     return scale_by_power(1.0 + (r + r * r * p), (int)n);
@@ -73,7 +74,8 @@ double ptqi_exp2(double x)
     return scale_by_power(exp_parts(r * 0.6931471805599453, r * 2.3190468138462996e-17), (int)n);
 }
 
-/* x = 2^e m with m near 1; log m = 2 atanh(s), s = (m-1)/(m+1), |s| <= 0.172: odd powers to s^21. */
+/* x = 2^e m with m near 1; log m = 2 atanh(s), s = (m-1)/(m+1), |s| <= 0.172: odd powers to s^21.
+ */
 static double log_mantissa(double x, int *exponent)
 {
     int e = 0;
@@ -121,8 +123,8 @@ double ptqi_pow(double x, double y)
     return ptqi_exp2(y * ptqi_log2(x));
 }
 
-/* x minus the nearest multiple of pi/2, whose number modulo 4 goes to *quadrant. pi/2 in three parts
- * of 33 bits: exact products for |x| up to 2^20. */
+/* x minus the nearest multiple of pi/2, whose number modulo 4 goes to *quadrant. pi/2 in three
+ * parts of 33 bits: exact products for |x| up to 2^20. */
 static double reduce(double x, int *quadrant)
 {
     double n = round_even(x * 6.36619772367581382433e-01);

@@ -1,9 +1,9 @@
 /*
  * Elementary functions that give the same bits on every system, which those of libm do not.
  *
- * The f32 functions are written without branches, in IEEE operations and fused multiply-adds only, so
- * that a compiler can turn a loop over them into vector code with the same results; they are good to
- * about one ulp. The double functions serve scalars and are good to a few units of 1e-16.
+ * The f32 functions are written without branches, in IEEE operations and fused multiply-adds only,
+ * so that a compiler can turn a loop over them into vector code with the same results; they are
+ * good to about one ulp. The double functions serve scalars and are good to a few units of 1e-16.
  * Files that include this are compiled with -ffp-contract=off: an fma is one where it is written.
  */
 #ifndef PTQI_EXACT_H

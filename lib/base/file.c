@@ -1,6 +1,6 @@
 /*
- * Mapping, locking and atomic writing. A reader never sees half a file: data go to a new file beside
- * it, reach the disk, and only then take the name.
+ * Mapping, locking and atomic writing. A reader never sees half a file: data go to a new file
+ * beside it, reach the disk, and only then take the name.
  */
 #include "file.h"
 #include <errno.h>
@@ -115,7 +115,8 @@ ptq_status ptqi_output_write(struct ptqi_output *output, const void *data, int64
     return write_all(output->context, output->path, output->fd, data, bytes);
 }
 
-/* A rename lasts only once its directory has reached the disk; not every file system can do that. */
+/* A rename lasts only once its directory has reached the disk; not every file system can do that.
+ */
 static void sync_directory_of(const char *path)
 {
     char directory[4096];

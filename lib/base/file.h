@@ -31,8 +31,7 @@ ptq_status ptqi_output_commit(struct ptqi_output *output);
 void ptqi_output_drop(struct ptqi_output *output);
 
 /* A whole small file in one step. */
-ptq_status ptqi_write_file(ptq_context *context, const char *path, const void *data,
-                           int64_t bytes);
+ptq_status ptqi_write_file(ptq_context *context, const char *path, const void *data, int64_t bytes);
 
 /* Whether path can be written, found out by beginning to; nothing is left behind. */
 ptq_status ptqi_check_writable(ptq_context *context, const char *path);

@@ -32,9 +32,8 @@ struct ptqi_json {
 struct ptqi_json_document;
 
 /* Parses length bytes; what (a path) stands in messages. *root lives as long as the document. */
-ptq_status ptqi_json_parse(ptq_context *context, const char *text, int64_t length,
-                           const char *what, struct ptqi_json_document **document,
-                           const struct ptqi_json **root);
+ptq_status ptqi_json_parse(ptq_context *context, const char *text, int64_t length, const char *what,
+                           struct ptqi_json_document **document, const struct ptqi_json **root);
 void ptqi_json_free(struct ptqi_json_document *document);
 
 /* A member by name; NULL where object is NULL, no object, or has none. Linear. */

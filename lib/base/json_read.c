@@ -112,7 +112,8 @@ static int unescape(struct parser *p, char *out)
         int32_t low = hex4(p);
         if (low < 0xdc00 || low >= 0xe000)
             return 0;
-        return ptqi_utf8_put(out, 0x10000 + ((uint32_t)(high - 0xd800) << 10) + (uint32_t)(low - 0xdc00));
+        return ptqi_utf8_put(out, 0x10000 + ((uint32_t)(high - 0xd800) << 10) +
+                                      (uint32_t)(low - 0xdc00));
     }
     const char *found = c ? strchr(from, c) : NULL;
     if (!found)
@@ -146,7 +147,8 @@ static ptq_status parse_string(struct parser *p, const char **text, int32_t *len
         }
         int valid, n = ptqi_utf8_sequence(p->at, close - p->at, &valid);
         if (!valid || (unsigned char)*p->at < 0x20)
-            return bad(p, valid ? "a control character in a string" : "a string is not valid UTF-8");
+            return bad(p,
+                       valid ? "a control character in a string" : "a string is not valid UTF-8");
         memcpy(out, p->at, (size_t)n);
         out += n;
         p->at += n;
@@ -191,7 +193,8 @@ static int64_t number_length(const char *text, const char *end)
     return s - text;
 }
 
-/* Up to 15 digits and a power of ten up to 10^22 are exact in double, so one operation rounds once. */
+/* Up to 15 digits and a power of ten up to 10^22 are exact in double, so one operation rounds once.
+ */
 static int exact_decimal(const char *text, int64_t length, double *value)
 {
     static const double power[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -253,7 +256,8 @@ static ptq_status parse_scalar(struct parser *p, struct ptqi_json *node)
         const char *text;
         enum ptqi_json_kind kind;
         double number;
-    } words[] = {{"null", PTQI_JSON_NULL, 0}, {"true", PTQI_JSON_BOOL, 1}, {"false", PTQI_JSON_BOOL, 0}};
+    } words[] = {
+        {"null", PTQI_JSON_NULL, 0}, {"true", PTQI_JSON_BOOL, 1}, {"false", PTQI_JSON_BOOL, 0}};
     if (*p->at == '"') {
         p->at++;
         node->kind = PTQI_JSON_STRING;
@@ -302,13 +306,14 @@ static ptq_status check_unique(struct parser *p, const struct ptqi_json *object)
     ptq_status status = ptqi_table_reserve(&names, object->count);
     for (const struct ptqi_json *m = object->first; m && !status; m = m->next)
         if (is_second(&names, m))
-            status = ptqi_fail(context, PTQ_ERROR_FORMAT, "%s: JSON: the key \"%.100s\" occurs twice",
-                               p->what, m->name);
+            status = ptqi_fail(context, PTQ_ERROR_FORMAT,
+                               "%s: JSON: the key \"%.100s\" occurs twice", p->what, m->name);
     ptqi_table_end(&names);
     return status;
 }
 
-/* Closes the innermost containers that end here; afterwards p->at is at the next value or the end. */
+/* Closes the innermost containers that end here; afterwards p->at is at the next value or the end.
+ */
 static ptq_status close_containers(struct parser *p)
 {
     while (p->depth) {
@@ -395,9 +400,8 @@ static ptq_status parse(struct parser *p, const struct ptqi_json **root)
     return p->at == p->end ? PTQ_OK : bad(p, "something follows the value");
 }
 
-ptq_status ptqi_json_parse(ptq_context *context, const char *text, int64_t length,
-                           const char *what, struct ptqi_json_document **document,
-                           const struct ptqi_json **root)
+ptq_status ptqi_json_parse(ptq_context *context, const char *text, int64_t length, const char *what,
+                           struct ptqi_json_document **document, const struct ptqi_json **root)
 {
     struct parser p;
     memset(&p, 0, sizeof p);

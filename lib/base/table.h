@@ -1,8 +1,8 @@
 /*
  * A hash table: open addressing from 64-bit hashes to 64-bit items, which the caller compares where
  * two things may have the same hash. The hashes depend on a seed that differs from run to run, so
- * that a file cannot be made to fill the table in quadratic time. Nothing may depend on the order in
- * the table.
+ * that a file cannot be made to fill the table in quadratic time. Nothing may depend on the order
+ * in the table.
  */
 #ifndef PTQI_TABLE_H
 #define PTQI_TABLE_H

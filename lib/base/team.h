@@ -18,9 +18,9 @@ void ptqi_team_free(ptq_context *context, struct ptqi_team *team);
 int64_t ptqi_threads(const ptq_context *context);
 
 /*
- * Calls body(argument, part) for every part in 0 .. parts - 1 and returns when all are done. Runs on
- * the caller's parallel_for where there is one, else on the team; on the calling thread alone where
- * the team is already busy, as from inside another parallel call or from a second thread.
+ * Calls body(argument, part) for every part in 0 .. parts - 1 and returns when all are done. Runs
+ * on the caller's parallel_for where there is one, else on the team; on the calling thread alone
+ * where the team is already busy, as from inside another parallel call or from a second thread.
  */
 void ptqi_parallel(ptq_context *context, int64_t parts, ptq_body_function body, void *argument);
 

@@ -106,7 +106,8 @@ static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const c
     ptqi_json_add_integer(&w, "bits", q->bits);
     ptqi_json_add_integer(&w, "k", q->k);
     ptqi_json_add_integer(&w, "group", q->group);
-    ptqi_json_add_text(&w, "activations", ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, q->activations));
+    ptqi_json_add_text(&w, "activations",
+                       ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, q->activations));
     if (q->rotation)
         ptqi_json_add_integer(&w, "rotation", q->rotation);
     if (q->equalize)
@@ -136,17 +137,17 @@ static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *pref
     PTQI_TRY(write_codes(q, store, prefix));
     PTQI_TRY(write_scales(q, store, prefix));
     if (q->row_scales)
-        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "row_scales").text, PTQ_DTYPE_F32, 1, &q->n,
-                                q->row_scales));
+        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "row_scales").text, PTQ_DTYPE_F32, 1,
+                                &q->n, q->row_scales));
     if (q->order)
-        PTQI_TRY(
-            ptqi_store_put(store, part_name(prefix, "order").text, PTQ_DTYPE_I32, 1, &q->k, q->order));
+        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "order").text, PTQ_DTYPE_I32, 1, &q->k,
+                                q->order));
     if (q->input_scale)
-        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "input_scale").text, PTQ_DTYPE_F32, 1, &q->k,
-                                q->input_scale));
+        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "input_scale").text, PTQ_DTYPE_F32, 1,
+                                &q->k, q->input_scale));
     if (q->zeros)
-        PTQI_TRY(
-            ptqi_store_put(store, part_name(prefix, "zeros").text, PTQ_DTYPE_U8, 2, shape, q->zeros));
+        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "zeros").text, PTQ_DTYPE_U8, 2, shape,
+                                q->zeros));
     return write_settings(q, store, prefix);
 }
 
@@ -217,7 +218,8 @@ static ptq_status read_codes(const ptq_store *store, const char *prefix, ptq_qte
 {
     int64_t shape[2] = {q->n, row_bytes(q)};
     const void *packed;
-    PTQI_TRY(ptqi_store_view(store, part_name(prefix, "codes").text, PTQ_DTYPE_U8, 2, shape, &packed));
+    PTQI_TRY(
+        ptqi_store_view(store, part_name(prefix, "codes").text, PTQ_DTYPE_U8, 2, shape, &packed));
     q->codes = ptqi_alloc(q->context, q->n, q->k);
     if (!q->codes)
         return PTQ_ERROR_MEMORY;
@@ -268,7 +270,8 @@ static ptq_status read_parts(const ptq_store *store, const char *prefix, ptq_qte
     int64_t shape[2] = {q->n, q->groups}, k = q->k;
     PTQI_TRY(read_codes(store, prefix, q));
     PTQI_TRY(read_scales(store, prefix, q));
-    READ_OPTIONAL("zeros", PTQ_DTYPE_U8, uint8_t, 2, shape, q->n * q->groups, ptq_qtensor_set_zeros);
+    READ_OPTIONAL("zeros", PTQ_DTYPE_U8, uint8_t, 2, shape, q->n * q->groups,
+                  ptq_qtensor_set_zeros);
     READ_OPTIONAL("row_scales", PTQ_DTYPE_F32, float, 1, &q->n, q->n, ptq_qtensor_set_row_scales);
     READ_OPTIONAL("order", PTQ_DTYPE_I32, int32_t, 1, &k, k, ptq_qtensor_set_order);
     READ_OPTIONAL("input_scale", PTQ_DTYPE_F32, float, 1, &k, k, ptq_qtensor_set_input_scale);

@@ -12,8 +12,8 @@ TARGET static uint32_t magnitude(const float *x, int64_t n)
     int64_t i = 0;
     for (; i + 4 * LANES <= n; i += 4 * LANES) {
         PTQI_UNROLL
-    for (int j = 0; j < 4; j++)
-        most[j] = vi_max(most[j], vi_and(vi_load(x + i + j * LANES), mask));
+        for (int j = 0; j < 4; j++)
+            most[j] = vi_max(most[j], vi_and(vi_load(x + i + j * LANES), mask));
     }
     most[0] = vi_max(vi_max(most[0], most[1]), vi_max(most[2], most[3]));
     vi_store(lane, most[0]);

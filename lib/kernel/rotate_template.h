@@ -62,12 +62,12 @@ TARGET PTQI_INLINE void NAME(rotate_vectors)(float *x, const int vectors, float 
     PTQI_UNROLL
     for (int h = 1; h < vectors; h *= 2) {
         PTQI_UNROLL
-    for (int i = 0; i < vectors; i++)
-        if (!(i & h)) {
-            NAME(sixteen) low = v[i], high = v[i + h];
-            v[i] = low + high;
-            v[i + h] = low - high;
-        }
+        for (int i = 0; i < vectors; i++)
+            if (!(i & h)) {
+                NAME(sixteen) low = v[i], high = v[i + h];
+                v[i] = low + high;
+                v[i + h] = low - high;
+            }
     }
     PTQI_UNROLL
     for (int i = 0; i < vectors; i++) {

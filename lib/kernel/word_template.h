@@ -80,8 +80,8 @@ INLINE void word_rows(const int rows, const int bits, const struct ptqi_words *p
     PTQI_UNROLL
     for (int m = 0; m < rows; m++) {
         PTQI_UNROLL
-    for (int v = 0; v < F32_NV; v++)
-        sum[m][v] = vf_zero();
+        for (int v = 0; v < F32_NV; v++)
+            sum[m][v] = vf_zero();
     }
     for (int64_t i = 0; i < p->k; i += per_word, words += F32_NR) {
         load_words(words, &c);
@@ -100,8 +100,8 @@ INLINE void word_rows(const int rows, const int bits, const struct ptqi_words *p
     PTQI_UNROLL
     for (int m = 0; m < rows; m++) {
         PTQI_UNROLL
-    for (int v = 0; v < F32_NV; v++)
-        vf_store(out + m * F32_NR + v * LANES, sum[m][v]);
+        for (int v = 0; v < F32_NV; v++)
+            vf_store(out + m * F32_NR + v * LANES, sum[m][v]);
     }
 }
 

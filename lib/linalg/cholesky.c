@@ -40,7 +40,8 @@ struct panel {
     float transposed[BLOCK][BLOCK]; /* of the diagonal block: [j][i] = R[i][j] */
 };
 
-/* A share of the rows of P R_bb^T = H[0 .. b0)[b0 .. b1), solved for P in place, last column first. */
+/* A share of the rows of P R_bb^T = H[0 .. b0)[b0 .. b1), solved for P in place, last column first.
+ */
 static void solve_rows(void *argument, int64_t part)
 {
     struct panel *p = argument;
@@ -82,7 +83,8 @@ static ptq_status factor(ptq_context *context, int64_t n, float *h)
     return PTQ_OK;
 }
 
-/* The inverse of the diagonal block, in place: U_ij = -(sum over i < k <= j of R_ik U_kj) / R_ii. */
+/* The inverse of the diagonal block, in place: U_ij = -(sum over i < k <= j of R_ik U_kj) / R_ii.
+ */
 static void invert_diagonal(int64_t n, float *r, int64_t b0, int64_t b1)
 {
     for (int64_t i = b1 - 1; i >= b0; i--) {
@@ -97,7 +99,8 @@ static void invert_diagonal(int64_t n, float *r, int64_t b0, int64_t b1)
     }
 }
 
-/* In place, block row by block row from the bottom: U_IJ = -U_II (sum over I < L <= J of R_IL U_LJ). */
+/* In place, block row by block row from the bottom: U_IJ = -U_II (sum over I < L <= J of R_IL
+ * U_LJ). */
 static ptq_status invert(ptq_context *context, int64_t n, float *r)
 {
     float *row = ptqi_alloc(context, BLOCK * n, (int64_t)sizeof *row);

@@ -1,6 +1,7 @@
 /*
- * f32 matrix products with one defined result: each element is one chain of fused multiply-adds with
- * k ascending, starting from what C holds or from +0, on every CPU and for any number of threads.
+ * f32 matrix products with one defined result: each element is one chain of fused multiply-adds
+ * with k ascending, starting from what C holds or from +0, on every CPU and for any number of
+ * threads.
  */
 #ifndef PTQI_MATMUL_H
 #define PTQI_MATMUL_H

@@ -71,7 +71,8 @@ static int is_flag(int32_t x)
 static int is_possible(const struct ptqi_packed *h)
 {
     static const char nothing[sizeof h->reserved];
-    const int integer = ptqi_packed_is_integer(h), fixed = h->activations == PTQ_ACTIVATIONS_INT8_STATIC;
+    const int integer = ptqi_packed_is_integer(h),
+              fixed = h->activations == PTQ_ACTIVATIONS_INT8_STATIC;
     return h->layout.rows >= 1 && h->layout.rows <= PTQI_MAX_NR && h->n >= 1 && h->k >= 1 &&
            h->k <= PTQI_MAX_COLUMNS && h->group_size >= 1 && h->group_size <= h->k &&
            (h->group_size % PTQI_BLOCK == 0 || h->group_size == h->k) &&
@@ -94,7 +95,8 @@ ptq_status ptqi_packed_check_sums(ptq_context *context, const struct ptqi_packed
 {
     const int32_t top = (1 << h->code_bits) - 1, below = h->zero, above = top - h->zero;
     const int32_t far = h->has_zeros ? top : below > above ? below : above;
-    if (!ptqi_packed_is_integer(h) || is_two_level(h)) /* whose levels times codes are 127 at most */
+    if (!ptqi_packed_is_integer(h) ||
+        is_two_level(h)) /* whose levels times codes are 127 at most */
         return PTQ_OK;
     return ptqi_check_sums(context, far, h->group_size);
 }

@@ -19,10 +19,21 @@ static const struct {
     int64_t size;
     int32_t dtype;
 } types[] = {
-    {"F32", 4, PTQ_DTYPE_F32}, {"F16", 2, PTQ_DTYPE_F16}, {"BF16", 2, PTQ_DTYPE_BF16}, {"I8", 1, PTQ_DTYPE_I8},
-    {"U8", 1, PTQ_DTYPE_U8},   {"I32", 4, PTQ_DTYPE_I32}, {"F64", 8, 0},         {"I64", 8, 0},
-    {"U64", 8, 0},       {"U32", 4, 0},       {"I16", 2, 0},         {"U16", 2, 0},
-    {"BOOL", 1, 0},      {"F8_E4M3", 1, 0},   {"F8_E5M2", 1, 0},
+    {"F32", 4, PTQ_DTYPE_F32},
+    {"F16", 2, PTQ_DTYPE_F16},
+    {"BF16", 2, PTQ_DTYPE_BF16},
+    {"I8", 1, PTQ_DTYPE_I8},
+    {"U8", 1, PTQ_DTYPE_U8},
+    {"I32", 4, PTQ_DTYPE_I32},
+    {"F64", 8, 0},
+    {"I64", 8, 0},
+    {"U64", 8, 0},
+    {"U32", 4, 0},
+    {"I16", 2, 0},
+    {"U16", 2, 0},
+    {"BOOL", 1, 0},
+    {"F8_E4M3", 1, 0},
+    {"F8_E5M2", 1, 0},
 };
 
 static ptq_status bad(ptq_store *s, const char *path, const char *name, const char *problem)

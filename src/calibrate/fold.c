@@ -57,7 +57,8 @@ static void divide_row(struct matrix *m, int64_t n, float scale)
 }
 
 /* The row of the matrix before that makes channel c of a site's input. Values come head after head:
- * rows of v_proj, shared by the heads of a group, or the last third of each head of a fused matrix. */
+ * rows of v_proj, shared by the heads of a group, or the last third of each head of a fused matrix.
+ */
 static int64_t row_before(const struct model_config *c, enum site site, int64_t channel)
 {
     const int64_t d = c->head_dim, share = c->heads / c->kv_heads;
@@ -69,8 +70,8 @@ static int64_t row_before(const struct model_config *c, enum site site, int64_t 
 
 /* Divides the rows that make the channels of a site's input by done, which is the same for channels
  * of one row, and becomes 1 where a row cannot be divided. */
-static void fold_rows(struct matrix *before, const struct model_config *c, enum site site, int64_t k,
-                      float *done)
+static void fold_rows(struct matrix *before, const struct model_config *c, enum site site,
+                      int64_t k, float *done)
 {
     int64_t last = -1;
     for (int64_t channel = 0; channel < k; channel++)

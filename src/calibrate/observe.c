@@ -97,7 +97,8 @@ static ptq_status observe_values(struct calibration *c, const struct block *b, c
         if (reference)
             PTQI_TRY(attention_mix(o->context, mc, &other, h, reference, k, length, step,
                                    mixed_reference));
-        PTQI_TRY(ptq_stats_update_paired(stats, mixed, k, mixed_reference, k, PTQ_DTYPE_F32, rows, NULL));
+        PTQI_TRY(ptq_stats_update_paired(stats, mixed, k, mixed_reference, k, PTQ_DTYPE_F32, rows,
+                                         NULL));
     }
     return PTQ_OK;
 }
@@ -110,8 +111,8 @@ static ptq_status observe_window(struct calibration *c, const struct block *b, e
     PTQI_TRY(site_input(c, b, site, i, &input));
     if (ptq_stats_flags(o->stats) & PTQ_STATS_MISMATCH)
         PTQI_TRY(site_input(c->reference, c->reference_block, site, i, &reference));
-    PTQI_TRY(ptq_stats_update_paired(o->stats, input, k, reference, k, PTQ_DTYPE_F32, c->windows->length,
-                                     NULL));
+    PTQI_TRY(ptq_stats_update_paired(o->stats, input, k, reference, k, PTQ_DTYPE_F32,
+                                     c->windows->length, NULL));
     if (o->value_count)
         PTQI_TRY(observe_values(c, b, input, reference, mixed, o));
     return ptqi_check_cancelled(o->context);

@@ -35,13 +35,15 @@ ptq_status quantize_load_calibration(const struct model *m,
     if (!strcmp(request->text, "random"))
         return windows_random(m->context, m->config.vocabulary, length, request->samples,
                               (uint64_t)request->seed, windows);
-    return windows_load(m->context, m->checkpoint->path, request->text, length, request->samples, windows);
+    return windows_load(m->context, m->checkpoint->path, request->text, length, request->samples,
+                        windows);
 }
 
 ptq_status quantize_check_model(const struct model *m, struct progress *progress)
 {
     if (m->config.quantized)
-        return ptqi_fail(m->context, PTQ_ERROR_CONFLICT, "%s: quantized already", m->checkpoint->path);
+        return ptqi_fail(m->context, PTQ_ERROR_CONFLICT, "%s: quantized already",
+                         m->checkpoint->path);
     for (int64_t l = 0; l < m->config.layers; l++) {
         struct block *block;
         int quantized;
@@ -175,8 +177,8 @@ static ptq_status resume_block(struct quantize_run *q, int64_t index)
     for (int i = 0; block && i < block->count && !status; i++) {
         ptq_qtensor *matrix;
         struct matrix_report *r = &q->reports[q->report_count];
-        status = ptq_qtensor_read(q->context, PTQ_FORMAT_PTQ, part, block->matrices[i].name,
-                                  &matrix);
+        status =
+            ptq_qtensor_read(q->context, PTQ_FORMAT_PTQ, part, block->matrices[i].name, &matrix);
         if (status)
             break;
         calibrate_report(&block->matrices[i], matrix, NULL, 0, r);

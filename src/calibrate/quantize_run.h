@@ -45,8 +45,8 @@ ptq_status quantize_load_calibration(const struct model *model,
  * should not cost the time of all others. */
 ptq_status quantize_check_model(const struct model *model, struct progress *progress);
 ptq_status quantize_model(struct quantize_run *q);
-/* Frees what quantize_model made. keep: after a failure, leave finished blocks for a resume. Returns
- * how many were left. */
+/* Frees what quantize_model made. keep: after a failure, leave finished blocks for a resume.
+ * Returns how many were left. */
 int64_t quantize_free(struct quantize_run *q, int keep);
 /* All settings that the result depends on. */
 void quantize_add_settings(const struct quantize_run *q, struct ptqi_json_writer *w);

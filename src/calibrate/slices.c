@@ -118,7 +118,8 @@ ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matric
 {
     for (int i = 0; i < count; i++) {
         int64_t shape[2] = {matrices[i].n, matrices[i].k};
-        PTQI_TRY(ptq_tensor_borrow(context, PTQ_DTYPE_F32, 2, shape, matrices[i].weight, &weights[i]));
+        PTQI_TRY(
+            ptq_tensor_borrow(context, PTQ_DTYPE_F32, 2, shape, matrices[i].weight, &weights[i]));
         PTQI_TRY(ptq_tensor_set_name(weights[i], matrices[i].name));
     }
     return PTQ_OK;

@@ -1,7 +1,7 @@
 /*
- * What all calibration windows carry from block to block: the residual stream before the next block,
- * and the inputs of two sites, which are dear to compute. Whoever needs a window asks for it by
- * number, so that the windows could be kept elsewhere than in memory.
+ * What all calibration windows carry from block to block: the residual stream before the next
+ * block, and the inputs of two sites, which are dear to compute. Whoever needs a window asks for it
+ * by number, so that the windows could be kept elsewhere than in memory.
  */
 #ifndef STREAMS_H
 #define STREAMS_H
@@ -11,11 +11,11 @@
 
 struct streams {
     ptq_context *context;
-    int64_t count, length;             /* windows, and tokens of each */
+    int64_t count, length; /* windows, and tokens of each */
     int64_t hidden, heads_width, intermediate;
-    float *x;                          /* [count][length][hidden] */
-    float *attention;                  /* [count][length][heads_width] */
-    float *inner;                      /* [count][length][intermediate], or NULL: computed anew */
+    float *x;         /* [count][length][hidden] */
+    float *attention; /* [count][length][heads_width] */
+    float *inner;     /* [count][length][intermediate], or NULL: computed anew */
 };
 
 /* Embeds the windows. streams_free always. */

@@ -1,6 +1,6 @@
 /*
- * A checkpoint in a Hugging Face directory, open for reading: config.json, the tensors, and the files
- * beside them. It knows nothing of models; whoever does tells where each tensor belongs.
+ * A checkpoint in a Hugging Face directory, open for reading: config.json, the tensors, and the
+ * files beside them. It knows nothing of models; whoever does tells where each tensor belongs.
  */
 #ifndef CHECKPOINT_H
 #define CHECKPOINT_H

@@ -1,6 +1,6 @@
 /*
- * Reads members of config.json and remembers which were looked at, so that what nobody has looked at
- * can be told apart. null counts as absent, as in the files that transformers writes. The first
+ * Reads members of config.json and remembers which were looked at, so that what nobody has looked
+ * at can be told apart. null counts as absent, as in the files that transformers writes. The first
  * mistake stays as the reader's status.
  */
 #ifndef CONFIG_READER_H

@@ -146,13 +146,13 @@ static ptq_status check_free(const struct workdir *w)
 static ptq_status check_parent(const struct workdir *w)
 {
     const char *slash = strrchr(w->path, '/');
-    char *parent = slash ? ptqi_copy_text(w->context, w->path, slash == w->path ? 1 : slash - w->path)
-                         : ptqi_copy_text(w->context, ".", 1);
+    char *parent = slash
+                       ? ptqi_copy_text(w->context, w->path, slash == w->path ? 1 : slash - w->path)
+                       : ptqi_copy_text(w->context, ".", 1);
     if (!parent)
         return PTQ_ERROR_MEMORY;
-    ptq_status status = access(parent, W_OK | X_OK)
-                            ? fail_io(w->context, w->path, "make the directory")
-                            : PTQ_OK;
+    ptq_status status =
+        access(parent, W_OK | X_OK) ? fail_io(w->context, w->path, "make the directory") : PTQ_OK;
     ptqi_free(w->context, parent);
     return status;
 }
@@ -185,9 +185,8 @@ static ptq_status compare_runs(const struct workdir *w, const char *path, const 
     struct ptqi_map file;
     char where[300] = "";
     PTQI_TRY(ptqi_map_file(w->context, path, &file));
-    ptq_status status =
-        find_difference(w->context, path, (const char *)file.data, file.size, description, where,
-                        (int64_t)sizeof where);
+    ptq_status status = find_difference(w->context, path, (const char *)file.data, file.size,
+                                        description, where, (int64_t)sizeof where);
     ptqi_unmap_file(&file);
     if (status)
         return ptqi_fail(w->context, PTQ_ERROR_CONFLICT,
@@ -195,9 +194,10 @@ static ptq_status compare_runs(const struct workdir *w, const char *path, const 
                          w->partial);
     if (!*where)
         return PTQ_OK;
-    return ptqi_fail(w->context, PTQ_ERROR_CONFLICT,
-                     "%s: was begun with other input: %s differs; run without --resume to begin anew",
-                     w->partial, where);
+    return ptqi_fail(
+        w->context, PTQ_ERROR_CONFLICT,
+        "%s: was begun with other input: %s differs; run without --resume to begin anew",
+        w->partial, where);
 }
 
 static void remove_files(ptq_context *context, const char *path, workdir_owns owns, int keep_run)
@@ -235,8 +235,7 @@ static ptq_status begin_run(struct workdir *w, const char *run, const char *desc
                          "output",
                          w->partial, other);
     remove_files(w->context, w->partial, owns, 1);
-    return ptqi_rewrite_locked(w->context, run, w->lock, description,
-                               (int64_t)strlen(description));
+    return ptqi_rewrite_locked(w->context, run, w->lock, description, (int64_t)strlen(description));
 }
 
 static ptq_status lock(struct workdir *w, const char *run)

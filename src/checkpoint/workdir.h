@@ -22,8 +22,8 @@ struct workdir {
 /* Whether a file in a working directory has a name that this program gives to one. */
 typedef int (*workdir_owns)(const char *name);
 
-/* What could go wrong with OUT, before any work: it exists, or OUT.partial is somebody else's or the
- * model itself. Nothing is written. */
+/* What could go wrong with OUT, before any work: it exists, or OUT.partial is somebody else's or
+ * the model itself. Nothing is written. */
 ptq_status workdir_check(ptq_context *context, const char *out, const char *model, int resume);
 
 /* The beginning of every run.json, which the description of a run must begin with. */

@@ -84,9 +84,8 @@ static ptq_status tokenize(struct run *r, const struct ptqi_json *context,
         return PTQ_ERROR_MEMORY;
     memcpy(both, context->text, (size_t)context->length);
     memcpy(both + context->length, text->text, (size_t)text->length + 1);
-    ptq_status status =
-        tokenizer_encode(r->tokenizer, context->text,
-                         trimmed_length(context->text, context->length), &ids, &alone);
+    ptq_status status = tokenizer_encode(
+        r->tokenizer, context->text, trimmed_length(context->text, context->length), &ids, &alone);
     if (!status)
         status = tokenizer_encode(r->tokenizer, both, length, &c->ids, &c->count);
     ptqi_free(r->context, ids);
@@ -96,8 +95,8 @@ static ptq_status tokenize(struct run *r, const struct ptqi_json *context,
     return status;
 }
 
-/* A choice must have a token that something precedes; a sequence that is too long loses its start, as
- * in the harness. */
+/* A choice must have a token that something precedes; a sequence that is too long loses its start,
+ * as in the harness. */
 static ptq_status fit(const struct run *r, int64_t line, struct choice *c)
 {
     int64_t longest = r->model->config.max_positions + 1; /* the last token is only predicted */

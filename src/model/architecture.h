@@ -1,6 +1,7 @@
 /*
- * What differs between architectures: how config.json and the tensors are read, and how the pieces of
- * a block go together. Each has a file of its own with an entry for the table in architectures.c.
+ * What differs between architectures: how config.json and the tensors are read, and how the pieces
+ * of a block go together. Each has a file of its own with an entry for the table in
+ * architectures.c.
  */
 #ifndef ARCHITECTURE_H
 #define ARCHITECTURE_H

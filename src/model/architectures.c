@@ -1,6 +1,6 @@
 /*
- * The table of architectures; config.json: which of them a model is of, what that reads from it, and
- * what is left over. What this program cannot compute is refused, not ignored.
+ * The table of architectures; config.json: which of them a model is of, what that reads from it,
+ * and what is left over. What this program cannot compute is refused, not ignored.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,8 @@
 static const struct architecture *const architectures[] = {&llama, &bloom};
 enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
 
-/* Members without influence on what a model computes, or that only training or sampling looks at. */
+/* Members without influence on what a model computes, or that only training or sampling looks at.
+ */
 static const char *const harmless[] = {
     "architectures",
     "model_type",

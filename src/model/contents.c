@@ -1,8 +1,8 @@
 /*
  * The tensors of a checkpoint against what the model reads. A tensor that takes part in the
- * computation of the original but not in ours must not be skipped: a norm of q, a LoRA, the scale of
- * somebody's quantization, a bias that config.json denies. Buffers may be there, of integers above
- * all: positions, masks.
+ * computation of the original but not in ours must not be skipped: a norm of q, a LoRA, the scale
+ * of somebody's quantization, a bias that config.json denies. Buffers may be there, of integers
+ * above all: positions, masks.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,8 @@
 
 static ptq_status fail(const struct model *m, const char *name, const char *problem)
 {
-    return ptqi_fail(m->context, PTQ_ERROR_UNSUPPORTED, "%s: %.200s %s", m->checkpoint->path, name, problem);
+    return ptqi_fail(m->context, PTQ_ERROR_UNSUPPORTED, "%s: %.200s %s", m->checkpoint->path, name,
+                     problem);
 }
 
 static int is_one_of(const char *text, const char *const *list)
@@ -89,7 +90,8 @@ static int64_t block_of(const struct model *m, const char *name, size_t *length)
     return block;
 }
 
-/* Whether a tensor belongs to a module outside of the blocks that is used: then all of it must be. */
+/* Whether a tensor belongs to a module outside of the blocks that is used: then all of it must be.
+ */
 static int is_in_module(const char *name, const char *prefix, const char *module)
 {
     const size_t a = strlen(prefix), b = strlen(module);
@@ -149,8 +151,9 @@ static ptq_status check_biases(const struct model *m, int64_t block)
         if (wanted == 1 && !has)
             return fail(m, name, "is missing");
         if (wanted == 0 && has)
-            return fail(m, name, attention ? "is there, but attention_bias is false"
-                                           : "is there, but mlp_bias is false");
+            return fail(m, name,
+                        attention ? "is there, but attention_bias is false"
+                                  : "is there, but mlp_bias is false");
     }
     return PTQ_OK;
 }

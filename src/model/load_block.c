@@ -15,9 +15,9 @@ static ptq_status load_quantized(const struct model *m, const ptq_store *store, 
     PTQI_TRY(ptq_qtensor_read(m->context, format, store, matrix->name, &q));
     ptq_status status = PTQ_OK;
     if (ptq_qtensor_n(q) != matrix->n || ptq_qtensor_k(q) != matrix->k)
-        status = ptqi_fail(m->context, PTQ_ERROR_SHAPE,
-                           "%s: %s: its shape should be [%lld, %lld] by config.json", m->checkpoint->path,
-                           matrix->name, (long long)matrix->n, (long long)matrix->k);
+        status = ptqi_fail(
+            m->context, PTQ_ERROR_SHAPE, "%s: %s: its shape should be [%lld, %lld] by config.json",
+            m->checkpoint->path, matrix->name, (long long)matrix->n, (long long)matrix->k);
     if (!status && activations >= 0)
         status = ptq_qtensor_set_activations(q, activations);
     if (!status)
@@ -72,7 +72,8 @@ ptq_status model_load_block(const struct model *m, const ptq_store *store, int64
         return PTQ_ERROR_MEMORY;
     b->context = m->context;
     b->index = index;
-    ptq_status status = load_block(m, store ? store : m->checkpoint->store, activations, b, quantized);
+    ptq_status status =
+        load_block(m, store ? store : m->checkpoint->store, activations, b, quantized);
     if (status) {
         block_free(b);
         return status;

@@ -111,8 +111,8 @@ ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t count,
     for (int64_t i = 0; i < count; i++) {
         if (ids[i] < 0 || ids[i] >= m->config.vocabulary)
             return ptqi_fail(m->context, PTQ_ERROR_BOUNDS,
-                             "%s: the tokenizer gives id %d, beyond vocab_size %lld", m->checkpoint->path,
-                             ids[i], (long long)m->config.vocabulary);
+                             "%s: the tokenizer gives id %d, beyond vocab_size %lld",
+                             m->checkpoint->path, ids[i], (long long)m->config.vocabulary);
         ptqi_to_f32(x + i * hidden, rows + ids[i] * hidden * ptq_dtype_size(dtype), dtype, hidden);
     }
     if (m->embedding_norm.weight.values)

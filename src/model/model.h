@@ -28,10 +28,10 @@ struct model_config {
     const struct architecture *architecture;
     int64_t hidden, intermediate, layers, heads, kv_heads, head_dim, vocabulary, max_positions;
     float norm_epsilon;
-    double rope_theta; /* LLaMA */
-    int tied;          /* the head is the embedding, by config.json */
+    double rope_theta;            /* LLaMA */
+    int tied;                     /* the head is the embedding, by config.json */
     int attention_bias, mlp_bias; /* matrices have biases: 1, they have none: 0, or -1: not said */
-    int quantized;     /* config.json has a quantization_config of this library */
+    int quantized;                /* config.json has a quantization_config of this library */
 };
 
 /* A norm's weight or a bias: as f32, and the dtype that it is stored in. */
@@ -69,7 +69,7 @@ struct model {
     ptq_context *context;
     struct checkpoint *checkpoint;
     struct model_config config;
-    const char *prefix; /* of all names of tensors but the head's: "model." */
+    const char *prefix;           /* of all names of tensors but the head's: "model." */
     ptq_tensor *embedding, *head; /* head == embedding where tied */
     struct norm embedding_norm;   /* without a weight where there is none */
     struct norm final_norm;
@@ -96,15 +96,15 @@ struct workspace {
 /* architectures.c: what config.json says; adds what it does not use to the checkpoint's unused. */
 ptq_status model_read_config(struct checkpoint *checkpoint, struct model_config *config);
 
-/* contents.c: every tensor is one that the model uses, or has no influence on it. Adds the latter to
- * the checkpoint's unused, and fills in its places. */
+/* contents.c: every tensor is one that the model uses, or has no influence on it. Adds the latter
+ * to the checkpoint's unused, and fills in its places. */
 ptq_status model_check_contents(const struct model *m);
 
 /* model.c */
 ptq_status model_open(ptq_context *context, const char *directory, struct model **model);
 void model_free(struct model *model);
-/* load_block.c: loads a block from store (NULL: the model's own); activations (PTQ_ACTIVATIONS_..., or -1 for
- * what the checkpoint says) applies to its quantized matrices. *quantized counts them. */
+/* load_block.c: loads a block from store (NULL: the model's own); activations (PTQ_ACTIVATIONS_...,
+ * or -1 for what the checkpoint says) applies to its quantized matrices. *quantized counts them. */
 ptq_status model_load_block(const struct model *model, const ptq_store *store, int64_t index,
                             int32_t activations, struct block **block, int *quantized);
 void block_free(struct block *block);

@@ -19,10 +19,14 @@ void role_shape(const struct model_config *c, enum role role, int64_t *n, int64_
 {
     const int64_t heads = c->heads * c->head_dim, kv = c->kv_heads * c->head_dim;
     const int64_t shapes[][2] = {
-        [ROLE_Q] = {heads, c->hidden},           [ROLE_K] = {kv, c->hidden},
-        [ROLE_V] = {kv, c->hidden},              [ROLE_QKV] = {heads + 2 * kv, c->hidden},
-        [ROLE_O] = {c->hidden, heads},           [ROLE_GATE] = {c->intermediate, c->hidden},
-        [ROLE_UP] = {c->intermediate, c->hidden}, [ROLE_DOWN] = {c->hidden, c->intermediate},
+        [ROLE_Q] = {heads, c->hidden},
+        [ROLE_K] = {kv, c->hidden},
+        [ROLE_V] = {kv, c->hidden},
+        [ROLE_QKV] = {heads + 2 * kv, c->hidden},
+        [ROLE_O] = {c->hidden, heads},
+        [ROLE_GATE] = {c->intermediate, c->hidden},
+        [ROLE_UP] = {c->intermediate, c->hidden},
+        [ROLE_DOWN] = {c->hidden, c->intermediate},
     };
     *n = shapes[role][0];
     *k = shapes[role][1];

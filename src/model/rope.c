@@ -1,6 +1,6 @@
 /*
- * Rotary position embeddings (Su et al., arXiv 2104.09864): pairs of the numbers of a head are turned
- * by position * theta^(-2i / d).
+ * Rotary position embeddings (Su et al., arXiv 2104.09864): pairs of the numbers of a head are
+ * turned by position * theta^(-2i / d).
  */
 #include <string.h>
 #include "base/context.h"

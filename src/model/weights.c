@@ -10,7 +10,7 @@
 
 /* A tensor by name that must have this shape (columns 0: a vector) and hold floats. */
 ptq_status weights_find(const struct model *m, const ptq_store *store, const char *name,
-                              int64_t rows, int64_t columns, ptq_tensor **tensor)
+                        int64_t rows, int64_t columns, ptq_tensor **tensor)
 {
     PTQI_TRY(ptq_store_tensor(store, name, tensor));
     int32_t rank = columns ? 2 : 1, dtype = ptq_tensor_dtype(*tensor);
@@ -18,11 +18,12 @@ ptq_status weights_find(const struct model *m, const ptq_store *store, const cha
     if (ptq_tensor_rank(*tensor) != rank || ptq_tensor_size(*tensor, 0) != rows ||
         (columns && ptq_tensor_size(*tensor, 1) != columns))
         status = ptqi_fail(m->context, PTQ_ERROR_SHAPE,
-                           "%s: %s: its shape should be [%lld%s%.0lld] by config.json", m->checkpoint->path,
-                           name, (long long)rows, columns ? ", " : "", (long long)columns);
+                           "%s: %s: its shape should be [%lld%s%.0lld] by config.json",
+                           m->checkpoint->path, name, (long long)rows, columns ? ", " : "",
+                           (long long)columns);
     else if (dtype != PTQ_DTYPE_F32 && dtype != PTQ_DTYPE_F16 && dtype != PTQ_DTYPE_BF16)
-        status =
-            ptqi_fail(m->context, PTQ_ERROR_DTYPE, "%s: %s: not f32, f16 or bf16", m->checkpoint->path, name);
+        status = ptqi_fail(m->context, PTQ_ERROR_DTYPE, "%s: %s: not f32, f16 or bf16",
+                           m->checkpoint->path, name);
     if (status) {
         ptq_tensor_free(*tensor);
         *tensor = NULL;
@@ -36,14 +37,14 @@ static ptq_status check_values(const struct model *m, const char *name, const fl
 {
     for (int64_t i = 0; i < count; i++)
         if (values[i] - values[i] != 0)
-            return ptqi_fail(m->context, PTQ_ERROR_NOT_FINITE, "%s: %s[%lld][%lld] is %s", m->checkpoint->path,
-                             name, (long long)(i / width), (long long)(i % width),
-                             values[i] != values[i] ? "NaN" : "infinite");
+            return ptqi_fail(m->context, PTQ_ERROR_NOT_FINITE, "%s: %s[%lld][%lld] is %s",
+                             m->checkpoint->path, name, (long long)(i / width),
+                             (long long)(i % width), values[i] != values[i] ? "NaN" : "infinite");
     return PTQ_OK;
 }
 
 ptq_status weights_floats(const struct model *m, const ptq_store *store, const char *name,
-                              int64_t rows, int64_t columns, float **out)
+                          int64_t rows, int64_t columns, float **out)
 {
     ptq_tensor *tensor;
     PTQI_TRY(weights_find(m, store, name, rows, columns, &tensor));
@@ -74,15 +75,15 @@ ptq_status weights_check_rows(const struct model *m, const ptq_tensor *tensor)
         for (int64_t j = 0; j < k; j++)
             if (row[j] - row[j] != 0)
                 status = ptqi_fail(m->context, PTQ_ERROR_NOT_FINITE, "%s: %s[%lld][%lld] is %s",
-                                   m->checkpoint->path, ptq_tensor_name(tensor), (long long)i, (long long)j,
-                                   row[j] != row[j] ? "NaN" : "infinite");
+                                   m->checkpoint->path, ptq_tensor_name(tensor), (long long)i,
+                                   (long long)j, row[j] != row[j] ? "NaN" : "infinite");
     }
     ptqi_free(m->context, row);
     return status;
 }
 
 ptq_status weights_vector(const struct model *m, const ptq_store *store, const char *name,
-                              int64_t length, struct vector *v)
+                          int64_t length, struct vector *v)
 {
     ptq_tensor *tensor;
     PTQI_TRY(weights_find(m, store, name, length, 0, &tensor));
@@ -94,7 +95,7 @@ ptq_status weights_vector(const struct model *m, const ptq_store *store, const c
 
 /* Whether two matrices of the same shape have the same values, whatever their dtypes. */
 ptq_status weights_compare(const struct model *m, const ptq_tensor *a, const ptq_tensor *b,
-                              int *same)
+                           int *same)
 {
     const ptq_tensor *both[2] = {a, b};
     const int64_t rows = ptq_tensor_size(a, 0), k = ptq_tensor_size(a, 1);

@@ -66,7 +66,8 @@ void choices_add_json(const struct choices *c, struct ptqi_json_writer *w)
     ptqi_json_add_integer(w, "matrices", c->count);
     ptqi_json_open(w, "equalize", '{');
     for (int32_t kind = 0; kind < EQUALIZATIONS; kind++)
-        ptqi_json_add_integer(w, ptq_config_choice_name(PTQ_PARAM_EQUALIZE, kind), c->equalize[kind]);
+        ptqi_json_add_integer(w, ptq_config_choice_name(PTQ_PARAM_EQUALIZE, kind),
+                              c->equalize[kind]);
     ptqi_json_close(w, '}');
     ptqi_json_open(w, "rotation", '{');
     for (int i = 0; i < ROTATIONS; i++) {

@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-/* The part of a matrix's name behind its layer's number, and the number; NULL where there is none. */
+/* The part of a matrix's name behind its layer's number, and the number; NULL where there is none.
+ */
 const char *matrix_in_block(const char *name, int64_t *block);
 /* Which of the kinds, such as "self_attn.q_proj", a matrix is; -1: none. *block as above. */
 int matrix_kind(const char *const *kinds, int count, const char *name, int64_t *block);

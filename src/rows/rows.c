@@ -7,10 +7,8 @@ static const struct {
     const struct row_functions *functions;
 } sets[] = {
 #ifdef PTQI_X86
-    {PTQ_ISA_AMX_INT8, &rows_avx512},
-    {PTQ_ISA_AVX512_VNNI, &rows_avx512},
-    {PTQ_ISA_AVX_VNNI, &rows_avx2},
-    {PTQ_ISA_AVX2, &rows_avx2},
+    {PTQ_ISA_AMX_INT8, &rows_avx512},   {PTQ_ISA_AVX512_VNNI, &rows_avx512},
+    {PTQ_ISA_AVX_VNNI, &rows_avx2},     {PTQ_ISA_AVX2, &rows_avx2},
 #endif
     {PTQ_ISA_PORTABLE, &rows_portable},
 };

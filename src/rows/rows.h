@@ -1,6 +1,7 @@
 /*
- * Row operations of a forward pass, with the vector instructions of the context's instruction set and
- * the same bits with all of them. What each computes, and in which order, stands in rows_template.h.
+ * Row operations of a forward pass, with the vector instructions of the context's instruction set
+ * and the same bits with all of them. What each computes, and in which order, stands in
+ * rows_template.h.
  */
 #ifndef ROWS_H
 #define ROWS_H

@@ -12,10 +12,10 @@ struct bpe {
     ptq_context *context;
     const struct vocabulary *vocabulary;
     struct ptqi_table merges; /* a pair of ids -> place in the list << 32 | id of the result */
-    int32_t byte_ids[256]; /* -1 where the vocabulary lacks a byte */
-    int32_t unknown_id;    /* what such a byte becomes, -1: nothing */
-    int fuse_unknown;      /* several such bytes in a row become one */
-    int ignore_merges;     /* a piece that is a token stays whole, whatever the merges say */
+    int32_t byte_ids[256];    /* -1 where the vocabulary lacks a byte */
+    int32_t unknown_id;       /* what such a byte becomes, -1: nothing */
+    int fuse_unknown;         /* several such bytes in a row become one */
+    int ignore_merges;        /* a piece that is a token stays whole, whatever the merges say */
 };
 
 /* What two neighbours become: 0 where they may not be merged. */

@@ -19,8 +19,8 @@ struct vocabulary {
     ptq_context *context;
     struct token *tokens;
     int64_t count;
-    int64_t model_count; /* those of the model come first */
-    int64_t largest;     /* largest id, -1 for none */
+    int64_t model_count;              /* those of the model come first */
+    int64_t largest;                  /* largest id, -1 for none */
     struct ptqi_table by_text, by_id; /* items are indices in tokens */
     char *texts;
     int64_t texts_used;
