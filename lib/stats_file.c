@@ -117,7 +117,7 @@ static ptq_status read_parts(const ptq_store *store, struct ptq_stats *s)
         if (!(s->sum_abs[c] >= 0) || s->sum_abs[c] - s->sum_abs[c] != 0 ||
             !(s->minimum[c] <= s->maximum[c]) || s->minimum[c] - s->minimum[c] != 0 ||
             s->maximum[c] - s->maximum[c] != 0)
-            return ptqi_fail(s->context, PTQ_ERROR_FORMAT, "ranges of channel %lld cannot be",
+            return ptqi_fail(s->context, PTQ_ERROR_FORMAT, "the ranges of channel %lld are not valid",
                              (long long)c);
     if (s->hessian)
         PTQI_TRY(ptqi_check_finite(s->context, "hessian", s->hessian, PTQ_DTYPE_F32, k, k, k));
@@ -140,7 +140,7 @@ static ptq_status read_extremes(const ptq_store *store, struct ptq_stats *s)
     ptq_status status = PTQ_OK;
     if (ptq_tensor_dtype(tensor) != PTQ_DTYPE_F32 || ptq_tensor_rank(tensor) != 2 ||
         ptq_tensor_size(tensor, 1) != s->k || count > PTQI_EXTREME_ROWS)
-        status = ptqi_fail(s->context, PTQ_ERROR_FORMAT, "its extreme rows cannot be");
+        status = ptqi_fail(s->context, PTQ_ERROR_FORMAT, "its extreme rows are not valid");
     const float *rows = ptq_tensor_data(tensor);
     if (!status)
         status = ptqi_check_finite(s->context, "extremes", rows, PTQ_DTYPE_F32, count, s->k, s->k);

@@ -19,7 +19,7 @@ static ptq_status make(const char *function, ptq_context *context, int32_t dtype
         return ptqi_fail(context, PTQ_ERROR_DTYPE, "there is no dtype %d", dtype);
     for (int32_t i = 0; i < rank; i++)
         if (shape[i] < 0 || !ptqi_multiply(elements, shape[i], &elements))
-            return ptqi_fail(context, PTQ_ERROR_SHAPE, "size %lld of axis %d cannot be",
+            return ptqi_fail(context, PTQ_ERROR_SHAPE, "size %lld of axis %d is not valid",
                              (long long)shape[i], i);
     if (!ptqi_multiply(elements, ptq_dtype_size(dtype), &bytes) || bytes > PTRDIFF_MAX)
         return ptqi_fail(context, PTQ_ERROR_SHAPE, "a tensor of %lld elements is too large",

@@ -435,14 +435,14 @@ int command_bench(int argc, char **argv)
     struct options o;
     struct bench b = {.n = 4096, .k = 4096, .group = 128};
     struct ptqi_json_writer json;
-    int left = options_parse(&o, "bench", usage, table, argc, argv);
-    if (left)
-        return left;
+    int rc = options_parse(&o, "bench", usage, table, argc, argv);
+    if (rc)
+        return rc;
     if (o.positional_count)
         return usage_error(&o, "needs no other arguments");
-    left = parse(&o, &b);
-    if (left || (left = options_context(&o, &b.context)))
-        return left;
+    rc = parse(&o, &b);
+    if (rc || (rc = options_context(&o, &b.context)))
+        return rc;
     b.json = option_given(&o, "json") ? &json : NULL;
     b.asym = option_given(&o, "asym");
     ptq_status status = run(&b, &o);

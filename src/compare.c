@@ -370,33 +370,33 @@ int command_compare(int argc, char **argv)
 {
     struct options o;
     struct compare c = {.o = &o, .bits = 4, .group = 128};
-    int left = options_parse(&o, "compare", usage, table, argc, argv);
-    if (left)
-        return left;
+    int rc = options_parse(&o, "compare", usage, table, argc, argv);
+    if (rc)
+        return rc;
     if (o.positional_count != 1 || !option_given(&o, "calib") || !option_given(&o, "text"))
         return usage_error(&o, "needs a model directory, --calib and --text");
-    left = check_methods(&o);
-    if (!left)
-        left = options_calibration(&o, &c.request);
-    if (!left)
-        left = option_integer(&o, "window", 2, 1 << 20, &c.window);
-    if (!left)
-        left = option_integer(&o, "max-windows", 1, 1 << 30, &c.max_windows);
-    if (!left)
-        left = option_integer(&o, "bits", 2, 4, &c.bits);
-    if (!left)
-        left = option_integer(&o, "group", 0, 1 << 20, &c.group);
-    if (!left && c.group % 32)
-        left = usage_error(&o, "--group must be a multiple of 32, or 0 for one a row");
-    if (!left)
-        left = options_context(&o, &c.context);
-    if (!left) {
+    rc = check_methods(&o);
+    if (!rc)
+        rc = options_calibration(&o, &c.request);
+    if (!rc)
+        rc = option_integer(&o, "window", 2, 1 << 20, &c.window);
+    if (!rc)
+        rc = option_integer(&o, "max-windows", 1, 1 << 30, &c.max_windows);
+    if (!rc)
+        rc = option_integer(&o, "bits", 2, 4, &c.bits);
+    if (!rc)
+        rc = option_integer(&o, "group", 0, 1 << 20, &c.group);
+    if (!rc && c.group % 32)
+        rc = usage_error(&o, "--group must be a multiple of 32, or 0 for one a row");
+    if (!rc)
+        rc = options_context(&o, &c.context);
+    if (!rc) {
         options_catch_signals(c.context);
         ptq_status status = run(&c);
         progress_end(&c.progress);
-        left = status ? report_failure(status) : 0;
+        rc = status ? report_failure(status) : 0;
         options_catch_signals(NULL);
     }
     free_all(&c);
-    return left;
+    return rc;
 }

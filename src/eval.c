@@ -150,9 +150,9 @@ int command_eval(int argc, char **argv)
 {
     struct options o;
     struct eval e = {.o = &o, .activations = -1};
-    int left = options_parse(&o, "eval", usage, table, argc, argv);
-    if (left)
-        return left;
+    int rc = options_parse(&o, "eval", usage, table, argc, argv);
+    if (rc)
+        return rc;
     const char *activations = option_text(&o, "activations");
     if (o.positional_count != 1 || option_given(&o, "text") == option_given(&o, "choices"))
         return usage_error(&o, "needs a model directory and either --text or --choices");
@@ -162,17 +162,17 @@ int command_eval(int argc, char **argv)
     if (activations && e.activations < 0)
         return usage_error(&o, "--activations must be f32, int8-token or int8-tensor, not \"%s\"",
                            activations);
-    left = option_integer(&o, "window", 2, 1 << 20, &e.window);
-    if (!left)
-        left = option_integer(&o, "max-windows", 1, 1 << 30, &e.max_windows);
-    if (!left)
-        left = options_context(&o, &e.context);
-    if (!left) {
+    rc = option_integer(&o, "window", 2, 1 << 20, &e.window);
+    if (!rc)
+        rc = option_integer(&o, "max-windows", 1, 1 << 30, &e.max_windows);
+    if (!rc)
+        rc = options_context(&o, &e.context);
+    if (!rc) {
         ptq_status status = run(&e);
-        left = status ? report_failure(status) : 0;
+        rc = status ? report_failure(status) : 0;
     }
     windows_free(&e.windows);
     model_free(e.model);
     ptq_context_free(e.context);
-    return left;
+    return rc;
 }

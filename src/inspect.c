@@ -268,20 +268,20 @@ int command_inspect(int argc, char **argv)
     struct options o;
     struct inspect in = {0};
     struct ptqi_json_writer json;
-    int left = options_parse(&o, "inspect", usage, table, argc, argv);
-    if (left)
-        return left;
+    int rc = options_parse(&o, "inspect", usage, table, argc, argv);
+    if (rc)
+        return rc;
     int cpu = option_given(&o, "cpu");
     if (o.positional_count != !cpu)
         return usage_error(&o,
                            cpu ? "--cpu needs nothing else" : "needs a model directory or a file");
-    left = options_context(&o, &in.context);
-    if (!left) {
+    rc = options_context(&o, &in.context);
+    if (!rc) {
         in.json = option_given(&o, "json") ? &json : NULL;
         ptq_status status = cpu ? inspect_cpu(&in) : inspect_store(&in, o.positional[0]);
-        left = status ? report_failure(status) : 0;
+        rc = status ? report_failure(status) : 0;
     }
     ptq_store_free(in.store);
     ptq_context_free(in.context);
-    return left;
+    return rc;
 }

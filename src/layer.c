@@ -226,20 +226,20 @@ int command_layer(int argc, char **argv)
     struct options o;
     struct layer l = {.test_error = -1};
     int64_t rows = 0;
-    int left = options_parse(&o, "layer", usage, table, argc, argv);
-    if (left)
-        return left;
+    int rc = options_parse(&o, "layer", usage, table, argc, argv);
+    if (rc)
+        return rc;
     if (o.positional_count != 1 || !option_given(&o, "weight") || !option_given(&o, "input"))
         return usage_error(&o, "needs a file, --weight and --input");
-    left = option_integer(&o, "output-rows", 0, 1 << 30, &rows);
-    if (!left)
-        left = options_context(&o, &l.context);
-    if (!left)
-        left = options_config(&o, l.context, &l.config);
-    if (!left) {
+    rc = option_integer(&o, "output-rows", 0, 1 << 30, &rows);
+    if (!rc)
+        rc = options_context(&o, &l.context);
+    if (!rc)
+        rc = options_config(&o, l.context, &l.config);
+    if (!rc) {
         ptq_status status = run(&l, &o, rows);
-        left = status ? report_failure(status) : 0;
+        rc = status ? report_failure(status) : 0;
     }
     finish(&l);
-    return left;
+    return rc;
 }

@@ -282,10 +282,10 @@ int options_config(const struct options *o, ptq_context *context, ptq_config **c
 int options_calibration(const struct options *o, struct calibration_request *request)
 {
     *request = (struct calibration_request){option_text(o, "calib"), .samples = 128, .seqlen = 512};
-    int left = option_integer(o, "samples", 1, 1 << 20, &request->samples);
-    if (!left)
-        left = option_integer(o, "seqlen", 2, 1 << 20, &request->seqlen);
-    return left ? left : option_integer(o, "seed", 0, INT64_MAX, &request->seed);
+    int rc = option_integer(o, "samples", 1, 1 << 20, &request->samples);
+    if (!rc)
+        rc = option_integer(o, "seqlen", 2, 1 << 20, &request->seqlen);
+    return rc ? rc : option_integer(o, "seed", 0, INT64_MAX, &request->seed);
 }
 
 /* Whether a directory holds the file, under any name. */

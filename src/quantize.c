@@ -154,30 +154,30 @@ static ptq_status print_text(const struct quantize *q)
 
 static int finish(struct quantize *q, ptq_status status)
 {
-    int left = 0;
+    int rc = 0;
     progress_end(&q->progress);
     if (!status)
         unused_print(&q->run.model->checkpoint->unused, q->run.model->checkpoint->path);
     if (!status)
         status = option_given(q->o, "json") ? print_json(q) : print_text(q);
     if (status)
-        left = report_failure(status);
+        rc = report_failure(status);
     int64_t kept = quantize_free(&q->run, status != PTQ_OK);
     if (kept && !q->run.damaged)
         fprintf(stderr, "ptq: %lld finished blocks are kept in %s.partial; --resume goes on\n",
                 (long long)kept, q->run.path);
     windows_free(&q->windows);
     model_free(q->run.model);
-    return left;
+    return rc;
 }
 
 int command_quantize(int argc, char **argv)
 {
     struct options o;
     struct quantize q = {.o = &o};
-    int left = options_parse(&o, "quantize", usage, table, argc, argv);
-    if (left)
-        return left;
+    int rc = options_parse(&o, "quantize", usage, table, argc, argv);
+    if (rc)
+        return rc;
     const char *format = option_text(&o, "format"), *method = option_text(&o, "method");
     if (o.positional_count > 1)
         return usage_error(&o, "one model at a time, not also %s", o.positional[1]);
@@ -200,21 +200,21 @@ int command_quantize(int argc, char **argv)
     q.run.path = option_text(&o, "o");
     q.run.resume = option_given(&o, "resume");
     q.run.progress = &q.progress;
-    left = options_calibration(&o, &q.calibration);
-    if (!left)
-        left = options_context(&o, &q.run.context);
-    if (!left)
-        left = options_config(&o, q.run.context, &q.run.config);
-    if (!left) {
+    rc = options_calibration(&o, &q.calibration);
+    if (!rc)
+        rc = options_context(&o, &q.run.context);
+    if (!rc)
+        rc = options_config(&o, q.run.context, &q.run.config);
+    if (!rc) {
         if (quantize_needs_calibration(q.run.config) && !option_given(&o, "calib"))
-            left = usage_error(&o, "--method %s needs --calib TEXT", method);
+            rc = usage_error(&o, "--method %s needs --calib TEXT", method);
     }
-    if (!left) {
+    if (!rc) {
         options_catch_signals(q.run.context);
-        left = finish(&q, run(&q));
+        rc = finish(&q, run(&q));
         options_catch_signals(NULL);
     }
     ptq_config_free(q.run.config);
     ptq_context_free(q.run.context);
-    return left;
+    return rc;
 }

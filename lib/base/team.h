@@ -26,7 +26,7 @@ void ptqi_parallel(ptq_context *context, int64_t parts, ptq_body_function body, 
 
 /*
  * The same for functions that an engine may call from inside a parallel region of its own: never on
- * the caller's parallel_for, which need not bear a call within a call, but on the calling thread
+ * the caller's parallel_for, which may not be reentrant, but on the calling thread
  * alone where there is one.
  */
 void ptqi_parallel_inside(ptq_context *context, int64_t parts, ptq_body_function body,

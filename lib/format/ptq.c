@@ -168,7 +168,7 @@ static ptq_status read_rotation(ptq_context *context, const char *prefix,
     int64_t rotation;
     if (!ptqi_json_integer(ptqi_json_get(root, "rotation"), &rotation) || rotation < 0 ||
         rotation > 128 || ptq_qtensor_set_rotation(q, (int32_t)rotation))
-        return bad(context, prefix, "its rotation cannot be");
+        return bad(context, prefix, "its rotation is not valid");
     return PTQ_OK;
 }
 

@@ -3,7 +3,7 @@
  *
  *   NR, LANES        columns of a panel, and of a vector: 32-bit integers (VI) and floats (VF)
  *   INLINE, TARGET   how primitives and functions are declared
- *   STREAM_MR        most rows of a stream, 4, 6 or 8; STREAM_NV(rows), the vectors of its strips
+ *   STREAM_MR        rows of a stream at most: 4, 6 or 8; STREAM_NV(rows), the vectors of its strips
  *   STREAM_ROWS4, STREAM_ROWS8, STREAM_ROWS_LEVELS  stream_rows of the three products, if they
  *                    were measured
  *   TILE_MR, TILE_NV rows and vectors of a tile; LEVEL_MR, rows with two-level scales, if others

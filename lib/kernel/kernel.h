@@ -67,9 +67,9 @@ struct ptqi_chunk {
     int64_t groups;      /* ... and how many */
     int64_t first_block; /* within the first group; 0 unless the chunk is a part of a group */
     int64_t blocks;      /* of all groups */
-    int64_t row_sum;     /* two-level scales: so far behind a row's sums stands that of all of K */
-    int64_t starts;      /* ... and so far, where kernels have them, the starts of its blocks; those
-                            want an even number of blocks in a part of a group but the last */
+    int64_t row_sum;     /* two-level scales: offset from a row's group sums to its total over K */
+    int64_t starts;      /* offset to the starts of its blocks, where kernels have them; a part of a
+                            group but the last has an even number of blocks then */
     int resume, leave;   /* the chunk goes on with an integer sum; it ends within one */
     int tiles;           /* amx.c: the shape that tile registers have; 0 before the first chunk */
 
@@ -155,7 +155,7 @@ struct ptqi_kernels {
     int x_rows;
     int w8_offset; /* 128 where the dot product wants signed weights, else 0 */
     int stream_mr, tile_mr;
-    int x_ahead; /* bytes: so far ahead of its tiles x is to be asked for; 0: not at all */
+    int x_ahead; /* prefetch distance for x, in bytes; 0 disables it */
     /* Frees the tile registers of this thread's CPU, after the last tile; NULL: none were used. */
     void (*release)(void);
 

@@ -88,7 +88,7 @@ static ptq_status read_entry(ptq_store *s, const char *path, const struct ptqi_j
         int64_t length;
         if (!ptqi_json_integer(axis, &length) || length < 0 ||
             !ptqi_multiply(e->bytes, length, &e->bytes))
-            return bad(s, path, m->name, "a size in its shape cannot be");
+            return bad(s, path, m->name, "a size in its shape is not valid");
         e->shape[e->rank++] = length;
     }
     if (e->bytes != range->end - range->begin)
