@@ -19,6 +19,7 @@ PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 BINDIR ?= $(PREFIX)/bin
+MANDIR ?= $(PREFIX)/share/man
 BUILD ?= build
 RUN ?=
 
@@ -99,7 +100,8 @@ $(BUILD)/libptq.pc: pkgconfig/libptq.pc.in Makefile
 install: all
 	rm -f $(BUILD)/libptq.pc
 	$(MAKE) $(BUILD)/libptq.pc
-	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/ptq
+	$(INSTALL) -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR)/ptq \
+	    $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man3
 	$(INSTALL) -m 755 $(BUILD)/ptq $(DESTDIR)$(BINDIR)/ptq
 	$(INSTALL) -m 644 $(STATIC) $(DESTDIR)$(LIBDIR)/libptq.a
 	$(INSTALL) -m 755 $(BUILD)/$(SONAME) $(DESTDIR)$(LIBDIR)/libptq.so.$(VERSION)
@@ -107,10 +109,13 @@ install: all
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libptq.so
 	$(INSTALL) -m 644 include/ptq/*.h $(DESTDIR)$(INCLUDEDIR)/ptq/
 	$(INSTALL) -m 644 $(BUILD)/libptq.pc $(DESTDIR)$(LIBDIR)/pkgconfig/libptq.pc
+	$(INSTALL) -m 644 src/ptq.1 $(DESTDIR)$(MANDIR)/man1/ptq.1
+	$(INSTALL) -m 644 include/ptq/libptq.3 $(DESTDIR)$(MANDIR)/man3/libptq.3
 
 uninstall:
 	rm -f $(DESTDIR)$(BINDIR)/ptq $(DESTDIR)$(LIBDIR)/libptq.a $(DESTDIR)$(LIBDIR)/libptq.so*
 	rm -f $(DESTDIR)$(LIBDIR)/pkgconfig/libptq.pc
+	rm -f $(DESTDIR)$(MANDIR)/man1/ptq.1 $(DESTDIR)$(MANDIR)/man3/libptq.3
 	rm -rf $(DESTDIR)$(INCLUDEDIR)/ptq
 
 clean:
