@@ -387,17 +387,6 @@ ptq_status ptq_config_parse(ptq_config *config, const char *name, const char *te
     return set(config, p, value);
 }
 
-/* With as few digits as give the same double when read again. */
-static void format_shortest(char *text, int64_t capacity, double value)
-{
-    double again = 0;
-    for (int digits = 6; digits <= 17; digits++) {
-        ptqi_format_number(text, capacity, value, digits);
-        if (ptqi_parse_number(text, (int64_t)strlen(text), &again) && again == value)
-            return;
-    }
-}
-
 int64_t ptq_config_print(const ptq_config *config, int32_t parameter, char *buffer,
                          int64_t capacity)
 {
@@ -409,7 +398,7 @@ int64_t ptq_config_print(const ptq_config *config, int32_t parameter, char *buff
         if (c)
             snprintf(text, sizeof text, "%s", c->name);
         else
-            format_shortest(text, sizeof text, value);
+            ptqi_format_shortest(text, sizeof text, value);
     }
     return ptqi_copy_out(text, buffer, capacity);
 }

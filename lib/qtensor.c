@@ -18,8 +18,9 @@ ptq_status ptq_qtensor_create(ptq_context *context, int64_t n, int64_t k, int32_
     PTQI_REQUIRE(NULL, context);
     if (n < 1 || k < 1 || k > PTQI_MAX_COLUMNS || !ptqi_multiply(n, k, &elements) ||
         !ptqi_multiply(elements, (int64_t)sizeof(float), &bytes) || bytes > PTRDIFF_MAX)
-        return ptqi_fail(context, PTQ_ERROR_SHAPE, "a quantized matrix of %lld x %lld is not supported",
-                         (long long)n, (long long)k);
+        return ptqi_fail(context, PTQ_ERROR_SHAPE,
+                         "a quantized matrix of %lld x %lld is not supported", (long long)n,
+                         (long long)k);
     if (!ptq_config_choice_name(PTQ_PARAM_BITS, bits))
         return ptqi_fail(context, PTQ_ERROR_BOUNDS, "bits must be 2, 3, 4 or 8, not %d", bits);
     if (group < 0 || group % 32 || group > PTQI_MAX_COLUMNS)

@@ -117,8 +117,8 @@ static ptq_status read_parts(const ptq_store *store, struct ptq_stats *s)
         if (!(s->sum_abs[c] >= 0) || s->sum_abs[c] - s->sum_abs[c] != 0 ||
             !(s->minimum[c] <= s->maximum[c]) || s->minimum[c] - s->minimum[c] != 0 ||
             s->maximum[c] - s->maximum[c] != 0)
-            return ptqi_fail(s->context, PTQ_ERROR_FORMAT, "the ranges of channel %lld are not valid",
-                             (long long)c);
+            return ptqi_fail(s->context, PTQ_ERROR_FORMAT,
+                             "the ranges of channel %lld are not valid", (long long)c);
     if (s->hessian)
         PTQI_TRY(ptqi_check_finite(s->context, "hessian", s->hessian, PTQ_DTYPE_F32, k, k, k));
     if (s->mismatch)

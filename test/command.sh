@@ -450,13 +450,23 @@ test_somebody_elses()
     ln -s elsewhere "$tmp/own/net.partial"
     refuses 1 "net.partial" "a link in place of OUT.partial" quantize $tiny "$@"
     rm "$tmp/own/net.partial"
+    refuses 1 "name of the output is empty" "no name of the output" \
+        quantize $tiny --method rtn -o ""
     mkdir "$tmp/own/net.partial"
+    : >"$tmp/own/mine"
+    ln "$tmp/own/mine" "$tmp/own/net.partial/run.json"
+    refuses 1 "net.partial" "a run.json that is somebody's other file" quantize $tiny "$@"
+    equal "and it stays as it was" "$(wc -c <"$tmp/own/mine")" 0
+    rm "$tmp/own/net.partial/run.json"
     succeeds "an empty OUT.partial is taken" quantize $tiny "$@"
     rm -rf "$tmp/own/net"
 
     # A file of the user's in a directory of ours; what a kill left is not theirs.
     mkdir "$tmp/own/net.partial"
     echo '{"made_by": "ptq quantize", "version"' >"$tmp/own/net.partial/run.json"
+    mkdir "$tmp/own/net.partial/vocab.json"
+    refuses 1 "vocab.json" "a directory named as a file of ours" quantize $tiny "$@"
+    rmdir "$tmp/own/net.partial/vocab.json"
     echo mine >"$tmp/own/net.partial/block-notes.txt"
     : >"$tmp/own/net.partial/block-00000.safetensors"
     sums=$(listing "$tmp/own/net.partial")
@@ -532,6 +542,8 @@ test_resume()
     fi
     set -- quantize $tiny -o "$tmp/resumed" --method gptq --group 64 --resume
     refuses 1 "resumed.partial.*settings bits" "--resume with other bits" "$@" --bits 3 $small
+    refuses 1 "resumed.partial.*settings damp" "--resume with a tiny bit more damping" "$@" $small \
+        --damp 0.01000000001
     refuses 1 "resumed.partial.*calibration" "--resume with another text" \
         "$@" --calib $text --samples 4 --seqlen 64
     set -- -o "$tmp/resumed" --method gptq --group 64 --resume $small
@@ -738,6 +750,16 @@ test_bad_config()
         edit "$tmp/bad/config.json" "s/\"${change%%:*}\": *[^,}]*/\"${change%%:*}\": ${change#*:}/"
         bad "bad" "$change"
     done
+    # Members of other models; empty ones ask for nothing.
+    for change in partial_rotary_factor:0.5 rotary_pct:0.25 'no_rope_layers:[1]' scale_emb:12 \
+        use_bidirectional_attention:true 'pruned_heads:{"0": [1]}' attention_multiplier:0.1; do
+        fresh
+        edit "$tmp/bad/config.json" "1s/{/{\"${change%%:*}\": ${change#*:}, /"
+        bad "${change%%:*}" "$change"
+    done
+    fresh
+    edit "$tmp/bad/config.json" '1s/{/{"pruned_heads": {}, "no_rope_layers": [], "rotary_pct": 1.0, /'
+    succeeds "members that ask for nothing" inspect "$tmp/bad"
     fresh
     rm "$tmp/bad/config.json"
     bad "config.json" "no config.json"

@@ -2,6 +2,7 @@
  * Statuses, messages, and f16 and bf16: every one of the 65536 values against a formula in double,
  * and rounding to them at every tie and beside it.
  */
+#include "base/table.h"
 #include "test.h"
 #include <math.h>
 #include <pthread.h>
@@ -291,8 +292,40 @@ static void test_tensor(void)
     CHECK(ptq_dtype_size(0) == 0 && ptq_dtype_name(7) == NULL && ptq_dtype_size(-1) == 0);
 }
 
+/* The hash table, with items of equal hashes, and hashes of numbers, which never are. */
+static void test_table(void)
+{
+    enum { ITEMS = 5000 };
+    struct ptqi_table t, other;
+    const struct ptqi_slot *slot;
+    int wrong = 0;
+    ptqi_table_begin(&t, test_context());
+    ptqi_table_begin(&other, test_context());
+    CHECK(ptqi_table_hash(&t, "a", 1) != ptqi_table_hash(&other, "a", 1)); /* seeds differ */
+    CHECK(ptqi_table_hash(&t, "a", 1) != ptqi_table_hash(&t, "a\0", 2));
+    CHECK(!ptqi_table_next(&t, 5, &(int64_t){-1}));
+    for (int64_t i = 0; i < ITEMS; i++) {
+        CHECK_OK(ptqi_table_reserve(&t, i + 1));
+        ptqi_table_add(&t, i % 10 ? ptqi_table_hash_number(&t, (uint64_t)i) : 0, i);
+    }
+    for (int64_t i = 0; i < ITEMS; i++) {
+        int64_t at = -1;
+        slot = ptqi_table_next(&t, ptqi_table_hash_number(&t, (uint64_t)i), &at);
+        wrong += i % 10 ? !slot || slot->item != i : slot != NULL;
+    }
+    int64_t at = -1, equal = 0;
+    while ((slot = ptqi_table_next(&t, 0, &at))) {
+        wrong += slot->item % 10 != 0;
+        equal++;
+    }
+    CHECK(wrong == 0 && equal == ITEMS / 10 && t.count == ITEMS && t.capacity >= ITEMS * 3 / 2);
+    ptqi_table_end(&t);
+    ptqi_table_end(&other);
+}
+
 void test_base(void)
 {
+    test_table();
     test_statuses();
     test_message_text();
     test_message_threads();

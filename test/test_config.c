@@ -229,8 +229,57 @@ static void test_conflicts(void)
     ptq_config_free(config);
 }
 
+/* Everything can be walked: each parameter has a type, and each choice a name that reads back. */
+static void test_walks(void)
+{
+    ptq_config *config = make(PTQ_METHOD_AUTO), *copy;
+    int32_t parameter, flags = 0, method;
+    for (int32_t i = 0; (parameter = ptq_config_parameter(i)); i++) {
+        const int32_t type = ptq_config_parameter_type(parameter);
+        const int32_t count = ptq_config_choice_count(parameter);
+        CHECK(type >= PTQ_TYPE_INT && type <= PTQ_TYPE_FLAG);
+        CHECK((count > 0) == (type == PTQ_TYPE_CHOICE || type == PTQ_TYPE_FLAG));
+        CHECK(type != PTQ_TYPE_FLAG || count == 2);
+        flags += type == PTQ_TYPE_FLAG;
+        for (int32_t j = 0; j < count; j++) {
+            int64_t value = ptq_config_choice_value(parameter, j), got;
+            CHECK_OK(ptq_config_parse(config, ptq_config_parameter_name(parameter),
+                                      ptq_config_choice_name(parameter, value)));
+            CHECK_OK(ptq_config_get_int(config, parameter, &got));
+            CHECK_EQ(got, value);
+        }
+        CHECK_EQ(ptq_config_choice_value(parameter, count), 0);
+        CHECK_EQ(ptq_config_choice_value(parameter, -1), 0);
+    }
+    CHECK_EQ(flags, 4); /* mse, act-order, static-groups, duo */
+    CHECK(ptq_config_parameter_type(0) == 0 && ptq_config_choice_count(0) == 0);
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_GROUP, 96));
+    CHECK_OK(ptq_config_copy(config, &copy));
+    CHECK_OK(ptq_config_set_int(config, PTQ_PARAM_GROUP, 32));
+    for (int32_t i = 0; (parameter = ptq_config_parameter(i)); i++) {
+        double a, b;
+        CHECK_OK(ptq_config_get_float(config, parameter, &a));
+        CHECK_OK(ptq_config_get_float(copy, parameter, &b));
+        CHECK(parameter == PTQ_PARAM_GROUP ? a == 32 && b == 96 : a == b);
+    }
+    CHECK_EQ(ptq_config_method(copy), PTQ_METHOD_AUTO);
+    ptq_config_free(copy);
+    ptq_config_free(config);
+    for (int32_t i = 0; (method = ptq_method(i)); i++)
+        CHECK_EQ(ptq_method_from_name(ptq_method_name(method)), method);
+    CHECK(ptq_method(-1) == 0);
+    int32_t isa, usable = 0;
+    for (int32_t i = 0; (isa = ptq_isa(i)); i++) {
+        CHECK_EQ(ptq_isa_from_name(ptq_isa_name(isa)), isa);
+        usable += ptq_isa_usable(isa);
+    }
+    CHECK(usable >= 1 && ptq_isa(-1) == 0);
+    CHECK(ptq_isa_from_name("auto") == PTQ_AUTO && ptq_isa_from_name("sse") == 0);
+}
+
 void test_config(void)
 {
+    test_walks();
     test_methods();
     test_parameters();
     test_gaps();

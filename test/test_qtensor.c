@@ -424,8 +424,45 @@ static void test_memory(void)
     free_parts(&p);
 }
 
+/* Formats by number and name; what a store holds is found, and an unknown format is an error. */
+static void test_formats(void)
+{
+    const char *path = test_scratch("formats.safetensors");
+    struct parts p;
+    ptq_store *store;
+    ptq_qtensor *q, *read;
+    int32_t format;
+    for (int32_t i = 0; (format = ptq_format(i)); i++) {
+        CHECK_EQ(ptq_format_from_name(ptq_format_name(format)), format);
+        CHECK(ptq_format_ending(format, 0)[0] == '.');
+    }
+    CHECK(ptq_format(-1) == 0 && ptq_format_from_name("none") == 0 && !ptq_format_name(99));
+    CHECK(!ptq_format_ending(99, 0) && !ptq_format_ending(PTQ_FORMAT_PTQ, 99));
+    make_parts(&p, 2, 65, 4, 32, 6);
+    CHECK_OK(build(test_context(), &p, 0, &q));
+    CHECK_OK(ptq_format_can_hold(PTQ_FORMAT_PTQ, q));
+    CHECK_STATUS(ptq_format_can_hold(99, q), PTQ_ERROR_UNKNOWN);
+    CHECK_OK(ptq_store_create(test_context(), path, &store));
+    CHECK_STATUS(ptq_qtensor_write(q, 99, store, "m"), PTQ_ERROR_UNKNOWN);
+    CHECK_OK(ptq_qtensor_write(q, PTQ_FORMAT_PTQ, store, "m"));
+    CHECK_OK(ptq_store_commit(store));
+    ptq_store_free(store);
+    CHECK_OK(ptq_store_open(test_context(), path, &store));
+    CHECK(!strcmp(ptq_store_metadata_key(store, 0), "m") && !ptq_store_metadata_key(store, 1));
+    CHECK_EQ(ptq_format_find(store, "m"), PTQ_FORMAT_PTQ);
+    CHECK_EQ(ptq_format_find(store, "other"), 0);
+    CHECK_STATUS(ptq_qtensor_read(test_context(), 99, store, "m", &read), PTQ_ERROR_UNKNOWN);
+    CHECK_STATUS(ptq_qtensor_read(test_context(), PTQ_FORMAT_PTQ, store, "other", &read),
+                 PTQ_ERROR_UNKNOWN);
+    CHECK(read == NULL);
+    ptq_store_free(store);
+    ptq_qtensor_free(q);
+    free_parts(&p);
+}
+
 void test_qtensor(void)
 {
+    test_formats();
     test_create();
     test_setters();
     test_round_trips();

@@ -64,6 +64,7 @@ void ptqi_json_close(struct ptqi_json_writer *w, char bracket);                 
 void ptqi_json_add_text(struct ptqi_json_writer *w, const char *name, const char *value);
 void ptqi_json_add_integer(struct ptqi_json_writer *w, const char *name, int64_t value);
 /* With digits significant digits (17 keeps a double exactly, 9 an f32); NaN and infinity: null. */
+/* digits: of ptqi_format_number, 0 for ptqi_format_shortest. */
 void ptqi_json_add_number(struct ptqi_json_writer *w, const char *name, double value, int digits);
 void ptqi_json_add_bool(struct ptqi_json_writer *w, const char *name, int value);
 /* Copies a parsed value, as it is but for white space. */
@@ -75,6 +76,8 @@ void ptqi_json_end(struct ptqi_json_writer *w); /* frees the text */
 
 /* value as printf("%.*g") writes it in the C locale, whatever the locale of the process is. */
 void ptqi_format_number(char *buffer, int64_t capacity, double value, int digits);
+/* The same with as few digits as give the same double when read again. */
+void ptqi_format_shortest(char *buffer, int64_t capacity, double value);
 /* The number that text[0 .. length) spells, 1 on success: grammar of JSON, locale-free. */
 int ptqi_parse_number(const char *text, int64_t length, double *value);
 

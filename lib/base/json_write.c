@@ -92,11 +92,23 @@ void ptqi_format_number(char *buffer, int64_t capacity, double value, int digits
             *s = '.'; /* the decimal point of the process's locale */
 }
 
+void ptqi_format_shortest(char *buffer, int64_t capacity, double value)
+{
+    double again = 0;
+    for (int digits = 6; digits <= 17; digits++) {
+        ptqi_format_number(buffer, capacity, value, digits);
+        if (ptqi_parse_number(buffer, (int64_t)strlen(buffer), &again) && again == value)
+            return;
+    }
+}
+
 void ptqi_json_add_number(struct ptqi_json_writer *w, const char *name, double value, int digits)
 {
     char text[64] = "null";
-    if (value - value == 0)
+    if (value - value == 0 && digits)
         ptqi_format_number(text, sizeof text, value, digits);
+    else if (value - value == 0)
+        ptqi_format_shortest(text, sizeof text, value);
     begin_value(w, name);
     append(w, text, (int64_t)strlen(text));
 }

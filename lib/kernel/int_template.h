@@ -3,8 +3,8 @@
  *
  *   NR, LANES        columns of a panel, and of a vector: 32-bit integers (VI) and floats (VF)
  *   INLINE, TARGET   how primitives and functions are declared
- *   STREAM_MR        rows of a stream at most: 4, 6 or 8; STREAM_NV(rows), the vectors of its strips
- *   STREAM_ROWS4, STREAM_ROWS8, STREAM_ROWS_LEVELS  stream_rows of the three products, if they
+ *   STREAM_MR        rows of a stream at most: 4, 6 or 8; STREAM_NV(rows), the vectors of its
+ * strips STREAM_ROWS4, STREAM_ROWS8, STREAM_ROWS_LEVELS  stream_rows of the three products, if they
  *                    were measured
  *   TILE_MR, TILE_NV rows and vectors of a tile; LEVEL_MR, rows with two-level scales, if others
  *   X_AHEAD          x_ahead, if it was measured
@@ -44,8 +44,7 @@
 #ifndef HOLD_SUMS
 #define HOLD_SUMS 0
 #endif
-/* The strips of a panel come one after the other, and only the first finds new rows of x: in such
- * bursts the CPU may not guess what is next. From 8 to 64 KB made no difference. */
+/* Only the first strip of a panel finds new rows of x, in bursts that the CPU may not foresee. */
 #ifndef X_AHEAD
 #define X_AHEAD 0
 #endif

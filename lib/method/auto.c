@@ -223,8 +223,8 @@ static ptq_status search(struct search *s)
 
 int ptqi_is_open(const struct ptq_config *c)
 {
-    return c->equalize == PTQ_AUTO || c->rotate == PTQ_AUTO ||
-           c->symmetric == PTQ_AUTO || c->clip == PTQ_AUTO;
+    return c->equalize == PTQ_AUTO || c->rotate == PTQ_AUTO || c->symmetric == PTQ_AUTO ||
+           c->clip == PTQ_AUTO;
 }
 
 ptq_status ptqi_choose(const struct ptq_config *config, const ptq_tensor *const *weights,

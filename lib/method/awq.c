@@ -11,8 +11,9 @@
  *     loss = |X (W - Q(W s) / s)^T|^2 over all matrices that share the input,
  *
  * and the first of the smallest losses is kept. Channels that were dead in calibration then get
- * half the smallest s of the others, where the original leaves 1e-4 before the division. With H = X^T X the loss is trace(D H D^T), so that
- * the rows themselves are not needed; where there are fewer of them than channels they are cheaper.
+ * half the smallest s of the others, where the original leaves 1e-4 before the division. With H =
+ * X^T X the loss is trace(D H D^T), so that the rows themselves are not needed; where there are
+ * fewer of them than channels they are cheaper.
  *
  * Clip search. For each group the range that loses least in the group's own output: 10 ranges, each
  * shrunk by another 5 percent; error = mean over sampled rows of (x_g (w - w'))^2 = d G d^T with

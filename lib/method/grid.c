@@ -13,8 +13,8 @@
  *
  * The range grid is AWQ's, wherever a group has weights of both signs, or 0, and a range above
  * 1e-5. Where not, AWQ's grid cannot reach the weights: zeros of a group of one sign would lie
- * outside of the codes, and weights far below 1e-5 become 0. Such a group gets a range that contains
- * 0, and no smallest one.
+ * outside of the codes, and weights far below 1e-5 become 0. Such a group gets a range that
+ * contains 0, and no smallest one.
  *
  * The absmax grid (FPTQ's): symmetric as AWQ's, without a smallest range.
  *
@@ -230,8 +230,7 @@ float ptqi_search_row_scale(const struct ptq_config *config, const float *w, con
     enum { ROW_SCALES = 32 };
     const float top = (float)((1 << config->bits) - 1);
     float rows[ROW_SCALES], scales[ROW_SCALES], zeros[ROW_SCALES], errors[ROW_SCALES];
-    float sums[ROW_SCALES] = {0},
-          most = ptqi_row_scale(config, grids, (k + group - 1) / group);
+    float sums[ROW_SCALES] = {0}, most = ptqi_row_scale(config, grids, (k + group - 1) / group);
     int best = 0;
     for (int i = 0; i < ROW_SCALES; i++)
         rows[i] = keep_seven_bits(most * (1.0f - (float)i / 64.0f));

@@ -19,16 +19,16 @@ struct ptqi_grid ptqi_find_grid(const struct ptq_config *config, const float *w,
 /* The same grid with its scale shrunk to what loses least by sum of metric (w' - w)^2. */
 struct ptqi_grid ptqi_search_grid(const struct ptq_config *config, const float *w,
                                   const float *metric, int64_t count);
-/* Two-level scales: the scale of a row from the grids of its groups, so that the largest scale is still
- * within reach; 7 significant bits, so that its products with 1 .. 15 are exact in f16. */
+/* Two-level scales: the scale of a row from the grids of its groups, so that the largest scale is
+ * still within reach; 7 significant bits, so that its products with 1 .. 15 are exact in f16. */
 float ptqi_row_scale(const struct ptq_config *config, const struct ptqi_grid *grids,
                      int64_t groups);
 /* The row scale, of 32 below that, at which the groups of a row, each on the integer nearest to its
  * grid's scale, lose least by sum of metric (w' - w)^2. group: columns of one. */
 float ptqi_search_row_scale(const struct ptq_config *config, const float *w, const float *metric,
                             int64_t k, int64_t group, const struct ptqi_grid *grids);
-/* A grid whose scale becomes one of those that the row scale makes: the nearest, or, by metric (not NULL),
- * the one that loses least. */
+/* A grid whose scale becomes one of those that the row scale makes: the nearest, or, by metric (not
+ * NULL), the one that loses least. */
 struct ptqi_grid ptqi_level_grid(const struct ptq_config *config, struct ptqi_grid grid,
                                  float row_scale, const float *w, const float *metric,
                                  int64_t count);

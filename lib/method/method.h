@@ -66,8 +66,9 @@ ptq_status ptqi_tie(ptq_context *context, const struct ptqi_ranges *ranges, int 
 ptq_status ptqi_equalize_awq(const struct ptq_config *config, const struct ptqi_matrices *matrices,
                              const struct ptq_stats *stats, const struct ptqi_ranges *ranges,
                              struct ptq_equalization *e);
-/* Channels that were dead in calibration, size[c] == 0, get half the smallest scale of the others: their
- * weights neither widen the range of a group much nor vanish, should the channel live in use. */
+/* Channels that were dead in calibration, size[c] == 0, get half the smallest scale of the others:
+ * their weights neither widen the range of a group much nor vanish, should the channel live in use.
+ */
 void ptqi_scale_dead(const float *size, int64_t k, float *scale);
 ptq_status ptqi_equalize_smoothquant(const struct ptq_config *config,
                                      const struct ptqi_matrices *matrices,

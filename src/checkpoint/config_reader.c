@@ -94,13 +94,22 @@ void config_expect(struct config_reader *r, const char *name, const char *wanted
         config_fail(r, name, "has a value that is not supported");
 }
 
+/* false, {} and [] ask for nothing. */
+static int is_nothing(const struct ptqi_json *value)
+{
+    return value->kind == PTQI_JSON_BOOL
+               ? value->number == 0
+               : (value->kind == PTQI_JSON_OBJECT || value->kind == PTQI_JSON_ARRAY) &&
+                     !value->first;
+}
+
 void config_check_fixed(struct config_reader *r, const struct ptqi_json *object,
                         const struct config_fixed *fixed)
 {
     for (; fixed->name; fixed++) {
         const struct ptqi_json *value =
             object == r->root ? config_member(r, fixed->name) : config_value(object, fixed->name);
-        if (!value || (value->kind == PTQI_JSON_BOOL && value->number == 0))
+        if (!value || is_nothing(value))
             continue;
         if (value->kind != PTQI_JSON_NUMBER || value->number != fixed->value)
             config_fail(r, fixed->name, "has a value that is not supported");

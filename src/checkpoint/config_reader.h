@@ -20,8 +20,8 @@ struct config_reader {
     ptq_status status;
 };
 
-/* A member that must be the given number, false, null or absent: any other value means another
- * model. */
+/* A member that must be the given number, false, empty, null or absent: any other value means
+ * another model. */
 struct config_fixed {
     const char *name;
     double value; /* of a number or, 0 or 1, of a bool */

@@ -4,6 +4,7 @@
 #include "base/context.h"
 #include "base/hash.h"
 #include "base/team.h"
+#include "store/store.h"
 
 struct job {
     const struct checkpoint *c;
@@ -11,7 +12,7 @@ struct job {
     int64_t parts;
 };
 
-/* Name, type, size and bytes of every parts-th tensor. */
+/* Type, shape and bytes of every parts-th tensor. */
 static void hash_tensors(void *argument, int64_t part)
 {
     struct job *j = argument;
@@ -19,6 +20,8 @@ static void hash_tensors(void *argument, int64_t part)
     for (int64_t i = part; i < ptq_store_count(store); i += j->parts) {
         const char *dtype = ptq_store_dtype(store, i);
         uint64_t h = ptqi_hash(PTQI_HASH_START, dtype, (int64_t)strlen(dtype));
+        const struct ptqi_entry *e = &store->entries[i];
+        h = ptqi_hash(h, e->shape, e->rank * (int64_t)sizeof *e->shape);
         j->hashes[i] = ptqi_hash_fast(h, ptq_store_data(store, i), ptq_store_bytes(store, i));
     }
 }

@@ -13,7 +13,7 @@ void settings_add(struct ptqi_json_writer *w, const ptq_config *config)
         if (!strcmp(text, "on") || !strcmp(text, "off"))
             ptqi_json_add_bool(w, name, text[1] == 'n');
         else if (ptqi_parse_number(text, (int64_t)strlen(text), &number))
-            ptqi_json_add_number(w, name, number, 9);
+            ptqi_json_add_number(w, name, number, 0);
         else
             ptqi_json_add_text(w, name, text);
     }

@@ -64,15 +64,27 @@ static int is_dots(const char *name)
     return !strcmp(name, ".") || !strcmp(name, "..");
 }
 
+/* A file with no other name: one that this program made. A link may lead to somebody else's file.
+ */
+static int is_own_file(ptq_context *context, const char *directory, const char *name)
+{
+    struct stat info;
+    char *path = ptqi_join_path(context, directory, name);
+    int own = path && lstat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_nlink == 1;
+    ptqi_free(context, path);
+    return own;
+}
+
 /* Copies the name of an entry of a directory that is unwanted; 0 where all are wanted. */
-static int find_unwanted(const char *path, int (*wanted)(const char *name), char *found,
+static int find_unwanted(const struct workdir *w, int (*wanted)(const char *name), char *found,
                          size_t capacity)
 {
-    DIR *directory = opendir(path);
+    DIR *directory = opendir(w->partial);
     struct dirent *entry;
     int any = 0;
     while (directory && !any && (entry = readdir(directory)))
-        if (!is_dots(entry->d_name) && !wanted(entry->d_name)) {
+        if (!is_dots(entry->d_name) &&
+            (!wanted(entry->d_name) || !is_own_file(w->context, w->partial, entry->d_name))) {
             snprintf(found, capacity, "%s", entry->d_name);
             any = 1;
         }
@@ -106,11 +118,12 @@ static ptq_status check_ours(const struct workdir *w, int resume)
     if (!path)
         return PTQ_ERROR_MEMORY;
     if (!ptqi_file_exists(path)) {
-        ours = !find_unwanted(w->partial, is_run, other, sizeof other);
-    } else if (ptqi_map_file(w->context, path, &file) == PTQ_OK) {
+        ours = !find_unwanted(w, is_run, other, sizeof other);
+    } else if (is_own_file(w->context, w->partial, run_name) &&
+               ptqi_map_file(w->context, path, &file) == PTQ_OK) {
         whole = file.size >= (int64_t)sizeof mark - 1;
         ours = has_mark((const char *)file.data, file.size) &&
-               (whole || !find_unwanted(w->partial, is_run, other, sizeof other));
+               (whole || !find_unwanted(w, is_run, other, sizeof other));
         ptqi_unmap_file(&file);
     }
     ptqi_free(w->context, path);
@@ -160,6 +173,8 @@ static ptq_status check_parent(const struct workdir *w)
 static ptq_status check(const struct workdir *w, const char *model, int resume)
 {
     int there;
+    if (!*w->path)
+        return ptqi_fail(w->context, PTQ_ERROR_ARGUMENT, "the name of the output is empty");
     PTQI_TRY(check_free(w));
     PTQI_TRY(check_parent(w));
     PTQI_TRY(look_at_partial(w, &there));
@@ -229,7 +244,7 @@ static ptq_status begin_run(struct workdir *w, const char *run, const char *desc
     if (resume && w->resumed)
         return compare_runs(w, run, description);
     w->resumed = 0;
-    if (find_unwanted(w->partial, owns, other, sizeof other))
+    if (find_unwanted(w, owns, other, sizeof other))
         return ptqi_fail(w->context, PTQ_ERROR_CONFLICT,
                          "%s: holds %s, which ptq has not made; move it away, or choose another "
                          "output",

@@ -98,7 +98,6 @@ static const char *const harmless[] = {
     "exponential_decay_length_penalty",
     "encoder_no_repeat_ngram_size",
     "tf_legacy_loss",
-    "pruned_heads",
 };
 
 /* Members of other models, or of other tools' quantization, that would change the result. */
@@ -115,6 +114,15 @@ static const struct config_fixed fixed[] = {
     {"qk_layernorm", 0},
     {"clip_qkv", 0},
     {"alibi", 0},
+    {"attention_multiplier", 0},
+    {"partial_rotary_factor", 1},
+    {"rotary_pct", 1},
+    {"no_rope_layers", 0},
+    {"no_rope_layer_interval", 0},
+    {"use_bidirectional_attention", 0},
+    {"mup_enabled", 0},
+    {"scale_emb", 1},
+    {"pruned_heads", 0},
     {"parallel_attn", 0},
     {"use_parallel_residual", 0},
     {"num_local_experts", 1},

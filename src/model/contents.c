@@ -75,11 +75,26 @@ static ptq_status check_in_block(const struct model *m, int64_t block, const cha
     return PTQ_OK;
 }
 
+/* "model.layers." */
+static void name_blocks(const struct model *m, char *blocks, size_t capacity)
+{
+    snprintf(blocks, capacity, "%s%s", m->prefix, m->config.architecture->blocks);
+}
+
+/* Whether the name of a block follows another prefix, as PEFT writes the names of a LoRA. */
+static int has_block_inside(const struct model *m, const char *name)
+{
+    char blocks[MAX_LAYER_NAME];
+    name_blocks(m, blocks, sizeof blocks);
+    const char *found = *m->prefix ? strstr(name, blocks) : NULL;
+    return found && found > name && found[-1] == '.';
+}
+
 /* The number of the block that a tensor belongs to, -1 for none. *length: of the block's prefix. */
 static int64_t block_of(const struct model *m, const char *name, size_t *length)
 {
     char blocks[MAX_LAYER_NAME], *end;
-    snprintf(blocks, sizeof blocks, "%s%s", m->prefix, m->config.architecture->blocks);
+    name_blocks(m, blocks, sizeof blocks);
     *length = strlen(blocks);
     if (strncmp(name, blocks, *length) || name[*length] < '0' || name[*length] > '9')
         return -1;
@@ -114,6 +129,8 @@ static ptq_status check_outside(const struct model *m, const char *name)
     }
     if (is_in_module(name, "", "lm_head"))
         return strcmp(name, "lm_head.weight") ? fail(m, name, "is not supported") : PTQ_OK;
+    if (has_block_inside(m, name))
+        return fail(m, name, "belongs to a block in a way that is not supported");
     unused_add(&m->checkpoint->unused, "", name);
     return PTQ_OK;
 }

@@ -1,7 +1,7 @@
 /*
- * ptq_quantize: from weights and statistics to quantized matrices. Checks everything first,
- * equalizes, prepares what the matrices share, then clips and rounds each, and measures what was
- * lost.
+ * ptq_quantize_equalized: from weights and statistics to quantized matrices. Checks everything
+ * first, equalizes, prepares what the matrices share, then clips and rounds each, and measures what
+ * was lost.
  */
 #include <math.h>
 #include <string.h>
