@@ -16,7 +16,7 @@
 
 #define MAX_CHANNELS 131072
 #define ALL_FLAGS (PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE | PTQ_STATS_MISMATCH)
-#define MAX_SAMPLE_ROWS 65536 /* of a sample of the caller's */
+#define MAX_SAMPLE_ROWS 65536 /* of the caller's sample */
 #define CHUNK_ROWS 512        /* rows converted to f32 at a time */
 
 ptq_status ptq_stats_create(ptq_context *context, int64_t k, int32_t flags, ptq_stats **stats)

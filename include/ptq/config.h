@@ -35,20 +35,16 @@ enum {
     PTQ_PARAM_MSE = 5,       /* 1: search the shrinking of each group's range, error |w' - w|^2.4 */
     PTQ_PARAM_ROUNDING = 6,  /* PTQ_ROUNDING_... */
     PTQ_PARAM_ACT_ORDER = 7, /* GPTQ: 1: columns in order of falling diag(H) */
-    PTQ_PARAM_STATIC_GROUPS =
-        8,                 /* GPTQ: 1: grids from the untouched weights on the original groups */
-    PTQ_PARAM_DAMPING = 9, /* GPTQ, float: added to diag(H), as a fraction of its mean */
-    PTQ_PARAM_BLOCK = 10,  /* GPTQ: columns between two updates of all later ones */
-    PTQ_PARAM_SCALE_DTYPE = 11, /* PTQ_DTYPE_F32, PTQ_DTYPE_F16 or PTQ_DTYPE_BF16: scales are
-                                   rounded to it before codes */
-    PTQ_PARAM_ACTIVATIONS = 12, /* PTQ_ACTIVATIONS_...: how ptq_linear treats the input */
-    PTQ_PARAM_EQUALIZE =
-        13,             /* PTQ_EQUALIZE_...: what W is multiplied by and the input divided by */
-    PTQ_PARAM_DUO = 14, /* AWQ: 1: candidates of AutoAWQ's duo scaling instead of llm-awq's */
-    PTQ_PARAM_CLIP =
-        15, /* 1: AWQ's search for the range of each group that loses least; ..._AUTO */
-    PTQ_PARAM_CLIP_EXCEPT =
-        16,                /* bit i set: matrix i of those that share an input is not clipped */
+    PTQ_PARAM_STATIC_GROUPS = 8, /* GPTQ: 1: grids of the original groups and weights */
+    PTQ_PARAM_DAMPING = 9,       /* GPTQ, float: added to diag(H), as a fraction of its mean */
+    PTQ_PARAM_BLOCK = 10,        /* GPTQ: columns between two updates of all later ones */
+    PTQ_PARAM_SCALE_DTYPE = 11,  /* PTQ_DTYPE_F32, PTQ_DTYPE_F16 or PTQ_DTYPE_BF16: scales are
+                                    rounded to it before codes */
+    PTQ_PARAM_ACTIVATIONS = 12,  /* PTQ_ACTIVATIONS_...: how ptq_linear treats the input */
+    PTQ_PARAM_EQUALIZE = 13,     /* PTQ_EQUALIZE_...: what multiplies W and divides the input */
+    PTQ_PARAM_DUO = 14,  /* AWQ: 1: candidates of AutoAWQ's duo scaling instead of llm-awq's */
+    PTQ_PARAM_CLIP = 15, /* 1: AWQ's search for the best range of each group; or PTQ_AUTO */
+    PTQ_PARAM_CLIP_EXCEPT = 16, /* bit i: matrix i of those that share an input is not clipped */
     PTQ_PARAM_ALPHA = 17,  /* SmoothQuant, float: how much of the range moves into the weights */
     PTQ_PARAM_V0 = 18,     /* FPTQ, float: inputs up to here are static and not equalized */
     PTQ_PARAM_V1 = 19,     /* FPTQ, float: inputs from here on are quantized per token */
@@ -70,14 +66,12 @@ enum {
 enum {
     PTQ_ROUNDING_RTN = 1,
     PTQ_ROUNDING_GPTQ = 2,
-    PTQ_ROUNDING_GPTQ_PLUS =
-        3 /* GPTQ with searched scales, coordinate descent and scales refitted */
+    PTQ_ROUNDING_GPTQ_PLUS = 3 /* GPTQ with searched and refitted scales and coordinate descent */
 };
 enum {
-    PTQ_ACTIVATIONS_F32 = 0,        /* weight-only */
-    PTQ_ACTIVATIONS_INT8_TOKEN = 1, /* int8, symmetric, a scale of its own for each row */
-    PTQ_ACTIVATIONS_INT8_TENSOR =
-        2, /* int8, one scale for all rows of a call, from their maximum */
+    PTQ_ACTIVATIONS_F32 = 0,         /* weight-only */
+    PTQ_ACTIVATIONS_INT8_TOKEN = 1,  /* int8, symmetric, a scale of its own for each row */
+    PTQ_ACTIVATIONS_INT8_TENSOR = 2, /* int8, one scale for all rows of a call, by their maximum */
     PTQ_ACTIVATIONS_INT8_STATIC = 3, /* int8, one scale for good, from calibration */
     PTQ_ACTIVATIONS_FPTQ = 4         /* in a config only: INT8_STATIC below v1, else INT8_TOKEN */
 };

@@ -29,16 +29,16 @@ extern "C" {
 
 typedef struct ptq_linear ptq_linear;
 
-/* Alignment, in bytes, of packed linears, prepared activations and scratch memory of the caller's.
- */
+/* Alignment in bytes of packed linears, prepared activations and scratch memory. */
 #define PTQ_ALIGNMENT 64
 
 /*
- * Packs q; q may be freed afterwards. On the library's threads, but on the calling one alone where
- * the context has a parallel_for: an engine with threads of its own packs several matrices at once.
- * The same holds for ptq_linear_create_in, which allocates no more than the handle.
- * PTQ_ERROR_UNSUPPORTED where 8-bit codes have zero points, activations are int8, and a group has
- * more than 66311 columns: its sums might not fit 32 bits. ptq_linear_open refuses them as well.
+ * Packs q, which may be freed afterwards. Packing runs on the library's threads. Where the context
+ * has a parallel_for, it runs on the calling thread alone, since an engine with its own threads
+ * packs several matrices at once. The same holds for ptq_linear_create_in, which allocates only the
+ * handle. The result is PTQ_ERROR_UNSUPPORTED where 8-bit codes have zero points, activations are
+ * int8, and a group has more than 66311 columns, because its sums might not fit in 32 bits.
+ * ptq_linear_open refuses such a matrix too.
  */
 PTQ_API ptq_status ptq_linear_create(ptq_context *context, const ptq_qtensor *q,
                                      ptq_linear **linear);
@@ -52,17 +52,17 @@ PTQ_API int64_t ptq_linear_bytes(const ptq_linear *linear);
 PTQ_API ptq_status ptq_linear_set_bias(ptq_linear *linear, const float *bias);
 
 /*
- * The packed form in memory of the caller's, or in a file, so that an engine packs once and later
- * starts without: it is one piece of bytes without pointers, with everything that a linear needs,
- * its bias too.
+ * The packed form in the caller's memory or in a file, so that an engine packs only once. It is one
+ * block of bytes without pointers, and it holds everything that a linear needs, including its bias.
  *
- * _packed_bytes: how many bytes q takes, packed for the instruction set of the context; 0 where it
- * cannot be, with a message. It is a multiple of PTQ_ALIGNMENT, so that many can be laid end to
- * end. _create_in: packs into memory, of so many bytes or more, at a multiple of PTQ_ALIGNMENT,
- * which must outlive the linear; afterwards, and after ptq_linear_set_bias, these bytes may be
- * written to a file. Where it fails, it may have left anything in memory. _open: runs from such
- * bytes, read or mapped; memory is only read, must outlive the linear, and must not change. A bias
- * set later on is kept beside it.
+ * _packed_bytes returns the number of bytes that q takes when it is packed for the context's
+ * instruction set, or 0 with a message where q cannot be packed. The number is a multiple of
+ * PTQ_ALIGNMENT, so that several packed matrices can be laid end to end. _create_in packs into
+ * memory, which must be aligned to PTQ_ALIGNMENT, hold at least that many bytes, and outlive the
+ * linear. Afterwards, also after ptq_linear_set_bias, the bytes may be written to a file. If it
+ * fails, the contents of memory are undefined. _open runs from such bytes, whether they were read
+ * or mapped. It only reads memory, which must outlive the linear and must not change. A bias that
+ * is set later is kept outside of memory.
  *
  * The bytes have the byte order of the host, little endian on all that are supported, and are the
  * same for the same q and the same layout of panels, which several instruction sets may share.
@@ -78,28 +78,30 @@ PTQ_API ptq_status ptq_linear_open(ptq_context *context, const void *memory, int
                                    ptq_linear **linear);
 
 /*
- * Bytes of prepared activations, and of scratch memory, for up to rows rows of x. The scratch size
- * is that of ptq_linear_forward, and enough for the other forms; it grows with the context's number
- * of threads, so ask again after changing that. Rows that cannot be, negative or too many, give 0,
- * with a message.
+ * The sizes in bytes of prepared activations and of scratch memory for up to `rows` rows of x. The
+ * scratch size is that of ptq_linear_forward, and is enough for the other forms. It grows with the
+ * context's number of threads, so ask again after changing that. The result is 0, with a message,
+ * where rows is negative or too large.
  */
 PTQ_API int64_t ptq_linear_prepared_bytes(const ptq_linear *linear, int64_t rows);
 PTQ_API int64_t ptq_linear_scratch_bytes(const ptq_linear *linear, int64_t rows);
 
-/* y = x W^T (+ bias). dtypes f32, f16, bf16. scratch: ptq_linear_scratch_bytes at PTQ_ALIGNMENT, or
- * NULL, and the context's allocator is used. x and y must not overlap. Runs on the context's
- * parallel_for, else on the library's threads. */
+/* y = x W^T (+ bias). The dtypes of x and y are f32, f16 or bf16. scratch has
+ * ptq_linear_scratch_bytes bytes, aligned to PTQ_ALIGNMENT; if it is NULL, the context's allocator
+ * is used. x and y must not overlap. Runs on the context's parallel_for if there is one, and else
+ * on the library's threads. */
 PTQ_API ptq_status ptq_linear_forward(const ptq_linear *linear, const void *x, int32_t x_dtype,
                                       int64_t rows, int64_t ldx, void *y, int32_t y_dtype,
                                       int64_t ldy, void *scratch);
 
 /*
- * The same in two steps: x prepared once for several matrices (q, k and v; gate and up). prepared
- * has ptq_linear_prepared_bytes bytes at PTQ_ALIGNMENT; it carries its recipe (K, group,
- * activations, input scale, column order), and a linear with another recipe answers
- * PTQ_ERROR_CONFLICT; so may one of a context with another instruction set. _prepare runs on the
- * library's threads, but on the calling one alone where the context has a parallel_for;
- * _forward_prepared runs as ptq_linear_forward, and allocates where scratch is NULL.
+ * The same in two steps, so that x is prepared only once for several matrices (q, k and v; gate and
+ * up). prepared has ptq_linear_prepared_bytes bytes, aligned to PTQ_ALIGNMENT. It records how it
+ * was prepared (K, group, activations, input scale, column order). A linear that needs another
+ * preparation answers PTQ_ERROR_CONFLICT, and so may a linear of a context with another instruction
+ * set. _prepare runs on the library's threads, or on the calling thread alone where the context has
+ * a parallel_for. _forward_prepared runs like ptq_linear_forward, and allocates if scratch is
+ * NULL.
  */
 PTQ_API ptq_status ptq_linear_prepare(const ptq_linear *linear, const void *x, int32_t x_dtype,
                                       int64_t rows, int64_t ldx, void *prepared);
@@ -107,9 +109,10 @@ PTQ_API ptq_status ptq_linear_forward_prepared(const ptq_linear *linear, const v
                                                void *y, int32_t y_dtype, int64_t ldy,
                                                void *scratch);
 /*
- * One of parts shares of the columns of y, for engines that are already inside a parallel region:
- * each of their threads calls this with its part, 0 <= part < parts, and no other thread is used.
- * Each part needs scratch memory of its own, of ptq_linear_part_scratch_bytes (NULL: allocated).
+ * Computes one of `parts` shares of the columns of y, for engines that are already inside a
+ * parallel region: each of their threads calls this with its own part, 0 <= part < parts, and no
+ * other thread is used. Each part needs its own scratch memory of ptq_linear_part_scratch_bytes
+ * bytes; it is allocated if scratch is NULL.
  */
 PTQ_API int64_t ptq_linear_part_scratch_bytes(const ptq_linear *linear, int64_t rows);
 PTQ_API ptq_status ptq_linear_forward_part(const ptq_linear *linear, const void *prepared, void *y,
@@ -117,11 +120,11 @@ PTQ_API ptq_status ptq_linear_forward_part(const ptq_linear *linear, const void 
                                            int64_t part, int64_t parts);
 
 /*
- * The three forms once more, for residual connections: y += x W^T (+ bias). Each element becomes
- * round(y + v), where v is the f32 that ptq_linear_forward would have stored in a y of f32: y is
- * widened to f32, one f32 addition follows, and one rounding to the dtype of y. A sum that is not a
- * number is the quiet NaN 0x7fc00000, in f16 0x7e00 and in bf16 0x7fc0. Threads and memory are
- * those of the three forms.
+ * The three forms again, for residual connections: y += x W^T (+ bias). Each element becomes
+ * round(y + v), where v is the value that ptq_linear_forward would have stored in an f32 y: y is
+ * widened to f32, v is added in f32, and the sum is rounded once to the dtype of y. A sum that is
+ * not a number becomes the quiet NaN 0x7fc00000, in f16 0x7e00 and in bf16 0x7fc0. Threads and
+ * memory are those of the three forms above.
  */
 PTQ_API ptq_status ptq_linear_accumulate(const ptq_linear *linear, const void *x, int32_t x_dtype,
                                          int64_t rows, int64_t ldx, void *y, int32_t y_dtype,
