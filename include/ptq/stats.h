@@ -20,7 +20,7 @@ enum {
     PTQ_STATS_RANGES = 0,
     PTQ_STATS_HESSIAN = 1, /* sum of w_t x_t x_t^T, [K][K]: GPTQ, AWQ, every output error */
     PTQ_STATS_SAMPLE = 2,  /* up to 512 of the rows themselves, chosen by their position alone; and,
-                            * for  ranges of rotated inputs, the 32 rows with the largest |x| */
+                            * for ranges of rotated inputs, the 32 rows with the largest |x| */
     PTQ_STATS_MISMATCH = 4 /* sum of w_t (f_t - x_t) x_t^T, [K][K], f_t the row in full precision:
                             * for PTQ_PARAM_GPTAQ */
 };
