@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/half.h"
+#include "config.h"
 
 void test_method(void);
 
@@ -652,6 +653,20 @@ static void test_rtn_own_stats(void)
     free_layer(&l);
 }
 
+/* An id that is in no table is an error, never some other method. */
+static void test_unknown(void)
+{
+    struct layer l = make_layer(5, 64, 80, 25);
+    ptq_config *config = make_config(test_context(), PTQ_METHOD_RTN, "group 32");
+    config->rounding = 99;
+    CHECK_STATUS(try_quantize(config, l.weight, l.weight, l.stats), PTQ_ERROR_UNSUPPORTED);
+    config->rounding = PTQ_ROUNDING_RTN;
+    config->equalize = 99;
+    CHECK_STATUS(try_quantize(config, l.weight, l.weight, l.stats), PTQ_ERROR_UNSUPPORTED);
+    ptq_config_free(config);
+    free_layer(&l);
+}
+
 static void note_progress(void *user, double fraction, const char *what)
 {
     double *last = user;
@@ -726,6 +741,7 @@ void test_method(void)
     test_dtypes();
     test_refused();
     test_rtn_own_stats();
+    test_unknown();
     test_cancel_and_progress();
     test_memory("act-order", 0);
     test_memory("act-order", 1);

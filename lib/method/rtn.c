@@ -2,59 +2,66 @@
  * RTN, round to nearest: each group on its own grid, no data. The baseline of every table.
  */
 #include "base/team.h"
-#include "grid.h"
 #include "kernel/code.h"
 #include "method.h"
+#include "shares.h"
 
-struct job {
-    const struct ptq_config *config;
-    const float *w;
-    struct ptq_qtensor *q;
-    struct ptqi_grid *grids; /* [parts][groups] */
-    int64_t parts;
-    atomic_llong *adjusted;
-};
-
-static void round_rows(void *argument, int64_t part)
+/* grids [groups] = the grids of a row w [k]. */
+static void find_grids(struct ptqi_pass *pass, int64_t n, const float *w, struct ptqi_grid *grids)
 {
-    struct job *j = argument;
-    struct ptq_qtensor *q = j->q;
-    const float top = (float)((1 << q->bits) - 1);
-    int64_t begin, end;
-    ptqi_split(q->n, 1, part, j->parts, &begin, &end);
-    struct ptqi_grid *grids = j->grids + part * q->groups;
-    for (int64_t n = begin; n < end; n++) {
-        const float *w = j->w + n * q->k;
-        for (int64_t g = 0; g < q->groups; g++)
-            grids[g] = ptqi_find_grid(j->config, w + g * q->group_size, ptqi_group_columns(q, g));
-        if (q->row_scales)
-            q->row_scales[n] = ptqi_row_scale(j->config, grids, q->groups);
-        for (int64_t g = 0; g < q->groups; g++) {
-            struct ptqi_grid grid = grids[g];
-            if (q->row_scales)
-                grid = ptqi_level_grid(j->config, grid, q->row_scales[n], NULL, NULL, 0);
-            ptqi_set_grid(q, n, g, grid, j->adjusted);
-            for (int64_t i = g * q->group_size; i < g * q->group_size + ptqi_group_columns(q, g);
-                 i++)
-                q->codes[n * q->k + i] = (uint8_t)ptqi_code(w[i], grid.scale, grid.zero, top);
-        }
-    }
+    const struct ptq_config *config = pass->config;
+    struct ptq_qtensor *q = pass->q;
+    for (int64_t g = 0; g < q->groups; g++)
+        grids[g] = ptqi_find_grid(config, w + g * q->group_size, ptqi_group_columns(q, g));
+    if (!q->row_scales)
+        return;
+    q->row_scales[n] = ptqi_row_scale(config, grids, q->groups);
+    for (int64_t g = 0; g < q->groups; g++)
+        grids[g] = ptqi_level_grid(config, grids[g], q->row_scales[n], NULL, NULL, 0);
 }
 
-ptq_status ptqi_round_rtn(const struct ptq_config *config, const float *w, struct ptq_qtensor *q)
+static void round_group(struct ptqi_pass *pass, int64_t n, int64_t g, struct ptqi_grid grid)
 {
-    const int64_t parts = ptqi_threads(config->context);
-    atomic_llong adjusted;
-    struct job job = {config, w, q, NULL, parts, &adjusted};
-    atomic_init(&adjusted, 0);
-    job.grids = ptqi_alloc(config->context, parts * q->groups, (int64_t)sizeof *job.grids);
-    if (!job.grids)
+    struct ptq_qtensor *q = pass->q;
+    const float top = (float)((1 << q->bits) - 1);
+    const int64_t first = n * q->k + g * q->group_size;
+    ptqi_set_grid(pass, n, g, grid);
+    for (int64_t i = first; i < first + ptqi_group_columns(q, g); i++)
+        q->codes[i] = (uint8_t)ptqi_code(pass->w[i], grid.scale, grid.zero, top);
+}
+
+static ptq_status round_rows(struct ptqi_pass *pass, const struct ptqi_share *share)
+{
+    ptq_context *context = pass->config->context;
+    const struct ptq_qtensor *q = pass->q;
+    struct ptqi_grid *grids = ptqi_alloc(context, q->groups, (int64_t)sizeof *grids);
+    if (!grids)
         return PTQ_ERROR_MEMORY;
-    ptqi_parallel(config->context, job.parts, round_rows, &job);
-    ptqi_free(config->context, job.grids);
-    q->adjusted_groups = atomic_load(&adjusted);
+    for (int64_t n = share->first; n < share->first + share->count; n++) {
+        find_grids(pass, n, pass->w + n * q->k, grids);
+        for (int64_t g = 0; g < q->groups; g++)
+            round_group(pass, n, g, grids[g]);
+    }
+    ptqi_free(context, grids);
     return PTQ_OK;
 }
+
+static ptq_status round_rtn(const struct ptq_config *config, const float *w,
+                            const struct ptqi_curvature *curvature, struct ptq_qtensor *q)
+{
+    struct ptqi_pass pass = {.name = "RTN",
+                             .config = config,
+                             .curvature = curvature,
+                             .w = w,
+                             .q = q,
+                             .round = round_rows};
+    PTQI_TRY(ptqi_run_pass(&pass));
+    q->adjusted_groups = atomic_load(&pass.adjusted);
+    return PTQ_OK;
+}
+
+const struct ptqi_rounding ptqi_rounding_rtn = {
+    .id = PTQ_ROUNDING_RTN, .name = "RTN", .round = round_rtn};
 
 struct dequantize_job {
     const struct ptq_config *config;

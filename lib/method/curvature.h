@@ -1,0 +1,44 @@
+/*
+ * The Hessian of the input, and everything that roundings derive from it.
+ */
+#ifndef PTQI_CURVATURE_H
+#define PTQI_CURVATURE_H
+
+#include "config.h"
+#include "equalization.h"
+
+/*
+ * H = sum of w_t x_t x_t^T over the rows of the equalized input, up to a factor that cancels
+ * everywhere. "Quantization order" is the order in which columns are rounded.
+ */
+struct ptqi_curvature {
+    int64_t k;
+    const int32_t *order; /* [k], the column at each position; NULL: 0 .. k-1; not owned */
+    float *hessian;       /* [k][k], whole, undamped, original order */
+    uint8_t *dead;        /* [k], H_jj = 0, original order */
+    float *factor;        /* [k][k], U of the damped H, H^-1 = U^T U; quantization order */
+    float *damped;        /* [k][k], the damped H, quantization order; or NULL */
+    float *mismatch;      /* [k][k], GPTAQ's alpha M, quantization order; or NULL */
+    float *correction;    /* [k][k], GPTAQ's P, quantization order; or NULL */
+    double damping;       /* that made H positive definite */
+};
+
+/* The column at a position of the quantization order. */
+static inline int64_t ptqi_column(const struct ptqi_curvature *c, int64_t position)
+{
+    return c->order ? c->order[position] : position;
+}
+
+/* The Hessian and the dead columns, for the input that e equalizes. */
+ptq_status ptqi_load_curvature(const struct ptq_equalization *e, const struct ptq_stats *stats,
+                               struct ptqi_curvature *c);
+/* The order by descending diagonal of H, equal ones in their original order. order [k]. */
+ptq_status ptqi_hessian_order(ptq_context *context, const struct ptqi_curvature *c, int32_t *order);
+/* The factor, in c->order, and the correction if the config asks for it. keep_damped: the damped
+ * Hessian and the mismatch as well. Damping is raised until H is positive definite. */
+ptq_status ptqi_factor_curvature(const struct ptq_config *config, const struct ptq_equalization *e,
+                                 const struct ptq_stats *stats, int keep_damped,
+                                 struct ptqi_curvature *c);
+void ptqi_free_curvature(ptq_context *context, struct ptqi_curvature *c);
+
+#endif

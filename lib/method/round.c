@@ -1,0 +1,271 @@
+/*
+ * Rounding one call: prepares the data that the matrices share, then equalizes, clips, rounds and
+ * measures each of them.
+ */
+#include <string.h>
+#include "grid.h"
+#include "measure.h"
+#include "method.h"
+#include "stats.h"
+#include "tensor.h"
+
+/* Data that the matrices of one call share. */
+struct shared {
+    const struct ptqi_call *call;
+    const struct ptq_config *config;
+    const struct ptq_equalization *e;
+    const struct ptqi_rounding *rounding;
+    struct ptqi_curvature curvature;
+    int32_t *order;
+};
+
+ptq_status ptqi_check_runs(const struct ptq_config *config, int32_t activations, int64_t k)
+{
+    if (activations == PTQ_ACTIVATIONS_F32 || config->symmetric)
+        return PTQ_OK;
+    return ptqi_check_sums(config->context, (1 << config->bits) - 1, ptqi_group_size(config, k));
+}
+
+/* who: the method or option that needs the Hessian; NULL: it is not needed. */
+static ptq_status check_stats(ptq_context *context, const struct ptq_stats *stats, int64_t k,
+                              const char *who, int need_mismatch)
+{
+    if (!stats && who)
+        return ptqi_fail(context, PTQ_ERROR_MISSING, "%s needs statistics of the input", who);
+    if (!stats)
+        return PTQ_OK;
+    if (stats->k != k)
+        return ptqi_fail(context, PTQ_ERROR_SHAPE,
+                         "statistics of %lld channels do not fit a matrix of %lld columns",
+                         (long long)stats->k, (long long)k);
+    if (need_mismatch && !stats->mismatch)
+        return ptqi_fail(context, PTQ_ERROR_MISSING,
+                         "GPTAQ needs statistics with PTQ_STATS_MISMATCH");
+    if (who && (!stats->hessian || stats->rows == 0))
+        return ptqi_fail(context, PTQ_ERROR_MISSING, "%s needs statistics %s", who,
+                         stats->hessian ? "that have seen rows" : "with PTQ_STATS_HESSIAN");
+    return PTQ_OK;
+}
+
+static const struct ptq_stats *own_stats(const struct ptqi_call *call, int64_t i)
+{
+    return call->own_stats ? call->own_stats[i] : NULL;
+}
+
+/* act-order needs the shared statistics even if each matrix has its own: matrices that share an
+ * input share their order. */
+static ptq_status check(const struct shared *s)
+{
+    const struct ptqi_call *call = s->call;
+    const struct ptq_config *config = s->config;
+    const int64_t k = call->matrices->k;
+    const char *who = s->rounding->needs & PTQI_NEEDS_HESSIAN ? s->rounding->name : NULL;
+    PTQI_TRY(ptqi_check_runs(config, s->e->activations, k));
+    for (int64_t i = 0; i < call->matrices->count; i++) {
+        const struct ptq_stats *own = own_stats(call, i);
+        PTQI_TRY(check_stats(config->context, own ? own : call->stats, k, who, config->gptaq > 0));
+    }
+    if (s->e->k != k)
+        return ptqi_fail(config->context, PTQ_ERROR_SHAPE,
+                         "an equalization of %lld channels does not fit a matrix of %lld columns",
+                         (long long)s->e->k, (long long)k);
+    const struct ptq_stats *stats = call->stats;
+    if (config->clip && (!stats || !stats->rows || (!stats->hessian && !stats->sampled)))
+        return ptqi_fail(config->context, PTQ_ERROR_MISSING,
+                         "clipping needs statistics with a sample or a Hessian");
+    return check_stats(config->context, stats, k, config->act_order ? "act-order" : NULL, 0);
+}
+
+static int is_two_level(const struct shared *s)
+{
+    if (s->config->scales != PTQ_AUTO)
+        return s->config->scales == PTQ_SCALES_TWO_LEVEL;
+    return s->e->activations != PTQ_ACTIVATIONS_F32 && s->config->bits < 8 &&
+           s->config->scale_dtype != PTQ_DTYPE_BF16;
+}
+
+/* Empty codes, scales and zeros of the config's kind. */
+static ptq_status allocate_parts(const struct shared *s, struct ptq_qtensor *q)
+{
+    ptq_context *context = s->config->context;
+    const int two_level = is_two_level(s), zeros = !s->config->symmetric;
+    q->codes = ptqi_alloc(context, q->n * q->k, 1);
+    q->scales = ptqi_alloc(context, q->n * q->groups, (int64_t)sizeof *q->scales);
+    if (zeros)
+        q->zeros = ptqi_alloc(context, q->n * q->groups, 1);
+    if (two_level)
+        q->row_scales = ptqi_alloc(context, q->n, (int64_t)sizeof *q->row_scales);
+    if (!q->codes || !q->scales || (zeros && !q->zeros) || (two_level && !q->row_scales))
+        return PTQ_ERROR_MEMORY;
+    return PTQ_OK;
+}
+
+/* How the input of q is to be quantized and equalized. */
+static ptq_status set_scheme(const struct ptq_equalization *e, struct ptq_qtensor *q)
+{
+    PTQI_TRY(ptq_qtensor_set_activations(q, e->activations));
+    if (e->activation_scale > 0)
+        PTQI_TRY(ptq_qtensor_set_activation_scale(q, e->activation_scale));
+    PTQI_TRY(ptq_qtensor_set_rotation(q, e->rotation));
+    q->equalize = e->equalize;
+    return e->scale ? ptq_qtensor_set_input_scale(q, e->scale) : PTQ_OK;
+}
+
+static ptq_status new_qtensor(const struct shared *s, int64_t n, ptq_qtensor **out)
+{
+    const struct ptq_config *config = s->config;
+    PTQI_TRY(ptq_qtensor_create(config->context, n, s->call->matrices->k, config->bits,
+                                config->group, out));
+    struct ptq_qtensor *q = *out;
+    PTQI_TRY(allocate_parts(s, q));
+    /* The order matters only if it decides which columns form a group. */
+    if (s->order && !config->static_groups && q->groups > 1)
+        PTQI_TRY(ptq_qtensor_set_order(q, s->order));
+    return set_scheme(s->e, q);
+}
+
+static int has_weights(const float *w, int64_t count)
+{
+    int64_t i = 0;
+    while (i < count && w[i] == 0)
+        i++;
+    return i < count;
+}
+
+static ptq_status round_weights(const struct shared *s, const float *w,
+                                const struct ptqi_curvature *c, struct ptq_qtensor *q)
+{
+    PTQI_TRY(s->rounding->round(s->config, w, c, q));
+    if (!has_weights(w, q->n * q->k))
+        return PTQ_OK;
+    return ptqi_check_scales(s->config, q->scales, q->n * q->groups);
+}
+
+/* Clips a copy of the equalized w and rounds that: errors are measured against w itself. */
+static ptq_status round_clipped(const struct shared *s, const float *w,
+                                const struct ptqi_curvature *c, struct ptq_qtensor *q)
+{
+    ptq_context *context = s->config->context;
+    float *clipped = ptqi_alloc(context, q->n * q->k, (int64_t)sizeof *clipped);
+    if (!clipped)
+        return PTQ_ERROR_MEMORY;
+    memcpy(clipped, w, (size_t)(q->n * q->k) * sizeof *clipped);
+    ptq_status status = ptqi_clip_awq(s->config, s->call->stats, s->e, q->n, q->k, clipped);
+    if (!status)
+        status = round_weights(s, clipped, c, q);
+    ptqi_free(context, clipped);
+    return status;
+}
+
+static int is_clipped(const struct ptq_config *config, int64_t index)
+{
+    return config->clip && !(index < 32 && config->clip_except >> index & 1);
+}
+
+/* Rounds matrix number index; w [n][k] is its copy in the equalized basis. */
+static ptq_status round_copy(const struct shared *s, int64_t index, float *w,
+                             const struct ptqi_curvature *c, ptq_qtensor **q)
+{
+    PTQI_TRY(new_qtensor(s, s->call->matrices->weights[index].n, q));
+    PTQI_TRY(is_clipped(s->config, index) ? round_clipped(s, w, c, *q)
+                                          : round_weights(s, w, c, *q));
+    return ptqi_measure_weights(s->e, w, c->hessian, *q);
+}
+
+/* The factor of a Hessian that is loaded, if the rounding needs it. */
+static ptq_status factor(const struct shared *s, const struct ptq_stats *stats,
+                         struct ptqi_curvature *c)
+{
+    const int32_t needs = s->rounding->needs;
+    if (!(needs & PTQI_NEEDS_FACTOR))
+        return PTQ_OK;
+    return ptqi_factor_curvature(s->config, s->e, stats, (needs & PTQI_NEEDS_DAMPED) != 0, c);
+}
+
+static int has_hessian(const struct ptq_stats *stats)
+{
+    return stats && stats->hessian && stats->rows;
+}
+
+static ptq_status load_own(const struct shared *s, const struct ptq_stats *stats,
+                           struct ptqi_curvature *c)
+{
+    PTQI_TRY(ptqi_load_curvature(s->e, stats, c));
+    c->order = s->order;
+    return factor(s, stats, c);
+}
+
+static ptq_status round_matrix(const struct shared *s, int64_t index, ptq_qtensor **q)
+{
+    ptq_context *context = s->config->context;
+    const struct ptqi_weight *weight = &s->call->matrices->weights[index];
+    const struct ptq_stats *stats = own_stats(s->call, index);
+    struct ptqi_curvature own = {0};
+    const int has_own = has_hessian(stats);
+    const int64_t k = s->call->matrices->k;
+    float *w = ptqi_alloc(context, weight->n * k, (int64_t)sizeof *w);
+    ptq_status status = PTQ_ERROR_MEMORY;
+    if (w) {
+        memcpy(w, weight->w, (size_t)(weight->n * k) * sizeof *w);
+        ptqi_equalize_weights(s->e, w, weight->n);
+        status = ptqi_check_finite(context, "equalized weight", w, PTQ_DTYPE_F32, weight->n, k, k);
+    }
+    if (!status && has_own)
+        status = load_own(s, stats, &own);
+    if (!status)
+        status = round_copy(s, index, w, has_own ? &own : &s->curvature, q);
+    ptqi_free(context, w);
+    ptqi_free_curvature(context, &own);
+    return status;
+}
+
+static ptq_status round_all(const struct shared *s, ptq_qtensor **q)
+{
+    ptq_context *context = s->config->context;
+    const int64_t count = s->call->matrices->count;
+    for (int64_t i = 0; i < count; i++) {
+        const struct ptqi_weight *weight = &s->call->matrices->weights[i];
+        PTQI_TRY(ptqi_check_cancelled(context));
+        ptq_status status = round_matrix(s, i, &q[i]);
+        if (status)
+            return weight->name ? ptqi_fail_at(context, status, weight->name) : status;
+        ptqi_progress(context, (double)(i + 1) / (double)count, ptqi_weight_label(weight));
+    }
+    return PTQ_OK;
+}
+
+/* The curvature and the order that all matrices share. */
+static ptq_status load_shared(struct shared *s)
+{
+    const struct ptq_stats *stats = s->call->stats;
+    if (!has_hessian(stats))
+        return PTQ_OK;
+    PTQI_TRY(ptqi_load_curvature(s->e, stats, &s->curvature));
+    if (s->config->act_order) {
+        s->order = ptqi_alloc(s->config->context, stats->k, (int64_t)sizeof *s->order);
+        if (!s->order)
+            return PTQ_ERROR_MEMORY;
+        PTQI_TRY(ptqi_hessian_order(s->config->context, &s->curvature, s->order));
+        s->curvature.order = s->order;
+    }
+    return factor(s, stats, &s->curvature);
+}
+
+ptq_status ptqi_round_call(const struct ptqi_call *call, const struct ptq_equalization *e,
+                           struct ptq_qtensor **q)
+{
+    ptq_context *context = call->config->context;
+    struct shared s = {.call = call, .config = call->config, .e = e};
+    PTQI_TRY(ptqi_find_rounding(context, s.config->rounding, &s.rounding));
+    PTQI_TRY(check(&s));
+    ptq_status status = load_shared(&s);
+    if (!status)
+        status = round_all(&s, q);
+    for (int64_t i = 0; i < call->matrices->count && status; i++) {
+        ptq_qtensor_free(q[i]);
+        q[i] = NULL;
+    }
+    ptqi_free(context, s.order);
+    ptqi_free_curvature(context, &s.curvature);
+    return status;
+}
