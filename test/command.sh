@@ -484,6 +484,12 @@ test_somebody_elses()
     mkdir "$tmp/own"
     cp test/data/golden/layer-a.safetensors "$tmp/own/in"
     cp $tiny/config.json "$tmp/own/out.partial"
+    mkfifo "$tmp/own/pipe"
+    refuses 1 "pipe: is not a regular file" "an output that is a pipe" layer "$tmp/own/in" \
+        --weight weight --input input --method rtn --group 32 -o "$tmp/own/pipe"
+    [ -p "$tmp/own/pipe" ]
+    equal "and it stays one" $? 0
+    rm "$tmp/own/pipe"
     ln -s in "$tmp/own/soft"
     ln "$tmp/own/in" "$tmp/own/hard"
     sums=$(listing "$tmp/own")

@@ -81,11 +81,23 @@ static ptq_status create_partial(struct ptqi_output *output)
     return status;
 }
 
+/* A file takes the place of what is at the path: no device, pipe or directory may be there, nor a
+ * link to one. */
+static ptq_status check_replaceable(ptq_context *context, const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) || S_ISREG(info.st_mode))
+        return PTQ_OK;
+    return ptqi_fail(context, PTQ_ERROR_IO, "%s: is %s", path,
+                     S_ISDIR(info.st_mode) ? "a directory" : "not a regular file");
+}
+
 ptq_status ptqi_output_begin(ptq_context *context, const char *path, struct ptqi_output *output)
 {
     memset(output, 0, sizeof *output);
-    output->context = context;
     output->fd = -1;
+    PTQI_TRY(check_replaceable(context, path));
+    output->context = context;
     output->path = ptqi_copy_text(context, path, (int64_t)strlen(path));
     ptq_status status = output->path ? create_partial(output) : PTQ_ERROR_MEMORY;
     if (status)
@@ -180,8 +192,6 @@ ptq_status ptqi_write_file(ptq_context *context, const char *path, const void *d
 ptq_status ptqi_check_writable(ptq_context *context, const char *path)
 {
     struct ptqi_output output;
-    if (ptqi_is_directory(path))
-        return ptqi_fail(context, PTQ_ERROR_IO, "%s: is a directory", path);
     PTQI_TRY(ptqi_output_begin(context, path, &output));
     ptqi_output_drop(&output);
     return PTQ_OK;
