@@ -32,7 +32,7 @@ endif
 INSTALL ?= install
 
 CFLAGS ?= -O3 -g
-WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
 # Equal bits: a fused multiply-add is one where the source says so, and nowhere else. The two other
 # options let the compiler use vector instructions for sqrt and rounding; they change no value.
 EXACT := -ffp-contract=off -fno-math-errno -fno-trapping-math

@@ -13,6 +13,8 @@
 #include "report/comparison.h"
 #include "report/html.h"
 
+void test_page(void);
+
 enum { MAX_ROWS = 4, MAX_LAYERS = 3, BLOCK_MATRICES = 7 };
 
 /* A comparison with all that it points to. */

@@ -14,6 +14,8 @@
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 
+void test_text(void);
+
 #define BYTE_LEVEL "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"use_regex\":true}"
 #define SEQUENCE(list) "{\"type\":\"Sequence\",\"pretokenizers\":[" list "]}"
 #define HELLO "\"h e\",\"l l\",\"he ll\",\"hell o\",\"\xc4\xa0 hell\""

@@ -5,6 +5,8 @@
  */
 #include <string.h>
 #include "method.h"
+#include "ptq/equalize.h"
+#include "ptq/quantize.h"
 #include "tensor.h"
 
 /* Pointers and count; function is the one that was called. */
