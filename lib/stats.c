@@ -193,6 +193,15 @@ ptq_status ptqi_stats_fail_own_sample(const ptq_stats *s)
                      "statistics with a sample of their own cannot be changed or saved");
 }
 
+ptq_status ptqi_stats_check_width(ptq_context *context, const ptq_stats *s, int64_t k)
+{
+    if (s->k == k)
+        return PTQ_OK;
+    return ptqi_fail(context, PTQ_ERROR_SHAPE,
+                     "statistics of %lld channels do not fit a matrix of %lld columns",
+                     (long long)s->k, (long long)k);
+}
+
 /* An update under way; blocks without data are not there. */
 struct update {
     const char *function; /* that was called */

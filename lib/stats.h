@@ -34,5 +34,7 @@ struct ptq_stats {
 /* Keeps a row among the extremes if it belongs there. */
 void ptqi_stats_keep_extreme(struct ptq_stats *stats, const float *row);
 ptq_status ptqi_stats_fail_own_sample(const ptq_stats *stats);
+/* PTQ_ERROR_SHAPE unless the statistics are of the input of a matrix of k columns. */
+ptq_status ptqi_stats_check_width(ptq_context *context, const ptq_stats *stats, int64_t k);
 
 #endif

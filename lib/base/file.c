@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static ptq_status fail_io(ptq_context *context, const char *path, const char *what)
+ptq_status ptqi_fail_io(ptq_context *context, const char *path, const char *what)
 {
     int error = errno;
     return ptqi_fail(context, PTQ_ERROR_IO, "%s: cannot %s: %s", path, what, strerror(error));
@@ -25,7 +25,7 @@ ptq_status ptqi_map_file(ptq_context *context, const char *path, struct ptqi_map
     map->size = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return fail_io(context, path, "open");
+        return ptqi_fail_io(context, path, "open");
     if (fstat(fd, &info) || !S_ISREG(info.st_mode)) {
         close(fd);
         return ptqi_fail(context, PTQ_ERROR_IO, "%s: not a regular file", path);
@@ -37,7 +37,7 @@ ptq_status ptqi_map_file(ptq_context *context, const char *path, struct ptqi_map
     }
     void *data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
     if (data == MAP_FAILED) {
-        ptq_status status = fail_io(context, path, "map");
+        ptq_status status = ptqi_fail_io(context, path, "map");
         close(fd);
         return status;
     }
@@ -57,6 +57,8 @@ void ptqi_unmap_file(struct ptqi_map *map)
 
 #define PARTIAL_NAMES 1000 /* tried before giving up */
 
+static const char partial_ending[] = ".partial";
+
 /* Creates a file of a name that nothing has yet; output->partial is that name. */
 static ptq_status create_partial(struct ptqi_output *output)
 {
@@ -68,17 +70,28 @@ static ptq_status create_partial(struct ptqi_output *output)
         char number[8] = "";
         if (i)
             snprintf(number, sizeof number, ".%d", i);
-        snprintf(output->partial, (size_t)room, "%s%s.partial", output->path, number);
+        snprintf(output->partial, (size_t)room, "%s%s%s", output->path, number, partial_ending);
         output->fd = open(output->partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (output->fd >= 0)
             return PTQ_OK;
         if (errno != EEXIST)
             break;
     }
-    ptq_status status = fail_io(output->context, output->path, "write");
+    ptq_status status = ptqi_fail_io(output->context, output->path, "write");
     ptqi_free(output->context, output->partial);
     output->partial = NULL; /* not ours to remove */
     return status;
+}
+
+void ptqi_cut_partial(char *name)
+{
+    size_t length = strlen(name), tail = sizeof partial_ending - 1;
+    if (length <= tail || strcmp(name + length - tail, partial_ending))
+        return;
+    name[length -= tail] = 0;
+    char *dot = strrchr(name, '.');
+    if (dot && dot[1] && strspn(dot + 1, "0123456789") == strlen(dot + 1))
+        *dot = 0;
 }
 
 /* A file takes the place of what is at the path: no device, pipe or directory may be there, nor a
@@ -115,7 +128,7 @@ static ptq_status write_all(ptq_context *context, const char *path, int fd, cons
         if (written < 0 && errno == EINTR)
             continue;
         if (written <= 0)
-            return fail_io(context, path, "write");
+            return ptqi_fail_io(context, path, "write");
         next += written;
         bytes -= written;
     }
@@ -149,12 +162,12 @@ ptq_status ptqi_output_commit(struct ptqi_output *output)
 {
     ptq_status status = PTQ_OK;
     if (fsync(output->fd) && errno != EINVAL)
-        status = fail_io(output->context, output->path, "sync");
+        status = ptqi_fail_io(output->context, output->path, "sync");
     if (close(output->fd) && !status)
-        status = fail_io(output->context, output->path, "write");
+        status = ptqi_fail_io(output->context, output->path, "write");
     output->fd = -1;
     if (!status && rename(output->partial, output->path))
-        status = fail_io(output->context, output->path, "rename to");
+        status = ptqi_fail_io(output->context, output->path, "rename to");
     if (!status) {
         sync_directory_of(output->path);
         ptqi_free(output->context, output->partial);
@@ -210,7 +223,7 @@ ptq_status ptqi_lock_file(ptq_context *context, const char *path, int *out)
     *out = -1;
     int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
     if (fd < 0)
-        return fail_io(context, path, "open");
+        return ptqi_fail_io(context, path, "open");
     int refused = flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
     if (refused || !is_at(path, fd)) {
         close(fd);
@@ -224,9 +237,9 @@ ptq_status ptqi_rewrite_locked(ptq_context *context, const char *path, int fd, c
                                int64_t bytes)
 {
     if (ftruncate(fd, 0) || lseek(fd, 0, SEEK_SET))
-        return fail_io(context, path, "write");
+        return ptqi_fail_io(context, path, "write");
     PTQI_TRY(write_all(context, path, fd, data, bytes));
-    return fsync(fd) && errno != EINVAL ? fail_io(context, path, "sync") : PTQ_OK;
+    return fsync(fd) && errno != EINVAL ? ptqi_fail_io(context, path, "sync") : PTQ_OK;
 }
 
 void ptqi_unlock_file(int fd)

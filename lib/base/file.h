@@ -6,6 +6,9 @@
 
 #include "context.h"
 
+/* "path: cannot what: reason", by errno. */
+ptq_status ptqi_fail_io(ptq_context *context, const char *path, const char *what);
+
 struct ptqi_map {
     const uint8_t *data;
     int64_t size;
@@ -29,6 +32,9 @@ ptq_status ptqi_output_write(struct ptqi_output *output, const void *data, int64
 ptq_status ptqi_output_commit(struct ptqi_output *output);
 /* Removes the partial file of an output that was begun and not committed. Safe to call always. */
 void ptqi_output_drop(struct ptqi_output *output);
+
+/* Cuts ".partial" or ".7.partial" off a name: what remains is the name that the file is to get. */
+void ptqi_cut_partial(char *name);
 
 /* A whole small file in one step. */
 ptq_status ptqi_write_file(ptq_context *context, const char *path, const void *data, int64_t bytes);

@@ -45,24 +45,23 @@ static int zeros_can_run(const struct search *s)
            ptqi_group_size(c, s->call->matrices->k) <= ptqi_most_columns((1 << c->bits) - 1);
 }
 
-/* What can be left open, in the order of the search. */
+/* What can be PTQ_AUTO, in the order of the search. */
 static const struct choice {
     size_t field;          /* an int32_t in struct ptq_config */
-    int32_t open, plain;   /* the value that leaves it open, and that of the first trial */
+    int32_t plain;         /* the value of the first trial */
     int32_t candidates[3]; /* the other values */
     int usual, best;       /* how many of them are tried, and how many with effort best */
     int (*allowed)(const struct search *s); /* or NULL */
 } choices[] = {
-    {FIELD(rotate), PTQ_AUTO, 0, {64, 32, 128}, 1, 3, NULL},
+    {FIELD(rotate), 0, {64, 32, 128}, 1, 3, NULL},
     {FIELD(equalize),
-     PTQ_AUTO,
      PTQ_EQUALIZE_NONE,
      {PTQ_EQUALIZE_AWQ, PTQ_EQUALIZE_LAE, PTQ_EQUALIZE_SMOOTHQUANT},
      2,
      3,
      NULL},
-    {FIELD(symmetric), PTQ_AUTO, 1, {0}, 1, 1, zeros_can_run},
-    {FIELD(clip), PTQ_AUTO, 0, {1}, 0, 1, NULL},
+    {FIELD(symmetric), 1, {0}, 1, 1, zeros_can_run},
+    {FIELD(clip), 0, {1}, 0, 1, NULL},
 };
 enum { CHOICES = sizeof choices / sizeof *choices };
 
@@ -82,7 +81,7 @@ int ptqi_is_open(const struct ptq_config *config)
 {
     int open = 0;
     for (int i = 0; i < CHOICES; i++)
-        open |= get(config, &choices[i]) == choices[i].open;
+        open |= get(config, &choices[i]) == PTQ_AUTO;
     return open;
 }
 
@@ -139,7 +138,7 @@ static ptq_status improve(struct search *s, const struct choice *choice)
     const struct ptq_config *asked = s->call->config;
     struct ptq_config config = s->best.config;
     const int count = asked->effort == PTQ_EFFORT_BEST ? choice->best : choice->usual;
-    if (get(asked, choice) != choice->open || (choice->allowed && !choice->allowed(s)))
+    if (get(asked, choice) != PTQ_AUTO || (choice->allowed && !choice->allowed(s)))
         return PTQ_OK;
     for (int i = 0; i < count; i++) {
         set(&config, choice, choice->candidates[i]);
@@ -153,7 +152,7 @@ static struct ptq_config plain_config(const struct ptq_config *asked)
 {
     struct ptq_config plain = *asked;
     for (int i = 0; i < CHOICES; i++)
-        if (get(asked, &choices[i]) == choices[i].open)
+        if (get(asked, &choices[i]) == PTQ_AUTO)
             set(&plain, &choices[i], choices[i].plain);
     if (asked->effort == PTQ_EFFORT_FAST) { /* GPTQ's options go with GPTQ */
         plain.rounding = PTQ_ROUNDING_RTN;

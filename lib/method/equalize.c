@@ -15,10 +15,8 @@ static ptq_status check(const struct ptqi_call *call, const struct ptqi_equalize
     int32_t needs = equalizer->needs;
     if (call->config->activations >= PTQ_ACTIVATIONS_INT8_STATIC)
         needs |= PTQI_NEEDS_RANGES;
-    if (stats && stats->k != k)
-        return ptqi_fail(context, PTQ_ERROR_SHAPE,
-                         "statistics of %lld channels do not fit a matrix of %lld columns",
-                         (long long)stats->k, (long long)k);
+    if (stats)
+        PTQI_TRY(ptqi_stats_check_width(context, stats, k));
     if (needs & PTQI_NEEDS_RANGES && (!stats || !stats->rows))
         return ptqi_fail(context, PTQ_ERROR_MISSING,
                          "equalization and static activations need statistics of the input");

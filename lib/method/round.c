@@ -34,10 +34,7 @@ static ptq_status check_stats(ptq_context *context, const struct ptq_stats *stat
         return ptqi_fail(context, PTQ_ERROR_MISSING, "%s needs statistics of the input", who);
     if (!stats)
         return PTQ_OK;
-    if (stats->k != k)
-        return ptqi_fail(context, PTQ_ERROR_SHAPE,
-                         "statistics of %lld channels do not fit a matrix of %lld columns",
-                         (long long)stats->k, (long long)k);
+    PTQI_TRY(ptqi_stats_check_width(context, stats, k));
     if (need_mismatch && !stats->mismatch)
         return ptqi_fail(context, PTQ_ERROR_MISSING,
                          "GPTAQ needs statistics with PTQ_STATS_MISMATCH");

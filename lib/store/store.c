@@ -118,7 +118,8 @@ int64_t ptq_store_bytes(const ptq_store *store, int64_t index)
 
 const void *ptq_store_data(const ptq_store *store, int64_t index)
 {
-    return store && index >= 0 && index < store->count ? store->entries[index].data : NULL;
+    const struct ptqi_entry *e = entry_at(store, index);
+    return e ? e->data : NULL;
 }
 
 int32_t ptq_store_has(const ptq_store *store, const char *name)

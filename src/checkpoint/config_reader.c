@@ -31,6 +31,13 @@ const struct ptqi_json *config_member(struct config_reader *r, const char *name)
     return config_value(r->root, name);
 }
 
+/* A member of object, which is root or a member of it. */
+static const struct ptqi_json *member_of(struct config_reader *r, const struct ptqi_json *object,
+                                         const char *name)
+{
+    return object == r->root ? config_member(r, name) : config_value(object, name);
+}
+
 const struct ptqi_json *config_next_unseen(const struct config_reader *r, int64_t *at)
 {
     int64_t i = 0;
@@ -67,8 +74,7 @@ int64_t config_either(struct config_reader *r, const char *name, const char *oth
 double config_real(struct config_reader *r, const struct ptqi_json *object, const char *name,
                    double fallback)
 {
-    const struct ptqi_json *value =
-        object == r->root ? config_member(r, name) : config_value(object, name);
+    const struct ptqi_json *value = member_of(r, object, name);
     if (!value)
         return fallback;
     if (value->kind != PTQI_JSON_NUMBER || !(value->number > 0))
@@ -97,18 +103,16 @@ void config_expect(struct config_reader *r, const char *name, const char *wanted
 /* false, {} and [] ask for nothing. */
 static int is_nothing(const struct ptqi_json *value)
 {
-    return value->kind == PTQI_JSON_BOOL
-               ? value->number == 0
-               : (value->kind == PTQI_JSON_OBJECT || value->kind == PTQI_JSON_ARRAY) &&
-                     !value->first;
+    if (value->kind == PTQI_JSON_BOOL)
+        return value->number == 0;
+    return (value->kind == PTQI_JSON_OBJECT || value->kind == PTQI_JSON_ARRAY) && !value->first;
 }
 
 void config_check_fixed(struct config_reader *r, const struct ptqi_json *object,
                         const struct config_fixed *fixed)
 {
     for (; fixed->name; fixed++) {
-        const struct ptqi_json *value =
-            object == r->root ? config_member(r, fixed->name) : config_value(object, fixed->name);
+        const struct ptqi_json *value = member_of(r, object, fixed->name);
         if (!value || is_nothing(value))
             continue;
         if (value->kind != PTQI_JSON_NUMBER || value->number != fixed->value)

@@ -31,19 +31,6 @@ static int is_part(const char *name)
     return !strcmp(name, again);
 }
 
-/* Cuts ".partial", or ".7.partial", off a name, which files have until they are whole. */
-static void cut_partial(char *name)
-{
-    static const char ending[] = ".partial";
-    size_t length = strlen(name), tail = sizeof ending - 1;
-    if (length <= tail || strcmp(name + length - tail, ending))
-        return;
-    name[length -= tail] = 0;
-    char *dot = strrchr(name, '.');
-    if (dot && dot[1] && strspn(dot + 1, "0123456789") == strlen(dot + 1))
-        *dot = 0;
-}
-
 /* Whether a file of the partial directory has a name that this program gives to one there. */
 static int is_ours(const char *name)
 {
@@ -51,7 +38,7 @@ static int is_ours(const char *name)
     if (!strcmp(name, "run.json"))
         return 1;
     snprintf(whole, sizeof whole, "%s", name);
-    cut_partial(whole);
+    ptqi_cut_partial(whole);
     for (int i = 0; checkpoint_companion(i); i++)
         if (!strcmp(whole, checkpoint_companion(i)))
             return 1;
@@ -226,7 +213,7 @@ static int is_intermediate(const char *name)
 {
     char whole[256];
     snprintf(whole, sizeof whole, "%s", name);
-    cut_partial(whole);
+    ptqi_cut_partial(whole);
     return is_ours(name) && (is_part(whole) || strcmp(whole, name));
 }
 

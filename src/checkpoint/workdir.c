@@ -12,11 +12,6 @@
 static const char run_name[] = "run.json";
 static const char mark[] = "{\"made_by\": \"ptq quantize\"";
 
-static ptq_status fail_io(ptq_context *context, const char *path, const char *what)
-{
-    return ptqi_fail(context, PTQ_ERROR_IO, "%s: cannot %s: %s", path, what, strerror(errno));
-}
-
 void workdir_begin_description(struct ptqi_json_writer *w, ptq_context *context)
 {
     ptqi_json_begin(w, context);
@@ -164,8 +159,9 @@ static ptq_status check_parent(const struct workdir *w)
                        : ptqi_copy_text(w->context, ".", 1);
     if (!parent)
         return PTQ_ERROR_MEMORY;
-    ptq_status status =
-        access(parent, W_OK | X_OK) ? fail_io(w->context, w->path, "make the directory") : PTQ_OK;
+    ptq_status status = access(parent, W_OK | X_OK)
+                            ? ptqi_fail_io(w->context, w->path, "make the directory")
+                            : PTQ_OK;
     ptqi_free(w->context, parent);
     return status;
 }
@@ -273,7 +269,7 @@ static ptq_status open_workdir(struct workdir *w, const char *description, int r
     PTQI_TRY(check_free(w));
     PTQI_TRY(look_at_partial(w, &there));
     if (!there && mkdir(w->partial, 0777) && errno != EEXIST)
-        return fail_io(w->context, w->partial, "make the directory");
+        return ptqi_fail_io(w->context, w->partial, "make the directory");
     PTQI_TRY(check_ours(w, resume));
     char *run = workdir_file(w, run_name);
     ptq_status status = run ? lock(w, run) : PTQ_ERROR_MEMORY;
@@ -310,7 +306,7 @@ ptq_status workdir_finish(struct workdir *w, workdir_owns intermediate)
     if (!status)
         remove_files(w->context, w->partial, intermediate, 1);
     if (!status && rename(w->partial, w->path))
-        status = fail_io(w->context, w->path, "rename to");
+        status = ptqi_fail_io(w->context, w->path, "rename to");
     if (!status)
         unlink(run);
     ptqi_free(w->context, run);

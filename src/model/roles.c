@@ -80,7 +80,8 @@ int model_describe_matrix(const struct model *m, int64_t block, int number, stru
 
 void model_norm_name(const struct model *m, int64_t block, int number, int bias, char *name)
 {
-    const struct architecture *a = m->config.architecture;
-    snprintf(name, MAX_LAYER_NAME, "%s%s%lld.%s.%s", m->prefix, a->blocks, (long long)block,
-             a->norms[number], bias ? "bias" : "weight");
+    model_block_prefix(m, block, name);
+    const size_t used = strlen(name);
+    snprintf(name + used, MAX_LAYER_NAME - used, "%s.%s", m->config.architecture->norms[number],
+             bias ? "bias" : "weight");
 }

@@ -7,6 +7,7 @@
 #include "base/context.h"
 #include "base/half.h"
 #include "checkpoint/checkpoint.h"
+#include "tensor.h"
 
 /* A tensor by name that must have this shape (columns 0: a vector) and hold floats. */
 ptq_status weights_find(const struct model *m, const ptq_store *store, const char *name,
@@ -31,16 +32,15 @@ ptq_status weights_find(const struct model *m, const ptq_store *store, const cha
     return status;
 }
 
-/* count values as f32, width of them a row; they must be finite. */
-static ptq_status check_values(const struct model *m, const char *name, const float *values,
-                               int64_t count, int64_t width)
+/* All values are finite. A vector is a row. */
+static ptq_status check_values(const struct model *m, const char *name, const ptq_tensor *tensor)
 {
-    for (int64_t i = 0; i < count; i++)
-        if (values[i] - values[i] != 0)
-            return ptqi_fail(m->context, PTQ_ERROR_NOT_FINITE, "%s: %s[%lld][%lld] is %s",
-                             m->checkpoint->path, name, (long long)(i / width),
-                             (long long)(i % width), values[i] != values[i] ? "NaN" : "infinite");
-    return PTQ_OK;
+    const int is_matrix = ptq_tensor_rank(tensor) == 2;
+    const int64_t columns = ptq_tensor_size(tensor, is_matrix);
+    ptq_status status =
+        ptqi_check_finite(m->context, name, ptq_tensor_data(tensor), ptq_tensor_dtype(tensor),
+                          is_matrix ? ptq_tensor_size(tensor, 0) : 1, columns, columns);
+    return status ? ptqi_fail_at(m->context, status, m->checkpoint->path) : PTQ_OK;
 }
 
 ptq_status weights_floats(const struct model *m, const ptq_store *store, const char *name,
@@ -48,12 +48,13 @@ ptq_status weights_floats(const struct model *m, const ptq_store *store, const c
 {
     ptq_tensor *tensor;
     PTQI_TRY(weights_find(m, store, name, rows, columns, &tensor));
-    int64_t count = ptq_tensor_elements(tensor);
-    *out = ptqi_alloc(m->context, count, (int64_t)sizeof **out);
-    ptq_status status = *out ? ptq_tensor_to_f32(tensor, *out) : PTQ_ERROR_MEMORY;
+    *out = NULL;
+    ptq_status status = check_values(m, name, tensor);
+    if (!status) {
+        *out = ptqi_alloc(m->context, ptq_tensor_elements(tensor), (int64_t)sizeof **out);
+        status = *out ? ptq_tensor_to_f32(tensor, *out) : PTQ_ERROR_MEMORY;
+    }
     ptq_tensor_free(tensor);
-    if (!status)
-        status = check_values(m, name, *out, count, columns ? columns : rows);
     if (status) {
         ptqi_free(m->context, *out);
         *out = NULL;
@@ -65,21 +66,7 @@ ptq_status weights_floats(const struct model *m, const ptq_store *store, const c
  */
 ptq_status weights_check_rows(const struct model *m, const ptq_tensor *tensor)
 {
-    const int32_t dtype = ptq_tensor_dtype(tensor);
-    const int64_t rows = ptq_tensor_size(tensor, 0), k = ptq_tensor_size(tensor, 1);
-    const char *data = ptq_tensor_data(tensor);
-    float *row = ptqi_alloc(m->context, k, (int64_t)sizeof *row);
-    ptq_status status = row ? PTQ_OK : PTQ_ERROR_MEMORY;
-    for (int64_t i = 0; i < rows && !status; i++) {
-        ptqi_to_f32(row, data + i * k * ptq_dtype_size(dtype), dtype, k);
-        for (int64_t j = 0; j < k; j++)
-            if (row[j] - row[j] != 0)
-                status = ptqi_fail(m->context, PTQ_ERROR_NOT_FINITE, "%s: %s[%lld][%lld] is %s",
-                                   m->checkpoint->path, ptq_tensor_name(tensor), (long long)i,
-                                   (long long)j, row[j] != row[j] ? "NaN" : "infinite");
-    }
-    ptqi_free(m->context, row);
-    return status;
+    return check_values(m, ptq_tensor_name(tensor), tensor);
 }
 
 ptq_status weights_vector(const struct model *m, const ptq_store *store, const char *name,
