@@ -338,6 +338,11 @@ int64_t ptq_qtensor_adjusted_groups(const ptq_qtensor *q)
     return q ? q->adjusted_groups : 0;
 }
 
+int64_t ptq_qtensor_clamped_groups(const ptq_qtensor *q)
+{
+    return q ? q->clamped_groups : 0;
+}
+
 double ptq_qtensor_damping(const ptq_qtensor *q)
 {
     return q ? q->damping : 0;

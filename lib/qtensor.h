@@ -29,6 +29,7 @@ struct ptq_qtensor {
     float activation_scale; /* 0: none */
     double weight_error, output_error, damping;
     int64_t adjusted_groups;          /* of PTQ_GRID_RANGE that are not AWQ's */
+    int64_t clamped_groups;           /* whose scale its dtype cannot hold */
     double plain_error, chosen_error; /* of auto's first candidate and its choice; else NaN */
     double weight_energy,
         output_energy; /* |W|^2 and |X W^T|^2, where errors were measured; else NaN */

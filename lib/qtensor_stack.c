@@ -50,6 +50,7 @@ static void add_errors(ptq_qtensor *q, const ptq_qtensor *const *parts, int64_t 
     for (int64_t i = 0; i < count; i++) {
         const ptq_qtensor *p = parts[i];
         q->adjusted_groups += p->adjusted_groups;
+        q->clamped_groups += p->clamped_groups;
         weight += p->weight_error * p->weight_energy;
         output += p->output_error * p->output_energy;
         plain += p->plain_error * p->output_energy;

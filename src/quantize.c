@@ -87,6 +87,8 @@ static ptq_status print_json(const struct quantize *q)
         }
         if (r->adjusted_groups)
             ptqi_json_add_integer(&w, "adjusted_groups", r->adjusted_groups);
+        if (r->clamped_groups)
+            ptqi_json_add_integer(&w, "clamped_groups", r->clamped_groups);
         if (r->candidate >= 0)
             ptqi_json_add_number(&w, "awq_ratio", r->candidate / 20.0, 9);
         ptqi_json_close(&w, '}');
@@ -118,7 +120,7 @@ static ptq_status print_schemes(const struct quantize *q)
 static ptq_status print_text(const struct quantize *q)
 {
     const struct matrix_report *worst = &q->run.reports[0];
-    int64_t raised = 0, adjusted = 0, bits = 0, group = 0;
+    int64_t raised = 0, adjusted = 0, clamped = 0, bits = 0, group = 0;
     const struct choices choices = choices_of(q->run.reports, q->run.report_count);
     double damping = 0;
     PTQI_TRY(ptq_config_get_int(q->run.config, PTQ_PARAM_BITS, &bits));
@@ -128,6 +130,7 @@ static ptq_status print_text(const struct quantize *q)
         const struct matrix_report *r = &q->run.reports[i];
         raised += r->damping > damping;
         adjusted += r->adjusted_groups;
+        clamped += r->clamped_groups;
         if (q->run.windows ? r->output_error > worst->output_error
                            : r->weight_error > worst->weight_error)
             worst = r;
@@ -144,6 +147,10 @@ static ptq_status print_text(const struct quantize *q)
             "%lld groups have weights of one sign or a range below 1e-5, which AWQ's grid cannot "
             "hold; their grid contains 0\n",
             (long long)adjusted);
+    if (clamped)
+        printf("%lld groups are too small or too large for scales of their dtype and lost "
+               "precision\n",
+               (long long)clamped);
     if (raised)
         printf("%lld Hessians were not positive definite; their damping was raised\n",
                (long long)raised);

@@ -28,6 +28,7 @@
     TEST(door)                                                                                     \
     TEST(method)                                                                                   \
     TEST(gptaq)                                                                                    \
+    TEST(extremes)                                                                                 \
     TEST(plus)                                                                                     \
     TEST(auto)                                                                                     \
     TEST(equalize)                                                                                 \

@@ -103,6 +103,9 @@ PTQ_API double ptq_qtensor_plain_error(const ptq_qtensor *q);
 PTQ_API double ptq_qtensor_chosen_error(const ptq_qtensor *q);
 /* Groups that PTQ_GRID_RANGE gave another grid than AWQ's, because theirs cannot hold them. */
 PTQ_API int64_t ptq_qtensor_adjusted_groups(const ptq_qtensor *q);
+/* Groups whose scale lies outside the range in which the scale dtype keeps its precision. Their
+ * weights are rounded coarsely, or to 0; PTQ_DTYPE_F32 holds them. */
+PTQ_API int64_t ptq_qtensor_clamped_groups(const ptq_qtensor *q);
 /* The damping that GPTQ ended up with: more than was asked for where the Hessian was not positive
  * definite; 0 where there was none. */
 PTQ_API double ptq_qtensor_damping(const ptq_qtensor *q);

@@ -119,6 +119,8 @@ static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const c
     ptqi_json_add_number(&w, "damping", q->damping, 17);
     if (q->adjusted_groups)
         ptqi_json_add_integer(&w, "adjusted_groups", q->adjusted_groups);
+    if (q->clamped_groups)
+        ptqi_json_add_integer(&w, "clamped_groups", q->clamped_groups);
     if (q->chosen_error == q->chosen_error) {
         ptqi_json_add_number(&w, "plain_error", q->plain_error, 17);
         ptqi_json_add_number(&w, "chosen_error", q->chosen_error, 17);
@@ -209,6 +211,7 @@ static ptq_status read_settings(ptq_context *context, const char *prefix, const 
         (*q)->chosen_error = number(root, "chosen_error");
         (*q)->damping = damping == damping ? damping : 0;
         ptqi_json_integer(ptqi_json_get(root, "adjusted_groups"), &(*q)->adjusted_groups);
+        ptqi_json_integer(ptqi_json_get(root, "clamped_groups"), &(*q)->clamped_groups);
     }
     ptqi_json_free(document);
     return status;

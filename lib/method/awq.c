@@ -180,13 +180,18 @@ static float *cut_buffer(struct search *s)
 static ptq_status load_and_search(const struct search *s, const struct ptqi_call *call,
                                   const struct ptqi_ranges *ranges, struct ptq_equalization *e)
 {
-    if (s->hessian)
+    double unit = 1;
+    if (s->hessian) {
         PTQI_TRY(ptq_stats_hessian(call->stats, s->hessian));
+        unit = ptqi_normalize_square(s->hessian, s->matrices->k);
+    }
     if (s->config->duo) {
         measure_weights(s);
         PTQI_TRY(ptqi_tie(s->config->context, ranges, 1, s->w_mean));
     }
-    return run_search(s, e);
+    PTQI_TRY(run_search(s, e));
+    e->loss /= unit;
+    return PTQ_OK;
 }
 
 static ptq_status equalize_awq(const struct ptqi_call *call, const struct ptqi_ranges *ranges,

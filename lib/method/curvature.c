@@ -9,11 +9,26 @@
  * M = sum (f_t - x_t) x_t^T of the inputs f_t in full precision and x_t of quantized layers.
  */
 #include "curvature.h"
+#include <math.h>
 #include <string.h>
 #include "basis.h"
 #include "linalg/cholesky.h"
 #include "linalg/matmul.h"
 #include "stats.h"
+
+double ptqi_normalize_square(float *a, int64_t k)
+{
+    float max = 0;
+    int exponent;
+    for (int64_t i = 0; i < k; i++)
+        max = a[i * k + i] > max ? a[i * k + i] : max;
+    if (max == 0 || (max >= 0x1p-40f && max <= 0x1p40f))
+        return 1;
+    frexpf(max, &exponent);
+    for (int64_t i = 0; i < k * k; i++)
+        a[i] = (float)ldexp((double)a[i], -exponent);
+    return ldexp(1.0, -exponent);
+}
 
 ptq_status ptqi_load_curvature(const struct ptq_equalization *e, const struct ptq_stats *stats,
                                struct ptqi_curvature *c)
@@ -27,8 +42,11 @@ ptq_status ptqi_load_curvature(const struct ptq_equalization *e, const struct pt
         return PTQ_ERROR_MEMORY;
     PTQI_TRY(ptq_stats_hessian(stats, c->hessian));
     PTQI_TRY(ptqi_equalize_square(e, c->hessian, 1));
-    for (int64_t i = 0; i < k; i++)
+    c->unit = ptqi_normalize_square(c->hessian, k);
+    for (int64_t i = 0; i < k; i++) {
         c->dead[i] = c->hessian[i * k + i] == 0.0f;
+        c->live += !c->dead[i];
+    }
     return PTQ_OK;
 }
 
@@ -119,11 +137,12 @@ static ptq_status load_mismatch(double alpha, const struct ptq_equalization *e,
                                 float *mismatch, float *m)
 {
     const int64_t k = c->k;
+    const float factor = (float)(alpha * c->unit);
     PTQI_TRY(ptq_stats_mismatch(stats, mismatch));
     PTQI_TRY(ptqi_equalize_square(e, mismatch, 0));
     for (int64_t i = 0; i < k; i++)
         for (int64_t j = 0; j < k; j++)
-            m[i * k + j] = (float)alpha * mismatch[ptqi_column(c, i) * k + ptqi_column(c, j)];
+            m[i * k + j] = factor * mismatch[ptqi_column(c, i) * k + ptqi_column(c, j)];
     return PTQ_OK;
 }
 

@@ -14,8 +14,10 @@
 struct ptqi_curvature {
     int64_t k;
     const int32_t *order; /* [k], the column at each position; NULL: 0 .. k-1; not owned */
-    float *hessian;       /* [k][k], whole, undamped, original order */
+    float *hessian;       /* [k][k], whole, undamped, original order, times unit */
+    double unit;          /* a power of two, 1 unless H would leave the range of f32 */
     uint8_t *dead;        /* [k], H_jj = 0, original order */
+    int64_t live;         /* columns that are not dead */
     float *factor;        /* [k][k], U of the damped H, H^-1 = U^T U; quantization order */
     float *damped;        /* [k][k], the damped H, quantization order; or NULL */
     float *mismatch;      /* [k][k], GPTAQ's alpha M, quantization order; or NULL */
@@ -29,6 +31,10 @@ static inline int64_t ptqi_column(const struct ptqi_curvature *c, int64_t positi
     return c->order ? c->order[position] : position;
 }
 
+/* Multiplies a [k][k] by a power of two that brings its largest diagonal element near 1, and
+ * returns that factor. Does nothing, and returns 1, if the element is within 2^-40 .. 2^40: there,
+ * no product of it can leave the range of f32. */
+double ptqi_normalize_square(float *a, int64_t k);
 /* The Hessian and the dead columns, for the input that e equalizes. */
 ptq_status ptqi_load_curvature(const struct ptq_equalization *e, const struct ptq_stats *stats,
                                struct ptqi_curvature *c);

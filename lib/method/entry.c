@@ -7,6 +7,7 @@
 #include "method.h"
 #include "ptq/equalize.h"
 #include "ptq/quantize.h"
+#include "stats.h"
 #include "tensor.h"
 
 /* Pointers and count; function is the one that was called. */
@@ -34,13 +35,29 @@ static ptq_status clear_results(const char *function, const ptq_config *config, 
     return PTQ_OK;
 }
 
+/* Squares of inputs below about 1e-23 are 0 in f32, so that their channels look dead. */
+static void report_underflow(ptq_context *context, const struct ptq_stats *stats)
+{
+    int64_t count = 0;
+    if (!stats || !stats->hessian)
+        return;
+    for (int64_t i = 0; i < stats->k; i++)
+        count += stats->hessian[i * stats->k + i] == 0 &&
+                 (stats->minimum[i] < 0 || stats->maximum[i] > 0);
+    if (count)
+        ptqi_log_line(context,
+                      "%lld channels have inputs whose squares are 0 in f32; they count as unused",
+                      (long long)count);
+}
+
 /* Checks the config and the weights, once for the call, and widens them. */
 static ptq_status load(const ptq_config *config, const ptq_tensor *const *weights, int64_t count,
-                       struct ptqi_matrices *matrices)
+                       const ptq_stats *stats, struct ptqi_matrices *matrices)
 {
     PTQI_TRY(ptq_config_check(config));
     PTQI_TRY(ptqi_check_shapes(config->context, weights, count));
     PTQI_TRY(ptqi_check_runs(config, config->activations, weights[0]->shape[1]));
+    report_underflow(config->context, stats);
     return ptqi_load_matrices(config->context, weights, count, matrices);
 }
 
@@ -52,7 +69,7 @@ ptq_status ptq_equalize(const ptq_config *config, const ptq_tensor *const *weigh
     PTQI_REQUIRE(config ? config->context : NULL, equalization);
     *equalization = NULL;
     PTQI_TRY(check_pointers(__func__, config, weights, count));
-    PTQI_TRY(load(config, weights, count, &matrices));
+    PTQI_TRY(load(config, weights, count, stats, &matrices));
     const struct ptqi_call call = {
         .config = config, .matrices = &matrices, .stats = stats, .ties = ties};
     ptq_status status = ptqi_is_open(config) ? ptqi_choose(&call, equalization, NULL)
@@ -88,7 +105,7 @@ ptq_status ptq_quantize_equalized(const ptq_config *config, const ptq_equalizati
     if (ptqi_is_open(&resolved))
         return ptqi_fail(config->context, PTQ_ERROR_CONFLICT,
                          "the config leaves something open that the equalization does not say");
-    PTQI_TRY(load(&resolved, weights, count, &matrices));
+    PTQI_TRY(load(&resolved, weights, count, stats, &matrices));
     const struct ptqi_call call = {
         .config = &resolved, .matrices = &matrices, .stats = stats, .own_stats = own_stats};
     ptq_status status = ptqi_round_call(&call, equalization, q);
@@ -112,7 +129,7 @@ ptq_status ptq_quantize(const ptq_config *config, const ptq_tensor *const *weigh
     struct ptqi_matrices matrices;
     PTQI_TRY(clear_results(__func__, config, count, q));
     PTQI_TRY(check_pointers(__func__, config, weights, count));
-    PTQI_TRY(load(config, weights, count, &matrices));
+    PTQI_TRY(load(config, weights, count, stats, &matrices));
     const struct ptqi_call call = {
         .config = config, .matrices = &matrices, .stats = stats, .own_stats = own_stats};
     ptq_status status =

@@ -20,7 +20,7 @@
  * alpha (M U^T, strictly upper) U, a column adds w_i P_ij to the later ones.
  *
  * Dead columns (H_jj = 0: no input in calibration) do not widen the grid of their group, and are
- * rounded to nearest on it. The reference stores them as zero.
+ * rounded to nearest on it. The reference stores them as zero. If all are dead, GPTQ is RTN.
  */
 #include <string.h>
 #include "kernel/code.h"
@@ -169,7 +169,8 @@ static ptq_status update_later(const struct rows *r, int64_t b0, int64_t b1)
                        PTQI_ACCUMULATE | PTQI_SERIAL);
 }
 
-/* r->w = the weights in quantization order, dead columns 0. */
+/* r->w = the weights in quantization order, dead columns 0, unless all columns are dead: then every
+ * weight is rounded to nearest. */
 static void load_rows(const struct rows *r)
 {
     const struct ptqi_curvature *c = r->pass->curvature;
@@ -177,7 +178,7 @@ static void load_rows(const struct rows *r)
         for (int64_t i = 0; i < c->k; i++) {
             const int64_t original = ptqi_column(c, i);
             const float w = r->pass->w[(r->first + row) * c->k + original];
-            r->w[row * c->k + i] = c->dead[original] ? 0.0f : w;
+            r->w[row * c->k + i] = c->dead[original] && c->live ? 0.0f : w;
         }
 }
 

@@ -57,6 +57,12 @@ float ptqi_storable_scale(float scale, int32_t dtype)
     return rounded > limits[dtype].largest ? limits[dtype].largest : rounded;
 }
 
+int ptqi_scale_is_clamped(float scale, int32_t dtype, int is_row_scale)
+{
+    const float smallest = is_row_scale ? limits[dtype].seven_bits : limits[dtype].normal;
+    return scale <= smallest || scale >= limits[dtype].largest;
+}
+
 ptq_status ptqi_check_scales(const struct ptq_config *config, const float *scales, int64_t count)
 {
     const int32_t dtype = config->scale_dtype;
@@ -77,7 +83,7 @@ static float top_code(const struct ptq_config *c)
 }
 
 /* The index of the first of the smallest errors. */
-static int find_min(const float *errors, int count)
+static int find_min(const double *errors, int count)
 {
     int min = 0;
     for (int i = 1; i < count; i++)
@@ -160,6 +166,7 @@ static struct ptqi_grid search_range(const struct ptq_config *c, struct range r,
                                      int64_t count)
 {
     float scales[RANGE_CANDIDATES], zeros[RANGE_CANDIDATES], errors[RANGE_CANDIDATES];
+    double sums[RANGE_CANDIDATES];
     for (int i = 0; i < RANGE_CANDIDATES; i++) {
         struct ptqi_grid grid = fit_gptq(c, r, (float)(1.0 - i / 100.0));
         scales[i] = grid.scale;
@@ -167,7 +174,9 @@ static struct ptqi_grid search_range(const struct ptq_config *c, struct range r,
     }
     c->context->kernels->shrink_errors(w, count, scales, zeros, top_code(c), RANGE_CANDIDATES,
                                        errors);
-    const int best = find_min(errors, RANGE_CANDIDATES);
+    for (int i = 0; i < RANGE_CANDIDATES; i++)
+        sums[i] = (double)errors[i];
+    const int best = find_min(sums, RANGE_CANDIDATES);
     return (struct ptqi_grid){.scale = scales[best], .zero = zeros[best]};
 }
 
@@ -226,23 +235,50 @@ struct ptqi_grid ptqi_find_grid(const struct ptq_config *config, const float *w,
     return grid;
 }
 
+/* Whether sums of squares in f32 can be trusted: none overflowed, and none is so small that its
+ * terms may have underflowed. */
+static int fit_f32(const float *errors, int count)
+{
+    int fit = 1;
+    for (int i = 0; i < count; i++)
+        fit &= errors[i] > 0x1p-90f && errors[i] <= FLT_MAX;
+    return fit;
+}
+
+/* sum of metric (w' - w)^2 in double precision. */
+static double exact_error(const struct ptq_config *config, const float *w, const float *metric,
+                          int64_t count, float scale, float zero)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const float code = ptqi_code(w[i], scale, zero, top_code(config));
+        const double error = (double)scale * (double)(code - zero) - (double)w[i];
+        sum += (double)metric[i] * error * error;
+    }
+    return sum;
+}
+
 /* errors [candidates] = sum of metric (w' - w)^2 with each scale. */
 static void metric_errors(const struct ptq_config *config, const float *w, const float *metric,
                           int64_t count, const float *scales, float zero, int candidates,
-                          float *errors)
+                          double *errors)
 {
-    float zeros[ROW_CANDIDATES];
+    float zeros[ROW_CANDIDATES], sums[ROW_CANDIDATES];
     for (int i = 0; i < candidates; i++)
         zeros[i] = zero;
     config->context->kernels->metric_errors(w, metric, count, scales, zeros, top_code(config),
-                                            candidates, errors);
+                                            candidates, sums);
+    const int fit = fit_f32(sums, candidates);
+    for (int i = 0; i < candidates; i++)
+        errors[i] = fit ? (double)sums[i] : exact_error(config, w, metric, count, scales[i], zero);
 }
 
 struct ptqi_grid ptqi_search_grid(const struct ptq_config *config, const float *w,
                                   const float *metric, int64_t count)
 {
     struct ptqi_grid grid = ptqi_find_grid(config, w, count);
-    float scales[SCALE_CANDIDATES], errors[SCALE_CANDIDATES];
+    float scales[SCALE_CANDIDATES];
+    double errors[SCALE_CANDIDATES];
     for (int i = 0; i < SCALE_CANDIDATES; i++)
         scales[i] =
             ptqi_storable_scale(grid.scale * (1.0f - (float)i / 40.0f), config->scale_dtype);
@@ -277,9 +313,10 @@ float ptqi_row_scale(const struct ptq_config *config, const struct ptqi_grid *gr
 /* Adds to sums the error of a group with each of the row scales, on the level nearest to its grid.
  */
 static void add_level_errors(const struct ptq_config *config, const float *w, const float *metric,
-                             int64_t count, struct ptqi_grid grid, const float *rows, float *sums)
+                             int64_t count, struct ptqi_grid grid, const float *rows, double *sums)
 {
-    float scales[ROW_CANDIDATES], errors[ROW_CANDIDATES];
+    float scales[ROW_CANDIDATES];
+    double errors[ROW_CANDIDATES];
     for (int i = 0; i < ROW_CANDIDATES; i++)
         scales[i] = rows[i] * ptqi_round_level(grid.scale, grid.zero, config->bits, rows[i]);
     metric_errors(config, w, metric, count, scales, grid.zero, ROW_CANDIDATES, errors);
@@ -291,7 +328,8 @@ float ptqi_search_row_scale(const struct ptq_config *config, const float *w, con
                             int64_t k, int64_t group, const struct ptqi_grid *grids)
 {
     const float max = ptqi_row_scale(config, grids, (k + group - 1) / group);
-    float rows[ROW_CANDIDATES], sums[ROW_CANDIDATES] = {0};
+    float rows[ROW_CANDIDATES];
+    double sums[ROW_CANDIDATES] = {0};
     for (int i = 0; i < ROW_CANDIDATES; i++)
         rows[i] = keep_seven_bits(max * (1.0f - (float)i / 64.0f));
     for (int64_t first = 0; first < k; first += group)
@@ -304,7 +342,8 @@ struct ptqi_grid ptqi_level_grid(const struct ptq_config *config, struct ptqi_gr
                                  float row_scale, const float *w, const float *metric,
                                  int64_t count)
 {
-    float scales[LEVEL_CANDIDATES], errors[LEVEL_CANDIDATES];
+    float scales[LEVEL_CANDIDATES];
+    double errors[LEVEL_CANDIDATES];
     if (!metric) {
         grid.scale = row_scale * ptqi_round_level(grid.scale, grid.zero, config->bits, row_scale);
         return grid;

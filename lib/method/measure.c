@@ -59,35 +59,35 @@ static ptq_status dequantize(const struct ptq_qtensor *q, float *out)
     return status;
 }
 
-static ptq_status measure_output(const float *w, const float *difference, const float *hessian,
-                                 struct ptq_qtensor *q)
+static ptq_status measure_output(const float *w, const float *difference,
+                                 const struct ptqi_curvature *c, struct ptq_qtensor *q)
 {
     double lost, whole;
     float *product = ptqi_alloc(q->context, q->n * PTQI_ENERGY_BLOCK, (int64_t)sizeof *product);
     ptq_status status = PTQ_ERROR_MEMORY;
     if (product)
-        status = ptqi_energy(q->context, hessian, q->k, q->n, difference, product, &lost);
+        status = ptqi_energy(q->context, c->hessian, q->k, q->n, difference, product, &lost);
     if (!status)
-        status = ptqi_energy(q->context, hessian, q->k, q->n, w, product, &whole);
+        status = ptqi_energy(q->context, c->hessian, q->k, q->n, w, product, &whole);
     if (!status) {
         lost = lost > 0 ? lost : 0; /* rounding can leave a tiny negative sum */
         q->output_error = whole > 0 ? lost / whole : 0;
-        q->output_energy = whole;
+        q->output_energy = whole / c->unit;
     }
     ptqi_free(q->context, product);
     return status;
 }
 
-ptq_status ptqi_measure_weights(const struct ptq_equalization *e, float *w, const float *hessian,
-                                struct ptq_qtensor *q)
+ptq_status ptqi_measure_weights(const struct ptq_equalization *e, float *w,
+                                const struct ptqi_curvature *c, struct ptq_qtensor *q)
 {
     const int64_t count = q->n * q->k;
     float *difference = ptqi_alloc(q->context, count, (int64_t)sizeof *difference);
     ptq_status status = difference ? dequantize(q, difference) : PTQ_ERROR_MEMORY;
     for (int64_t i = 0; i < count && !status; i++)
         difference[i] = w[i] - difference[i];
-    if (!status && hessian)
-        status = measure_output(w, difference, hessian, q);
+    if (!status && c->hessian)
+        status = measure_output(w, difference, c, q);
     if (!status) {
         ptqi_restore_weights(e, difference, q->n);
         ptqi_restore_weights(e, w, q->n);

@@ -5,7 +5,7 @@
 #define PTQI_MEASURE_H
 
 #include "qtensor.h"
-#include "equalization.h"
+#include "curvature.h"
 
 #define PTQI_ENERGY_BLOCK 128
 
@@ -14,10 +14,10 @@
 ptq_status ptqi_energy(ptq_context *context, const float *hessian, int64_t k, int64_t n,
                        const float *d, float *product, double *sum);
 
-/* Sets weight_error and, with the Hessian of the equalized input, not NULL, output_error of q. w is
- * the equalized matrix; it is taken back to the original basis. */
-ptq_status ptqi_measure_weights(const struct ptq_equalization *e, float *w, const float *hessian,
-                                struct ptq_qtensor *q);
+/* Sets weight_error and, if there is a Hessian, output_error of q. w is the equalized matrix; it
+ * is taken back to the original basis. */
+ptq_status ptqi_measure_weights(const struct ptq_equalization *e, float *w,
+                                const struct ptqi_curvature *c, struct ptq_qtensor *q);
 
 /* Adds |(X' - Xq) Q'^T|^2 / |X' Q'^T|^2 of q[i] to errors[i]: the error of int8
  * activations, on the rows that the statistics keep. X' are the equalized rows, Xq the same rows in

@@ -129,12 +129,33 @@ static int has_weights(const float *w, int64_t count)
     return i < count;
 }
 
+/* q->clamped_groups: those of a clamped scale that have weights, the w [n][k]. */
+static ptq_status count_clamped(const struct ptq_config *config, const float *w,
+                                struct ptq_qtensor *q)
+{
+    int32_t *group_of = ptqi_alloc(q->context, q->k, (int64_t)sizeof *group_of);
+    ptq_status status = group_of ? ptq_qtensor_group_index(q, group_of) : PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; i < q->n * q->groups && !status; i++) {
+        const int64_t n = i / q->groups, g = i % q->groups;
+        const float scale = q->row_scales ? q->row_scales[n] : q->scales[i];
+        int weights = 0;
+        if (!ptqi_scale_is_clamped(scale, config->scale_dtype, q->row_scales != NULL))
+            continue;
+        for (int64_t c = 0; c < q->k; c++)
+            weights |= group_of[c] == g && w[n * q->k + c] != 0;
+        q->clamped_groups += weights;
+    }
+    ptqi_free(q->context, group_of);
+    return status;
+}
+
 static ptq_status round_weights(const struct shared *s, const float *w,
                                 const struct ptqi_curvature *c, struct ptq_qtensor *q)
 {
     PTQI_TRY(s->rounding->round(s->config, w, c, q));
     if (!has_weights(w, q->n * q->k))
         return PTQ_OK;
+    PTQI_TRY(count_clamped(s->config, w, q));
     return ptqi_check_scales(s->config, q->scales, q->n * q->groups);
 }
 
@@ -166,7 +187,7 @@ static ptq_status round_copy(const struct shared *s, int64_t index, float *w,
     PTQI_TRY(new_qtensor(s, s->call->matrices->weights[index].n, q));
     PTQI_TRY(is_clipped(s->config, index) ? round_clipped(s, w, c, *q)
                                           : round_weights(s, w, c, *q));
-    return ptqi_measure_weights(s->e, w, c->hessian, *q);
+    return ptqi_measure_weights(s->e, w, c, *q);
 }
 
 /* The factor of a Hessian that is loaded, if the rounding needs it. */

@@ -79,6 +79,7 @@ void calibrate_report(const struct matrix *m, const ptq_qtensor *q, const ptq_eq
     r->output_error = ptq_qtensor_output_error(q);
     r->damping = ptq_qtensor_damping(q);
     r->adjusted_groups = ptq_qtensor_adjusted_groups(q);
+    r->clamped_groups = ptq_qtensor_clamped_groups(q);
     r->activations = ptq_qtensor_activations(q);
     r->activation_scale = ptq_qtensor_activation_scale(q);
     r->equalized = folded ? 2 : ptq_qtensor_has_input_scale(q);

@@ -45,6 +45,7 @@ struct matrix_report {
     int equalized;           /* 1: input_scale kept; 2: folded */
     int candidate;           /* AWQ's, or -1 */
     int64_t adjusted_groups; /* whose grid is not AWQ's */
+    int64_t clamped_groups;  /* whose scale its dtype cannot hold */
     int32_t equalize, rotation, symmetric;
     double plain_error, chosen_error; /* where auto chose; else NaN */
 };
