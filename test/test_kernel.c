@@ -253,9 +253,9 @@ static void run_chunks(const struct ptqi_kernels *kernels, const struct logical 
                           ? chunk.blocks < to_end
                           : chunk_blocks < l->group_blocks && chunk.blocks < group_left;
         product->unpack(&c->panel, &chunk);
-        product->tile(l->rows, &chunk, (int8_t *)in(&c->x) + at * 32 * kernels->x_rows, c->ldx,
-                      (int32_t *)in(&c->sums) + chunk.first_group, c->ldsums, in(&c->out),
-                      in(&partial));
+        const struct ptqi_rows x = {(int8_t *)in(&c->x) + at * 32 * kernels->x_rows,
+                                    (int32_t *)in(&c->sums) + chunk.first_group, c->ldx, c->ldsums};
+        product->tile(l->rows, &chunk, &x, in(&c->out), in(&partial));
     }
     if (kernels->release)
         kernels->release();
@@ -276,8 +276,8 @@ static void check_integer(const struct ptqi_kernels *kernels, int rows, int bits
         for (int n = 0; n < l.nr; n++)
             want[m * l.nr + n] = plain_output(&l, m, n);
     if (rows <= kernels->stream_mr) {
-        product_of(kernels, &l)
-            ->stream(rows, &c.panel, in(&c.x), c.ldx, in(&c.sums), c.ldsums, in(&c.out));
+        const struct ptqi_rows x = {in(&c.x), in(&c.sums), c.ldx, c.ldsums};
+        product_of(kernels, &l)->stream(rows, &c.panel, &x, in(&c.out));
         EXPECT(is_product(&l, &c, want), name_of(&l), k);
     }
     for (int i = 0; i < 5 && kernels->tile_mr; i++) {

@@ -166,10 +166,7 @@ INLINE void add_waiting(const struct waiting *w)
 /* What a call works on: rows of x from one on, up to SIDE. */
 struct rows {
     int count, step;
-    const int8_t *x;
-    int64_t ldx;
-    const int32_t *sums;
-    int64_t ldsums;
+    struct ptqi_rows x;
     float *out;
     int32_t *partial;
     int32_t *dots; /* [SIDE][NR] */
@@ -186,7 +183,7 @@ INLINE void multiply_groups(const int levels, const struct ptqi_chunk *c, const 
         const int64_t done = c->blocks - left;
         begin_sums(c->resume ? r->partial : NULL);
         multiply(left < most ? left : most, r->step, c->room + done * 32 * NR,
-                 r->x + done * PTQI_BLOCK, r->ldx);
+                 r->x.x + done * PTQI_BLOCK, r->x.ldx);
         if (c->leave) {
             store_sums(r->partial);
             return;
@@ -199,8 +196,8 @@ INLINE void multiply_groups(const int levels, const struct ptqi_chunk *c, const 
             .scales = levels ? (const void *)c->row_scales : c->scale_room + g * NR,
             .zeros = c->zeros ? c->zeros + g * NR : NULL,
             .zero = c->zero,
-            .sums = r->sums + (levels ? c->row_sum : g),
-            .ldsums = r->ldsums,
+            .sums = r->x.sums + (levels ? c->row_sum : g),
+            .ldsums = r->x.ldsums,
             .out = r->out,
             .begin = levels || c->first_group + g == 0,
         };
@@ -209,8 +206,7 @@ INLINE void multiply_groups(const int levels, const struct ptqi_chunk *c, const 
 
 /* The last rows may need another shape. */
 INLINE void multiply_rows(const int levels, int step, int64_t rows, struct ptqi_chunk *c,
-                          const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
-                          float *out, int32_t *partial)
+                          const struct ptqi_rows *x, float *out, int32_t *partial)
 {
     _Alignas(64) int32_t dots[SIDE * NR];
     struct waiting waiting = {.rows = 0};
@@ -218,10 +214,7 @@ INLINE void multiply_rows(const int levels, int step, int64_t rows, struct ptqi_
         struct rows r = {
             .count = rows - m < SIDE ? (int)(rows - m) : SIDE,
             .step = step,
-            .x = x + m * ldx,
-            .ldx = ldx,
-            .sums = sums + m * ldsums,
-            .ldsums = ldsums,
+            .x = {x->x + m * x->ldx, x->sums + m * x->ldsums, x->ldx, x->ldsums},
             .out = out + m * NR,
             .partial = partial + m * NR,
             .dots = dots,
@@ -237,19 +230,19 @@ TARGET void AMX(release)(void)
     TILE_RELEASE();
 }
 
-TARGET void AMX(tile)(int64_t rows, struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
-                      const int32_t *sums, int64_t ldsums, float *out, int32_t *partial)
+TARGET void AMX(tile)(int64_t rows, struct ptqi_chunk *chunk, const struct ptqi_rows *x, float *out,
+                      int32_t *partial)
 {
     /* Groups of an odd number of blocks of 32 columns cannot be taken 64 columns at a time. */
     const int odd = chunk->blocks % 2 || (chunk->groups > 1 && chunk->group_blocks % 2);
-    multiply_rows(0, odd ? 1 : 2, rows, chunk, x, ldx, sums, ldsums, out, partial);
+    multiply_rows(0, odd ? 1 : 2, rows, chunk, x, out, partial);
 }
 
-TARGET void AMX(level_tile)(int64_t rows, struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
-                            const int32_t *sums, int64_t ldsums, float *out, int32_t *partial)
+TARGET void AMX(level_tile)(int64_t rows, struct ptqi_chunk *chunk, const struct ptqi_rows *x,
+                            float *out, int32_t *partial)
 {
     const int odd = chunk->blocks % 2;
-    multiply_rows(1, odd ? 1 : 2, rows, chunk, x, ldx, sums, ldsums, out, partial);
+    multiply_rows(1, odd ? 1 : 2, rows, chunk, x, out, partial);
 }
 #else
 typedef int ptqi_nothing_here;

@@ -52,23 +52,24 @@ INLINE void set_ones(const int nv, VI *ones)
         ones[v] = _mm256_set1_epi16(1);
 }
 
-INLINE void dot_packed(const int rows, const int nv, const int shift, const uint8_t *codes,
-                       int64_t next, const int8_t *x, int64_t ldx, const VI *shifts,
-                       VI (*dot)[MAX_NV], VI (*unused)[MAX_NV])
+INLINE void dot_packed(const int rows, const int nv, const int shift, const struct weights *weights,
+                       const struct ptqi_rows *from, VI (*dot)[MAX_NV], VI (*unused)[MAX_NV])
 {
+    const uint8_t *codes = weights->codes;
+    const int8_t *x = from->x;
     const VI mask = vi_set1(0x0f0f0f0f);
     VI s[ROWS_HELD][MAX_NV], w[MAX_NV], ones[MAX_NV];
-    (void)shift, (void)shifts, (void)next, (void)unused;
+    (void)shift, (void)unused;
     PTQI_UNROLL
     for (int j = 0; j < 4; j++, codes += 4 * STRIP, x += 4) {
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
             w[v] = vi_held(vi_and(vi_load(codes + v * LANES * 4), mask));
-        multiply(rows, nv, j == 0, w, x, ldx, s);
+        multiply(rows, nv, j == 0, w, x, from->ldx, s);
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
             w[v] = vi_held(vi_and(vi_shift4(vi_load(codes + v * LANES * 4)), mask));
-        multiply(rows, nv, 0, w, x + 16, ldx, s);
+        multiply(rows, nv, 0, w, x + 16, from->ldx, s);
     }
     set_ones(nv, ones);
     widen(rows, nv, s, ones, dot);
@@ -88,13 +89,13 @@ INLINE void multiply_block(const int rows, const int nv, const int first, const 
     }
 }
 
-INLINE void dot_bytes4(const int rows, const int nv, const int width, const uint8_t *codes,
-                       int64_t next, const int8_t *x, int64_t ldx, VI (*dot)[MAX_NV])
+INLINE void dot_bytes4(const int rows, const int nv, const int width, const struct weights *w,
+                       const struct ptqi_rows *x, VI (*dot)[MAX_NV])
 {
     VI s[ROWS_HELD][MAX_NV], ones[MAX_NV];
-    (void)width, (void)next; /* NR, as tiles have it */
+    (void)width; /* NR, as tiles have it */
     set_ones(nv, ones);
-    multiply_block(rows, nv, 1, codes, x, ldx, s);
+    multiply_block(rows, nv, 1, w->codes, x->x, x->ldx, s);
     widen(rows, nv, s, ones, dot);
 }
 
@@ -102,10 +103,11 @@ INLINE void dot_bytes4(const int rows, const int nv, const int width, const uint
  * 8-bit codes, held minus 128: vpmaddubsw wants one unsigned operand, so the sign of w moves to x.
  * |w| <= 128 and |x| <= 127: a pair is at most 32512 and does not saturate.
  */
-INLINE void dot_bytes8(const int rows, const int nv, const int width, const uint8_t *codes,
-                       int64_t next, const int8_t *x, int64_t ldx, VI (*dot)[MAX_NV])
+INLINE void dot_bytes8(const int rows, const int nv, const int width, const struct weights *weights,
+                       const struct ptqi_rows *from, VI (*dot)[MAX_NV])
 {
-    (void)next;
+    const uint8_t *codes = weights->codes;
+    const int8_t *x = from->x;
     const VI ones = _mm256_set1_epi16(1);
     for (int j = 0; j < 8; j++, codes += 4 * width, x += 4) {
         PTQI_UNROLL
@@ -113,7 +115,7 @@ INLINE void dot_bytes8(const int rows, const int nv, const int width, const uint
             const VI w = vi_load(codes + v * LANES * 4), magnitude = _mm256_abs_epi8(w);
             PTQI_UNROLL
             for (int m = 0; m < rows; m++) {
-                VI signed_x = _mm256_sign_epi8(broadcast4(x + m * ldx), w);
+                VI signed_x = _mm256_sign_epi8(broadcast4(x + m * from->ldx), w);
                 VI pairs = _mm256_maddubs_epi16(magnitude, signed_x);
                 dot[m][v] = _mm256_add_epi32(dot[m][v], _mm256_madd_epi16(pairs, ones));
             }

@@ -34,28 +34,28 @@ TARGET static void starts(const int8_t *x, int64_t blocks, int64_t group_blocks,
 }
 
 /* total += factor times the dot product of some blocks of codes minus 8. */
-INLINE void dot_scaled(const int rows, const int nv, int64_t blocks, const uint8_t *codes,
-                       const int8_t *x, int64_t ldx, const int32_t *start, int64_t ldstart,
-                       const VI *factor, VI (*total)[MAX_NV])
+INLINE void dot_scaled(const int rows, const int nv, struct weights w, const struct ptqi_rows *from,
+                       const int32_t *start, const VI *factor, VI (*total)[MAX_NV])
 {
+    struct ptqi_rows x = *from;
     do {
         VI s[ROWS_HELD][MAX_NV];
         PTQI_UNROLL
         for (int m = 0; m < rows; m++) {
-            const VI first = vi_set1(start[m * ldstart]);
+            const VI first = vi_set1(start[m * x.ldsums]);
             PTQI_UNROLL
             for (int v = 0; v < nv; v++)
                 s[m][v] = vi_held(first);
         }
-        multiply_block(rows, nv, 0, codes, x, ldx, s);
-        if (blocks > 1)
-            multiply_block(rows, nv, 0, codes + 32 * NR, x + PTQI_BLOCK, ldx, s);
+        multiply_block(rows, nv, 0, w.codes, x.x, x.ldx, s);
+        if (w.blocks > 1)
+            multiply_block(rows, nv, 0, w.codes + 32 * NR, x.x + PTQI_BLOCK, x.ldx, s);
         widen(rows, nv, s, factor, total);
-        codes += 2 * 32 * NR;
-        x += 2 * PTQI_BLOCK;
+        w.codes += 2 * 32 * NR;
+        x.x += 2 * PTQI_BLOCK;
         start += 2;
-        blocks -= 2;
-    } while (blocks > 0);
+        w.blocks -= 2;
+    } while (w.blocks > 0);
 }
 
 /* Levels and their products with zeros less 8 as dot_levels wants them. */
@@ -73,11 +73,11 @@ INLINE void unpack_level_head(const struct strip *s, const uint8_t *levels, int3
 /* total -= zero * sum of x; narrow: |sum| < 2^15, and one multiplication in 16 bits does, if
  * nothing of sum meets the upper half of a zero, which is not 0 in a negative one. */
 INLINE void subtract_zeros(const int rows, const int nv, const int narrow, const int32_t *zeros,
-                           const int32_t *sums, int64_t ldsums, VI (*total)[MAX_NV])
+                           const struct ptqi_rows *x, VI (*total)[MAX_NV])
 {
     PTQI_UNROLL
     for (int m = 0; m < rows; m++) {
-        const uint32_t negated = 0u - (uint32_t)sums[m * ldsums];
+        const uint32_t negated = 0u - (uint32_t)x->sums[m * x->ldsums];
         const VI sum = vi_set1((int32_t)(narrow ? negated & 0xffff : negated));
         PTQI_UNROLL
         for (int v = 0; v < nv; v++) {
@@ -90,46 +90,44 @@ INLINE void subtract_zeros(const int rows, const int nv, const int narrow, const
 
 /* A part of a group has its part of the sum, the first part its zero. with_zeros is a constant. */
 INLINE void dot_groups(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
-                       const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
-                       const int with_zeros, VI (*total)[MAX_NV])
+                       const struct ptqi_rows *x, const int with_zeros, VI (*total)[MAX_NV])
 {
-    const uint8_t *codes = c->room + KR * column;
+    struct weights w = {.codes = c->room + KR * column};
+    struct ptqi_rows at = *x;
     const int32_t *factors = (const int32_t *)(const void *)c->scale_room + column;
     const int32_t *zeros = c->zero_room + column;
-    const int32_t *start = sums + c->starts;
+    const int32_t *start = x->sums + c->starts;
     const int narrow = c->group_blocks * PTQI_BLOCK * 127 < 1 << 15;
     int started = c->first_block > 0;
     int64_t left = c->blocks;
     do {
-        const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
         VI factor[MAX_NV];
+        w.blocks = left < c->group_blocks ? left : c->group_blocks;
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
             factor[v] = vi_load(factors + v * LANES);
         if (with_zeros && !started) {
             if (narrow)
-                subtract_zeros(rows, nv, 1, zeros, sums, ldsums, total);
+                subtract_zeros(rows, nv, 1, zeros, &at, total);
             else
-                subtract_zeros(rows, nv, 0, zeros, sums, ldsums, total);
+                subtract_zeros(rows, nv, 0, zeros, &at, total);
         }
-        dot_scaled(rows, nv, blocks, codes, x, ldx, start, ldsums, factor, total);
-        left -= blocks;
-        codes += blocks * 32 * NR;
-        x += blocks * PTQI_BLOCK;
-        start += blocks;
+        dot_scaled(rows, nv, w, &at, start, factor, total);
+        left -= w.blocks;
+        w.codes += w.blocks * 32 * NR;
+        at = rows_from(&at, w.blocks * PTQI_BLOCK, 1);
+        start += w.blocks;
         started = 0;
         factors += NR;
         zeros += NR;
-        sums++;
     } while (left > 0);
 }
 
 INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
-                       const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
-                       VI (*total)[MAX_NV])
+                       const struct ptqi_rows *x, VI (*total)[MAX_NV])
 {
     if (c->zeros || c->zero != CODE_START)
-        dot_groups(rows, nv, c, column, x, ldx, sums, ldsums, 1, total);
+        dot_groups(rows, nv, c, column, x, 1, total);
     else
-        dot_groups(rows, nv, c, column, x, ldx, sums, ldsums, 0, total);
+        dot_groups(rows, nv, c, column, x, 0, total);
 }

@@ -66,14 +66,14 @@ INLINE void unpack_level_head(const struct strip *s, const uint8_t *levels, int3
 
 /* The integers of a chunk: all of K is one group of bytes, whose zero is counted once. */
 INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
-                       const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
-                       VI (*total)[MAX_NV])
+                       const struct ptqi_rows *x, VI (*total)[MAX_NV])
 {
     const struct strip s = {.zero = c->zero};
+    const struct weights w = {c->room + KR * column, 4 * STRIP, c->blocks, NULL};
+    const struct ptqi_rows whole = rows_from(x, 0, c->row_sum);
     if (!c->resume)
-        start_dots(rows, nv, &s, 0, sums + c->row_sum, ldsums, total);
-    dot_blocks(rows, nv, 8, 0, 0, c->blocks, c->room + KR * column, 4 * STRIP, x, ldx, NULL, total,
-               NULL);
+        start_dots(rows, nv, &s, 0, &whole, total);
+    dot_blocks(rows, nv, 8, 0, 0, w, x, total, NULL);
 }
 #else
 /* There are no such bytes. */
@@ -102,9 +102,9 @@ INLINE void unpack_level_head(const struct strip *s, const uint8_t *levels, int3
 /* The integers of a chunk, group by group. A part of a group has its part of the sum, the first
  * part its zero. */
 INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
-                       const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
-                       VI (*total)[MAX_NV])
+                       const struct ptqi_rows *x, VI (*total)[MAX_NV])
 {
+    struct ptqi_rows at = *x;
     int64_t left = c->blocks;
     for (int64_t g = 0; g < c->groups; g++) {
         const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
@@ -112,12 +112,13 @@ INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c,
         const struct strip s = {.wide_zeros =
                                     c->zeros && !started ? c->zeros + g * NR + column : NULL,
                                 .zero = started ? 0 : c->zero};
+        const struct weights w = {c->room + g * c->group_blocks * 32 * NR + KR * column, 4 * STRIP,
+                                  blocks, NULL};
         VI dot[LEVEL_MR][MAX_NV];
-        start_dots(rows, nv, &s, 0, sums + g, ldsums, dot);
-        dot_blocks(rows, nv, 4, 0, 0, blocks, c->room + g * c->group_blocks * 32 * NR + KR * column,
-                   4 * STRIP, x, ldx, NULL, dot, NULL);
+        start_dots(rows, nv, &s, 0, &at, dot);
+        dot_blocks(rows, nv, 4, 0, 0, w, &at, dot, NULL);
         add_leveled(rows, nv, (const uint8_t *)(c->scale_room + g * NR), 4, column, dot, total);
-        x += blocks * PTQI_BLOCK * X_ROWS;
+        at = rows_from(&at, blocks * PTQI_BLOCK, 1);
         left -= blocks;
     }
 }
@@ -126,15 +127,14 @@ INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c,
 
 /* tile_strip with two-level scales. */
 INLINE void level_strip(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
-                        const int8_t *x, int64_t ldx, const int32_t *sums, int64_t ldsums,
-                        float *out, int32_t *partial)
+                        const struct ptqi_rows *x, float *out, int32_t *partial)
 {
     VI total[LEVEL_MR][MAX_NV];
     if (c->resume)
         load_dots(rows, nv, partial + column, total);
     else
         clear_dots(rows, nv, total);
-    dot_levels(rows, nv, c, column, x, ldx, sums, ldsums, total);
+    dot_levels(rows, nv, c, column, x, total);
     if (c->leave) {
         store_dots(rows, nv, total, partial + column);
         return;

@@ -30,19 +30,20 @@ INLINE VF vf_high_pairs(VF a, VF b)
 }
 
 /* Minus the sums of x of rows m and m + 1, each twice. */
-INLINE VI negated_sums(const int rows, int m, const int32_t *sums, int64_t ldsums)
+INLINE VI negated_sums(const int rows, int m, const struct ptqi_rows *x)
 {
-    const int32_t *first = sums + m * ldsums, *second = m + 1 < rows ? first + ldsums : first;
+    const int32_t *first = x->sums + m * x->ldsums;
+    const int32_t *second = m + 1 < rows ? first + x->ldsums : first;
     return vnegq_s32(vcombine_s32(vld1_dup_s32(first), vld1_dup_s32(second)));
 }
 
 INLINE void start_dots(const int rows, const int nv, const struct strip *s, int offset,
-                       const int32_t *sums, int64_t ldsums, VI (*dot)[MAX_NV])
+                       const struct ptqi_rows *x, VI (*dot)[MAX_NV])
 {
     if (!s->zeros && !s->wide_zeros) {
         PTQI_UNROLL
         for (int m = 0; m < rows; m += 2) {
-            const VI start = vi_mul(negated_sums(rows, m, sums, ldsums), vi_set1(s->zero));
+            const VI start = vi_mul(negated_sums(rows, m, x), vi_set1(s->zero));
             PTQI_UNROLL
             for (int v = 0; v < nv; v++)
                 dot[m][v] = dot[m + 1][v] = start;
@@ -55,7 +56,7 @@ INLINE void start_dots(const int rows, const int nv, const struct strip *s, int 
         const VI low = vi_low_pairs(zero, zero), high = vi_high_pairs(zero, zero);
         PTQI_UNROLL
         for (int m = 0; m < rows; m += 2) {
-            const VI negated = negated_sums(rows, m, sums, ldsums);
+            const VI negated = negated_sums(rows, m, x);
             dot[m][v] = vi_mul(low, negated);
             dot[m + 1][v] = vi_mul(high, negated);
         }

@@ -6,12 +6,13 @@
 
 /* dot = -zero * sum of x, for each row; one number for all columns where there is one zero. */
 INLINE void start_dots(const int rows, const int nv, const struct strip *s, int offset,
-                       const int32_t *sums, int64_t ldsums, VI (*dot)[MAX_NV])
+                       const struct ptqi_rows *x, VI (*dot)[MAX_NV])
 {
     if (!s->zeros && !s->wide_zeros) {
         PTQI_UNROLL
         for (int m = 0; m < rows; m++) {
-            VI start = vi_set1((int32_t)(0u - (uint32_t)s->zero * (uint32_t)sums[m * ldsums]));
+            VI start =
+                vi_set1((int32_t)(0u - (uint32_t)s->zero * (uint32_t)x->sums[m * x->ldsums]));
             PTQI_UNROLL
             for (int v = 0; v < nv; v++)
                 dot[m][v] = start;
@@ -23,7 +24,7 @@ INLINE void start_dots(const int rows, const int nv, const struct strip *s, int 
         VI zero = zeros_at(s, v, offset);
         PTQI_UNROLL
         for (int m = 0; m < rows; m++)
-            dot[m][v] = vi_mul(zero, vi_set1((int32_t)(0u - (uint32_t)sums[m * ldsums])));
+            dot[m][v] = vi_mul(zero, vi_set1((int32_t)(0u - (uint32_t)x->sums[m * x->ldsums])));
     }
 }
 

@@ -54,6 +54,14 @@
 #define STREAM_ROWS8 ONE_STREAM
 #define STREAM_ROWS_LEVELS ONE_STREAM
 #endif
+/* What a product reads of a strip of W. */
+struct weights {
+    const uint8_t *codes;
+    int64_t next;     /* of a stream: vectors beyond a strip are so many bytes further */
+    int64_t blocks;   /* at least one */
+    const VI *shifts; /* of each vector, where codes are shifted */
+};
+
 #include INT_BLOCKS
 #ifndef INT_SUMS
 #define INT_SUMS "int_rows.h"
@@ -90,32 +98,36 @@ INLINE VI levels_at(const uint8_t *levels, int level_bytes, int column)
 
 #include INT_SUMS
 
+/* The same rows, some columns and groups further. */
+INLINE struct ptqi_rows rows_from(const struct ptqi_rows *x, int64_t columns, int64_t groups)
+{
+    return (struct ptqi_rows){x->x + columns * X_ROWS, x->sums + groups, x->ldx, x->ldsums};
+}
+
 #ifndef OWN_DOT_BLOCKS
 /* A CPU alone asks for the next few lines only; from here the memory is kept busy. */
 #define BYTES_AHEAD 8192
 
-/* The blocks of a group, at least one, as packed for a stream or as unpacked for a tile, added to
- * dot; of a stream the products with high nibbles to high, and vectors beyond a strip are next
- * bytes further.
- */
+/* Blocks of a group, as packed for a stream or as unpacked for a tile, added to dot; of a stream
+ * the products with high nibbles to high. */
 INLINE void dot_blocks(const int rows, const int nv, const int bits, const int stream,
-                       const int shift, int64_t blocks, const uint8_t *codes, int64_t next,
-                       const int8_t *x, int64_t ldx, const VI *shifts, VI (*dot)[MAX_NV],
-                       VI (*high)[MAX_NV])
+                       const int shift, struct weights w, const struct ptqi_rows *from,
+                       VI (*dot)[MAX_NV], VI (*high)[MAX_NV])
 {
+    struct ptqi_rows x = *from;
     do {
         if (stream)
             for (int line = 0; line < 4 * bits * STRIP; line += 64)
-                PTQI_PREFETCH(codes + line + BYTES_AHEAD);
+                PTQI_PREFETCH(w.codes + line + BYTES_AHEAD);
         if (bits == 8)
-            dot_bytes8(rows, nv, stream ? STRIP : NR, codes, next, x, ldx, dot);
+            dot_bytes8(rows, nv, stream ? STRIP : NR, &w, &x, dot);
         else if (stream)
-            dot_packed(rows, nv, shift, codes, next, x, ldx, shifts, dot, high);
+            dot_packed(rows, nv, shift, &w, &x, dot, high);
         else
-            dot_bytes4(rows, nv, NR, codes, next, x, ldx, dot);
-        codes += stream ? 4 * bits * STRIP : 32 * NR;
-        x += PTQI_BLOCK;
-    } while (--blocks > 0);
+            dot_bytes4(rows, nv, NR, &w, &x, dot);
+        w.codes += stream ? 4 * bits * STRIP : 32 * NR;
+        x.x += PTQI_BLOCK;
+    } while (--w.blocks > 0);
 }
 #endif
 
@@ -136,20 +148,18 @@ INLINE void clear_out(const int rows, const int nv, float *out)
 struct group {
     const uint8_t *scales, *zeros, *codes; /* of the whole panel; zeros may be NULL */
     int64_t blocks;
-    const int8_t *x;
-    const int32_t *sums;
+    struct ptqi_rows x;
 };
 
 /* One strip, beginning at a column of the panel, over one group: out goes on from what it holds,
  * which are integers where there are levels. */
 INLINE void stream_strip(const int rows, const int nv, const int bits, const int levels,
                          const int shift, const struct ptqi_panel *p, const struct group *g,
-                         const int column, int64_t ldx, int64_t ldsums, float *out)
+                         const int column, float *out)
 {
     const struct strip s = {.zeros = g->zeros && !shift ? g->zeros + column : NULL,
                             .zero = shift ? SHIFTED_ZERO : p->zero};
     const int64_t strip_bytes = g->blocks * 4 * bits * STRIP; /* to the next strip */
-    const uint8_t *codes = g->codes + column / STRIP * strip_bytes + column % STRIP * KR;
     /* Few sums would wait for each other: then those of high nibbles have registers of their own.
      */
     const int two = TWO_SUMS && bits == 4 && rows * nv <= 4;
@@ -159,7 +169,9 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
         for (int v = 0; v < nv; v++)
             shifts[v] = shift_of(vi_from_bytes(g->zeros + column + v * LANES));
     }
-    start_dots(rows, nv, &s, bits == 8 ? W8_OFFSET : 0, g->sums, ldsums, dot);
+    const struct weights w = {g->codes + column / STRIP * strip_bytes + column % STRIP * KR,
+                              strip_bytes, g->blocks, shifts};
+    start_dots(rows, nv, &s, bits == 8 ? W8_OFFSET : 0, &g->x, dot);
     if (two) {
         PTQI_UNROLL
         for (int m = 0; m < rows; m++) {
@@ -168,8 +180,7 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
                 high[m][v] = vi_zero();
         }
     }
-    dot_blocks(rows, nv, bits, 1, shift, g->blocks, codes, strip_bytes, g->x, ldx, shifts, dot,
-               two ? high : dot);
+    dot_blocks(rows, nv, bits, 1, shift, w, &g->x, dot, two ? high : dot);
     if (two) {
         PTQI_UNROLL
         for (int m = 0; m < rows; m++) {
@@ -187,21 +198,22 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
 /* A panel group by group, each in strips: its codes are in the first-level cache for all but one.
  */
 INLINE void stream_panel(const int rows, const int nv, const int bits, const int levels,
-                         const int shift, const struct ptqi_panel *p, const int8_t *x, int64_t ldx,
-                         const int32_t *sums, int64_t ldsums, float *out)
+                         const int shift, const struct ptqi_panel *p, const struct ptqi_rows *x,
+                         float *out)
 {
     const uint8_t *data = ptqi_first_group(p, NR);
+    struct ptqi_rows at = *x;
     for (int i = 0; i < rows * NR; i += LANES)
         vf_store(out + i, vf_zero());
     for (int64_t block = 0; block < p->blocks; block += p->group_blocks) {
         const int64_t left = p->blocks - block;
-        struct group g = {.scales = data, .x = x, .sums = sums++};
+        struct group g = {.scales = data, .x = at};
         g.blocks = left < p->group_blocks ? left : p->group_blocks;
         g.zeros = p->has_zeros ? data + NR * p->scale_bytes : NULL;
         g.codes = data + NR * (p->scale_bytes + p->has_zeros);
         for (int column = 0; column < NR; column += nv * LANES)
-            stream_strip(rows, nv, bits, levels, shift, p, &g, column, ldx, ldsums, out);
-        x += g.blocks * PTQI_BLOCK * X_ROWS;
+            stream_strip(rows, nv, bits, levels, shift, p, &g, column, out);
+        at = rows_from(&at, g.blocks * PTQI_BLOCK, 1);
         data = g.codes + g.blocks * 4 * bits * NR;
     }
     if (levels)
@@ -210,8 +222,7 @@ INLINE void stream_panel(const int rows, const int nv, const int bits, const int
 
 #define STREAM_CASE(rows, bits, levels, shift)                                                     \
     case rows:                                                                                     \
-        stream_panel(rows, STREAM_NV(rows), bits, levels, shift, panel, x, ldx, sums, ldsums,      \
-                     out);                                                                         \
+        stream_panel(rows, STREAM_NV(rows), bits, levels, shift, panel, x, out);                   \
         break;
 
 /* The cases of 1 .. most rows. */
@@ -233,8 +244,8 @@ INLINE void stream_panel(const int rows, const int nv, const int bits, const int
 
 /* The number of rows must be a constant for the sums to stay in registers. */
 #define STREAM(name, bits, levels, shift)                                                          \
-    TARGET static void name(int rows, const struct ptqi_panel *panel, const int8_t *x,             \
-                            int64_t ldx, const int32_t *sums, int64_t ldsums, float *out)          \
+    TARGET static void name(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x,   \
+                            float *out)                                                            \
     {                                                                                              \
         switch (rows) {                                                                            \
             STREAM_CASES(STREAM_MR, bits, levels, shift)                                           \
@@ -243,23 +254,23 @@ INLINE void stream_panel(const int rows, const int nv, const int bits, const int
 
 /* A strip of a tile over groups of a chunk, one after the other; any rows, and parts of groups. */
 INLINE void tile_strip(const int rows, const int nv, const int bits, const struct ptqi_chunk *c,
-                       const int column, const int8_t *x, int64_t ldx, const int32_t *sums,
-                       int64_t ldsums, float *out, int32_t *partial)
+                       const int column, const struct ptqi_rows *x, float *out, int32_t *partial)
 {
     const uint8_t *codes = c->room + KR * column, *scales = (const uint8_t *)c->scale_room;
+    struct ptqi_rows at = *x;
     int64_t left = c->blocks;
     for (int64_t g = 0; g < c->groups; g++) {
         const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
-        const uint8_t *block = codes + g * c->group_blocks * 32 * NR;
+        const struct weights w = {codes + g * c->group_blocks * 32 * NR, 4 * STRIP, blocks, NULL};
         const struct strip s = {.wide_zeros = c->zeros ? c->zeros + g * NR + column : NULL,
                                 .zero = c->zero};
         VI dot[TILE_MR][MAX_NV];
         if (c->resume)
             load_dots(rows, nv, partial + column, dot);
         else
-            start_dots(rows, nv, &s, 0, sums + g, ldsums, dot);
-        dot_blocks(rows, nv, bits, 0, 0, blocks, block, 4 * STRIP, x, ldx, NULL, dot, NULL);
-        x += blocks * PTQI_BLOCK * X_ROWS;
+            start_dots(rows, nv, &s, 0, &at, dot);
+        dot_blocks(rows, nv, bits, 0, 0, w, &at, dot, NULL);
+        at = rows_from(&at, blocks * PTQI_BLOCK, 1);
         left -= blocks;
         if (c->leave) {
             store_dots(rows, nv, dot, partial + column);
@@ -274,10 +285,10 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
 /* The same with all rows of a tile and whole groups, where the time goes: nothing is left in the
  * way of sums in registers. zeros, whether columns have zero points of their own, is a constant. */
 INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk *c,
-                        const int column, const int8_t *x, int64_t ldx, const int32_t *sums,
-                        int64_t ldsums, float *out)
+                        const int column, const struct ptqi_rows *x, float *out)
 {
-    const uint8_t *codes = c->room + KR * column;
+    struct weights w = {c->room + KR * column, 4 * STRIP, 0, NULL};
+    struct ptqi_rows at = *x;
     const uint8_t *scales = (const uint8_t *)(c->scale_room + column);
     struct strip s = {.wide_zeros = zeros ? c->zeros + column : NULL, .zero = c->zero};
     VF sum[TILE_MR][MAX_NV];
@@ -289,9 +300,9 @@ INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk
         load_sums(TILE_MR, TILE_NV, out, sum);
     int64_t left = c->blocks;
     do {
-        const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
         VI dot[TILE_MR][MAX_NV];
-        start_dots(TILE_MR, TILE_NV, &s, 0, sums, ldsums, dot);
+        w.blocks = left < c->group_blocks ? left : c->group_blocks;
+        start_dots(TILE_MR, TILE_NV, &s, 0, &at, dot);
         /* Sums that begin as the same number: a register for each now, not copies for ever. */
         PTQI_UNROLL
         for (int m = 0; m < TILE_MR; m++) {
@@ -299,16 +310,15 @@ INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk
             for (int v = 0; v < TILE_NV; v++)
                 dot[m][v] = vi_held(dot[m][v]);
         }
-        dot_blocks(TILE_MR, TILE_NV, bits, 0, 0, blocks, codes, 4 * STRIP, x, ldx, NULL, dot, NULL);
+        dot_blocks(TILE_MR, TILE_NV, bits, 0, 0, w, &at, dot, NULL);
         if (HOLD_SUMS) {
             add_scaled(TILE_MR, TILE_NV, scales, 4, 0, dot, sum);
         } else {
             PTQI_FORGET(out);
             add_to_out(TILE_MR, TILE_NV, scales, 4, 0, dot, out);
         }
-        sums++;
-        codes += blocks * 32 * NR;
-        x += blocks * PTQI_BLOCK * X_ROWS;
+        at = rows_from(&at, w.blocks * PTQI_BLOCK, 1);
+        w.codes += w.blocks * 32 * NR;
         scales += 4 * NR;
         if (zeros)
             s.wide_zeros += NR;
@@ -321,10 +331,9 @@ INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk
 /* A function for each: compilers keep the sums of a small one in registers. */
 #define TILE_GROUPS(name, bits, zeros)                                                             \
     TARGET static PTQI_NOINLINE void name(const struct ptqi_chunk *c, const int column,            \
-                                          const int8_t *x, int64_t ldx, const int32_t *sums,       \
-                                          int64_t ldsums, float *out)                              \
+                                          const struct ptqi_rows *x, float *out)                   \
     {                                                                                              \
-        tile_groups(bits, zeros, c, column, x, ldx, sums, ldsums, out);                            \
+        tile_groups(bits, zeros, c, column, x, out);                                               \
     }
 
 TILE_GROUPS(tile_groups4, 4, 0)
@@ -337,14 +346,14 @@ TILE_GROUPS(tile_groups4_zeros, 4, 1)
 TILE_GROUPS(tile_groups8_zeros, 8, 1)
 
 /* All columns of a panel for the rows of a tile. */
-INLINE void tile_whole(const int bits, const struct ptqi_chunk *c, const int8_t *x, int64_t ldx,
-                       const int32_t *sums, int64_t ldsums, float *out)
+INLINE void tile_whole(const int bits, const struct ptqi_chunk *c, const struct ptqi_rows *x,
+                       float *out)
 {
     for (int n = 0; n < NR; n += TILE_NV * LANES) {
         if (bits == 8)
-            (c->zeros ? tile_groups8_zeros : tile_groups8)(c, n, x, ldx, sums, ldsums, out);
+            (c->zeros ? tile_groups8_zeros : tile_groups8)(c, n, x, out);
         else
-            (c->zeros ? tile_groups4_zeros : tile_groups4)(c, n, x, ldx, sums, ldsums, out);
+            (c->zeros ? tile_groups4_zeros : tile_groups4)(c, n, x, out);
     }
 }
 
@@ -352,9 +361,9 @@ INLINE void tile_whole(const int bits, const struct ptqi_chunk *c, const int8_t 
 #define TILE_ROWS(rows, bits)                                                                      \
     for (int n = 0; n < NR; n += TILE_NV * LANES) {                                                \
         if (bits == LEVELS)                                                                        \
-            level_strip(rows, TILE_NV, chunk, n, x, ldx, sums, ldsums, out, partial);              \
+            level_strip(rows, TILE_NV, chunk, n, &at, out, partial);                               \
         else                                                                                       \
-            tile_strip(rows, TILE_NV, bits, chunk, n, x, ldx, sums, ldsums, out, partial);         \
+            tile_strip(rows, TILE_NV, bits, chunk, n, &at, out, partial);                          \
     }
 
 #define TILE_CASE(rows, bits)                                                                      \
@@ -371,16 +380,17 @@ INLINE void tile_whole(const int bits, const struct ptqi_chunk *c, const int8_t 
 #define TILE_CASES_8(bits) TILE_CASES_6(bits) TILE_CASE(6, bits) TILE_CASE(7, bits)
 
 #define TILE(name, bits, mr)                                                                       \
-    TARGET static void name(int64_t rows, struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,  \
-                            const int32_t *sums, int64_t ldsums, float *out, int32_t *partial)     \
+    TARGET static void name(int64_t rows, struct ptqi_chunk *chunk, const struct ptqi_rows *x,     \
+                            float *out, int32_t *partial)                                          \
     {                                                                                              \
+        struct ptqi_rows at = *x;                                                                  \
         for (; rows >= mr; rows -= mr) {                                                           \
             if (bits == LEVELS || chunk->resume || chunk->leave)                                   \
                 TILE_ROWS(mr, bits)                                                                \
             else                                                                                   \
-                tile_whole(bits, chunk, x, ldx, sums, ldsums, out);                                \
-            x += mr * ldx;                                                                         \
-            sums += mr * ldsums;                                                                   \
+                tile_whole(bits, chunk, &at, out);                                                 \
+            at.x += mr * at.ldx;                                                                   \
+            at.sums += mr * at.ldsums;                                                             \
             out += mr * NR;                                                                        \
             partial += mr * NR;                                                                    \
         }                                                                                          \
@@ -389,77 +399,7 @@ INLINE void tile_whole(const int bits, const struct ptqi_chunk *c, const int8_t 
         }                                                                                          \
     }
 
-/* A block of a strip as bytes [32 / KR][NR][KR] of a chunk. */
-INLINE void unpack_strip(const int bits, const int shift, const uint8_t *codes,
-                         const uint8_t *zeros, uint8_t *room)
-{
-    if (bits == 4) {
-        unpack_block(shift, codes, zeros, room);
-        return;
-    }
-    PTQI_UNROLL
-    for (int j = 0; j < 32 / KR; j++) {
-        PTQI_UNROLL
-        for (int i = 0; i < STRIP * KR; i += 4 * LANES)
-            vi_store(room + j * NR * KR + i, vi_load(codes + j * STRIP * KR + i));
-    }
-}
-
-/* Scales and zeros of a group as tiles want them. */
-INLINE void unpack_head(const int bits, const int levels, const struct ptqi_panel *p,
-                        const uint8_t *group, const struct ptqi_chunk *c, int64_t g)
-{
-    const struct strip s = {.zeros = p->has_zeros ? group + NR * p->scale_bytes : NULL,
-                            .zero = p->zero};
-    float *scales = c->scale_room + g * NR;
-    int32_t *wide_zeros = c->zero_room + g * NR;
-    if (levels) {
-        unpack_level_head(&s, group, (int32_t *)(void *)scales, wide_zeros);
-        return;
-    }
-    for (int v = 0; v < NR / LANES; v++) {
-        vf_store(scales + v * LANES, scales_at(group, p->scale_bytes, v * LANES));
-        if (c->zeros)
-            vi_store(wide_zeros + v * LANES, zeros_at(&s, v, bits == 8 ? W8_OFFSET : 0));
-    }
-}
-
-/* Scales and zeros of a chunk's groups, and its codes. */
-INLINE void unpack(const int bits, const int levels, const struct ptqi_panel *p,
-                   struct ptqi_chunk *c)
-{
-    const int64_t stride =
-        ptqi_group_bytes(NR, bits, p->scale_bytes, p->has_zeros, p->group_blocks);
-    const int to_bytes = levels && UNPACK_LEVELS;
-    const int shift = SHIFT_ZEROS && bits == 4 && p->has_zeros && !to_bytes;
-    const int64_t header = NR * (p->scale_bytes + p->has_zeros);
-    const uint8_t *group = ptqi_first_group(p, NR) + c->first_group * stride;
-    int64_t left = c->blocks, done = c->first_group * p->group_blocks;
-    c->group_blocks = p->group_blocks;
-    c->zeros = p->has_zeros && !shift && !to_bytes ? c->zero_room : NULL;
-    c->zero = to_bytes ? 128 - W8_OFFSET : shift ? SHIFTED_ZERO : p->zero;
-    c->row_scales = p->data;
-    uint8_t *room = c->room;
-    for (int64_t g = 0; g < c->groups; g++, group += stride) {
-        const uint8_t *zeros = group + NR * p->scale_bytes;
-        const int64_t in_group = ptqi_min(p->group_blocks, p->blocks - done);
-        const int64_t blocks = ptqi_min(in_group, left);
-        const uint8_t *codes = group + header + c->first_block * 4 * bits * STRIP;
-        if (to_bytes) {
-            room = unpack_level_group(p, group, codes, in_group, blocks, room);
-        } else {
-            unpack_head(bits, levels, p, group, c, g);
-            for (int64_t b = 0; b < blocks; b++, room += 32 * NR)
-                for (int n = 0; n < NR; n += STRIP) {
-                    const uint8_t *from = codes + n / STRIP * in_group * (4 * bits * STRIP);
-                    unpack_strip(bits, shift, from + b * 4 * bits * STRIP, zeros + n,
-                                 room + KR * n);
-                }
-        }
-        done += in_group;
-        left -= p->group_blocks;
-    }
-}
+#include "int_unpack.h"
 
 #define UNPACK(name, bits, levels)                                                                 \
     TARGET static void name(const struct ptqi_panel *panel, struct ptqi_chunk *chunk)              \
@@ -471,13 +411,13 @@ INLINE void unpack(const int bits, const int levels, const struct ptqi_panel *p,
 #define STREAM4(name, levels)                                                                      \
     STREAM(name##_plain, 4, levels, 0)                                                             \
     STREAM(name##_shifted, 4, levels, SHIFT_ZEROS)                                                 \
-    TARGET static void name(int rows, const struct ptqi_panel *panel, const int8_t *x,             \
-                            int64_t ldx, const int32_t *sums, int64_t ldsums, float *out)          \
+    TARGET static void name(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x,   \
+                            float *out)                                                            \
     {                                                                                              \
         if (SHIFT_ZEROS && panel->has_zeros)                                                       \
-            name##_shifted(rows, panel, x, ldx, sums, ldsums, out);                                \
+            name##_shifted(rows, panel, x, out);                                                   \
         else                                                                                       \
-            name##_plain(rows, panel, x, ldx, sums, ldsums, out);                                  \
+            name##_plain(rows, panel, x, out);                                                     \
     }
 
 STREAM4(w4a8_stream, 0)

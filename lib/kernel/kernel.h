@@ -80,17 +80,25 @@ struct ptqi_chunk {
     const uint8_t *row_scales; /* f32 [nr], where there are levels */
 };
 
-/*
- * One chunk of a panel for any number of rows, best a multiple of tile_mr; x and sums begin at the
- * chunk, and behind those stands what two-level scales want, as the chunk says. out begins with the
- * first group, or with two-level scales at the end of the row, and goes on from what it holds.
- * partial [rows][nr] keeps the integer of a sum that goes on in the next chunk.
- */
-typedef void ptqi_tile(int64_t rows, struct ptqi_chunk *chunk, const int8_t *x, int64_t ldx,
-                       const int32_t *sums, int64_t ldsums, float *out, int32_t *partial);
+/* Rows of x as integer products read them, in -127 .. 127. */
+struct ptqi_rows {
+    const int8_t *x;     /* rows ldx bytes apart */
+    const int32_t *sums; /* of each group of columns; rows ldsums apart */
+    int64_t ldx, ldsums;
+};
 
 /*
- * Integer products, x int8 [rows][blocks * 32] in -127 .. 127, sums [rows][groups] its group sums:
+ * One chunk of a panel for any number of rows, best a multiple of tile_mr. x begins at the chunk.
+ * Behind its group sums stands what two-level scales need, at the offsets that the chunk gives. out
+ * [rows][nr] begins with the first group, or with two-level scales at the end of the row, and goes
+ * on from what it holds. partial [rows][nr] keeps the integer of a sum that goes on in the next
+ * chunk.
+ */
+typedef void ptqi_tile(int64_t rows, struct ptqi_chunk *chunk, const struct ptqi_rows *x,
+                       float *out, int32_t *partial);
+
+/*
+ * Integer products of x int8 [rows][blocks * 32] with its group sums [rows][groups]:
  * out[m][n] = sum over g ascending of scale[g][n] * (dot_g - zero[g][n] * sums[m][g]), the integer
  * in wrapping 32 bits, one conversion to f32, one fused multiply-add, from +0. With two-level
  * scales the integer is the sum over g of level[g][n] * (dot_g - zero[g][n] * sums[m][g]), and out
@@ -100,8 +108,7 @@ struct ptqi_product {
     /* A whole panel for 1 <= rows <= stream_mr, straight from the packed codes; out is [rows][nr].
      * The way for few rows: up to stream_rows[i] where groups have one block, two or three, more;
      * stream_mr at least. */
-    void (*stream)(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
-                   const int32_t *sums, int64_t ldsums, float *out);
+    void (*stream)(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x, float *out);
     void (*unpack)(const struct ptqi_panel *panel, struct ptqi_chunk *chunk);
     ptqi_tile *tile; /* NULL where there are only streams */
     int stream_rows[3];

@@ -108,18 +108,19 @@ INLINE void dot_all8(const int rows, const int nv, int64_t blocks, const uint8_t
 }
 
 INLINE void dot_blocks(const int rows, const int nv, const int bits, const int stream,
-                       const int shift, int64_t blocks, const uint8_t *codes, int64_t next,
-                       const int8_t *x, int64_t ldx, const VI *shifts, VI (*dot)[MAX_NV],
-                       VI (*high)[MAX_NV])
+                       const int shift, struct weights w, const struct ptqi_rows *from,
+                       VI (*dot)[MAX_NV], VI (*high)[MAX_NV])
 {
-    (void)shift, (void)shifts, (void)next, (void)high;
+    const uint8_t *codes = w.codes;
+    const int8_t *x = from->x;
+    (void)shift, (void)high;
     if (bits == 8) {
-        dot_all8(rows, nv, blocks, codes, x, ldx, dot);
+        dot_all8(rows, nv, w.blocks, codes, x, from->ldx, dot);
         return;
     }
-    for (int64_t b = 0; b < blocks; b += BLOCKS_SUMMED) {
-        const int64_t some = blocks - b < BLOCKS_SUMMED ? blocks - b : BLOCKS_SUMMED;
-        dot_some4(rows, nv, stream, some, codes, x, ldx, dot);
+    for (int64_t b = 0; b < w.blocks; b += BLOCKS_SUMMED) {
+        const int64_t some = w.blocks - b < BLOCKS_SUMMED ? w.blocks - b : BLOCKS_SUMMED;
+        dot_some4(rows, nv, stream, some, codes, x, from->ldx, dot);
         codes += (stream ? 16 : 32) * NR * some;
         x += PTQI_BLOCK * some;
     }

@@ -4,17 +4,18 @@
  * X_BLOCK: bytes of x from one block to the next.
  */
 INLINE void dot_blocks(const int rows, const int nv, const int bits, const int stream,
-                       const int shift, int64_t blocks, const uint8_t *codes, int64_t next,
-                       const int8_t *x, int64_t ldx, const VI *shifts, VI (*dot)[MAX_NV],
-                       VI (*high)[MAX_NV])
+                       const int shift, struct weights w, const struct ptqi_rows *from,
+                       VI (*dot)[MAX_NV], VI (*high)[MAX_NV])
 {
     const int packed = stream && bits == 4;
-    (void)shift, (void)shifts, (void)next, (void)high;
-    for (int64_t b = 0; b < blocks; b++) {
+    const uint8_t *codes = w.codes;
+    const int8_t *x = from->x;
+    (void)shift, (void)high;
+    for (int64_t b = 0; b < w.blocks; b++) {
         if (packed)
-            dot_packed(rows, nv, codes, x, ldx, dot);
+            dot_packed(rows, nv, codes, x, from->ldx, dot);
         else
-            dot_bytes(rows, nv, stream ? STRIP : NR, codes, x, ldx, dot);
+            dot_bytes(rows, nv, stream ? STRIP : NR, codes, x, from->ldx, dot);
         codes += stream ? 4 * bits * STRIP : 32 * NR;
         x += X_BLOCK;
     }

@@ -140,18 +140,16 @@ static void int_row(const struct ptqi_panel *panel, const int8_t *x, const int32
         out[n] = fmaf(scale_at(panel->data, 4, n), (float)(int32_t)total[n], 0.0f);
 }
 
-static void stream4(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
-                    const int32_t *sums, int64_t ldsums, float *out)
+static void stream4(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x, float *out)
 {
     for (int m = 0; m < rows; m++)
-        int_row(panel, x + m * ldx, sums + m * ldsums, out + m * INT_NR, 4);
+        int_row(panel, x->x + m * x->ldx, x->sums + m * x->ldsums, out + m * INT_NR, 4);
 }
 
-static void stream8(int rows, const struct ptqi_panel *panel, const int8_t *x, int64_t ldx,
-                    const int32_t *sums, int64_t ldsums, float *out)
+static void stream8(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x, float *out)
 {
     for (int m = 0; m < rows; m++)
-        int_row(panel, x + m * ldx, sums + m * ldsums, out + m * INT_NR, 8);
+        int_row(panel, x->x + m * x->ldx, x->sums + m * x->ldsums, out + m * INT_NR, 8);
 }
 
 const struct ptqi_kernels ptqi_kernels_portable = {

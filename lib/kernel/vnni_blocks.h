@@ -27,10 +27,11 @@ INLINE const uint8_t *vector_at(const uint8_t *codes, int64_t next, int v)
     return codes + v * LANES / STRIP * next + v * LANES % STRIP * 4;
 }
 
-INLINE void dot_packed(const int rows, const int nv, const int shift, const uint8_t *codes,
-                       int64_t next, const int8_t *x, int64_t ldx, const VI *shifts,
-                       VI (*low_dot)[MAX_NV], VI (*high_dot)[MAX_NV])
+INLINE void dot_packed(const int rows, const int nv, const int shift, const struct weights *weights,
+                       const struct ptqi_rows *from, VI (*low_dot)[MAX_NV], VI (*high_dot)[MAX_NV])
 {
+    const uint8_t *codes = weights->codes;
+    const int8_t *x = from->x;
     const VI mask = vi_set1(0x0f0f0f0f);
     PTQI_UNROLL
     for (int j = 0; j < 4; j++, codes += 4 * STRIP, x += 4) {
@@ -39,13 +40,13 @@ INLINE void dot_packed(const int rows, const int nv, const int shift, const uint
             VI w[MAX_NV], (*dot)[MAX_NV] = high ? high_dot : low_dot;
             PTQI_UNROLL
             for (int v = 0; v < nv; v++) {
-                w[v] = vi_load(vector_at(codes, next, v));
+                w[v] = vi_load(vector_at(codes, weights->next, v));
                 w[v] = vi_and(high ? vi_shift4(w[v]) : w[v], mask);
-                w[v] = vi_held(shift ? vi_add_bytes(w[v], shifts[v]) : w[v]);
+                w[v] = vi_held(shift ? vi_add_bytes(w[v], weights->shifts[v]) : w[v]);
             }
             PTQI_UNROLL
             for (int m = 0; m < rows; m++) {
-                const VI xm = broadcast4(x + m * ldx + 16 * high);
+                const VI xm = broadcast4(x + m * from->ldx + 16 * high);
                 PTQI_UNROLL
                 for (int v = 0; v < nv; v++)
                     dot[m][v] = vi_dot(dot[m][v], w[v], xm);
@@ -55,18 +56,20 @@ INLINE void dot_packed(const int rows, const int nv, const int shift, const uint
 }
 
 /* width: columns from one four of columns of x to the next. */
-INLINE void dot_bytes(const int rows, const int nv, const int width, const uint8_t *codes,
-                      int64_t next, const int8_t *x, int64_t ldx, VI (*dot)[MAX_NV])
+INLINE void dot_bytes(const int rows, const int nv, const int width, const struct weights *weights,
+                      const struct ptqi_rows *from, VI (*dot)[MAX_NV])
 {
+    const uint8_t *codes = weights->codes;
+    const int8_t *x = from->x;
     PTQI_UNROLL
     for (int j = 0; j < 8; j++, codes += 4 * width, x += 4) {
         VI w[MAX_NV];
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
-            w[v] = vi_held(vi_load(vector_at(codes, next, v)));
+            w[v] = vi_held(vi_load(vector_at(codes, weights->next, v)));
         PTQI_UNROLL
         for (int m = 0; m < rows; m++) {
-            const VI xm = broadcast4(x + m * ldx);
+            const VI xm = broadcast4(x + m * from->ldx);
             PTQI_UNROLL
             for (int v = 0; v < nv; v++)
                 dot[m][v] = vi_dot(dot[m][v], w[v], xm);

@@ -173,7 +173,8 @@ static void stream_panel(const struct ptqi_run *r, const struct ptqi_panel *p, i
     for (int64_t m = 0; m < all; m += step) {
         float sum[PTQI_MAX_MR * PTQI_MAX_NR];
         int rows = (int)ptqi_min(all - m, step);
-        product->stream(rows, p, x_at(r, m), stride, sums_at(r, m), ptqi_sums_stride(l), sum);
+        const struct ptqi_rows x = {x_at(r, m), sums_at(r, m), stride, ptqi_sums_stride(l)};
+        product->stream(rows, p, &x, sum);
         store_rows(r, sum, m, rows, n0, kernels->int_nr);
     }
 }
@@ -258,8 +259,8 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
             prefetch(&ahead, lines);
             if (kernels->x_ahead)
                 prefetch_x(x + m * width + kernels->x_ahead, some * width);
-            product->tile(some, &c, x + m * width, width, sums + m * ldsums, ldsums, out + m * nr,
-                          partial + m * nr);
+            const struct ptqi_rows at = {x + m * width, sums + m * ldsums, width, ldsums};
+            product->tile(some, &c, &at, out + m * nr, partial + m * nr);
             if (last)
                 store_rows(r, out + m * nr, m0 + m, some, n0, nr);
         }
