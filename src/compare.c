@@ -263,8 +263,7 @@ static ptq_status check_outputs(const struct compare *c)
     PTQI_TRY(options_check_output(c->context, option_text(c->o, "html"), inputs, 3));
     for (int64_t i = 1; i < c->result.row_count && option_given(c->o, "keep"); i++) {
         char *path = row_path(c, &c->result.rows[i]);
-        ptq_status status =
-            path ? workdir_check(c->context, path, c->o->positional[0], 0) : PTQ_ERROR_MEMORY;
+        ptq_status status = path ? workdir_check(c->context, path, inputs, 3, 0) : PTQ_ERROR_MEMORY;
         ptqi_free(c->context, path);
         if (status)
             return status;

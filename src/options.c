@@ -2,13 +2,13 @@
  * Command-line options.
  */
 #include "options.h"
-#include <dirent.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/file.h"
+#include "checkpoint/inputs.h"
 
 int usage_error(const struct options *o, const char *format, ...)
 {
@@ -288,49 +288,18 @@ int options_calibration(const struct options *o, struct calibration_request *req
     return rc ? rc : option_integer(o, "seed", 0, INT64_MAX, &request->seed);
 }
 
-/* Whether a directory holds the file, under any name. */
-static int is_in_directory(const char *file, const char *path)
-{
-    DIR *directory = opendir(path);
-    struct dirent *entry;
-    char name[4096];
-    int found = 0;
-    while (directory && !found && (entry = readdir(directory)))
-        found = snprintf(name, sizeof name, "%s/%s", path, entry->d_name) < (int)sizeof name &&
-                ptqi_same_file(file, name);
-    if (directory)
-        closedir(directory);
-    return found;
-}
-
-/* An index of shards stands for the directory that it is in. */
-static int is_input(const char *file, const char *input)
-{
-    static const char index[] = ".index.json";
-    char directory[4096];
-    const size_t length = strlen(input), tail = sizeof index - 1;
-    if (ptqi_same_file(file, input))
-        return 1;
-    if (ptqi_is_directory(input))
-        return is_in_directory(file, input);
-    if (length < tail || length >= sizeof directory || strcmp(input + length - tail, index))
-        return 0;
-    snprintf(directory, sizeof directory, "%s", input);
-    char *slash = strrchr(directory, '/');
-    snprintf(slash ? slash : directory, 2, "%s", slash == directory ? "/" : slash ? "" : ".");
-    return is_in_directory(file, directory);
-}
-
 ptq_status options_check_output(ptq_context *context, const char *path, const char *const *inputs,
                                 int count)
 {
     if (!path)
         return PTQ_OK;
-    for (int i = 0; i < count; i++)
-        if (inputs[i] && is_input(path, inputs[i]))
-            return ptqi_fail(context, PTQ_ERROR_CONFLICT,
-                             "%s: would replace what is read from %s; choose another output", path,
-                             inputs[i]);
+    if (!*path)
+        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "the name of the output is empty");
+    const char *input = inputs_find(inputs, count, path);
+    if (input)
+        return ptqi_fail(context, PTQ_ERROR_CONFLICT,
+                         "%s: would replace what is read from %s; choose another output", path,
+                         input);
     return ptqi_check_writable(context, path);
 }
 

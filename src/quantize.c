@@ -44,10 +44,11 @@ struct quantize {
 
 static ptq_status run(struct quantize *q)
 {
+    const char *const inputs[] = {q->o->positional[0], q->calibration.text};
     q->start = clock_seconds();
     progress_begin(&q->progress, 0);
     PTQI_TRY(model_open(q->run.context, q->o->positional[0], &q->run.model));
-    PTQI_TRY(output_check(q->run.model->checkpoint, q->run.path, q->run.resume));
+    PTQI_TRY(output_check(q->run.model->checkpoint, inputs, 2, q->run.path, q->run.resume));
     if (q->calibration.text) {
         PTQI_TRY(quantize_load_calibration(q->run.model, &q->calibration, &q->windows));
         q->run.windows = &q->windows;

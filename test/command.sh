@@ -214,6 +214,13 @@ test_choices()
         éé qqqq ünü xyzzy é Qz >"$tmp/items"
     succeeds "choices of characters of two bytes" eval $tiny --choices "$tmp/items" --json
     equal "their acc_norm" "$(json_number acc_norm)" 1
+    # A space, newline or tab that a choice begins with is a delimiter and not counted, whatever the context
+    # ends with; if it were, the first choice would win each of these.
+    printf '{"context": "He was born in the year%s", "choices": ["%s", "%s"], "answer": 1}\n' \
+        '' '\nc' '\n1990' '' '\tin' '\t1990' ' ' ' and' ' town' ' ' '\nand' '\ncity' ' ' '\tat' '\twas' \
+        >"$tmp/items"
+    succeeds "choices behind delimiters" eval $tiny --choices "$tmp/items" --json
+    equal "their acc_norm" "$(json_number acc_norm)" 1
     # White space at the end of a context belongs to the choice.
     printf '{"context": "%s", "choices": ["zebra zebra", "19"], "answer": 1}\n' \
         "He was born in the year " "He was born in the year \u00a0 " >"$tmp/items"
@@ -232,6 +239,48 @@ test_choices()
     : >"$tmp/items"
     ptq eval $tiny --choices "$tmp/items"
     equal "exit status for a file without items" $status 1
+}
+
+# Contexts are cut to the length that lm-evaluation-harness takes for the model's: an input of 4 tokens, and
+# the last one is only predicted. length WHAT MODEL TOKENS
+length()
+{
+    printf '{"context": "One after another, one after another", "choices": [" one", " two"], "answer": 0}\n' \
+        >"$tmp/items"
+    succeeds "$1" eval "$2" --choices "$tmp/items" --json
+    equal "$1: tokens of both choices" "$(json_number tokens)" "$3"
+}
+
+test_lengths()
+{
+    echo "contexts that are too long"
+    length "a context that fits" $tiny 28
+    changed
+    edit "$tmp/changed/config.json" 's/"max_position_embeddings": [0-9]*/"max_position_embeddings": 4/'
+    length "max_position_embeddings" "$tmp/changed" 10
+    edit "$tmp/changed/config.json" '1s/{/{"n_positions": 6, /'
+    length "n_positions comes first" "$tmp/changed" 14
+    if [ ! -d $shared/models/bloom-3m ]; then
+        skip "$shared/models/bloom-3m is not there"
+        return
+    fi
+    rm -rf "$tmp/changed"
+    cp -r $shared/models/bloom-3m "$tmp/changed"
+    chmod -R u+w "$tmp/changed"
+    length "BLOOM, a context that fits" "$tmp/changed" 18
+    echo '{"model_max_length": 5}' >"$tmp/changed/tokenizer_config.json"
+    length "BLOOM, model_max_length" "$tmp/changed" 12
+    edit "$tmp/changed/config.json" '1s/{/{"n_ctx": 4, /'
+    length "BLOOM, n_ctx comes first" "$tmp/changed" 10
+    edit "$tmp/changed/config.json" '1s/"n_ctx": 4, //'
+    echo '{"model_max_length": 1000000000000000019884624838656}' >"$tmp/changed/tokenizer_config.json"
+    printf '{"context": "%s", "choices": [" a"], "answer": 0}\n' \
+        "$(awk 'BEGIN { for (i = 0; i < 2500; i++) printf "a " }' </dev/null)" >"$tmp/items"
+    succeeds "BLOOM, no limit" eval "$tmp/changed" --choices "$tmp/items" --json
+    equal "BLOOM, no limit: the harness' 2048" "$(json_number tokens)" 2049
+    echo '{"model_max_length": 0}' >"$tmp/changed/tokenizer_config.json"
+    refuses 1 "tokenizer_config.json.*model_max_length" "BLOOM, a limit of nothing" \
+        eval "$tmp/changed" --choices "$tmp/items"
 }
 
 # Equalization kept in the matrices or folded into norms, v_proj and up_proj: the same function but for
@@ -460,6 +509,34 @@ test_somebody_elses()
     rm "$tmp/own/net.partial/run.json"
     succeeds "an empty OUT.partial is taken" quantize $tiny "$@"
     rm -rf "$tmp/own/net"
+
+    # A run's own directory, whose files are read by links or as they are: nothing in it may be replaced.
+    mkdir "$tmp/own/net.partial" "$tmp/own/linked"
+    echo '{"made_by": "ptq quantize", "version"' >"$tmp/own/net.partial/run.json"
+    for file in config.json model.safetensors tokenizer.json; do
+        cat $tiny/$file >"$tmp/own/net.partial/$file"
+        ln -s "../net.partial/$file" "$tmp/own/linked/$file"
+    done
+    cat $calib >"$tmp/own/net.partial/merges.txt"
+    sums=$(listing "$tmp/own/net.partial")
+    refuses 1 "net.partial/[a-z.]*json.*own/linked" "a model of symbolic links into OUT.partial" \
+        quantize "$tmp/own/linked" "$@"
+    refuses 1 "net.partial/[a-z.]*json.*own/linked" "the same with --resume" quantize "$tmp/own/linked" "$@" --resume
+    refuses 1 "merges.txt" "a calibration text in OUT.partial" quantize $tiny --method gptq \
+        -o "$tmp/own/net" --calib "$tmp/own/net.partial/merges.txt"
+    mv "$tmp/own/net.partial" "$tmp/own/rtn-w4a16.partial"
+    refuses 1 "merges.txt" "a text in the directory of a row" compare $tiny --methods rtn $small \
+        --text "$tmp/own/rtn-w4a16.partial/merges.txt" --keep "$tmp/own"
+    mv "$tmp/own/rtn-w4a16.partial" "$tmp/own/net.partial"
+    untouched "an input in OUT.partial" "$tmp/own/net.partial" "$sums"
+    rm "$tmp/own/linked/model.safetensors"
+    ln "$tmp/own/net.partial/model.safetensors" "$tmp/own/linked/model.safetensors"
+    cat $tiny/config.json >"$tmp/own/other.json"
+    mv "$tmp/own/other.json" "$tmp/own/linked/config.json"
+    rm "$tmp/own/linked/tokenizer.json" "$tmp/own/net.partial/merges.txt"
+    refuses 1 "net.partial/model.safetensors.*own/linked" "a model with a hard link into OUT.partial" \
+        quantize "$tmp/own/linked" "$@"
+    rm -rf "$tmp/own/net.partial" "$tmp/own/linked"
 
     # A file of the user's in a directory of ours; what a kill left is not theirs.
     mkdir "$tmp/own/net.partial"
@@ -1088,6 +1165,7 @@ test_bad_use
 test_layer
 test_bench
 test_choices
+test_lengths
 test_golden
 if [ -n "$RUN" ]; then
     skip "perplexity of whole texts: too slow under emulation"

@@ -71,6 +71,15 @@ int64_t config_either(struct config_reader *r, const char *name, const char *oth
     return number;
 }
 
+int64_t config_first(struct config_reader *r, const char *const *names, int64_t highest,
+                     int64_t fallback)
+{
+    for (; *names; names++)
+        if (config_member(r, *names))
+            return config_integer(r, *names, highest, -1);
+    return fallback;
+}
+
 double config_real(struct config_reader *r, const struct ptqi_json *object, const char *name,
                    double fallback)
 {

@@ -37,6 +37,9 @@ int64_t config_integer(struct config_reader *r, const char *name, int64_t highes
 /* The same by either of two names; both may be there with the same value. */
 int64_t config_either(struct config_reader *r, const char *name, const char *other,
                       int64_t highest);
+/* The first of some names, behind which NULL stands, that is there; fallback where none is. */
+int64_t config_first(struct config_reader *r, const char *const *names, int64_t highest,
+                     int64_t fallback);
 /* A positive number of object, which is root or a member of it. */
 double config_real(struct config_reader *r, const struct ptqi_json *object, const char *name,
                    double fallback);

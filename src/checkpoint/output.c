@@ -66,9 +66,10 @@ static ptq_status check_companions(const struct checkpoint *c)
     return PTQ_OK;
 }
 
-ptq_status output_check(const struct checkpoint *source, const char *path, int resume)
+ptq_status output_check(const struct checkpoint *source, const char *const *inputs, int count,
+                        const char *path, int resume)
 {
-    PTQI_TRY(workdir_check(source->context, path, source->path, resume));
+    PTQI_TRY(workdir_check(source->context, path, inputs, count, resume));
     return check_companions(source);
 }
 

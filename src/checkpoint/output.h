@@ -19,8 +19,10 @@ struct output {
 /* Metadata of a block's file that is of the run, and not of the model. */
 #define OUTPUT_RUN_KEY "choices"
 
-/* What could go wrong at the beginning or at the end, before any work; nothing is written. */
-ptq_status output_check(const struct checkpoint *source, const char *path, int resume);
+/* What could go wrong at the beginning or at the end, before any work; nothing is written. inputs
+ * are all that is read, source among it. */
+ptq_status output_check(const struct checkpoint *source, const char *const *inputs, int count,
+                        const char *path, int resume);
 /* Makes the partial directory, or, with resume, finds what is done. description [text] identifies
  * the run. OUT itself must not exist. */
 ptq_status output_begin(const struct checkpoint *source, const char *path, const char *description,

@@ -8,6 +8,7 @@
 #include "base/context.h"
 #include "base/file.h"
 #include "checkpoint/difference.h"
+#include "checkpoint/inputs.h"
 
 static const char run_name[] = "run.json";
 static const char mark[] = "{\"made_by\": \"ptq quantize\"";
@@ -166,7 +167,26 @@ static ptq_status check_parent(const struct workdir *w)
     return status;
 }
 
-static ptq_status check(const struct workdir *w, const char *model, int resume)
+/* No file of OUT.partial is read: whatever a run finds there, it removes or replaces. */
+static ptq_status check_inputs(const struct workdir *w, const char *const *inputs, int count)
+{
+    DIR *directory = opendir(w->partial);
+    struct dirent *entry;
+    ptq_status status = PTQ_OK;
+    while (directory && !status && (entry = readdir(directory))) {
+        char *file = is_dots(entry->d_name) ? NULL : workdir_file(w, entry->d_name);
+        const char *input = file ? inputs_find(inputs, count, file) : NULL;
+        if (input)
+            status = ptqi_fail(w->context, PTQ_ERROR_CONFLICT,
+                               "%s: is read as part of %s; choose another output", file, input);
+        ptqi_free(w->context, file);
+    }
+    if (directory)
+        closedir(directory);
+    return status;
+}
+
+static ptq_status check(const struct workdir *w, const char *const *inputs, int count, int resume)
 {
     int there;
     if (!*w->path)
@@ -174,18 +194,21 @@ static ptq_status check(const struct workdir *w, const char *model, int resume)
     PTQI_TRY(check_free(w));
     PTQI_TRY(check_parent(w));
     PTQI_TRY(look_at_partial(w, &there));
-    if (there && ptqi_same_file(w->partial, model))
-        return ptqi_fail(w->context, PTQ_ERROR_CONFLICT,
-                         "%s: is the model itself; choose another output", w->partial);
-    return there ? check_ours(w, resume) : PTQ_OK;
+    for (int i = 0; i < count && there; i++)
+        if (inputs[i] && ptqi_same_file(w->partial, inputs[i]))
+            return ptqi_fail(w->context, PTQ_ERROR_CONFLICT,
+                             "%s: is the model itself; choose another output", w->partial);
+    PTQI_TRY(there ? check_ours(w, resume) : PTQ_OK);
+    return there ? check_inputs(w, inputs, count) : PTQ_OK;
 }
 
-ptq_status workdir_check(ptq_context *context, const char *out, const char *model, int resume)
+ptq_status workdir_check(ptq_context *context, const char *out, const char *const *inputs,
+                         int count, int resume)
 {
     struct workdir *w = name_workdir(context, out);
     if (!w)
         return PTQ_ERROR_MEMORY;
-    ptq_status status = check(w, model, resume);
+    ptq_status status = check(w, inputs, count, resume);
     free_workdir(w);
     return status;
 }

@@ -22,9 +22,10 @@ struct workdir {
 /* Whether a file in a working directory has a name that this program gives to one. */
 typedef int (*workdir_owns)(const char *name);
 
-/* What could go wrong with OUT, before any work: it exists, or OUT.partial is somebody else's or
- * the model itself. Nothing is written. */
-ptq_status workdir_check(ptq_context *context, const char *out, const char *model, int resume);
+/* What could go wrong with OUT, before any work: it exists, or OUT.partial is somebody else's, is
+ * one of the inputs or holds a file of one, which may be NULL. Nothing is written. */
+ptq_status workdir_check(ptq_context *context, const char *out, const char *const *inputs,
+                         int count, int resume);
 
 /* The beginning of every run.json, which the description of a run must begin with. */
 void workdir_begin_description(struct ptqi_json_writer *w, ptq_context *context);

@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "checkpoint/checkpoint.h"
 #include "eval/forward.h"
+#include "eval/longest_input.h"
 #include "rows/rows.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
@@ -15,7 +16,7 @@
 struct choice {
     int32_t *ids; /* owned; the sequence may start later in it */
     int64_t start, count, begin;
-    int64_t characters; /* of the choice's text, without the blank before it */
+    int64_t characters; /* of the choice's text, without its delimiter */
     double likelihood;
 };
 
@@ -29,6 +30,7 @@ struct run {
     ptq_context *context;
     const char *path;
     struct tokenizer *tokenizer;
+    int64_t longest; /* tokens that the model is given at once */
     struct item *items;
     int64_t item_count, item_capacity;
     struct choice *choices;
@@ -58,15 +60,17 @@ static int64_t trimmed_length(const char *text, int64_t length)
     return trimmed;
 }
 
-/* Characters of a choice as lm-evaluation-harness counts them: its choices stand without the blank
- * that divides them from the context. */
-static int64_t count_characters(const struct ptqi_json *context, const struct ptqi_json *text)
+/* Characters of a choice as lm-evaluation-harness counts them: in its tasks choices stand without
+ * the delimiter, which is the white space, if any, that a choice begins with here. */
+static int64_t count_characters(const struct ptqi_json *text)
 {
-    const int divided = trimmed_length(context->text, context->length) == context->length;
+    const char *first = text->text;
     int64_t count = 0;
-    for (int64_t i = divided && text->text[0] == ' '; i < text->length; i++)
-        count += ((unsigned char)text->text[i] & 0xc0) != 0x80;
-    return count ? count : 1; /* a blank alone */
+    if (!is_blank(ptqi_utf8_next(&first)))
+        first = text->text;
+    for (; first < text->text + text->length; ptqi_utf8_next(&first))
+        count++;
+    return count ? count : 1; /* white space alone */
 }
 
 /*
@@ -91,7 +95,7 @@ static ptq_status tokenize(struct run *r, const struct ptqi_json *context,
     ptqi_free(r->context, ids);
     ptqi_free(r->context, both);
     c->begin = alone;
-    c->characters = count_characters(context, text);
+    c->characters = count_characters(text);
     return status;
 }
 
@@ -99,7 +103,7 @@ static ptq_status tokenize(struct run *r, const struct ptqi_json *context,
  * as in the harness. */
 static ptq_status fit(const struct run *r, int64_t line, struct choice *c)
 {
-    int64_t longest = r->model->config.max_positions + 1; /* the last token is only predicted */
+    const int64_t longest = r->longest + 1; /* the last token is only predicted */
     if (c->begin < 1 || c->begin >= c->count)
         return bad_line(r, line, "a context or a choice without a token of its own");
     if (c->count - c->begin >= longest)
@@ -219,6 +223,8 @@ static ptq_status prepare(struct run *r)
     char *path = checkpoint_file(r->model->checkpoint, "tokenizer.json");
     ptq_status status = path ? tokenizer_load(r->context, path, &r->tokenizer) : PTQ_ERROR_MEMORY;
     ptqi_free(r->context, path);
+    if (!status)
+        status = longest_input(r->model, &r->longest);
     if (!status)
         status = ptqi_map_file(r->context, r->path, &file);
     if (status)

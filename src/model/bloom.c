@@ -11,6 +11,9 @@
 #include "base/exact.h"
 #include "model/architecture.h"
 
+/* BLOOM has none of them; lm-evaluation-harness takes those that a config.json has all the same. */
+static const char *const lengths[] = {"n_positions", "max_position_embeddings", "n_ctx", NULL};
+
 static void read_config(struct config_reader *r, struct model_config *c)
 {
     c->hidden = config_either(r, "n_embed", "hidden_size", 131072 / 4);
@@ -27,6 +30,7 @@ static void read_config(struct config_reader *r, struct model_config *c)
     c->kv_heads = c->heads;
     c->head_dim = c->hidden / c->heads;
     c->max_positions = 1 << 20; /* ALiBi has no end */
+    c->evaluated = config_first(r, lengths, 100000000, 0);
     c->norm_epsilon = (float)config_real(r, r->root, "layer_norm_epsilon", 1e-5);
     c->tied = config_flag(r, "tie_word_embeddings", 1);
     c->attention_bias = c->mlp_bias = 1;

@@ -7,6 +7,9 @@
 #include "base/context.h"
 #include "model/architecture.h"
 
+/* What lm-evaluation-harness takes before max_position_embeddings, which every LLaMA has. */
+static const char *const lengths[] = {"n_positions", NULL};
+
 static void read_config(struct config_reader *r, struct model_config *c)
 {
     c->hidden = config_integer(r, "hidden_size", 131072, -1);
@@ -16,6 +19,7 @@ static void read_config(struct config_reader *r, struct model_config *c)
     c->kv_heads = config_integer(r, "num_key_value_heads", 4096, c->heads);
     c->vocabulary = config_integer(r, "vocab_size", 10000000, -1);
     c->max_positions = config_integer(r, "max_position_embeddings", 100000000, 2048);
+    c->evaluated = config_first(r, lengths, 100000000, c->max_positions);
     if (r->status)
         return;
     c->head_dim =

@@ -27,6 +27,7 @@ enum role { ROLE_Q, ROLE_K, ROLE_V, ROLE_QKV, ROLE_O, ROLE_GATE, ROLE_UP, ROLE_D
 struct model_config {
     const struct architecture *architecture;
     int64_t hidden, intermediate, layers, heads, kv_heads, head_dim, vocabulary, max_positions;
+    int64_t evaluated; /* tokens of an input that evaluation harnesses keep; 0: not said */
     float norm_epsilon;
     double rope_theta;            /* LLaMA */
     int tied;                     /* the head is the embedding, by config.json */
