@@ -1,8 +1,12 @@
 /*
  * ptq: the command.
  */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include "commands.h"
 #include "options.h"
 
@@ -27,7 +31,41 @@ static void print_usage(FILE *to)
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
 }
 
-int main(int argc, char **argv)
+/* Files that are opened must not become one of the three standard ones, which messages go to. What
+ * was closed is opened again so that nothing can be written there. */
+static void open_standard_files(void)
+{
+    for (int fd = 0; fd < 3; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) < 0)
+            return;
+}
+
+/* Who reads the standard output has gone away; poll tells it of pipes. */
+static int is_unread(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    return poll(&output, 1, 0) > 0 && (output.revents & POLLERR);
+}
+
+/* Without a reader the command dies quietly, as others do. */
+static int finish_output(void)
+{
+    if (!fflush(stdout) && !ferror(stdout))
+        return 0;
+    if (is_unread())
+        raise(SIGPIPE);
+    fprintf(stderr, "ptq: cannot write to the standard output\n");
+    return EXIT_FAILED;
+}
+
+static int print_version(void)
+{
+    int32_t v = ptq_version();
+    printf("ptq %d.%d.%d\n", v / 10000, v / 100 % 100, v % 100);
+    return 0;
+}
+
+static int run(int argc, char **argv)
 {
     if (argc < 2) {
         print_usage(stderr);
@@ -37,20 +75,21 @@ int main(int argc, char **argv)
         print_usage(stdout);
         return 0;
     }
-    if (!strcmp(argv[1], "--version")) {
-        int32_t v = ptq_version();
-        printf("ptq %d.%d.%d\n", v / 10000, v / 100 % 100, v % 100);
-        return 0;
-    }
+    if (!strcmp(argv[1], "--version"))
+        return print_version();
     for (int i = 0; i < COUNT; i++)
         if (!strcmp(argv[1], commands[i].name)) {
-            int status = commands[i].run(argc - 2, argv + 2);
-            if (fflush(stdout) || ferror(stdout)) {
-                fprintf(stderr, "ptq: cannot write to the standard output\n");
-                return EXIT_FAILED;
-            }
+            const int status = commands[i].run(argc - 2, argv + 2);
             return status < 0 ? 0 : status;
         }
     fprintf(stderr, "ptq: there is no command \"%s\" (ptq --help lists them)\n", argv[1]);
     return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    open_standard_files();
+    signal(SIGXFSZ, SIG_IGN); /* a file that is too large is an error like a full disk */
+    const int status = run(argc, argv);
+    return finish_output() ? EXIT_FAILED : status;
 }

@@ -321,6 +321,11 @@ static void on_signal(int number)
 
 void options_catch_signals(ptq_context *context)
 {
+    static void (*before)(int);
+    if (context)
+        before = signal(SIGPIPE, SIG_IGN);
+    else
+        signal(SIGPIPE, before);
     interrupted = context;
     signal(SIGINT, context ? on_signal : SIG_DFL);
     signal(SIGTERM, context ? on_signal : SIG_DFL);

@@ -80,7 +80,8 @@ ptq_status options_check_output(ptq_context *context, const char *path, const ch
 /* Where windows are fewer than asked for, says so on stderr, but not with --json. */
 void options_say_windows(const struct options *o, const struct calibration_request *request,
                          const struct windows *windows);
-/* Interrupt and terminate signals cancel the work of context from now on; NULL: they kill again. */
+/* Interrupt and terminate signals cancel the work of context from now on, and a reader of the
+ * output that goes away does not end it; NULL: they kill again. */
 void options_catch_signals(ptq_context *context);
 /* Prints "ptq: <last message>" on stderr; returns EXIT_FAILED. */
 int report_failure(ptq_status status);
