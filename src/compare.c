@@ -2,6 +2,7 @@
  * ptq compare: every method side by side on one model, each evaluated with the arithmetic that it
  * is meant to run with.
  */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@
 #include "checkpoint/unused.h"
 #include "options.h"
 #include "report/comparison.h"
+#include "report/comparison_plan.h"
 #include "report/json_report.h"
 
 static const char usage[] =
@@ -36,31 +38,9 @@ static const struct option table[] = {
     {"methods", "LIST", "only rows of these methods, such as gptq,fptq"},
     {"html", "FILE", "write a page with charts"},
     {"keep", "DIR", "keep the quantized models there; default: they are removed"},
+    {"resume", NULL, "take over what an interrupted run kept in --keep DIR, and go on"},
     COMMON_OPTIONS,
 };
-
-/* The rows, by rising economy. Settings are what differs from the method's own. */
-static const struct plan {
-    const char *name;
-    int32_t method;
-    const char *settings; /* "name=value name=value" */
-    int token_weights;
-} plans[] = {
-    {"RTN", PTQ_METHOD_RTN, "bits=8 group=0 grid=range activations=int8-token", TOKENS_UNIFORM},
-    {"SmoothQuant", PTQ_METHOD_SMOOTHQUANT, "", TOKENS_UNIFORM},
-    {"RTN", PTQ_METHOD_RTN, "", TOKENS_UNIFORM},
-    {"RTN", PTQ_METHOD_RTN, "sym=off", TOKENS_UNIFORM},
-    {"GPTQ", PTQ_METHOD_GPTQ, "", TOKENS_UNIFORM},
-    {"GPTQ", PTQ_METHOD_GPTQ, "sym=off", TOKENS_UNIFORM},
-    {"AWQ", PTQ_METHOD_AWQ, "", TOKENS_UNIFORM},
-    {"RTN", PTQ_METHOD_RTN, "activations=int8-token", TOKENS_UNIFORM},
-    {"GPTQ", PTQ_METHOD_GPTQ, "activations=int8-token", TOKENS_UNIFORM},
-    {"FPTQ", PTQ_METHOD_FPTQ, "", TOKENS_UNIFORM},
-    {"FPTQ + GPTQ", PTQ_METHOD_FPTQ, "round=gptq", TOKENS_UNIFORM},
-    {"auto", PTQ_METHOD_AUTO, "activations=f32", TOKENS_ATTENTION_HEADS},
-    {"auto", PTQ_METHOD_AUTO, "", TOKENS_ATTENTION_HEADS},
-};
-enum { PLANS = sizeof plans / sizeof *plans };
 
 struct compare {
     const struct options *o;
@@ -69,77 +49,13 @@ struct compare {
     struct calibration_request request;
     struct windows calibration, windows;
     int64_t window, max_windows, bits, group;
-    char *work; /* the directory of the quantized models */
+    char *work;       /* the directory of the quantized models */
+    int made;         /* it was not there before */
+    int64_t finished; /* rows that are quantized */
+    int64_t kept;     /* blocks of the row after them that an interrupted run left */
     struct comparison result;
     struct progress progress;
 };
-
-/* Whether a comma-separated list holds a name. */
-static int is_listed(const char *list, const char *name)
-{
-    size_t length = strlen(name);
-    for (; list && *list; list += strcspn(list, ","), list += *list == ',')
-        if (strcspn(list, ",") == length && !memcmp(list, name, length))
-            return 1;
-    return 0;
-}
-
-static ptq_status apply_settings(ptq_config *config, const char *settings)
-{
-    char text[128], *value, *next;
-    snprintf(text, sizeof text, "%s", settings);
-    for (char *name = text; *name; name = next) {
-        next = name + strcspn(name, " ");
-        if (*next)
-            *next++ = 0;
-        value = strchr(name, '=');
-        *value++ = 0;
-        PTQI_TRY(ptq_config_parse(config, name, value));
-    }
-    return PTQ_OK;
-}
-
-/* A row by its plan: config, name and the figures that follow from it. */
-static ptq_status plan_row(struct compare *c, const struct plan *plan, struct comparison_row *row)
-{
-    int64_t bits, symmetric, activations;
-    PTQI_TRY(ptq_config_create(c->context, plan->method, &row->config));
-    PTQI_TRY(ptq_config_get_int(row->config, PTQ_PARAM_BITS, &bits));
-    if (bits != 8 && !strstr(plan->settings, "bits=8")) {
-        PTQI_TRY(ptq_config_set_int(row->config, PTQ_PARAM_BITS, c->bits));
-        PTQI_TRY(ptq_config_set_int(row->config, PTQ_PARAM_GROUP, c->group));
-    }
-    PTQI_TRY(apply_settings(row->config, plan->settings));
-    PTQI_TRY(ptq_config_check(row->config));
-    PTQI_TRY(ptq_config_get_int(row->config, PTQ_PARAM_BITS, &bits));
-    PTQI_TRY(ptq_config_get_int(row->config, PTQ_PARAM_GROUP, &row->group));
-    PTQI_TRY(ptq_config_get_int(row->config, PTQ_PARAM_SYMMETRIC, &symmetric));
-    PTQI_TRY(ptq_config_get_int(row->config, PTQ_PARAM_ACTIVATIONS, &activations));
-    row->token_weights = plan->token_weights;
-    row->weight_bits = (int)bits;
-    row->activation_bits = activations == PTQ_ACTIVATIONS_F32 ? 16 : 8;
-    snprintf(row->activations, sizeof row->activations, "%s",
-             ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, activations));
-    snprintf(row->name, sizeof row->name, "%s W%dA%d%s", plan->name, row->weight_bits,
-             row->activation_bits, symmetric == 0 ? " asym" : "");
-    return PTQ_OK;
-}
-
-static ptq_status plan_rows(struct compare *c)
-{
-    const char *list = option_text(c->o, "methods");
-    struct comparison *r = &c->result;
-    r->rows = ptqi_alloc_zero(c->context, PLANS + 1, (int64_t)sizeof *r->rows);
-    if (!r->rows)
-        return PTQ_ERROR_MEMORY;
-    snprintf(r->rows[0].name, sizeof r->rows[0].name, "full precision");
-    r->rows[0].weight_bits = r->rows[0].activation_bits = 16;
-    r->row_count = 1;
-    for (int i = 0; i < PLANS; i++)
-        if (!list || is_listed(list, ptq_method_name(plans[i].method)))
-            PTQI_TRY(plan_row(c, &plans[i], &r->rows[r->row_count++]));
-    return PTQ_OK;
-}
 
 static ptq_status evaluate(struct compare *c, struct model *m, struct comparison_row *row)
 {
@@ -202,33 +118,70 @@ static char *row_path(const struct compare *c, const struct comparison_row *row)
     return ptqi_join_path(c->context, c->work, name);
 }
 
+static struct quantize_run run_of(struct compare *c, const struct comparison_row *row,
+                                  const char *path)
+{
+    const int keep = option_given(c->o, "keep");
+    return (struct quantize_run){.context = c->context,
+                                 .model = c->model,
+                                 .windows = &c->calibration,
+                                 .config = row->config,
+                                 .token_weights = row->token_weights,
+                                 .path = path,
+                                 .resume = option_given(c->o, "resume"),
+                                 .keep_run = keep,
+                                 .progress = &c->progress};
+}
+
+/* What a run found out stays with its row. */
+static void take_results(struct quantize_run *run, struct comparison_row *row)
+{
+    row->bytes = run->bytes;
+    row->reports = run->reports;
+    row->report_count = run->report_count;
+    run->reports = NULL;
+}
+
 static ptq_status quantize_row(struct compare *c, struct comparison_row *row, const char *path)
 {
     double start = clock_seconds();
-    struct quantize_run run = {.context = c->context,
-                               .model = c->model,
-                               .windows = &c->calibration,
-                               .config = row->config,
-                               .token_weights = row->token_weights,
-                               .path = path,
-                               .progress = &c->progress};
+    struct quantize_run run = run_of(c, row, path);
     ptq_status status = quantize_model(&run);
-    row->seconds = clock_seconds() - start;
-    row->bytes = run.bytes;
-    row->reports = run.reports;
-    row->report_count = run.report_count;
-    run.reports = NULL; /* they stay with the row */
+    row->seconds = run.resumed ? (double)NAN : clock_seconds() - start;
+    take_results(&run, row);
+    const int64_t kept = quantize_free(&run, status && option_given(c->o, "keep"));
+    c->kept = run.damaged ? 0 : kept;
+    return status;
+}
+
+/* A row that an earlier run finished. */
+static ptq_status recall_row(struct compare *c, struct comparison_row *row, const char *path,
+                             const struct model *made)
+{
+    struct quantize_run run = run_of(c, row, path);
+    ptq_status status = quantize_recall(&run, made);
+    row->seconds = (double)NAN;
+    take_results(&run, row);
     quantize_free(&run, 0);
     return status;
+}
+
+static ptq_status make_row(struct compare *c, struct comparison_row *row, const char *path,
+                           struct model **made)
+{
+    const int there = option_given(c->o, "resume") && ptqi_is_directory(path);
+    if (!there)
+        PTQI_TRY(quantize_row(c, row, path));
+    c->finished++;
+    PTQI_TRY(model_open(c->context, path, made));
+    return there ? recall_row(c, row, path, *made) : PTQ_OK;
 }
 
 static ptq_status measure_row(struct compare *c, struct comparison_row *row)
 {
     struct model *quantized = NULL;
     char *path = row_path(c, row);
-    ptq_status status = path ? quantize_row(c, row, path) : PTQ_ERROR_MEMORY;
-    if (!status)
-        status = model_open(c->context, path, &quantized);
+    ptq_status status = path ? make_row(c, row, path, &quantized) : PTQ_ERROR_MEMORY;
     if (!status)
         status = evaluate(c, quantized, row);
     model_free(quantized);
@@ -242,28 +195,73 @@ static ptq_status measure_row(struct compare *c, struct comparison_row *row)
 static ptq_status make_work(struct compare *c)
 {
     const char *keep = option_text(c->o, "keep"), *temporary = getenv("TMPDIR");
-    if (keep) {
-        c->work = ptqi_copy_text(c->context, keep, (int64_t)strlen(keep));
-        if (c->work && !ptqi_is_directory(keep) && mkdir(keep, 0777))
-            return ptqi_fail(c->context, PTQ_ERROR_IO, "%s: cannot make the directory", keep);
-    } else {
-        c->work = ptqi_join_path(c->context, temporary ? temporary : "/tmp", "ptq-compare-XXXXXX");
-        if (c->work && !mkdtemp(c->work))
-            return ptqi_fail(c->context, PTQ_ERROR_IO, "%s: cannot make a temporary directory",
-                             c->work);
+    if (keep && !*keep)
+        return ptqi_fail(c->context, PTQ_ERROR_ARGUMENT, "the name of the output is empty");
+    c->work =
+        keep ? ptqi_copy_text(c->context, keep, (int64_t)strlen(keep))
+             : ptqi_join_path(c->context, temporary ? temporary : "/tmp", "ptq-compare-XXXXXX");
+    if (!c->work)
+        return PTQ_ERROR_MEMORY;
+    c->made = !keep || !ptqi_is_directory(keep);
+    if (!keep && !mkdtemp(c->work))
+        return ptqi_fail_io(c->context, c->work, "make a temporary directory");
+    if (keep && c->made && mkdir(keep, 0777)) {
+        c->made = 0;
+        return ptqi_fail_io(c->context, keep, "make the directory");
     }
-    return c->work ? PTQ_OK : PTQ_ERROR_MEMORY;
+    return PTQ_OK;
+}
+
+/* The page is not to be where a row is made, nor in it: in a directory that is the row's or that is
+ * called so in the directory of all rows. */
+static ptq_status check_page(const struct compare *c, const char *parent, const char *row)
+{
+    const char *html = option_text(c->o, "html"), *slash = strrchr(html, '/');
+    const char *const name = slash ? slash + 1 : html, *const row_name = strrchr(row, '/') + 1;
+    const size_t length = strlen(row_name);
+    const int is_row =
+        !strncmp(name, row_name, length) && (!name[length] || !strcmp(name + length, ".partial"));
+    char *partial = ptqi_alloc(c->context, (int64_t)strlen(row) + 9, 1);
+    if (!partial)
+        return PTQ_ERROR_MEMORY;
+    sprintf(partial, "%s.partial", row);
+    const int clash = (is_row && ptqi_same_file(parent, c->work)) || ptqi_same_file(parent, row) ||
+                      ptqi_same_file(parent, partial);
+    ptqi_free(c->context, partial);
+    return clash ? ptqi_fail(c->context, PTQ_ERROR_CONFLICT,
+                             "%s: is where a quantized model is kept; choose another page", html)
+                 : PTQ_OK;
+}
+
+static ptq_status check_row(struct compare *c, const struct comparison_row *row, const char *path,
+                            const char *const *inputs, int count)
+{
+    const char *html = option_text(c->o, "html");
+    const int resume = option_given(c->o, "resume");
+    if (html) {
+        char *parent = ptqi_parent_path(c->context, html);
+        ptq_status status = parent ? check_page(c, parent, path) : PTQ_ERROR_MEMORY;
+        ptqi_free(c->context, parent);
+        PTQI_TRY(status);
+    }
+    if (!resume || !ptqi_is_directory(path))
+        PTQI_TRY(workdir_check(c->context, path, inputs, count, resume));
+    if (!resume)
+        return PTQ_OK;
+    const struct quantize_run run = run_of(c, row, path);
+    return quantize_check_same(&run);
 }
 
 /* That the page can be written, and that nothing stands where models are to be kept, should be
  * known before the work begins. */
-static ptq_status check_outputs(const struct compare *c)
+static ptq_status check_outputs(struct compare *c)
 {
     const char *const inputs[] = {c->o->positional[0], option_text(c->o, "text"), c->request.text};
     PTQI_TRY(options_check_output(c->context, option_text(c->o, "html"), inputs, 3));
     for (int64_t i = 1; i < c->result.row_count && option_given(c->o, "keep"); i++) {
         char *path = row_path(c, &c->result.rows[i]);
-        ptq_status status = path ? workdir_check(c->context, path, inputs, 3, 0) : PTQ_ERROR_MEMORY;
+        ptq_status status =
+            path ? check_row(c, &c->result.rows[i], path, inputs, 3) : PTQ_ERROR_MEMORY;
         ptqi_free(c->context, path);
         if (status)
             return status;
@@ -283,15 +281,12 @@ static ptq_status load(struct compare *c)
                          c->model->checkpoint->path, (long long)c->window, (long long)longest);
     PTQI_TRY(windows_load(c->context, c->model->checkpoint->path, option_text(c->o, "text"),
                           c->window, c->max_windows, &c->windows));
-    PTQI_TRY(quantize_load_calibration(c->model, &c->request, &c->calibration));
-    PTQI_TRY(quantize_check_model(c->model, &c->progress));
-    return PTQ_OK;
+    return quantize_load_calibration(c->model, &c->request, &c->calibration);
 }
 
 static ptq_status describe(struct compare *c)
 {
     struct comparison *r = &c->result;
-    r->context = c->context;
     r->model = c->o->positional[0];
     r->text = option_text(c->o, "text");
     r->calibration = c->request.text;
@@ -307,15 +302,28 @@ static ptq_status describe(struct compare *c)
     return PTQ_OK;
 }
 
+/* The numbers first: they must not be lost where the page cannot be written. */
+static ptq_status show(const struct compare *c)
+{
+    if (option_given(c->o, "json"))
+        PTQI_TRY(comparison_print_json(&c->result));
+    else
+        comparison_print(&c->result);
+    return option_given(c->o, "html") ? comparison_write_page(&c->result, option_text(c->o, "html"))
+                                      : PTQ_OK;
+}
+
 static ptq_status run(struct compare *c)
 {
     struct comparison *r = &c->result;
     progress_begin(&c->progress, 0);
-    PTQI_TRY(plan_rows(c));
+    r->context = c->context;
+    PTQI_TRY(comparison_plan(r, option_text(c->o, "methods"), c->bits, c->group));
     PTQI_TRY(load(c));
     PTQI_TRY(describe(c));
     PTQI_TRY(make_work(c));
     PTQI_TRY(check_outputs(c));
+    PTQI_TRY(quantize_check_model(c->model, &c->progress));
     unused_print(&c->model->checkpoint->unused, c->model->checkpoint->path);
     options_say_windows(c->o, &c->request, &c->calibration);
     for (int64_t i = 0; i < r->row_count; i++) {
@@ -324,12 +332,19 @@ static ptq_status run(struct compare *c)
         PTQI_TRY(i ? measure_row(c, &r->rows[i]) : measure_model(c, &r->rows[0]));
     }
     progress_end(&c->progress);
-    if (option_given(c->o, "html"))
-        PTQI_TRY(comparison_write_page(r, option_text(c->o, "html")));
-    if (option_given(c->o, "json"))
-        return comparison_print_json(r);
-    comparison_print(r);
-    return PTQ_OK;
+    return show(c);
+}
+
+/* What an interrupted or failed run leaves for --resume. */
+static void say_kept(const struct compare *c)
+{
+    char blocks[64] = "";
+    if (!option_given(c->o, "keep") || !(c->finished || c->kept))
+        return;
+    if (c->kept)
+        snprintf(blocks, sizeof blocks, " and %lld blocks of the next", (long long)c->kept);
+    fprintf(stderr, "ptq: %lld quantized models%s are kept in %s; --resume goes on\n",
+            (long long)c->finished, blocks, c->work);
 }
 
 static void free_all(struct compare *c)
@@ -341,8 +356,8 @@ static void free_all(struct compare *c)
     if (c->context) {
         ptqi_free(c->context, c->result.rows);
         ptqi_free(c->context, c->result.inputs);
-        if (c->work && !option_given(c->o, "keep"))
-            rmdir(c->work);
+        if (c->made)
+            rmdir(c->work); /* where it is empty */
         ptqi_free(c->context, c->work);
     }
     windows_free(&c->windows);
@@ -374,6 +389,9 @@ int command_compare(int argc, char **argv)
         return rc;
     if (o.positional_count != 1 || !option_given(&o, "calib") || !option_given(&o, "text"))
         return usage_error(&o, "needs a model directory, --calib and --text");
+    if (option_given(&o, "resume") && !option_given(&o, "keep"))
+        return usage_error(&o,
+                           "--resume needs --keep DIR, where the interrupted run left its models");
     rc = check_methods(&o);
     if (!rc)
         rc = options_calibration(&o, &c.request);
@@ -394,6 +412,8 @@ int command_compare(int argc, char **argv)
         ptq_status status = run(&c);
         progress_end(&c.progress);
         rc = status ? report_failure(status) : 0;
+        if (status)
+            say_kept(&c);
         options_catch_signals(NULL);
     }
     free_all(&c);

@@ -399,6 +399,32 @@ test_json()
     done
 }
 
+# Standard files that are closed, or whose reader goes away: no file that is opened takes their place.
+test_standard_files()
+{
+    echo "standard files"
+    set -- quantize $tiny --method rtn
+    quantize whole --method rtn
+    wanted=$(listing "$tmp/whole")
+    rm -rf "$tmp/other"
+    $RUN "$BUILD/ptq" "$@" -o "$tmp/other" <&- >&- 2>"$tmp/err"
+    equal "exit status without a standard output" $? 1
+    grep -q "cannot write to the standard output" "$tmp/err"
+    equal "the message says so" $? 0
+    equal "the model is whole all the same" "$(listing "$tmp/other")" "$wanted"
+    rm -rf "$tmp/other"
+    $RUN "$BUILD/ptq" "$@" -o "$tmp/other" <&- >/dev/null 2>&-
+    equal "exit status without a standard error" $? 0
+    equal "its model is whole" "$(listing "$tmp/other")" "$wanted"
+    rm -rf "$tmp/other"
+    { $RUN "$BUILD/ptq" "$@" -o "$tmp/other" --json; echo $? >"$tmp/status"; } 2>"$tmp/err" | true
+    equal "exit status where nobody reads" "$(cat "$tmp/status")" 141
+    equal "which is quiet" "$(wc -c <"$tmp/err" | tr -d ' ')" 0
+    equal "and leaves the model whole" "$(listing "$tmp/other")" "$wanted"
+    $RUN "$BUILD/ptq" --version >&- 2>"$tmp/err"
+    equal "exit status of --version without a standard output" $? 1
+}
+
 test_inspect()
 {
     echo "inspect"
@@ -421,6 +447,16 @@ test_inspect()
     refuses 2 "" "inspect nothing" inspect
 }
 
+# until_there FILE JOB: waits until a job in the background has made a file.
+until_there()
+{
+    turns=0
+    while [ ! -e "$1" ] && [ $turns -lt 3000 ] && kill -0 "$2" 2>/dev/null; do
+        sleep 0.02
+        turns=$((turns + 1))
+    done
+}
+
 # interrupt SIGNAL: a run that is stopped when its first block is finished. Portable kernels and one
 # thread make the run slow enough to be met in the middle; they do not change the result.
 interrupt()
@@ -429,12 +465,7 @@ interrupt()
     $RUN "$BUILD/ptq" quantize $tiny -o "$tmp/resumed" --method gptq --bits 4 --group 64 $small \
         --isa portable --threads 1 >/dev/null 2>"$tmp/err" &
     job=$!
-    turns=0
-    while [ ! -e "$tmp/resumed.partial/block-00000.safetensors" ] && [ $turns -lt 3000 ] &&
-        kill -0 $job 2>/dev/null; do
-        sleep 0.02
-        turns=$((turns + 1))
-    done
+    until_there "$tmp/resumed.partial/block-00000.safetensors" $job
     kill -s "$1" $job 2>/dev/null
     wait $job 2>/dev/null
     interrupted=$?
@@ -670,6 +701,28 @@ test_resume()
     equal "the message after SIGTERM tells of --resume" $? 0
     resume "--resume after SIGTERM"
 
+    # What is said of finished blocks is true at the end of the run, not only when they were made.
+    rm -rf "$tmp/resumed"
+    $RUN "$BUILD/ptq" quantize $tiny -o "$tmp/resumed" --method gptq --bits 4 --group 64 $small \
+        --isa portable --threads 1 >/dev/null 2>"$tmp/err" &
+    until_there "$tmp/resumed.partial/block-00000.safetensors" $!
+    mkdir "$tmp/resumed"
+    wait $!
+    equal "exit status where OUT was made by somebody else" $? 1
+    grep -q "4 finished blocks are kept" "$tmp/err"
+    equal "the message says that all blocks are kept" $? 0
+    rmdir "$tmp/resumed"
+    resume "--resume after OUT was taken away"
+    rm -rf "$tmp/resumed"
+    $RUN "$BUILD/ptq" quantize $tiny -o "$tmp/resumed" --method gptq --bits 4 --group 64 $small \
+        --isa portable --threads 1 >/dev/null 2>"$tmp/err" &
+    until_there "$tmp/resumed.partial/block-00000.safetensors" $!
+    rm "$tmp/resumed.partial/block-00000.safetensors"
+    wait $!
+    equal "exit status where a block was removed" $? 1
+    grep -q "are kept" "$tmp/err"
+    equal "no block is said to be kept" $? 1
+
     if [ -n "$RUN" ]; then
         skip "a full disk in the middle: not under emulation"
         return
@@ -677,7 +730,6 @@ test_resume()
     # Files may not grow over 350 KB: the blocks fit, the whole model does not.
     rm -rf "$tmp/resumed"
     (
-        trap '' XFSZ
         ulimit -f 700
         exec "$BUILD/ptq" quantize $tiny -o "$tmp/resumed" --method gptq --bits 4 --group 64 $small \
             >/dev/null 2>"$tmp/err"
@@ -691,7 +743,6 @@ test_resume()
     tr '{' '\n' <"$tmp/out" | grep '"equalization"' | sed 's/].*//' >"$tmp/wanted"
     rm -rf "$tmp/refolded"
     (
-        trap '' XFSZ
         ulimit -f 700
         exec "$BUILD/ptq" quantize $tiny -o "$tmp/refolded" "$@" >/dev/null 2>"$tmp/err"
     )
@@ -702,7 +753,6 @@ test_resume()
     equal "its model" "$(sha256 "$tmp/refolded/model.safetensors")" \
         "$(sha256 "$tmp/folded/model.safetensors")"
     (
-        trap '' XFSZ
         ulimit -f 10
         exec "$BUILD/ptq" quantize $tiny -o "$out" --method rtn >/dev/null 2>"$tmp/err"
     )
@@ -967,6 +1017,8 @@ test_layer()
     refuses 1 "config.json" "layer: a file of another kind" layer $tiny/config.json --method rtn \
         --weight a --input b -o "$out"
     refuses 2 "" "layer: no weight" "$@"
+    refuses 1 "output is empty" "layer: no name of the output" layer $tiny/model.safetensors --method rtn \
+        --weight model.layers.0.mlp.up_proj.weight --input model.embed_tokens.weight -o ""
     refuses 1 "nowhere" "layer: output in no directory" layer $tiny/model.safetensors --method rtn \
         --weight model.layers.0.mlp.up_proj.weight --input model.embed_tokens.weight \
         -o "$tmp/nowhere/out"
@@ -1101,6 +1153,74 @@ test_compare()
     refuses 2 "group" "compare with group 33" compare $tiny --calib $calib --text $text --group 33
 }
 
+# compare --keep, killed and interrupted in the middle of a row, goes on where it was.
+test_compare_resumed()
+{
+    echo "compare, interrupted"
+    rows=$tmp/kept-rows
+    set -- compare $tiny $small --text $text --window 64 --max-windows 2 --methods gptq,rtn
+    succeeds "compare without interruption" "$@" --keep "$tmp/whole-rows" --json
+    tr '{' '\n' <"$tmp/out" | grep -o '"name": "[^"]*"\|"perplexity": [0-9.]*\|worst_output_error.*' \
+        >"$tmp/wanted"
+    equal "a finished comparison has these rows" "$(ls "$tmp/whole-rows" | wc -l | tr -d ' ')" 7
+    for signal in KILL TERM; do
+        rm -rf "$rows"
+        $RUN "$BUILD/ptq" "$@" --keep "$rows" --isa portable --threads 1 >/dev/null 2>"$tmp/err" &
+        until_there "$rows/gptq-w4a16.partial/block-00000.safetensors" $!
+        kill -s $signal $!
+        wait $! 2>/dev/null
+        [ -e "$rows/gptq-w4a16.partial/run.json" ] && [ -e "$rows/rtn-w8a8/run.json" ]
+        equal "SIG$signal leaves the row under way and those before" $? 0
+        [ $signal = KILL ] || grep -q "models and [1-4] blocks of the next are kept.*--resume" "$tmp/err"
+        equal "SIG$signal: the message" $? 0
+        before=$(ls -i "$rows/rtn-w8a8/model.safetensors")
+        sums=$(listing "$rows" | cksum)
+        refuses 1 "rtn-w4a16: was made with.*settings group" "--resume with another group" "$@" --group 64 \
+            --keep "$rows" --resume
+        refuses 1 "rtn-w8a8.*calibration" "--resume with other calibration" compare $tiny \
+            --calib $calib --samples 5 --seqlen 64 --text $text --keep "$rows" --resume
+        refuses 1 "exists already" "no --resume" "$@" --keep "$rows"
+        equal "what was kept is left alone" "$(listing "$rows" | cksum)" "$sums"
+        succeeds "compare --resume after SIG$signal" "$@" --keep "$rows" --resume --json
+        tr '{' '\n' <"$tmp/out" | grep -o '"name": "[^"]*"\|"perplexity": [0-9.]*\|worst_output_error.*' \
+            >"$tmp/report"
+        cmp -s "$tmp/report" "$tmp/wanted"
+        equal "SIG$signal: its rows are those of a run that was not stopped" $? 0
+        equal "SIG$signal: its models too" "$(listing "$rows" | cksum)" \
+            "$(listing "$tmp/whole-rows" | cksum)"
+        equal "SIG$signal: a finished model is not made again" \
+            "$(ls -i "$rows/rtn-w8a8/model.safetensors")" "$before"
+    done
+    mv "$rows/rtn-w4a8" "$tmp/away"
+    cp -r $tiny "$rows/rtn-w4a8"
+    refuses 1 "rtn-w4a8: exists already" "--resume where a row is somebody's" "$@" --keep "$rows" --resume
+    rm -rf "$rows/rtn-w4a8"
+    mv "$tmp/away" "$rows/rtn-w4a8"
+    refuses 2 "keep" "--resume without --keep" "$@" --resume
+    if [ -z "$RUN" ]; then
+        # No file can be written: nothing needs to be but the page, which comes last.
+        (
+            ulimit -f 8
+            exec "$BUILD/ptq" "$@" --keep "$rows" --resume --html "$tmp/page.html" >"$tmp/out" 2>"$tmp/err"
+        )
+        equal "exit status where the page cannot be written" $? 1
+        grep -q "page.html.*File too large" "$tmp/err"
+        equal "the message says so" $? 0
+        equal "the table comes all the same" "$(grep -c W4A16 "$tmp/out")" 4
+    fi
+    rm -rf "$tmp/new"
+    for page in "" "$tmp/nowhere/page" "$text" "$tmp/new" "$tmp/new/rtn-w4a16" "$tmp/new/../new//gptq-w4a8" \
+        "$tmp/new/rtn-w4a16.partial"; do
+        refuses 1 "${page##*/}\|empty" "compare --html '$page'" "$@" --keep "$tmp/new" --html "$page"
+        [ ! -e "$tmp/new" ]
+        equal "and no directory is left by --html '$page'" $? 0
+    done
+    refuses 1 "rtn-w4a16/page: is where" "a page in a finished row" "$@" --keep "$rows" --resume \
+        --html "$rows/rtn-w4a16/page"
+    refuses 1 "empty" "compare --keep ''" "$@" --keep ""
+    refuses 1 "directory" "compare --keep FILE" "$@" --keep $text
+}
+
 row_perplexity() # NAME
 {
     grep "\"name\": \"$1\"" "$tmp/rows" | sed 's/.*"perplexity": \([0-9.e+-]*\).*/\1/'
@@ -1155,6 +1275,7 @@ test_recorded
 test_threads
 test_variants
 test_json
+test_standard_files
 test_inspect
 test_resume
 test_two_runs
@@ -1174,6 +1295,7 @@ else
     test_folding
     test_fptq
     test_compare
+    test_compare_resumed
     test_bloom
     test_shared
 fi

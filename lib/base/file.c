@@ -263,6 +263,14 @@ char *ptqi_join_path(ptq_context *context, const char *directory, const char *na
     return path;
 }
 
+char *ptqi_parent_path(ptq_context *context, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash)
+        return ptqi_copy_text(context, ".", 1);
+    return ptqi_copy_text(context, path, slash == path ? 1 : slash - path);
+}
+
 int ptqi_is_directory(const char *path)
 {
     struct stat info;

@@ -57,6 +57,8 @@ void ptqi_unlock_file(int fd); /* -1 is fine */
 int ptqi_same_file(const char *a, const char *b);
 /* directory + "/" + name, allocated. */
 char *ptqi_join_path(ptq_context *context, const char *directory, const char *name);
+/* The directory that holds path by its spelling, "." where it names none; allocated. */
+char *ptqi_parent_path(ptq_context *context, const char *path);
 int ptqi_is_directory(const char *path);
 int ptqi_file_exists(const char *path);
 

@@ -165,6 +165,19 @@ static ptq_status quantize_block(struct quantize_run *q, int64_t index)
     return status;
 }
 
+/* The reports of the matrices of a block that store has quantized. */
+static ptq_status read_reports(struct quantize_run *q, const ptq_store *store, int64_t index)
+{
+    struct matrix matrix;
+    for (int i = 0; model_describe_matrix(q->model, index, i, &matrix); i++) {
+        ptq_qtensor *read;
+        PTQI_TRY(ptq_qtensor_read(q->context, PTQ_FORMAT_PTQ, store, matrix.name, &read));
+        calibrate_report(&matrix, read, NULL, 0, &q->reports[q->report_count++]);
+        ptq_qtensor_free(read);
+    }
+    return PTQ_OK;
+}
+
 /* A block that an earlier run finished: its report, and the windows taken through it. */
 static ptq_status resume_block(struct quantize_run *q, int64_t index)
 {
@@ -174,17 +187,8 @@ static ptq_status resume_block(struct quantize_run *q, int64_t index)
     ptq_status status = output_open_part(q->output, index, &part);
     if (!status)
         status = model_load_block(q->model, part, index, -1, &block, &quantized);
-    for (int i = 0; block && i < block->count && !status; i++) {
-        ptq_qtensor *matrix;
-        struct matrix_report *r = &q->reports[q->report_count];
-        status =
-            ptq_qtensor_read(q->context, PTQ_FORMAT_PTQ, part, block->matrices[i].name, &matrix);
-        if (status)
-            break;
-        calibrate_report(&block->matrices[i], matrix, NULL, 0, r);
-        q->report_count++;
-        ptq_qtensor_free(matrix);
-    }
+    if (!status)
+        status = read_reports(q, part, index);
     if (!status)
         recall_choices(part, q->reports + q->report_count - block->count, block->count);
     if (!status)
@@ -200,12 +204,36 @@ static ptq_status resume_block(struct quantize_run *q, int64_t index)
     return status;
 }
 
+static ptq_status make_reports(struct quantize_run *q)
+{
+    const int64_t layers = q->model->config.layers;
+    q->reports = ptqi_alloc(q->context, layers * MAX_MATRICES, (int64_t)sizeof *q->reports);
+    return q->reports ? PTQ_OK : PTQ_ERROR_MEMORY;
+}
+
+ptq_status quantize_recall(struct quantize_run *q, const struct model *made)
+{
+    PTQI_TRY(make_reports(q));
+    for (int64_t l = 0; l < q->model->config.layers; l++)
+        PTQI_TRY(read_reports(q, made->checkpoint->store, l));
+    q->bytes = output_bytes(made->checkpoint);
+    return PTQ_OK;
+}
+
+ptq_status quantize_check_same(const struct quantize_run *q)
+{
+    struct ptqi_json_writer text;
+    ptq_status status = describe_run(q, &text);
+    if (!status)
+        status = workdir_check_same(q->context, q->path, text.text);
+    ptqi_json_end(&text);
+    return status;
+}
+
 static ptq_status quantize_blocks(struct quantize_run *q)
 {
     int64_t layers = q->model->config.layers;
-    q->reports = ptqi_alloc(q->context, layers * MAX_MATRICES, (int64_t)sizeof *q->reports);
-    if (!q->reports)
-        return PTQ_ERROR_MEMORY;
+    PTQI_TRY(make_reports(q));
     PTQI_TRY(calibration_create(q->model, q->windows, q->config, q->fold, q->token_weights,
                                 q->progress, &q->calibration));
     q->resumed = q->output->finished;
@@ -226,19 +254,18 @@ ptq_status quantize_model(struct quantize_run *q)
     PTQI_TRY(quantize_blocks(q));
     status = describe_model(q, &text);
     if (!status)
-        status = output_finish(q->output, text.text, &q->bytes);
+        status = output_finish(q->output, text.text, q->keep_run, &q->bytes);
     ptqi_json_end(&text);
     return status;
 }
 
 int64_t quantize_free(struct quantize_run *q, int keep)
 {
-    int64_t finished = q->output ? q->output->finished : 0;
-    int kept = output_free(q->output, keep);
+    const int64_t kept = output_free(q->output, keep);
     calibration_free(q->calibration);
     ptqi_free(q->context, q->reports);
     q->output = NULL;
     q->calibration = NULL;
     q->reports = NULL;
-    return kept ? finished : 0;
+    return kept;
 }

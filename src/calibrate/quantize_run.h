@@ -17,6 +17,7 @@ struct quantize_run {
     int token_weights; /* TOKENS_... */
     const char *path;  /* the directory to make */
     int resume;        /* go on with what is in PATH.partial */
+    int keep_run;      /* leave in PATH what tells the run, for quantize_check_same */
     struct progress *progress;
 
     struct matrix_report *reports; /* set by quantize_model */
@@ -45,6 +46,10 @@ ptq_status quantize_load_calibration(const struct model *model,
  * should not cost the time of all others. */
 ptq_status quantize_check_model(const struct model *model, struct progress *progress);
 ptq_status quantize_model(struct quantize_run *q);
+/* Whether PATH or PATH.partial, where there is one, is of this run. */
+ptq_status quantize_check_same(const struct quantize_run *q);
+/* In place of quantize_model: the reports and the size of what it made before. */
+ptq_status quantize_recall(struct quantize_run *q, const struct model *made);
 /* Frees what quantize_model made. keep: after a failure, leave finished blocks for a resume.
  * Returns how many were left. */
 int64_t quantize_free(struct quantize_run *q, int keep);

@@ -218,9 +218,22 @@ static int is_intermediate(const char *name)
     return is_ours(name) && (is_part(whole) || strcmp(whole, name));
 }
 
-ptq_status output_finish(struct output *o, const char *config, int64_t *bytes)
+static int64_t size_of(const char *path)
 {
     struct stat info;
+    return stat(path, &info) ? 0 : (int64_t)info.st_size;
+}
+
+int64_t output_bytes(const struct checkpoint *made)
+{
+    char *path = checkpoint_file(made, model_name);
+    const int64_t bytes = path ? size_of(path) : 0;
+    ptqi_free(made->context, path);
+    return bytes;
+}
+
+ptq_status output_finish(struct output *o, const char *config, int keep_run, int64_t *bytes)
+{
     char *model = workdir_file(o->workdir, model_name);
     char *config_path = workdir_file(o->workdir, config_name);
     ptq_status status = model && config_path ? assemble(o, model) : PTQ_ERROR_MEMORY;
@@ -228,21 +241,24 @@ ptq_status output_finish(struct output *o, const char *config, int64_t *bytes)
         status = copy_companion(o, checkpoint_companion(i));
     if (!status)
         status = ptqi_write_file(o->context, config_path, config, (int64_t)strlen(config));
-    if (!status && stat(model, &info) == 0)
-        *bytes = info.st_size;
     if (!status)
-        status = workdir_finish(o->workdir, is_intermediate);
+        *bytes = size_of(model);
+    if (!status)
+        status = workdir_finish(o->workdir, keep_run, is_intermediate);
     ptqi_free(o->context, model);
     ptqi_free(o->context, config_path);
     return status;
 }
 
-int output_free(struct output *o, int keep)
+int64_t output_free(struct output *o, int keep)
 {
     if (!o)
         return 0;
-    int left = keep && o->finished > 0;
-    workdir_close(o->workdir, left, is_ours);
+    o->finished = 0;
+    if (keep && o->workdir)
+        count_finished(o);
+    const int64_t kept = o->finished;
+    workdir_close(o->workdir, kept > 0, is_ours);
     ptqi_free(o->context, o);
-    return left;
+    return kept;
 }

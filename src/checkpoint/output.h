@@ -44,12 +44,15 @@ void part_free(const struct output *o, struct part *part);
 /* Opens the file of a finished block. */
 ptq_status output_open_part(const struct output *o, int64_t block, ptq_store **part);
 
-/* Puts everything together; config is the text of config.json. *bytes is the size of the model. */
-ptq_status output_finish(struct output *o, const char *config, int64_t *bytes);
+/* Puts everything together; config is the text of config.json. keep_run: leave run.json in OUT.
+ * *bytes is the size of the model. */
+ptq_status output_finish(struct output *o, const char *config, int keep_run, int64_t *bytes);
+/* The size of the model in a directory that output_finish made. */
+int64_t output_bytes(const struct checkpoint *made);
 /* Removes a directory that output_finish made, and what is in it by its hand. */
 void output_remove(ptq_context *context, const char *path);
-/* Ends the work. keep: leave finished blocks for --resume, if there are any. Returns 1 where they
- * were left. */
-int output_free(struct output *o, int keep);
+/* Ends the work. keep: leave finished blocks for --resume, if there are any. Returns how many were
+ * left. */
+int64_t output_free(struct output *o, int keep);
 
 #endif

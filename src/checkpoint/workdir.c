@@ -154,10 +154,7 @@ static ptq_status check_free(const struct workdir *w)
 /* The directory that is to hold OUT takes new files. */
 static ptq_status check_parent(const struct workdir *w)
 {
-    const char *slash = strrchr(w->path, '/');
-    char *parent = slash
-                       ? ptqi_copy_text(w->context, w->path, slash == w->path ? 1 : slash - w->path)
-                       : ptqi_copy_text(w->context, ".", 1);
+    char *parent = ptqi_parent_path(w->context, w->path);
     if (!parent)
         return PTQ_ERROR_MEMORY;
     ptq_status status = access(parent, W_OK | X_OK)
@@ -213,25 +210,55 @@ ptq_status workdir_check(ptq_context *context, const char *out, const char *cons
     return status;
 }
 
-/* Whether the run that was begun there is this one. */
-static ptq_status compare_runs(const struct workdir *w, const char *path, const char *description)
+/* Whether the run that was begun or finished in directory, by its run.json, is this one. */
+static ptq_status compare_runs(const struct workdir *w, const char *directory, const char *run,
+                               const char *description)
 {
+    const int begun = directory == w->partial;
+    const char *const instead =
+        begun ? "run without --resume to begin anew" : "move it away, or choose another output";
     struct ptqi_map file;
     char where[300] = "";
-    PTQI_TRY(ptqi_map_file(w->context, path, &file));
-    ptq_status status = find_difference(w->context, path, (const char *)file.data, file.size,
+    PTQI_TRY(ptqi_map_file(w->context, run, &file));
+    if (begun && !file.size) /* stopped before it was described */
+        return PTQ_OK;
+    ptq_status status = find_difference(w->context, run, (const char *)file.data, file.size,
                                         description, where, (int64_t)sizeof where);
     ptqi_unmap_file(&file);
     if (status)
-        return ptqi_fail(w->context, PTQ_ERROR_CONFLICT,
-                         "%s: its run.json is damaged; run without --resume to begin anew",
-                         w->partial);
+        return ptqi_fail(w->context, PTQ_ERROR_CONFLICT, "%s: its run.json is damaged; %s",
+                         directory, instead);
     if (!*where)
         return PTQ_OK;
-    return ptqi_fail(
-        w->context, PTQ_ERROR_CONFLICT,
-        "%s: was begun with other input: %s differs; run without --resume to begin anew",
-        w->partial, where);
+    return ptqi_fail(w->context, PTQ_ERROR_CONFLICT, "%s: was %s with other input: %s differs; %s",
+                     directory, begun ? "begun" : "made", where, instead);
+}
+
+/* A finished directory without a description is another's. */
+static ptq_status check_same(const struct workdir *w, const char *description)
+{
+    const int finished = ptqi_is_directory(w->path);
+    const char *directory = finished ? w->path : w->partial;
+    ptq_status status = PTQ_OK;
+    char *run = ptqi_join_path(w->context, directory, run_name);
+    if (!run)
+        return PTQ_ERROR_MEMORY;
+    if (ptqi_file_exists(run))
+        status = compare_runs(w, directory, run, description);
+    else if (finished)
+        status = check_free(w);
+    ptqi_free(w->context, run);
+    return status;
+}
+
+ptq_status workdir_check_same(ptq_context *context, const char *out, const char *description)
+{
+    struct workdir *w = name_workdir(context, out);
+    if (!w)
+        return PTQ_ERROR_MEMORY;
+    ptq_status status = check_same(w, description);
+    free_workdir(w);
+    return status;
 }
 
 static void remove_files(ptq_context *context, const char *path, workdir_owns owns, int keep_run)
@@ -261,7 +288,7 @@ static ptq_status begin_run(struct workdir *w, const char *run, const char *desc
 {
     char other[256];
     if (resume && w->resumed)
-        return compare_runs(w, run, description);
+        return compare_runs(w, w->partial, run, description);
     w->resumed = 0;
     if (find_unwanted(w, owns, other, sizeof other))
         return ptqi_fail(w->context, PTQ_ERROR_CONFLICT,
@@ -320,27 +347,21 @@ ptq_status workdir_open(ptq_context *context, const char *out, const char *descr
     return PTQ_OK;
 }
 
-ptq_status workdir_finish(struct workdir *w, workdir_owns intermediate)
+ptq_status workdir_finish(struct workdir *w, int keep_run, workdir_owns intermediate)
 {
-    char *run = ptqi_join_path(w->context, w->path, run_name);
-    if (!run)
-        return PTQ_ERROR_MEMORY;
-    ptq_status status = check_free(w);
-    if (!status)
-        remove_files(w->context, w->partial, intermediate, 1);
-    if (!status && rename(w->partial, w->path))
-        status = ptqi_fail_io(w->context, w->path, "rename to");
-    if (!status)
-        unlink(run);
-    ptqi_free(w->context, run);
-    return status;
+    PTQI_TRY(check_free(w));
+    if (rename(w->partial, w->path))
+        return ptqi_fail_io(w->context, w->path, "rename to");
+    w->finished = 1;
+    remove_files(w->context, w->path, intermediate, keep_run);
+    return PTQ_OK;
 }
 
 void workdir_close(struct workdir *w, int keep, workdir_owns owns)
 {
     if (!w)
         return;
-    if (!keep)
+    if (!keep && !w->finished)
         workdir_remove(w->context, w->partial, owns);
     free_workdir(w);
 }

@@ -17,6 +17,7 @@ struct workdir {
     char *path, *partial; /* OUT without slashes at its end, and OUT.partial */
     int lock;             /* run.json, open; -1: not locked */
     int resumed;          /* goes on with a run that was begun before */
+    int finished;         /* has taken the name OUT */
 };
 
 /* Whether a file in a working directory has a name that this program gives to one. */
@@ -26,6 +27,10 @@ typedef int (*workdir_owns)(const char *name);
  * one of the inputs or holds a file of one, which may be NULL. Nothing is written. */
 ptq_status workdir_check(ptq_context *context, const char *out, const char *const *inputs,
                          int count, int resume);
+
+/* Whether what is in OUT, finished with its run.json kept, or in OUT.partial is of the run of this
+ * description, before it is resumed. Nothing there is fine. */
+ptq_status workdir_check_same(ptq_context *context, const char *out, const char *description);
 
 /* The beginning of every run.json, which the description of a run must begin with. */
 void workdir_begin_description(struct ptqi_json_writer *w, ptq_context *context);
@@ -39,8 +44,9 @@ ptq_status workdir_open(ptq_context *context, const char *out, const char *descr
                         workdir_owns owns, struct workdir **workdir);
 /* A file in it; allocated. */
 char *workdir_file(const struct workdir *w, const char *name);
-/* Gives the directory its name, without its intermediate files and run.json. */
-ptq_status workdir_finish(struct workdir *w, workdir_owns intermediate);
+/* Gives the directory its name, then removes its intermediate files and, unless it is to be kept,
+ * run.json. */
+ptq_status workdir_finish(struct workdir *w, int keep_run, workdir_owns intermediate);
 /* Unlocks it. keep: leave it for a resume; else it is removed with what is this program's in it. */
 void workdir_close(struct workdir *w, int keep, workdir_owns owns);
 

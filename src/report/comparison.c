@@ -1,4 +1,5 @@
 #include "report/comparison.h"
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "report/auto_choices.h"
@@ -44,7 +45,7 @@ void comparison_print(const struct comparison *c)
         char group[16] = "", seconds[16] = "", relative[16] = "", name[64];
         if (worst) {
             snprintf(group, sizeof group, row->group ? "%lld" : "row", (long long)row->group);
-            snprintf(seconds, sizeof seconds, "%.1f", row->seconds);
+            snprintf(seconds, sizeof seconds, isfinite(row->seconds) ? "%.1f" : "-", row->seconds);
             snprintf(relative, sizeof relative, "%+.2f %%", 100 * change(c, row));
         }
         printf("%-18s %2d/%-2d %5s %10.4f %8s %7.1f %7s %8.0f", row->name, row->weight_bits,

@@ -17,7 +17,7 @@ struct comparison_row {
     int64_t group;                    /* 0: one scale a row */
     double perplexity;
     int64_t bytes;                 /* of the checkpoint */
-    double seconds;                /* that quantizing took */
+    double seconds;                /* that quantizing took; NaN: an earlier run did a part of it */
     double tokens_per_second;      /* while evaluating */
     struct matrix_report *reports; /* one for each matrix, in the order of the model; or NULL */
     int64_t report_count;
