@@ -894,6 +894,20 @@ test_bad_config()
     edit "$tmp/bad/config.json" '1s/{/{"pruned_heads": {}, "no_rope_layers": [], "rotary_pct": 1.0, /'
     succeeds "members that ask for nothing" inspect "$tmp/bad"
     fresh
+    { printf '\357\273\277'; cat $tiny/config.json; } >"$tmp/bad/config.json"
+    bad "config.json.*byte order mark (BOM)" "config.json with a BOM"
+    fresh
+    edit "$tmp/bad/config.json" '1s/{/{"quantization_config": {"quant_method": "ptq", "version": 1}, /'
+    succeeds "a quantization_config without quantized matrices" quantize "$tmp/bad" -o "$tmp/plain" --method rtn
+    grep -q "not used: config.json's quantization_config (no matrix is quantized)" "$tmp/err"
+    equal "which is said" $? 0
+    rm -rf "$tmp/plain"
+    cp -r "$tmp/gptq4" "$tmp/plain"
+    edit "$tmp/plain/config.json" 's/"quantization_config"/"somebody"/'
+    refuses 1 "quantized already" "quantized matrices without a quantization_config" \
+        quantize "$tmp/plain" -o "$out" --method rtn
+    rm -rf "$tmp/plain"
+    fresh
     rm "$tmp/bad/config.json"
     bad "config.json" "no config.json"
     fresh

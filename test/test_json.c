@@ -340,6 +340,19 @@ static void test_prefixes_and_damage(void)
     }
 }
 
+/* A byte order mark is named: nobody sees it in an editor. */
+static void test_byte_order_mark(void)
+{
+    struct ptqi_json_document *document;
+    const struct ptqi_json *root;
+    char message[200];
+    CHECK_STATUS(ptqi_json_parse(test_context(), "\xef\xbb\xbf{}", 5, "file", &document, &root),
+                 PTQ_ERROR_FORMAT);
+    ptq_last_message(message, sizeof message);
+    CHECK(strstr(message, "byte order mark (BOM)") != NULL);
+    CHECK(!is_valid("\xef\xbb\xbf", 3) && !is_valid("\xef\xbb", 2));
+}
+
 /* Many members: the table against duplicates, and more than one chunk of memory. */
 static void test_large(void)
 {
@@ -458,6 +471,7 @@ void test_json(void)
     test_numbers();
     test_tree();
     test_prefixes_and_damage();
+    test_byte_order_mark();
     test_large();
     test_writer();
     test_locale();

@@ -626,6 +626,7 @@ static void test_refused(void)
     l.x[0] = 1e30f; /* finite, and its square is not */
     collect(&l);
     CHECK_STATUS(try_quantize(gptq, l.weight, l.weight, l.stats), PTQ_ERROR_NOT_FINITE);
+    CHECK_OK(try_quantize(rtn, l.weight, l.weight, l.stats));
     ptq_stats_free(empty);
     ptq_stats_free(ranges);
     ptq_tensor_free(integers);
@@ -636,7 +637,8 @@ static void test_refused(void)
     free_layer(&wide);
 }
 
-/* RTN rounds without statistics: those that it is given may be of any kind. */
+/* RTN rounds without statistics: those that it is given may be of any kind. Where their Hessian is
+ * infinite, the codes are the same and the output error is not known. */
 static void test_rtn_own_stats(void)
 {
     struct layer l = make_layer(5, 64, 80, 21);
@@ -647,7 +649,16 @@ static void test_rtn_own_stats(void)
     CHECK_OK(ptq_stats_create(test_context(), 64, PTQ_STATS_RANGES, &ranges));
     const ptq_stats *own[1] = {ranges};
     CHECK_OK(ptq_quantize(config, weights, 1, NULL, own, &q));
+    CHECK(isnan(ptq_qtensor_output_error(q)));
     ptq_qtensor_free(q);
+    l.x[0] = 1e30f; /* finite, and its square is not */
+    collect(&l);
+    const ptq_stats *infinite[1] = {l.stats};
+    for (int i = 0; i < 2; i++) {
+        CHECK_OK(ptq_quantize(config, weights, 1, i ? NULL : l.stats, i ? infinite : NULL, &q));
+        CHECK(isnan(ptq_qtensor_output_error(q)) && ptq_qtensor_weight_error(q) > 0);
+        ptq_qtensor_free(q);
+    }
     ptq_stats_free(ranges);
     ptq_config_free(config);
     free_layer(&l);

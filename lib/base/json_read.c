@@ -414,7 +414,10 @@ ptq_status ptqi_json_parse(ptq_context *context, const char *text, int64_t lengt
     p.what = what;
     p.begin = p.at = text;
     p.end = text + length;
-    ptq_status status = parse(&p, root);
+    ptq_status status =
+        length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3)
+            ? bad(&p, "begins with a byte order mark (BOM); save it as UTF-8 without one")
+            : parse(&p, root);
     if (status) {
         ptqi_json_free(p.document);
         *root = NULL;

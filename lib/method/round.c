@@ -205,10 +205,24 @@ static int has_hessian(const struct ptq_stats *stats)
     return stats && stats->hessian && stats->rows;
 }
 
+/* A Hessian that the rounding does not need is for the output error, which an infinite one leaves
+ * unknown. */
+static ptq_status load_curvature(const struct shared *s, const struct ptq_stats *stats,
+                                 struct ptqi_curvature *c)
+{
+    const int needed = s->rounding->needs || s->config->act_order;
+    const ptq_status status = ptqi_load_curvature(s->e, stats, c);
+    if (status != PTQ_ERROR_NOT_FINITE || needed)
+        return status;
+    ptqi_free_curvature(s->config->context, c);
+    ptqi_log_line(s->config->context, "the Hessian is not finite; the output error is unknown");
+    return PTQ_OK;
+}
+
 static ptq_status load_own(const struct shared *s, const struct ptq_stats *stats,
                            struct ptqi_curvature *c)
 {
-    PTQI_TRY(ptqi_load_curvature(s->e, stats, c));
+    PTQI_TRY(load_curvature(s, stats, c));
     c->order = s->order;
     return factor(s, stats, c);
 }
@@ -258,7 +272,7 @@ static ptq_status load_shared(struct shared *s)
     const struct ptq_stats *stats = s->call->stats;
     if (!has_hessian(stats))
         return PTQ_OK;
-    PTQI_TRY(ptqi_load_curvature(s->e, stats, &s->curvature));
+    PTQI_TRY(load_curvature(s, stats, &s->curvature));
     if (s->config->act_order) {
         s->order = ptqi_alloc(s->config->context, stats->k, (int64_t)sizeof *s->order);
         if (!s->order)

@@ -90,7 +90,7 @@ static ptq_status describe_model(const struct quantize_run *q, struct ptqi_json_
     ptqi_json_begin(w, q->context);
     ptqi_json_open(w, NULL, '{');
     for (const struct ptqi_json *m = q->model->checkpoint->config->first; m; m = m->next)
-        if (strcmp(m->name, "quantization_config")) /* null, where it is there */
+        if (strcmp(m->name, "quantization_config")) /* of no use, where it is there */
             ptqi_json_add_value(w, m->name, m);
     ptqi_json_open(w, "quantization_config", '{');
     ptqi_json_add_text(w, "quant_method", "ptq");

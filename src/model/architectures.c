@@ -191,6 +191,8 @@ static ptq_status read(struct config_reader *r, struct model_config *c, struct u
     c->architecture->read_config(r, c);
     read_quantization(r, c);
     config_check_fixed(r, r->root, fixed);
+    if (!config_flag(r, "is_causal", 1))
+        config_fail(r, "is_causal", "false is not supported");
     if (!r->status && c->heads * c->head_dim > 131072)
         config_fail(r, "head_dim", "makes the attention too wide");
     if (!r->status)

@@ -45,14 +45,16 @@ static int is_part_of_matrix(const struct model *m, const struct matrix *matrix,
     return 0;
 }
 
-/* Tensor name of block number block. *rewritten: it is a matrix, a bias or a norm. */
-static ptq_status check_in_block(const struct model *m, int64_t block, const char *name,
-                                 const char *dtype, int *rewritten)
+/* Tensor i of the store, name, of block number block. *rewritten: it is a matrix, a bias or a norm.
+ */
+static ptq_status check_in_block(const struct model *m, int64_t block, int64_t i, const char *name,
+                                 int *rewritten)
 {
+    const ptq_store *store = m->checkpoint->store;
     char prefix[MAX_LAYER_NAME], norm[MAX_LAYER_NAME];
     struct matrix matrix;
     *rewritten = 1;
-    for (int i = 0; model_describe_matrix(m, block, i, &matrix); i++) {
+    for (int j = 0; model_describe_matrix(m, block, j, &matrix); j++) {
         const size_t length = strlen(matrix.name);
         if (strncmp(name, matrix.name, length) || name[length] != '.')
             continue;
@@ -60,16 +62,16 @@ static ptq_status check_in_block(const struct model *m, int64_t block, const cha
                    ? PTQ_OK
                    : fail(m, name, "is part of a matrix in a way that is not supported");
     }
-    for (int i = 0; i < 4; i++) {
-        model_norm_name(m, block, i / 2, i % 2, norm);
-        if (!strcmp(name, norm) && (i % 2 == 0 || m->config.architecture->norm_bias))
+    for (int j = 0; j < 4; j++) {
+        model_norm_name(m, block, j / 2, j % 2, norm);
+        if (!strcmp(name, norm) && (j % 2 == 0 || m->config.architecture->norm_bias))
             return PTQ_OK;
     }
     *rewritten = 0;
     model_block_prefix(m, block, prefix);
     if (is_one_of(name + strlen(prefix), m->config.architecture->buffers))
         return PTQ_OK;
-    if (holds_floats(dtype))
+    if (holds_floats(ptq_store_dtype(store, i)) && ptq_store_bytes(store, i))
         return fail(m, name, "is a tensor of a block that this architecture does not use");
     unused_add(&m->checkpoint->unused, "", name);
     return PTQ_OK;
@@ -138,7 +140,6 @@ static ptq_status check_outside(const struct model *m, const char *name)
 static ptq_status check_tensor(const struct model *m, int64_t i)
 {
     const char *name = ptq_store_name(m->checkpoint->store, i);
-    const char *dtype = ptq_store_dtype(m->checkpoint->store, i);
     struct tensor_place *place = &m->checkpoint->places[i];
     char block_name[MAX_LAYER_NAME];
     size_t length;
@@ -148,7 +149,7 @@ static ptq_status check_tensor(const struct model *m, int64_t i)
         return check_outside(m, name);
     if (block < m->config.layers) {
         place->block = block;
-        return check_in_block(m, block, name, dtype, &place->rewritten);
+        return check_in_block(m, block, i, name, &place->rewritten);
     }
     snprintf(block_name, sizeof block_name, "%.*s", (int)length, name);
     unused_add(&m->checkpoint->unused, "all of ", block_name);
@@ -173,6 +174,16 @@ static ptq_status check_biases(const struct model *m, int64_t block)
                                   : "is there, but mlp_bias is false");
     }
     return PTQ_OK;
+}
+
+int model_has_quantized(const struct model *m)
+{
+    struct matrix matrix;
+    for (int64_t b = 0; b < m->config.layers; b++)
+        for (int i = 0; model_describe_matrix(m, b, i, &matrix); i++)
+            if (ptq_format_find(m->checkpoint->store, matrix.name))
+                return 1;
+    return 0;
 }
 
 ptq_status model_check_contents(const struct model *m)

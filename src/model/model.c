@@ -45,6 +45,17 @@ static ptq_status load_head(struct model *m)
     return PTQ_OK;
 }
 
+/* Whether a model is quantized, its matrices tell. A quantization_config of ours on plain ones is
+ * said to be of no use. */
+static void look_for_quantized(struct model *m)
+{
+    const int has = model_has_quantized(m);
+    if (m->config.quantized && !has)
+        unused_add(&m->checkpoint->unused, "config.json's ",
+                   "quantization_config (no matrix is quantized)");
+    m->config.quantized = has;
+}
+
 static ptq_status load_model(struct model *m)
 {
     const struct model_config *c = &m->config;
@@ -60,7 +71,9 @@ static ptq_status load_model(struct model *m)
     if (a->embedding_norm)
         PTQI_TRY(load_norm(m, a->embedding_norm, &m->embedding_norm));
     PTQI_TRY(load_norm(m, a->final_norm, &m->final_norm));
-    return model_check_contents(m);
+    PTQI_TRY(model_check_contents(m));
+    look_for_quantized(m);
+    return PTQ_OK;
 }
 
 static ptq_status open_model(struct model *m, const char *directory)

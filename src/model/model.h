@@ -32,7 +32,7 @@ struct model_config {
     double rope_theta;            /* LLaMA */
     int tied;                     /* the head is the embedding, by config.json */
     int attention_bias, mlp_bias; /* matrices have biases: 1, they have none: 0, or -1: not said */
-    int quantized;                /* config.json has a quantization_config of this library */
+    int quantized;                /* at least one matrix is quantized by this library */
 };
 
 /* A norm's weight or a bias: as f32, and the dtype that it is stored in. */
@@ -100,6 +100,8 @@ ptq_status model_read_config(struct checkpoint *checkpoint, struct model_config 
 /* contents.c: every tensor is one that the model uses, or has no influence on it. Adds the latter
  * to the checkpoint's unused, and fills in its places. */
 ptq_status model_check_contents(const struct model *m);
+/* Whether any matrix of a block is quantized. */
+int model_has_quantized(const struct model *m);
 
 /* model.c */
 ptq_status model_open(ptq_context *context, const char *directory, struct model **model);
