@@ -93,8 +93,8 @@ PTQ_API int32_t ptq_qtensor_equalize(const ptq_qtensor *q);
 PTQ_API ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out);
 
 /* |W - Q|^2 / |W|^2, and |X W^T - X Q^T|^2 / |X W^T|^2 over the calibration rows (Frobenius norms);
- * NaN where it is not known: a qtensor made from parts, or quantized without statistics, or by those
- * whose Hessian is infinite where it serves for nothing else. */
+ * NaN where it is not known: a qtensor made from parts, or quantized without statistics, or by
+ * those whose Hessian is infinite where it serves for nothing else. */
 PTQ_API double ptq_qtensor_weight_error(const ptq_qtensor *q);
 PTQ_API double ptq_qtensor_output_error(const ptq_qtensor *q);
 /* Where something was left open (PTQ_AUTO and so on): the error, of weights and int8
