@@ -1,18 +1,19 @@
 /*
- * ptq/ptq.h - libptq, post-training quantization of large language models, and the kernels to run
- * the result. This header brings in all others; start with context.h, qtensor.h and linear.h.
+ * ptq/ptq.h - libptq: post-training quantization of large language models, and kernels to run the
+ * result. This header includes all others; start with context.h, qtensor.h and linear.h.
  *
- * Rules that hold everywhere:
- * - Functions return a ptq_status, 0 for success; results come through the last pointers, which are
- *   set to NULL when making a handle fails.
- * - Who creates a handle frees it; _free(NULL) is fine. Borrowed memory must outlive the handle.
- * - Sizes are int64_t, enums are passed as int32_t, no function needs a callback.
+ * Conventions used throughout:
+ * - Functions return a ptq_status, 0 for success. Results are stored through the last pointer
+ *   arguments. A function that fails to create a handle sets its result pointer to NULL.
+ * - Whoever creates a handle frees it; _free(NULL) does nothing. Borrowed memory must outlive the
+ *   handle.
+ * - Sizes are int64_t, enums are passed as int32_t, and callbacks are always optional.
  * - A pointer may be NULL only where its comment says so. Otherwise a function that returns a
- *   status answers PTQ_ERROR_ARGUMENT, and the message names the function and the argument:
- *   "ptq_stats_update: stats is NULL". A getter that is given NULL returns 0, NULL or NaN,
- *   ptq_equalization_candidate -1; a function without a result does nothing.
- * - A number that cannot be, such as a negative size or one that no memory holds, is an error too.
- *   Sizes of memory that can be there are believed.
+ *   status fails with PTQ_ERROR_ARGUMENT and a message that names the function and the argument,
+ *   such as "ptq_stats_update: stats is NULL". A getter passed NULL returns 0, NULL or NaN
+ *   (ptq_equalization_candidate: -1). A function that returns nothing does nothing.
+ * - Impossible numbers, such as a negative size or one larger than the address space, are also
+ *   errors. Any other size that the caller states for its memory is trusted.
  * - Unless its comment says otherwise, a function runs on the calling thread alone. Functions that
  *   create, open, load or read a handle, that set or add a part of one, or that write a file may
  *   allocate memory; others do not, unless their comment says so.

@@ -1,7 +1,7 @@
 /*
- * ptq/store.h - a checkpoint open for reading or for writing: safetensors, single or sharded.
+ * ptq/store.h - a checkpoint open for reading or writing: safetensors, single or sharded.
  *
- * Thread safety: an open store may be read by many threads at once; one thread writes.
+ * Thread safety: many threads may read an open store at once; only one may write.
  */
 #ifndef PTQ_STORE_H
 #define PTQ_STORE_H
@@ -15,43 +15,43 @@ extern "C" {
 typedef struct ptq_store ptq_store;
 
 /*
- * Opens a .safetensors file, a model.safetensors.index.json, or a directory that has one of the two
- * (the index is preferred). The files are mapped, not read, and must not be changed while open.
- * Everything in the headers is checked before use: sizes, bounds, overlaps, holes, duplicates.
+ * Opens a .safetensors file, a model.safetensors.index.json, or a directory that contains one of
+ * the two (the index is preferred). The files are mapped, not read, and must not change while open.
+ * Headers are fully validated before use: sizes, bounds, overlaps, holes, duplicates.
  */
 PTQ_API ptq_status ptq_store_open(ptq_context *context, const char *path, ptq_store **store);
-/* Closes a store that was open for reading, or drops one that was being written and not committed:
- * then no file is left behind. NULL is fine. */
+/* Closes a store that was open for reading, or discards one that was being written and was not
+ * committed, leaving no file behind. NULL is allowed. */
 PTQ_API void ptq_store_free(ptq_store *store);
 
-/* Number of tensors, and their names in the order of the files; NULL beyond the last. */
+/* Number of tensors, and their names in file order; NULL past the end. */
 PTQ_API int64_t ptq_store_count(const ptq_store *store);
 PTQ_API const char *ptq_store_name(const ptq_store *store, int64_t index);
-/* The element type of tensor number index as the file names it ("BF16", also types that ptq_tensor
- * has not), and its size in bytes. */
+/* The element type of the tensor at index, as the file names it ("BF16"; may be one that ptq_tensor
+ * does not support), and the size of its data in bytes. */
 PTQ_API const char *ptq_store_dtype(const ptq_store *store, int64_t index);
 PTQ_API int64_t ptq_store_bytes(const ptq_store *store, int64_t index);
-/* Its bytes as they are in the file, read-only and perhaps not aligned, until the store is freed.
+/* Its bytes as stored in the file: read-only, possibly unaligned, valid until the store is freed.
  */
 PTQ_API const void *ptq_store_data(const ptq_store *store, int64_t index);
 PTQ_API int32_t ptq_store_has(const ptq_store *store, const char *name);
-/* A tensor by name, with that name: it refers to the mapped file (read-only; free it before the
- * store), or owns a copy where the file's data are not aligned. */
+/* Returns a tensor by name and gives it that name. It refers to the mapped file (read-only; free it
+ * before the store), or owns a copy if the data in the file are not aligned. */
 PTQ_API ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor **tensor);
-/* Keys of metadata, in their order; NULL beyond the last. */
+/* Metadata keys in order; NULL past the end. */
 PTQ_API const char *ptq_store_metadata_key(const ptq_store *store, int64_t index);
-/* The value of a metadata key, NULL where there is none. */
+/* The value of a metadata key, NULL if there is none. */
 PTQ_API const char *ptq_store_metadata(const ptq_store *store, const char *key);
 
 /*
- * Starts a .safetensors file. Tensors are added by reference and must stay as they are until
- * ptq_store_commit writes them, in the order in which they were added; nothing appears at path
- * before the whole file has reached the disk (written beside it, synced, renamed).
+ * Starts writing a .safetensors file. Tensors are added by reference and must not change until
+ * ptq_store_commit writes them, in the order in which they were added. Nothing appears at path
+ * until the whole file is on disk: it is written next to path, synced, and renamed.
  */
 PTQ_API ptq_status ptq_store_create(ptq_context *context, const char *path, ptq_store **store);
 PTQ_API ptq_status ptq_store_add(ptq_store *store, const char *name, const ptq_tensor *tensor);
-/* Adds a tensor of another store as it is, also one whose element type ptq_tensor does not have;
- * from must stay open until the commit. */
+/* Adds a tensor of another store unchanged, even one whose element type ptq_tensor does not
+ * support; from must stay open until the commit. */
 PTQ_API ptq_status ptq_store_copy(ptq_store *store, const ptq_store *from, const char *name);
 PTQ_API ptq_status ptq_store_set_metadata(ptq_store *store, const char *key, const char *value);
 PTQ_API ptq_status ptq_store_commit(ptq_store *store);

@@ -24,15 +24,15 @@ enum {
 };
 #define PTQ_MAX_RANK 8
 
-/* Bytes of one element, 0 for an unknown dtype; and its name ("f32"), NULL for an unknown one. */
+/* Size of one element in bytes, 0 for an unknown dtype; and its name ("f32"), NULL if unknown. */
 PTQ_API int64_t ptq_dtype_size(int32_t dtype);
 PTQ_API const char *ptq_dtype_name(int32_t dtype);
 
 /*
- * Creates a tensor of the given shape (rank 0 to PTQ_MAX_RANK sizes, each at least 0).
- * shape may be NULL for rank 0. _create owns zeroed memory; _borrow refers to the caller's data,
- * which must be aligned for its dtype and outlive the tensor, and may be NULL where there are no
- * elements.
+ * Creates a tensor of the given shape (rank 0 to PTQ_MAX_RANK, each size at least 0). shape may be
+ * NULL for rank 0. _create allocates zeroed memory, which the tensor owns. _borrow refers to the
+ * caller's data, which must be aligned for its dtype and outlive the tensor, and may be NULL if
+ * there are no elements.
  */
 PTQ_API ptq_status ptq_tensor_create(ptq_context *context, int32_t dtype, int32_t rank,
                                      const int64_t *shape, ptq_tensor **tensor);
@@ -42,18 +42,17 @@ PTQ_API void ptq_tensor_free(ptq_tensor *tensor);
 
 PTQ_API int32_t ptq_tensor_dtype(const ptq_tensor *tensor);
 PTQ_API int32_t ptq_tensor_rank(const ptq_tensor *tensor);
-/* Size along axis, counted from 0; 1 for an axis beyond the rank. */
+/* Size along axis, counted from 0; 1 for an axis past the rank. */
 PTQ_API int64_t ptq_tensor_size(const ptq_tensor *tensor, int32_t axis);
 PTQ_API int64_t ptq_tensor_elements(const ptq_tensor *tensor);
 PTQ_API int64_t ptq_tensor_bytes(const ptq_tensor *tensor);
-/* The data; not to be written where the tensor was borrowed from a store, whose memory is
- * read-only. */
+/* The data. Must not be written if the tensor comes from a store, whose memory is read-only. */
 PTQ_API void *ptq_tensor_data(const ptq_tensor *tensor);
 
-/* A name for messages ("model.layers.3.mlp.down_proj.weight"); copied. Tensors of a store have one.
- */
+/* A name for messages ("model.layers.3.mlp.down_proj.weight"); copied. Tensors read from a store
+ * have one. */
 PTQ_API ptq_status ptq_tensor_set_name(ptq_tensor *tensor, const char *name);
-/* The name, "" where there is none; valid until the tensor is freed or renamed. */
+/* The name, "" if there is none; valid until the tensor is freed or renamed. */
 PTQ_API const char *ptq_tensor_name(const ptq_tensor *tensor);
 
 /* Copies a tensor of dtype f32, f16 or bf16 into out[elements] as f32. */
