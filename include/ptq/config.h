@@ -45,10 +45,10 @@ enum {
     PTQ_PARAM_DUO = 14,      /* AWQ: 1: use AutoAWQ's duo scaling candidates, not llm-awq's */
     PTQ_PARAM_CLIP = 15,     /* 1: AWQ's search for the best clipping of each group; or PTQ_AUTO */
     PTQ_PARAM_CLIP_EXCEPT = 16, /* bit i: do not clip matrix i of those that share an input */
-    PTQ_PARAM_ALPHA = 17, /* SmoothQuant, float: how much of the range is moved into the weights */
-    PTQ_PARAM_V0 = 18,    /* FPTQ, float: inputs up to this use a static scale, no equalization */
-    PTQ_PARAM_V1 = 19,    /* FPTQ, float: inputs from this on are quantized per token */
-    PTQ_PARAM_GPTAQ = 20, /* GPTQ, float: fraction of the input mismatch to correct; 0: none */
+    PTQ_PARAM_ALPHA = 17,  /* SmoothQuant, float: how much of the range is moved into the weights */
+    PTQ_PARAM_V0 = 18,     /* FPTQ, float: inputs up to this use a static scale, no equalization */
+    PTQ_PARAM_V1 = 19,     /* FPTQ, float: inputs from this on are quantized per token */
+    PTQ_PARAM_GPTAQ = 20,  /* GPTQ, float: fraction of the input mismatch to correct; 0: none */
     PTQ_PARAM_ROTATE = 21, /* block size of the Hadamard rotation, 0, 32, 64 or 128; or PTQ_AUTO */
     PTQ_PARAM_EFFORT = 22, /* PTQ_EFFORT_...: how much to try for settings that are PTQ_AUTO */
     PTQ_PARAM_SCALES = 23  /* PTQ_SCALES_...: the form of the scales */
