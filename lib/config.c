@@ -1,5 +1,5 @@
 /*
- * ptq_config: one table of parameters, from which setters, bounds, names and texts all follow.
+ * ptq_config: setters, bounds, names and texts all use one table of parameters.
  */
 #include "config.h"
 #include <stddef.h>
@@ -57,55 +57,55 @@ struct parameter {
     enum kind kind;
     const char *name, *sentence;
     double lowest, highest;
-    int64_t step;                 /* integers are multiples of it */
+    int64_t step;                 /* integers must be multiples of it */
     const struct choice *choices; /* the only values allowed, or NULL */
     size_t offset;                /* in struct ptq_config */
 };
 
 #define FIELD(name) offsetof(struct ptq_config, name)
 static const struct parameter parameters[] = {
-    {PTQ_PARAM_BITS, INT32, "bits", "bits of a code", 2, 8, 1, bits, FIELD(bits)},
+    {PTQ_PARAM_BITS, INT32, "bits", "bits per code", 2, 8, 1, bits, FIELD(bits)},
     {PTQ_PARAM_GROUP, INT64, "group", "columns that share a scale; 0: the whole row", 0, 131072, 32,
      NULL, FIELD(group)},
-    {PTQ_PARAM_SYMMETRIC, INT32, "sym", "zero in the middle of the codes", -1, 1, 1, symmetries,
-     FIELD(symmetric)},
-    {PTQ_PARAM_GRID, INT32, "grid", "how scale and zero follow from a group's weights", 0, 4, 1,
-     grids, FIELD(grid)},
-    {PTQ_PARAM_MSE, INT32, "mse", "search how far to shrink each group's range", 0, 1, 1, flag,
-     FIELD(mse)},
+    {PTQ_PARAM_SYMMETRIC, INT32, "sym", "zero point in the middle of the code range", -1, 1, 1,
+     symmetries, FIELD(symmetric)},
+    {PTQ_PARAM_GRID, INT32, "grid", "how scale and zero point are computed", 0, 4, 1, grids,
+     FIELD(grid)},
+    {PTQ_PARAM_MSE, INT32, "mse", "search for the best shrinkage of each group's range", 0, 1, 1,
+     flag, FIELD(mse)},
     {PTQ_PARAM_ROUNDING, INT32, "round", "how codes are chosen", 1, 3, 1, roundings,
      FIELD(rounding)},
     {PTQ_PARAM_ACT_ORDER, INT32, "act-order", "GPTQ: columns with large inputs first", 0, 1, 1,
      flag, FIELD(act_order)},
-    {PTQ_PARAM_STATIC_GROUPS, INT32, "static-groups", "GPTQ: grids of the untouched weights", 0, 1,
+    {PTQ_PARAM_STATIC_GROUPS, INT32, "static-groups", "GPTQ: grids from the original weights", 0, 1,
      1, flag, FIELD(static_groups)},
-    {PTQ_PARAM_DAMPING, FLOAT, "damp", "GPTQ: part of the mean of diag(H) added to it", 0, 10, 1,
-     NULL, FIELD(damping)},
-    {PTQ_PARAM_BLOCK, INT64, "block", "GPTQ: columns between two updates of all later ones", 1,
+    {PTQ_PARAM_DAMPING, FLOAT, "damp", "GPTQ: added to diag(H), as a fraction of its mean", 0, 10,
+     1, NULL, FIELD(damping)},
+    {PTQ_PARAM_BLOCK, INT64, "block", "GPTQ: columns processed before updating all later ones", 1,
      131072, 1, NULL, FIELD(block)},
-    {PTQ_PARAM_SCALE_DTYPE, INT32, "scale-dtype", "type to which scales are rounded", 1, 3, 1,
+    {PTQ_PARAM_SCALE_DTYPE, INT32, "scale-dtype", "dtype that scales are rounded to", 1, 3, 1,
      scale_dtypes, FIELD(scale_dtype)},
-    {PTQ_PARAM_ACTIVATIONS, INT32, "activations", "how the input is quantized when run", 0, 4, 1,
+    {PTQ_PARAM_ACTIVATIONS, INT32, "activations", "how the input is quantized at run time", 0, 4, 1,
      activations, FIELD(activations)},
-    {PTQ_PARAM_EQUALIZE, INT32, "equalize", "what W is multiplied and the input divided by", -1, 4,
+    {PTQ_PARAM_EQUALIZE, INT32, "equalize", "scale that multiplies W and divides the input", -1, 4,
      1, equalizations, FIELD(equalize)},
-    {PTQ_PARAM_DUO, INT32, "duo", "AWQ: candidates of AutoAWQ's duo scaling", 0, 1, 1, flag,
+    {PTQ_PARAM_DUO, INT32, "duo", "AWQ: use AutoAWQ's duo scaling candidates", 0, 1, 1, flag,
      FIELD(duo)},
-    {PTQ_PARAM_CLIP, INT32, "clip", "AWQ: search how far to clip each group", -1, 1, 1, clips,
-     FIELD(clip)},
-    {PTQ_PARAM_CLIP_EXCEPT, INT64, "clip-except", "bits of the matrices that are not clipped", 0,
+    {PTQ_PARAM_CLIP, INT32, "clip", "AWQ: search for the best clipping of each group", -1, 1, 1,
+     clips, FIELD(clip)},
+    {PTQ_PARAM_CLIP_EXCEPT, INT64, "clip-except", "bit mask of the matrices not to clip", 0,
      4294967295.0, 1, NULL, FIELD(clip_except)},
-    {PTQ_PARAM_ALPHA, FLOAT, "alpha", "SmoothQuant: how much of the range moves into the weights",
-     0, 1, 1, NULL, FIELD(alpha)},
-    {PTQ_PARAM_V0, FLOAT, "v0", "FPTQ: inputs up to here are static and not equalized", 0, 1e9, 1,
+    {PTQ_PARAM_ALPHA, FLOAT, "alpha",
+     "SmoothQuant: how much of the range is moved into the weights", 0, 1, 1, NULL, FIELD(alpha)},
+    {PTQ_PARAM_V0, FLOAT, "v0", "FPTQ: inputs up to this are static and not equalized", 0, 1e9, 1,
      NULL, FIELD(v0)},
-    {PTQ_PARAM_V1, FLOAT, "v1", "FPTQ: inputs from here on are quantized per token", 0, 1e9, 1,
+    {PTQ_PARAM_V1, FLOAT, "v1", "FPTQ: inputs from this on are quantized per token", 0, 1e9, 1,
      NULL, FIELD(v1)},
-    {PTQ_PARAM_GPTAQ, FLOAT, "gptaq", "GPTQ: how much of the inputs' mismatch is corrected", 0, 1,
-     1, NULL, FIELD(gptaq)},
-    {PTQ_PARAM_ROTATE, INT32, "rotate", "columns that are mixed by a Hadamard matrix; 0: none", -1,
-     128, 1, rotations, FIELD(rotate)},
-    {PTQ_PARAM_EFFORT, INT32, "effort", "how much is tried where something is auto", 1, 3, 1,
+    {PTQ_PARAM_GPTAQ, FLOAT, "gptaq", "GPTQ: fraction of the input mismatch to correct", 0, 1, 1,
+     NULL, FIELD(gptaq)},
+    {PTQ_PARAM_ROTATE, INT32, "rotate", "columns mixed by a Hadamard matrix; 0: none", -1, 128, 1,
+     rotations, FIELD(rotate)},
+    {PTQ_PARAM_EFFORT, INT32, "effort", "how much to try for settings that are auto", 1, 3, 1,
      efforts, FIELD(effort)},
     {PTQ_PARAM_SCALES, INT32, "scales", "the form of the scales", -1, 1, 1, scale_forms,
      FIELD(scales)},
@@ -136,7 +136,7 @@ static const struct choice methods[] = {{"rtn", PTQ_METHOD_RTN},
                                         {"auto", PTQ_METHOD_AUTO},
                                         {NULL, 0}};
 
-/* The choices of a method's original; what a preset does not name stays at its default. */
+/* The settings of a method's original implementation; everything else keeps its default. */
 static void apply_preset(struct ptq_config *c)
 {
     switch (c->method) {
@@ -306,8 +306,9 @@ static ptq_status set(ptq_config *config, const struct parameter *p, double valu
     int64_t integer = (int64_t)value;
     if ((double)integer != value || integer % p->step ||
         (p->choices && !choice_valued(p->choices, integer)))
-        return ptqi_fail(config->context, PTQ_ERROR_BOUNDS, "%s cannot be %g%s", p->name, value,
-                         p->id == PTQ_PARAM_GROUP ? ": a multiple of 32, or 0 for one a row" : "");
+        return ptqi_fail(
+            config->context, PTQ_ERROR_BOUNDS, "%s cannot be %g%s", p->name, value,
+            p->id == PTQ_PARAM_GROUP ? ": must be a multiple of 32, or 0 for one per row" : "");
     if (p->kind == INT32)
         *(int32_t *)field = (int32_t)integer;
     else
@@ -374,7 +375,7 @@ ptq_status ptq_config_parse(ptq_config *config, const char *name, const char *te
     const struct choice *c = choice_named(p->choices, text);
     if (c)
         return set(config, p, c->value);
-    /* of the choices only those that are switches have numbers that mean something to people */
+    /* among choices, only switches have numbers that are meaningful to users */
     int is_switch = p->choices && !strcmp(p->choices->name, "off");
     if ((p->choices && !is_switch) || !ptqi_parse_number(text, (int64_t)strlen(text), &value)) {
         char list[128] = "";
@@ -446,24 +447,24 @@ static const char *contradiction(const struct ptq_config *c)
 {
     const char *problem = NULL;
     if (c->mse && c->rounding == PTQ_ROUNDING_GPTQ_PLUS)
-        problem = "gptq+ searches scales by a measure of its own; mse is another";
+        problem = "gptq+ searches scales with its own metric, not mse";
     else if (c->grid != PTQ_GRID_DEFAULT && c->grid != PTQ_GRID_GPTQ && c->mse)
-        problem = "mse belongs to GPTQ's grids; the awq, absmax and range grids have none";
+        problem = "mse works with GPTQ's grids, not with awq, absmax or range";
     else if (c->grid == PTQ_GRID_ABSMAX && !c->symmetric)
         problem = "the absmax grid is symmetric";
     else if (c->duo && c->equalize != PTQ_EQUALIZE_AWQ)
-        problem = "duo belongs to AWQ's equalization";
+        problem = "duo needs AWQ's equalization";
     else if (c->scales == PTQ_SCALES_TWO_LEVEL &&
              (c->bits == 8 || c->scale_dtype == PTQ_DTYPE_BF16))
-        problem = "two-level scales are for codes of up to 4 bits, and bf16 cannot hold them";
+        problem = "two-level scales need codes of up to 4 bits, and bf16 cannot represent them";
     else if (c->v0 > c->v1)
         problem = "v0 must not be above v1";
     else if (c->act_order && c->rounding == PTQ_ROUNDING_RTN)
-        problem = "act-order is an order of GPTQ's rounding; rtn has none";
+        problem = "act-order needs GPTQ's rounding, not rtn";
     else if (c->gptaq > 0 && c->rounding == PTQ_ROUNDING_RTN)
-        problem = "gptaq corrects GPTQ's rounding; rtn has nothing to correct";
+        problem = "gptaq needs GPTQ's rounding, not rtn";
     else if (c->static_groups && c->rounding == PTQ_ROUNDING_RTN)
-        problem = "static-groups is an option of GPTQ's rounding; rtn has it always";
+        problem = "static-groups needs GPTQ's rounding; rtn groups are always static";
     return problem;
 }
 

@@ -1,4 +1,4 @@
-/* A quantizer's configuration from inside: plain values, read by the methods. */
+/* Config internals: plain values, read by the methods. */
 #ifndef PTQI_CONFIG_H
 #define PTQI_CONFIG_H
 
@@ -30,7 +30,7 @@ struct ptq_config {
     int32_t scales; /* PTQ_SCALES_... */
 };
 
-/* The value of a choice by name; 0 and no value where there is none. */
+/* Stores the value of a choice by name; returns 0 and stores nothing if there is none. */
 int ptqi_choice_value(int32_t parameter, const char *name, int64_t *value);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * ptq_qtensor: a quantized matrix made from its parts, and read back.
+ * ptq_qtensor: a quantized matrix built from its parts, and read back.
  */
 #include "qtensor.h"
 #include <math.h>
@@ -25,7 +25,7 @@ ptq_status ptq_qtensor_create(ptq_context *context, int64_t n, int64_t k, int32_
         return ptqi_fail(context, PTQ_ERROR_BOUNDS, "bits must be 2, 3, 4 or 8, not %d", bits);
     if (group < 0 || group % 32 || group > PTQI_MAX_COLUMNS)
         return ptqi_fail(context, PTQ_ERROR_BOUNDS,
-                         "group must be a multiple of 32 up to %d, or 0 for one a row, not %lld",
+                         "group must be a multiple of 32 up to %d, or 0 for one per row, not %lld",
                          PTQI_MAX_COLUMNS, (long long)group);
     struct ptq_qtensor *new = ptqi_alloc_zero(context, 1, (int64_t)sizeof *new);
     if (!new)
@@ -83,7 +83,7 @@ ptq_status ptqi_check_sums(ptq_context *context, int32_t far, int64_t columns)
         (long long)columns, far, (long long)most);
 }
 
-/* Replaces *field by a copy of count elements. */
+/* Replaces *field with a copy of count elements. */
 static ptq_status replace(ptq_qtensor *q, void **field, const void *from, int64_t count,
                           int64_t size)
 {
@@ -102,9 +102,9 @@ static ptq_status check_below(const ptq_qtensor *q, const char *what, const uint
     int32_t limit = 1 << q->bits;
     for (int64_t i = 0; i < q->n * columns; i++)
         if (values[i] >= limit)
-            return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "%s[%lld][%lld] is %d, above %d bits",
-                             what, (long long)(i / columns), (long long)(i % columns), values[i],
-                             q->bits);
+            return ptqi_fail(
+                q->context, PTQ_ERROR_BOUNDS, "%s[%lld][%lld] is %d, which exceeds %d bits", what,
+                (long long)(i / columns), (long long)(i % columns), values[i], q->bits);
     return PTQ_OK;
 }
 
@@ -116,7 +116,7 @@ ptq_status ptq_qtensor_set_codes(ptq_qtensor *q, const uint8_t *codes)
     return replace(q, (void **)&q->codes, codes, q->n * q->k, 1);
 }
 
-/* The levels were checked against other scales and zeros: kernels count on what was checked. */
+/* The levels were checked against other scales and zeros, and kernels rely on that check. */
 static void forget_levels(ptq_qtensor *q)
 {
     ptqi_free(q->context, q->row_scales);
@@ -173,7 +173,7 @@ ptq_status ptq_qtensor_row_scales(const ptq_qtensor *q, float *out)
     PTQI_REQUIRE(NULL, q);
     PTQI_REQUIRE(q->context, out);
     if (!q->row_scales)
-        return ptqi_fail(q->context, PTQ_ERROR_MISSING, "the scales are plain ones");
+        return ptqi_fail(q->context, PTQ_ERROR_MISSING, "the scales are not two-level");
     memcpy(out, q->row_scales, (size_t)q->n * sizeof *out);
     return PTQ_OK;
 }
@@ -186,8 +186,8 @@ ptq_status ptq_qtensor_set_order(ptq_qtensor *q, const int32_t *order)
     ptq_status status = seen ? PTQ_OK : PTQ_ERROR_MEMORY;
     for (int64_t i = 0; i < q->k && !status; i++) {
         if (order[i] < 0 || order[i] >= q->k || seen[order[i]])
-            status = ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "order[%lld] makes it no permutation",
-                               (long long)i);
+            status = ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
+                               "order is not a permutation at index %lld", (long long)i);
         else
             seen[order[i]] = 1;
     }
@@ -208,9 +208,10 @@ ptq_status ptq_qtensor_set_group_index(ptq_qtensor *q, const int32_t *group_inde
         int64_t g = group_index[c];
         int64_t end = g == q->groups - 1 ? q->k : (g + 1) * q->group_size;
         if (g < 0 || g >= q->groups || next[g] >= end)
-            status = ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
-                               "group_index[%lld]: no group %lld, or more columns than it has",
-                               (long long)c, (long long)g);
+            status =
+                ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
+                          "group_index[%lld]: group %lld does not exist or has too many columns",
+                          (long long)c, (long long)g);
         else
             order[next[g]++] = (int32_t)c;
     }
@@ -257,7 +258,7 @@ ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations)
     PTQI_REQUIRE(NULL, q);
     if (!ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, activations) ||
         activations == PTQ_ACTIVATIONS_FPTQ)
-        return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "there is no kind of activations %d",
+        return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "there is no activation scheme %d",
                          activations);
     q->activations = activations;
     return PTQ_OK;

@@ -1,4 +1,4 @@
-/* A quantized matrix from inside. */
+/* Quantized matrix internals. */
 #ifndef PTQI_QTENSOR_H
 #define PTQI_QTENSOR_H
 
@@ -8,48 +8,47 @@
 #include "ptq/qtensor.h"
 
 #define PTQI_MAX_COLUMNS 131072
-#define PTQI_MAX_MATRICES 65536 /* of one call */
+#define PTQI_MAX_MATRICES 65536 /* per call */
 
 struct ptq_qtensor {
     ptq_context *context;
     int64_t n, k;
     int32_t bits;
-    int64_t group;      /* as asked for: 0 means one a row */
+    int64_t group;      /* as requested: 0 means one per row */
     int64_t group_size; /* columns of a full group, 1 .. k */
     int64_t groups;
     uint8_t *codes;     /* [n][k], original order; NULL until set */
     float *scales;      /* [n][groups]; NULL until set */
-    float *row_scales;  /* [n]: scales are multiples of it by 1 .. 15; NULL: plain ones */
+    float *row_scales;  /* [n]: scales are 1 .. 15 times it; NULL: plain scales */
     uint8_t *zeros;     /* [n][groups]; NULL: 2^(bits-1) everywhere */
     int32_t *order;     /* [k]; NULL: 0 .. k-1 */
     float *input_scale; /* [k]; NULL: 1 */
-    int32_t rotation;   /* columns of a block; 0: none */
-    int32_t equalize;   /* PTQ_EQUALIZE_... that the input scale came from, folded away or not */
+    int32_t rotation;   /* columns per block; 0: none */
+    int32_t equalize;   /* PTQ_EQUALIZE_... that made the input scale, even if folded */
     int32_t activations;
     float activation_scale; /* 0: none */
     double weight_error, output_error, damping;
-    int64_t adjusted_groups;          /* of PTQ_GRID_RANGE that are not AWQ's */
-    int64_t clamped_groups;           /* whose scale its dtype cannot hold */
+    int64_t adjusted_groups;          /* groups of PTQ_GRID_RANGE that differ from AWQ's */
+    int64_t clamped_groups;           /* groups whose scale does not fit its dtype */
     double plain_error, chosen_error; /* of auto's first candidate and its choice; else NaN */
     double weight_energy,
-        output_energy; /* |W|^2 and |X W^T|^2, where errors were measured; else NaN */
+        output_energy; /* |W|^2 and |X W^T|^2, if errors were measured; else NaN */
 };
 
-/* The zero point of row n, group g. */
 static inline int32_t ptqi_qtensor_zero(const struct ptq_qtensor *q, int64_t n, int64_t g)
 {
     return q->zeros ? q->zeros[n * q->groups + g] : 1 << (q->bits - 1);
 }
 
-/* Columns of group g: the last one may be short. */
+/* Columns of group g; the last group may be shorter. */
 static inline int64_t ptqi_group_columns(const struct ptq_qtensor *q, int64_t g)
 {
     const int64_t left = q->k - g * q->group_size;
     return left < q->group_size ? left : q->group_size;
 }
 
-/* The integer of 1 .. 15 nearest to scale / row_scale whose product with code - zero, for any code,
- * fits 8 bits. */
+/* The integer in 1 .. 15 nearest to scale / row_scale whose product with (code - zero) fits in 8
+ * bits for every code. */
 static inline float ptqi_round_level(float scale, float zero, int32_t bits, float row_scale)
 {
     const float top = (float)((1 << bits) - 1), far = zero > top - zero ? zero : top - zero;
@@ -59,22 +58,21 @@ static inline float ptqi_round_level(float scale, float zero, int32_t bits, floa
     return level < most ? level : most;
 }
 
-/* PTQ_ERROR_ARGUMENT unless count, an argument of function, can be that of the matrices of a call.
- */
+/* PTQ_ERROR_ARGUMENT unless count, an argument of function, is a valid number of matrices. */
 ptq_status ptqi_check_count(ptq_context *context, const char *function, int64_t count);
-/* Columns over which a sum of (code - zero) q_x surely fits 32 bits; |q_x| <= 127 and
- * |code - zero| <= far. */
+/* The number of columns over which a sum of (code - zero) q_x is certain to fit in 32 bits, given
+ * |q_x| <= 127 and |code - zero| <= far. */
 static inline int64_t ptqi_most_columns(int32_t far)
 {
     return INT32_MAX / (127 * far);
 }
 
-/* PTQ_ERROR_UNSUPPORTED where a group has more columns than that. */
+/* PTQ_ERROR_UNSUPPORTED if a group has more columns than that. */
 ptq_status ptqi_check_sums(ptq_context *context, int32_t far, int64_t columns);
-/* PTQ_ERROR_MISSING unless codes and scales are there. */
+/* PTQ_ERROR_MISSING unless codes and scales are set. */
 ptq_status ptqi_qtensor_check(const struct ptq_qtensor *q);
-/* out [count][k] = rows first .. first + count, dequantized, group_of [k] the group of each column.
- */
+/* out [count][k] = rows first .. first + count, dequantized; group_of [k] is the group of each
+ * column. */
 void ptqi_qtensor_dequantize_rows(const struct ptq_qtensor *q, const int32_t *group_of,
                                   int64_t first, int64_t count, float *out);
 

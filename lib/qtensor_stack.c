@@ -1,6 +1,6 @@
 /*
- * One quantized matrix of the rows of several: what was rounded against statistics of its own, head
- * by head, becomes one matrix again.
+ * Combines the rows of several quantized matrices into one, for example heads that were each
+ * rounded with their own statistics.
  */
 #include <math.h>
 #include <string.h>
@@ -11,7 +11,7 @@ static int same_floats(const float *a, const float *b, int64_t count)
     return (!a && !b) || (a && b && !memcmp(a, b, (size_t)count * sizeof *a));
 }
 
-/* What the input and the columns have to do with is the same for all parts. */
+/* All parts must agree in everything that concerns the input and the columns. */
 static ptq_status check_parts(ptq_context *context, const char *function,
                               const ptq_qtensor *const *parts, int64_t count)
 {
@@ -37,7 +37,7 @@ static ptq_status check_parts(ptq_context *context, const char *function,
     return PTQ_OK;
 }
 
-/* Errors of parts add up by the energies that they are relative to. */
+/* Errors of parts are averaged, weighted by the energies that they are relative to. */
 static double mean_error(double sum, double energy)
 {
     return energy > 0 ? sum / energy : energy == 0 ? 0 : NAN;
@@ -119,7 +119,7 @@ static ptq_status copy_rows(ptq_qtensor *q, const ptq_qtensor *const *parts, int
             int64_t to = rows ? rows[at] : at;
             if (to < 0 || to >= q->n || seen[to]) {
                 status = ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
-                                   "rows[%lld] makes it no permutation", (long long)at);
+                                   "rows is not a permutation at index %lld", (long long)at);
                 continue;
             }
             seen[to] = 1;

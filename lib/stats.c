@@ -1,8 +1,8 @@
 /*
- * ptq_stats: what the input of a linear layer looks like.
+ * ptq_stats: calibration statistics of the input of a linear layer.
  *
- * Every sum runs over the rows in their order, so that cutting the rows into other updates changes
- * no bit; merge is one addition per element, so that a fixed tree of merges is reproducible too.
+ * Every sum runs over the rows in order, so dividing the rows among other updates does not change a
+ * bit. A merge is one addition per element, so a fixed tree of merges is reproducible too.
  */
 #include "stats.h"
 #include <math.h>
@@ -16,7 +16,7 @@
 
 #define MAX_CHANNELS 131072
 #define ALL_FLAGS (PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE | PTQ_STATS_MISMATCH)
-#define MAX_SAMPLE_ROWS 65536 /* of the caller's sample */
+#define MAX_SAMPLE_ROWS 65536 /* in a sample set by the caller */
 #define CHUNK_ROWS 512        /* rows converted to f32 at a time */
 
 ptq_status ptq_stats_create(ptq_context *context, int64_t k, int32_t flags, ptq_stats **stats)
@@ -68,7 +68,7 @@ void ptq_stats_free(ptq_stats *s)
     ptqi_free(s->context, s);
 }
 
-/* Doubles the stride: every second kept row goes. */
+/* Doubles the stride: drops every second sampled row. */
 static void thin_sample(struct ptq_stats *s)
 {
     int64_t kept = 0;
@@ -78,7 +78,8 @@ static void thin_sample(struct ptq_stats *s)
     s->stride *= 2;
 }
 
-/* Row number position of all rows seen, kept if its turn has come. */
+/* Samples the row at this position among all rows seen, if the position is a multiple of the
+ * stride. */
 static void sample_row(struct ptq_stats *s, const float *row, int64_t position)
 {
     if (position % s->stride)
@@ -114,7 +115,7 @@ struct ranges_job {
     int64_t rows, parts;
 };
 
-/* A share of the channels: minimum, maximum and the weighted sum of |x|. */
+/* One part of the channels: minimum, maximum and the weighted sum of |x|. */
 static void update_ranges(void *argument, int64_t part)
 {
     struct ranges_job *j = argument;
@@ -133,14 +134,14 @@ static void update_ranges(void *argument, int64_t part)
     }
 }
 
-/* Rows as f32: x, their full-precision counterparts, and room for rows made of them. */
+/* Rows as f32: x, its full-precision counterpart, and the left operand of a product. */
 struct chunk {
     int64_t rows;
-    float *x, *reference, *left; /* [rows][k]; reference NULL where it is x itself */
+    float *x, *reference, *left; /* [rows][k]; reference is NULL if it is x itself */
     const float *weights;        /* [rows], or NULL */
 };
 
-/* sum of (w_t d_t) x_t^T with d the difference of the counterpart. */
+/* Adds the sum of (w_t d_t) x_t^T, where d is the difference between reference and x. */
 static ptq_status update_mismatch(struct ptq_stats *s, const struct chunk *c)
 {
     for (int64_t r = 0; r < c->rows; r++)
@@ -190,7 +191,7 @@ static ptq_status update_chunk(struct ptq_stats *s, const struct chunk *c)
 ptq_status ptqi_stats_fail_own_sample(const ptq_stats *s)
 {
     return ptqi_fail(s->context, PTQ_ERROR_CONFLICT,
-                     "statistics with a sample of their own cannot be changed or saved");
+                     "statistics with a sample set by the caller cannot be changed or saved");
 }
 
 ptq_status ptqi_stats_check_width(ptq_context *context, const ptq_stats *s, int64_t k)
@@ -202,9 +203,9 @@ ptq_status ptqi_stats_check_width(ptq_context *context, const ptq_stats *s, int6
                      (long long)s->k, (long long)k);
 }
 
-/* An update under way; blocks without data are not there. */
+/* An update in progress; blocks without data are absent. */
 struct update {
-    const char *function; /* that was called */
+    const char *function; /* the public function called */
     struct ptqi_block x, reference;
     const float *weights;
 };
@@ -228,7 +229,7 @@ static ptq_status check_weights(struct ptq_stats *s, const struct update *u)
     return PTQ_OK;
 }
 
-/* All that can be refused without a look at the numbers comes first. */
+/* Everything that can be rejected without looking at the numbers comes first. */
 static ptq_status check_update(struct ptq_stats *s, const struct update *u)
 {
     const struct ptqi_block *x = &u->x, *reference = &u->reference;
@@ -306,9 +307,8 @@ ptq_status ptq_stats_update(ptq_stats *stats, const void *x, int32_t dtype, int6
     return update(stats, &u);
 }
 
-/* Row i of the other's sample stands for the positions up to its next one: it is kept where a
- * multiple of the stride is among them, so that as many rows are kept as if all had come in one
- * stream. */
+/* Row i of the other sample represents the positions up to its next row. It is kept if they include
+ * a multiple of the stride, so that as many rows are kept as if all had come in one stream. */
 static void merge_sample_row(struct ptq_stats *s, const ptq_stats *other, int64_t i)
 {
     int64_t first = s->rows + i * other->stride, last = first + other->stride - 1;
@@ -349,7 +349,7 @@ ptq_status ptq_stats_merge(ptq_stats *stats, const ptq_stats *other)
     PTQI_REQUIRE(stats->context, other);
     if (stats->k != other->k || stats->flags != other->flags)
         return ptqi_fail(stats->context, PTQ_ERROR_SHAPE,
-                         "statistics of other channels or flags cannot be merged");
+                         "statistics with different channels or flags cannot be merged");
     if (stats == other)
         return ptqi_fail(stats->context, PTQ_ERROR_SHAPE,
                          "statistics cannot be merged into themselves");

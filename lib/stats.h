@@ -1,4 +1,4 @@
-/* Calibration statistics from inside. */
+/* Calibration statistics internals. */
 #ifndef PTQI_STATS_H
 #define PTQI_STATS_H
 
@@ -21,20 +21,20 @@ struct ptq_stats {
     float *mismatch;          /* [k][k], not symmetric; NULL without PTQ_STATS_MISMATCH */
 
     /* The rows whose position is a multiple of stride, a power of two that doubles whenever there
-     * would be more than PTQI_SAMPLE_ROWS of them. */
+     * would be more than PTQI_SAMPLE_ROWS. */
     float *sample;
-    int64_t stride, sampled; /* stride 0: the caller's own sample */
+    int64_t stride, sampled; /* stride 0: set by the caller */
 
-    /* With the sample: the rows with the largest max |x|, of equal ones the first. */
-    float *extremes;      /* [extreme_count][k], in no order */
+    /* With the sample: the rows with the largest max |x|; among equals, the first. */
+    float *extremes;      /* [extreme_count][k], unordered */
     float *extreme_sizes; /* [extreme_count], max |x| of each */
     int64_t extreme_count;
 };
 
-/* Keeps a row among the extremes if it belongs there. */
+/* Adds a row to the extremes if it belongs there. */
 void ptqi_stats_keep_extreme(struct ptq_stats *stats, const float *row);
 ptq_status ptqi_stats_fail_own_sample(const ptq_stats *stats);
-/* PTQ_ERROR_SHAPE unless the statistics are of the input of a matrix of k columns. */
+/* PTQ_ERROR_SHAPE unless the statistics fit the input of a matrix with k columns. */
 ptq_status ptqi_stats_check_width(ptq_context *context, const ptq_stats *stats, int64_t k);
 
 #endif

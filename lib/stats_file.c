@@ -1,5 +1,5 @@
 /*
- * Calibration statistics in a file.
+ * Saving and loading calibration statistics.
  */
 #include <string.h>
 #include "stats.h"
@@ -7,9 +7,9 @@
 #include "tensor.h"
 
 /*
- * The file: f32 tensors minimum, maximum [k]; sum_abs [k][2] as i32 halves of doubles; hessian
- * and mismatch [k][k]; sample and extremes [rows][k]; and a tensor counts, i32 [10]: format, flags,
- * then rows, the bits of total_weight, stride and sampled as low and high halves.
+ * The file: f32 tensors minimum, maximum [k]; sum_abs [k][2], doubles as i32 halves; hessian and
+ * mismatch [k][k]; sample and extremes [rows][k]; and a tensor counts, i32 [10]: format, flags,
+ * then rows, the bits of total_weight, stride and sampled, each as low and high half.
  */
 enum { COUNTS = 10 };
 
@@ -82,16 +82,17 @@ static ptq_status read_counts(const ptq_store *store, struct ptq_stats *head)
     get64(counts + 4, &head->total_weight);
     get64(counts + 6, &head->stride);
     get64(counts + 8, &head->sampled);
-    /* Bounds that leave room to go on counting; a stride so large has kept one row at most. */
+    /* The bounds leave room for further counting. A stride that large has kept at max_sampled one
+     * row. */
     int power = head->stride > 0 && (head->stride & (head->stride - 1)) == 0;
-    int64_t most =
+    int64_t max_sampled =
         head->stride > 0 ? head->rows / head->stride + (head->rows % head->stride != 0) : 0;
     if (counts[0] != 1 || head->rows < 0 || head->rows > PTQI_MAX_ROWS || !power ||
         head->stride > PTQI_MAX_ROWS || !(head->total_weight >= 0) ||
         head->total_weight - head->total_weight != 0 || head->sampled < 0 ||
-        head->sampled > PTQI_SAMPLE_ROWS || head->sampled > most)
+        head->sampled > PTQI_SAMPLE_ROWS || head->sampled > max_sampled)
         return ptqi_fail(head->context, PTQ_ERROR_FORMAT, "not statistics of this library");
-    /* The largest part must be there before memory is asked for in its size. */
+    /* Check that the largest part exists before allocating memory of its size. */
     const void *unused;
     int64_t square[2] = {head->k, head->k};
     if (head->flags & PTQ_STATS_HESSIAN)
@@ -117,8 +118,8 @@ static ptq_status read_parts(const ptq_store *store, struct ptq_stats *s)
         if (!(s->sum_abs[c] >= 0) || s->sum_abs[c] - s->sum_abs[c] != 0 ||
             !(s->minimum[c] <= s->maximum[c]) || s->minimum[c] - s->minimum[c] != 0 ||
             s->maximum[c] - s->maximum[c] != 0)
-            return ptqi_fail(s->context, PTQ_ERROR_FORMAT,
-                             "the ranges of channel %lld are not valid", (long long)c);
+            return ptqi_fail(s->context, PTQ_ERROR_FORMAT, "invalid ranges for channel %lld",
+                             (long long)c);
     if (s->hessian)
         PTQI_TRY(ptqi_check_finite(s->context, "hessian", s->hessian, PTQ_DTYPE_F32, k, k, k));
     if (s->mismatch)
@@ -129,7 +130,7 @@ static ptq_status read_parts(const ptq_store *store, struct ptq_stats *s)
     return PTQ_OK;
 }
 
-/* Rows with the largest values, where the file has them. */
+/* Rows with the largest values, if the file has them. */
 static ptq_status read_extremes(const ptq_store *store, struct ptq_stats *s)
 {
     ptq_tensor *tensor;
@@ -140,7 +141,7 @@ static ptq_status read_extremes(const ptq_store *store, struct ptq_stats *s)
     ptq_status status = PTQ_OK;
     if (ptq_tensor_dtype(tensor) != PTQ_DTYPE_F32 || ptq_tensor_rank(tensor) != 2 ||
         ptq_tensor_size(tensor, 1) != s->k || count > PTQI_EXTREME_ROWS)
-        status = ptqi_fail(s->context, PTQ_ERROR_FORMAT, "its extreme rows are not valid");
+        status = ptqi_fail(s->context, PTQ_ERROR_FORMAT, "invalid extreme rows");
     const float *rows = ptq_tensor_data(tensor);
     if (!status)
         status = ptqi_check_finite(s->context, "extremes", rows, PTQ_DTYPE_F32, count, s->k, s->k);

@@ -1,5 +1,5 @@
 /*
- * Tensors out of a store, and into one.
+ * Reading tensors from a store, and adding them to one.
  */
 #include <string.h>
 #include "store/store.h"
@@ -13,8 +13,8 @@ ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor
     PTQI_REQUIRE(store->context, name);
     const struct ptqi_entry *e = ptqi_store_find(store, name);
     if (!e)
-        return ptqi_fail(store->context, PTQ_ERROR_UNKNOWN, "%s: there is no tensor \"%.200s\"",
-                         store->path, name);
+        return ptqi_fail(store->context, PTQ_ERROR_UNKNOWN, "%s: no tensor \"%.200s\"", store->path,
+                         name);
     if (!e->dtype)
         return ptqi_fail(store->context, PTQ_ERROR_DTYPE, "%s: %.200s: dtype %s is not supported",
                          store->path, name, e->dtype_name);

@@ -19,7 +19,7 @@ static ptq_status make(const char *function, ptq_context *context, int32_t dtype
         return ptqi_fail(context, PTQ_ERROR_DTYPE, "there is no dtype %d", dtype);
     for (int32_t i = 0; i < rank; i++)
         if (shape[i] < 0 || !ptqi_multiply(elements, shape[i], &elements))
-            return ptqi_fail(context, PTQ_ERROR_SHAPE, "size %lld of axis %d is not valid",
+            return ptqi_fail(context, PTQ_ERROR_SHAPE, "invalid size %lld of axis %d",
                              (long long)shape[i], i);
     if (!ptqi_multiply(elements, ptq_dtype_size(dtype), &bytes) || bytes > PTRDIFF_MAX)
         return ptqi_fail(context, PTQ_ERROR_SHAPE, "a tensor of %lld elements is too large",
@@ -144,13 +144,13 @@ ptq_status ptq_tensor_to_f32(const ptq_tensor *tensor, float *out)
     PTQI_REQUIRE(NULL, tensor);
     PTQI_REQUIRE(tensor->context, out);
     if (!ptqi_is_float(tensor->dtype))
-        return ptqi_fail(tensor->context, PTQ_ERROR_DTYPE, "%s: %s numbers where floats are needed",
+        return ptqi_fail(tensor->context, PTQ_ERROR_DTYPE, "%s: has dtype %s, not a float type",
                          tensor->name ? tensor->name : "a tensor", ptq_dtype_name(tensor->dtype));
     ptqi_to_f32(out, tensor->data, tensor->dtype, tensor->elements);
     return PTQ_OK;
 }
 
-/* ((rows - 1) * ld + columns) * size for rows > 0, within the address space. */
+/* Whether ((rows - 1) * ld + columns) * size, for rows > 0, is within the address space. */
 static int fits_memory(const struct ptqi_block *b)
 {
     int64_t elements, bytes;
@@ -175,12 +175,12 @@ ptq_status ptqi_check_block(ptq_context *context, const char *function, const st
                          b->ld_name, (long long)b->ld, b->columns_name, (long long)b->columns);
     if (b->rows && !fits_memory(b))
         return ptqi_fail(context, PTQ_ERROR_SHAPE,
-                         "%s: %s: no memory holds %lld rows with %s = %lld", function, b->name,
-                         (long long)b->rows, b->ld_name, (long long)b->ld);
+                         "%s: %s: %lld rows with %s = %lld exceed the address space", function,
+                         b->name, (long long)b->rows, b->ld_name, (long long)b->ld);
     return PTQ_OK;
 }
 
-/* The bits of the exponent, all ones for infinity and NaN. */
+/* The exponent bits are all ones for infinity and NaN. */
 static int is_finite(const void *data, int32_t dtype, int64_t i)
 {
     if (dtype == PTQ_DTYPE_F32)

@@ -1,4 +1,4 @@
-/* The tensor from inside. */
+/* Tensor internals. */
 #ifndef PTQI_TENSOR_H
 #define PTQI_TENSOR_H
 
@@ -12,24 +12,24 @@ struct ptq_tensor {
     int64_t elements, bytes;
     void *data;
     int owned;
-    char *name; /* NULL: none */
+    char *name; /* or NULL */
 };
 
-/* Rows of the caller's, ld elements from one to the next, and how the header names all that. */
+/* The caller's rows, with row stride ld, and their names in the header. */
 struct ptqi_block {
     const char *name, *ld_name, *columns_name; /* "x", "ldx", "K" */
-    const void *data;                          /* may be NULL where there are no rows */
+    const void *data;                          /* may be NULL if rows is 0 */
     int32_t dtype;
     int64_t rows, columns, ld;
 };
 
-/* Whether such rows can be: of floats, ld not below the columns, and all of it within what memory
- * there can be, so that nothing overflows on the way to an element. */
+/* Checks that such rows are valid: a float dtype, ld not below columns, and all of it within the
+ * address space, so that computing the address of an element cannot overflow. */
 ptq_status ptqi_check_block(ptq_context *context, const char *function,
                             const struct ptqi_block *block);
 
-/* PTQ_ERROR_NOT_FINITE, naming the place, where data, [rows][columns] of a float dtype with ld
- * elements from row to row, has an element that is not finite. */
+/* PTQ_ERROR_NOT_FINITE, with the position, if an element of data is not finite. data is
+ * [rows][columns] of a float dtype with row stride ld. */
 ptq_status ptqi_check_finite(ptq_context *context, const char *name, const void *data,
                              int32_t dtype, int64_t rows, int64_t columns, int64_t ld);
 

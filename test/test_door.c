@@ -44,7 +44,7 @@ static void test_linear_messages(void)
     REFUSED(PREPARE(x, 2, 64, p + 8), "ptq_linear_prepare: prepared is not aligned to 64 bytes");
     REFUSED(PREPARE(x, -1, 64, p), "ptq_linear_prepare: rows is -1, below 0");
     says(PREPARE(x, 2, INT64_MAX, p), PTQ_ERROR_SHAPE,
-         "ptq_linear_prepare: x: no memory holds 2 rows with ldx = 9223372036854775807");
+         "ptq_linear_prepare: x: 2 rows with ldx = 9223372036854775807 exceed the address space");
     REFUSED(ptq_linear_prepare(t, (char *)x + 1, PTQ_DTYPE_F16, 1, 64, p),
             "ptq_linear_prepare: x is not aligned to 2 bytes");
     says(ptq_linear_prepare(t, x, PTQ_DTYPE_I8, 1, 64, p), PTQ_ERROR_DTYPE,

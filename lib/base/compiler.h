@@ -1,4 +1,4 @@
-/* What differs between compilers, in one place, and what C lacks. */
+/* Compiler differences in one place, and helpers missing from C. */
 #ifndef PTQI_COMPILER_H
 #define PTQI_COMPILER_H
 
@@ -14,27 +14,27 @@
 #define PTQI_NOINLINE
 #endif
 
-/* Asks for memory that will be read soon; any address will do. */
+/* Prefetches memory that will be read soon; any address is allowed. */
 #if defined(__GNUC__) || defined(__clang__)
 #define PTQI_PREFETCH(p) __builtin_prefetch(p)
 #define PTQI_PREFETCH_WRITE(p) __builtin_prefetch(p, 1)
-#define PTQI_PREFETCH_LATER(p) __builtin_prefetch(p, 0, 2) /* to the second cache */
+#define PTQI_PREFETCH_LATER(p) __builtin_prefetch(p, 0, 2) /* to the L2 cache */
 #else
 #define PTQI_PREFETCH(p) (void)(p)
 #define PTQI_PREFETCH_WRITE(p) (void)(p)
 #define PTQI_PREFETCH_LATER(p) (void)(p)
 #endif
 
-/* From here on the compiler does not know where p points: it keeps no memory behind it in registers
- * that a loop needs for better things. */
+/* Hides from the compiler where p points, so that it does not keep memory behind p in registers
+ * that a loop needs for other things. */
 #if defined(__GNUC__) || defined(__clang__)
 #define PTQI_FORGET(p) __asm__("" : "+r"(p))
 #else
 #define PTQI_FORGET(p) (void)(p)
 #endif
 
-/* Before a loop of few, constant rounds whose arrays must become registers: GCC would unroll it too
- * late for that by itself. */
+/* Fully unrolls a short loop with a constant trip count, so that its arrays become registers. GCC
+ * by itself would unroll it too late for that. */
 #if defined(__clang__)
 #define PTQI_UNROLL _Pragma("clang loop unroll(full)")
 #elif defined(__GNUC__)

@@ -1,5 +1,5 @@
 /*
- * The context from inside: allocator, hooks, cancelling, failing with a message.
+ * Context internals: allocator, hooks, cancellation, error messages.
  */
 #ifndef PTQI_CONTEXT_H
 #define PTQI_CONTEXT_H
@@ -22,8 +22,8 @@ struct ptq_context {
     ptq_release_function release;
     void *allocator_user;
 
-    int32_t threads; /* as asked for; 0: one per CPU */
-    int32_t cpus;    /* that this process might use when the context was made */
+    int32_t threads; /* as set by the caller; 0: one per CPU */
+    int32_t cpus;    /* CPUs that the process was allowed to use at creation */
     ptq_parallel_function parallel_for;
     void *parallel_user;
     struct ptqi_team *team;
@@ -45,21 +45,21 @@ struct ptq_context {
 /* Stores the message for this thread and for the context (which may be NULL); returns status. */
 ptq_status ptqi_fail(ptq_context *context, ptq_status status, const char *format, ...)
     PTQI_PRINTF(3, 4);
-/* Puts "where: " before the message of the last failure of this thread; returns status. */
+/* Prepends "where: " to the message of this thread's last failure; returns status. */
 ptq_status ptqi_fail_at(ptq_context *context, ptq_status status, const char *where);
-/* The failure of an allocation of bytes bytes. */
+/* Reports a failed allocation of bytes bytes. */
 ptq_status ptqi_fail_memory(ptq_context *context, int64_t bytes);
 
 /* "function: argument is NULL". */
 ptq_status ptqi_fail_null(ptq_context *context, const char *function, const char *argument);
-/* PTQ_ERROR_ARGUMENT and a message unless lowest <= value <= highest. */
+/* PTQ_ERROR_ARGUMENT with a message unless lowest <= value <= highest. */
 ptq_status ptqi_check_between(ptq_context *context, const char *function, const char *argument,
                               int64_t value, int64_t lowest, int64_t highest);
 
 /*
- * The door of a public function, whose parameters have the names of the header: leaves it with a
- * status unless the pointer is one. The second form is for what several functions share: function
- * is the name of the one that was called.
+ * Argument check of a public function, whose parameters are named as in the header: returns with an
+ * error if pointer is NULL. The second form is for code shared by several functions: function is
+ * the name of the one that was called.
  */
 #define PTQI_REQUIRE(context, pointer) PTQI_REQUIRE_FOR(context, __func__, pointer)
 #define PTQI_REQUIRE_FOR(context, function, pointer)                                               \
@@ -69,28 +69,28 @@ ptq_status ptqi_check_between(ptq_context *context, const char *function, const 
     } while (0)
 
 /*
- * Memory for count elements of size bytes, aligned to 64; NULL (and a message) when the product
- * overflows or there is none. Zero bytes give a valid pointer. _zero clears the memory.
+ * Memory for count elements of size bytes, aligned to 64; NULL with a message if the product
+ * overflows or memory is exhausted. Zero bytes give a valid pointer. _zero clears the memory.
  */
 void *ptqi_alloc(ptq_context *context, int64_t count, int64_t size);
 void *ptqi_alloc_zero(ptq_context *context, int64_t count, int64_t size);
-/* NULL is fine. */
+/* NULL is allowed. */
 void ptqi_free(ptq_context *context, void *pointer);
 /* Grows an array of *capacity elements to hold at least needed, keeping its first used elements. */
 ptq_status ptqi_grow(ptq_context *context, void **array, int64_t used, int64_t *capacity,
                      int64_t needed, int64_t size);
-/* A copy of length bytes with a zero byte behind them. */
+/* A copy of length bytes, zero-terminated. */
 char *ptqi_copy_text(ptq_context *context, const char *text, int64_t length);
 
-/* *product = a * b for a, b >= 0; 0 when it does not fit. */
+/* *product = a * b for a, b >= 0; returns 0 on overflow. */
 int ptqi_multiply(int64_t a, int64_t b, int64_t *product);
 
 void ptqi_log_line(ptq_context *context, const char *format, ...) PTQI_PRINTF(2, 3);
 void ptqi_progress(ptq_context *context, double fraction, const char *what);
-/* PTQ_ERROR_CANCELLED once ptq_context_cancel was called. */
+/* PTQ_ERROR_CANCELLED if ptq_context_cancel was called. */
 ptq_status ptqi_check_cancelled(ptq_context *context);
 
-/* Leaves the function with the status of an expression that failed. */
+/* Returns from the function if expression fails, with its status. */
 #define PTQI_TRY(expression)                                                                       \
     do {                                                                                           \
         ptq_status ptqi_status_ = (expression);                                                    \
@@ -98,7 +98,7 @@ ptq_status ptqi_check_cancelled(ptq_context *context);
             return ptqi_status_;                                                                   \
     } while (0)
 
-/* Copies text into the caller's buffer in the manner of ptq_last_message. */
+/* Copies text to the caller's buffer, like ptq_last_message. */
 int64_t ptqi_copy_out(const char *text, char *buffer, int64_t capacity);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * CPU features: CPUID with XGETBV on x86-64 (a CPU may have AVX-512 and the system not save its
- * registers), HWCAP on AArch64.
+ * CPU features: CPUID with XGETBV on x86-64 (the operating system may not save the AVX-512
+ * registers of a CPU that has them), HWCAP on AArch64.
  */
 #include "cpu.h"
 #include <stdatomic.h>
@@ -13,8 +13,8 @@
 #include <unistd.h>
 #endif
 
-/* Tiles are large registers that Linux saves only for processes that have asked for them. That it
- * would: a question that changes nothing. */
+/* Linux saves the large AMX tile registers only for processes that requested them. This only asks
+ * whether it would grant a request; it changes nothing. */
 static int knows_tiles(void)
 {
 #if defined(__linux__) && defined(SYS_arch_prctl)
@@ -27,7 +27,7 @@ static int knows_tiles(void)
 #endif
 }
 
-/* The request itself, for the whole process. */
+/* Makes the request, for the whole process. */
 static int request_tiles(void)
 {
 #if defined(__linux__) && defined(SYS_arch_prctl)
@@ -73,8 +73,7 @@ static uint32_t detect(void)
     return features;
 }
 
-/* Leaf 4 of Intel and leaf 0x8000001d of AMD describe one cache for each subleaf, in the same bits.
- */
+/* Leaf 4 on Intel and leaf 0x8000001d on AMD describe one cache per subleaf, in the same format. */
 static void detect_caches(int64_t *l1, int64_t *l2)
 {
     uint32_t a, b, c, d, leaf = 4;
@@ -123,8 +122,8 @@ static void detect_caches(int64_t *l1, int64_t *l2)
 }
 #endif
 
-/* The caches in KB, the second level's in the upper half: found once, since cores may differ, and
- * what two contexts cut to their size must fit together. */
+/* Cache sizes in KB, L2 in the upper half. They are detected only once, because cores may differ
+ * and contexts whose block sizes depend on them must agree. */
 static atomic_ullong caches;
 
 void ptqi_cpu_caches(int64_t *l1, int64_t *l2)
@@ -134,7 +133,7 @@ void ptqi_cpu_caches(int64_t *l1, int64_t *l2)
         *l1 = 32 << 10;
         *l2 = 512 << 10;
         detect_caches(l1, l2);
-        if (*l1 < 8 << 10 || *l2 < *l1) { /* an emulator's nonsense */
+        if (*l1 < 8 << 10 || *l2 < *l1) { /* bogus values from an emulator */
             *l1 = 32 << 10;
             *l2 = 512 << 10;
         }
@@ -147,7 +146,7 @@ void ptqi_cpu_caches(int64_t *l1, int64_t *l2)
     *l2 = (int64_t)(known >> 32) << 10;
 }
 
-/* The features, and two bits beside them. */
+/* The features, and two additional bits. */
 #define DETECTED (1u << 31)
 #define TILES_GRANTED (1u << 30)
 static atomic_uint found;
@@ -155,7 +154,7 @@ static atomic_uint found;
 uint32_t ptqi_cpu_features(void)
 {
     uint32_t features = atomic_load_explicit(&found, memory_order_relaxed);
-    if (!features) { /* every thread finds the same, but AMX may be gone since */
+    if (!features) { /* all threads find the same, but AMX may have been removed since */
         uint32_t detected = detect() | DETECTED;
         if (atomic_compare_exchange_strong(&found, &features, detected))
             features = detected;
@@ -169,7 +168,7 @@ int ptqi_cpu_request_tiles(void)
         return 0;
     if (atomic_load_explicit(&found, memory_order_relaxed) & TILES_GRANTED)
         return 1;
-    /* Threads may ask at the same time; the system does not mind. */
+    /* Concurrent requests are harmless. */
     const int granted = request_tiles();
     if (granted)
         atomic_fetch_or(&found, TILES_GRANTED);

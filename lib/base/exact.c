@@ -1,7 +1,7 @@
 /*
- * Double-precision elementary functions from additions, multiplications and divisions alone, which
- * IEEE 754 defines to the bit. No fused operation: the order of the source is the order of
- * rounding.
+ * Double-precision elementary functions that use only additions, multiplications and divisions,
+ * whose results IEEE 754 defines exactly. No fused operations: the order in the source is the order
+ * of rounding.
  */
 #include "exact.h"
 
@@ -35,8 +35,8 @@ static double scale_by_power(double y, int n)
 
 static const double ln2_high = 6.93147180369123816490e-01, ln2_low = 1.90821492927058770002e-10;
 
-/* e^(high + low) for |high| below about 745, by its Taylor series after taking out n ln 2: with
- * |r| <= 0.35 fourteen terms leave less than 1e-17. */
+/* e^(high + low) for |high| below about 745, by its Taylor series after removing n ln 2: with |r|
+ * <= 0.35, fourteen terms leave an error below 1e-17. */
 static double exp_parts(double high, double low)
 {
     double n = round_even((high + low) * 1.44269504088896338700);
@@ -123,8 +123,8 @@ double ptqi_pow(double x, double y)
     return ptqi_exp2(y * ptqi_log2(x));
 }
 
-/* x minus the nearest multiple of pi/2, whose number modulo 4 goes to *quadrant. pi/2 in three
- * parts of 33 bits: exact products for |x| up to 2^20. */
+/* x minus the nearest multiple of pi/2; the number of that multiple modulo 4 goes to *quadrant.
+ * pi/2 is in three parts of 33 bits, so products are exact for |x| up to 2^20. */
 static double reduce(double x, int *quadrant)
 {
     double n = round_even(x * 6.36619772367581382433e-01);
@@ -135,7 +135,7 @@ static double reduce(double x, int *quadrant)
     return r;
 }
 
-/* Taylor series on |r| <= pi/4: sixteen factorials leave less than 1e-17. */
+/* Taylor series on |r| <= pi/4: sixteen factorials leave an error below 1e-17. */
 static double sin_series(double r)
 {
     double z = r * r, p = 0.0;
@@ -173,7 +173,7 @@ double ptqi_tanh(double x)
     double a = x < 0 ? -x : x, y;
     if (a > 22.0)
         return x < 0 ? -1.0 : 1.0;
-    if (a < 0.5) { /* 1 - e^-2a would cancel: sinh a / cosh a by their series */
+    if (a < 0.5) { /* 1 - e^-2a would cancel: use the series of sinh a / cosh a */
         double z = a * a, odd = 0.0, even = 0.0;
         for (int k = 16; k >= 2; k -= 2) {
             odd = (1.0 + odd) * (z / (k * (k + 1)));

@@ -1,10 +1,11 @@
 /*
- * Elementary functions that give the same bits on every system, which those of libm do not.
+ * Elementary functions that give the same bits on every system, unlike those of libm.
  *
- * The f32 functions are written without branches, in IEEE operations and fused multiply-adds only,
- * so that a compiler can turn a loop over them into vector code with the same results; they are
- * good to about one ulp. The double functions serve scalars and are good to a few units of 1e-16.
- * Files that include this are compiled with -ffp-contract=off: an fma is one where it is written.
+ * The f32 functions are written without branches, using only IEEE operations and fused
+ * multiply-adds, so that a compiler can vectorize loops over them with the same results. Their
+ * error is about one ulp. The double functions are for scalars; their relative error is a few times
+ * 1e-16. Files that include this header are compiled with -ffp-contract=off, so an fma occurs only
+ * where it is written.
  */
 #ifndef PTQI_EXACT_H
 #define PTQI_EXACT_H
@@ -26,7 +27,7 @@ PTQI_INLINE float ptqi_power_of_two(int32_t n)
     return ptqi_from_bits((uint32_t)(n + 127) << 23);
 }
 
-/* y * 2^n for -252 <= n <= 254, rounded once where the result is subnormal. */
+/* y * 2^n for -252 <= n <= 254, rounded once if the result is subnormal. */
 PTQI_INLINE float ptqi_scale_by_power(float y, int32_t n)
 {
     int32_t half = n >> 1;
@@ -36,7 +37,7 @@ PTQI_INLINE float ptqi_scale_by_power(float y, int32_t n)
 /* e^x: x = n ln 2 + r with |r| <= ln 2 / 2 in two steps, a minimax polynomial (Cephes' expf). */
 PTQI_INLINE float ptqi_expf(float x)
 {
-    float c = x > -104.0f ? x : -104.0f; /* a NaN too, which has no integer */
+    float c = x > -104.0f ? x : -104.0f; /* also replaces NaN, which has no integer */
     c = c > 89.0f ? 89.0f : c;
     float n = ptqi_round_even(c * 1.44269504f);
     float r = fmaf(n, -0.693359375f, c);
@@ -77,7 +78,7 @@ PTQI_INLINE float ptqi_log2f(float x)
     return y + (float)e;
 }
 
-/* 2^x, x from -150 on. */
+/* 2^x for x >= -150. */
 PTQI_INLINE float ptqi_exp2f(float x)
 {
     float c = x > -150.0f ? x : -150.0f;
@@ -100,7 +101,7 @@ double ptqi_log(double x);
 double ptqi_log2(double x);
 /* x^y for x >= 0; its relative error grows with |log2| of the result, 4e-16 for each 2 of it. */
 double ptqi_pow(double x, double y);
-/* |x| up to about 1e6. */
+/* |x| up to about 1e6 */
 double ptqi_sin(double x);
 double ptqi_cos(double x);
 double ptqi_tanh(double x);

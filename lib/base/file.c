@@ -1,6 +1,6 @@
 /*
- * Mapping, locking and atomic writing. A reader never sees half a file: data go to a new file
- * beside it, reach the disk, and only then take the name.
+ * Mapping, locking and atomic writing. A reader never sees a partial file: data are written to a
+ * new file next to the final one and synced to disk before it is renamed.
  */
 #include "file.h"
 #include <errno.h>
@@ -55,22 +55,22 @@ void ptqi_unmap_file(struct ptqi_map *map)
     map->size = 0;
 }
 
-#define PARTIAL_NAMES 1000 /* tried before giving up */
+#define PARTIAL_NAMES 1000 /* to try before giving up */
 
 static const char partial_ending[] = ".partial";
 
-/* Creates a file of a name that nothing has yet; output->partial is that name. */
+/* Creates a file with an unused name and stores that name in output->partial. */
 static ptq_status create_partial(struct ptqi_output *output)
 {
-    const int64_t room = (int64_t)strlen(output->path) + 20;
-    output->partial = ptqi_alloc(output->context, room, 1);
+    const int64_t size = (int64_t)strlen(output->path) + 20;
+    output->partial = ptqi_alloc(output->context, size, 1);
     if (!output->partial)
         return PTQ_ERROR_MEMORY;
     for (int i = 0; i < PARTIAL_NAMES; i++) {
         char number[8] = "";
         if (i)
             snprintf(number, sizeof number, ".%d", i);
-        snprintf(output->partial, (size_t)room, "%s%s%s", output->path, number, partial_ending);
+        snprintf(output->partial, (size_t)size, "%s%s%s", output->path, number, partial_ending);
         output->fd = open(output->partial, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (output->fd >= 0)
             return PTQ_OK;
@@ -79,7 +79,7 @@ static ptq_status create_partial(struct ptqi_output *output)
     }
     ptq_status status = ptqi_fail_io(output->context, output->path, "write");
     ptqi_free(output->context, output->partial);
-    output->partial = NULL; /* not ours to remove */
+    output->partial = NULL; /* it belongs to someone else: do not remove it */
     return status;
 }
 
@@ -94,8 +94,8 @@ void ptqi_cut_partial(char *name)
         *dot = 0;
 }
 
-/* A file takes the place of what is at the path: no device, pipe or directory may be there, nor a
- * link to one. */
+/* The file replaces whatever is at path, which must not be a device, pipe or directory, nor a link
+ * to one. */
 static ptq_status check_replaceable(ptq_context *context, const char *path)
 {
     struct stat info;
@@ -140,8 +140,7 @@ ptq_status ptqi_output_write(struct ptqi_output *output, const void *data, int64
     return write_all(output->context, output->path, output->fd, data, bytes);
 }
 
-/* A rename lasts only once its directory has reached the disk; not every file system can do that.
- */
+/* A rename is durable only after its directory is synced; not every file system supports that. */
 static void sync_directory_of(const char *path)
 {
     char directory[4096];
@@ -210,7 +209,7 @@ ptq_status ptqi_check_writable(ptq_context *context, const char *path)
     return PTQ_OK;
 }
 
-/* Whether the path still leads to the file that is open; its owner may have removed it. */
+/* Whether path still refers to the open file; its owner may have removed it. */
 static int is_at(const char *path, int fd)
 {
     struct stat open_file, there;

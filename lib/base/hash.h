@@ -1,4 +1,4 @@
-/* A hash for telling things apart, FNV-1a of 64 bits; no protection against made-up collisions. */
+/* A hash for telling things apart, 64-bit FNV-1a; no protection against deliberate collisions. */
 #ifndef PTQI_HASH_H
 #define PTQI_HASH_H
 
@@ -8,7 +8,7 @@
 
 #define PTQI_HASH_START 14695981039346656037u
 
-/* Goes on from h with more bytes. */
+/* Continues h with more bytes. */
 PTQI_INLINE uint64_t ptqi_hash(uint64_t h, const void *data, int64_t bytes)
 {
     const uint8_t *p = data;
@@ -17,8 +17,8 @@ PTQI_INLINE uint64_t ptqi_hash(uint64_t h, const void *data, int64_t bytes)
     return h;
 }
 
-/* Another hash of the same purpose, for gigabytes: four chains of eight bytes at a time. Each step
- * can be undone, so that a change of one word always shows. */
+/* A hash for the same purpose, fast enough for gigabytes: four chains, eight bytes at a time. Each
+ * step is invertible, so that changing a single word always changes the hash. */
 PTQI_INLINE uint64_t ptqi_hash_fast(uint64_t h, const void *data, int64_t bytes)
 {
     const uint8_t *p = data;

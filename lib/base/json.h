@@ -1,8 +1,8 @@
 /*
- * JSON (RFC 8259): a strict, bounded reader into a tree, and a writer.
+ * JSON (RFC 8259): a strict, bounded reader that builds a tree, and a writer.
  *
- * The reader takes hostile text: depth is limited, strings must be valid UTF-8, object keys must be
- * unique, numbers must follow the grammar, nothing may follow the value.
+ * The reader accepts hostile text: depth is limited, strings must be valid UTF-8, object keys must
+ * be unique, numbers must follow the grammar, and nothing may follow the value.
  */
 #ifndef PTQI_JSON_H
 #define PTQI_JSON_H
@@ -18,31 +18,32 @@ enum ptqi_json_kind {
     PTQI_JSON_OBJECT
 };
 
-/* One value. Members and elements form a list: first, then next, in the order of the text. */
+/* One value. Members and elements form a list: first, then next, in text order. */
 struct ptqi_json {
     enum ptqi_json_kind kind;
     int32_t name_length, length; /* of name and of text, in bytes */
     int32_t count;               /* elements or members */
-    const char *name;            /* key where this is a member, else NULL; zero-terminated */
-    const char *text;            /* string value, zero-terminated (may hold zero bytes inside) */
+    const char *name;            /* key if this is a member, else NULL; zero-terminated */
+    const char *text;            /* string value, zero-terminated (may contain zero bytes) */
     double number;               /* also 0 or 1 for a bool */
     const struct ptqi_json *first, *next;
 };
 
 struct ptqi_json_document;
 
-/* Parses length bytes; what (a path) stands in messages. *root lives as long as the document. */
+/* Parses length bytes; what (a path) appears in messages. *root lives as long as the document. */
 ptq_status ptqi_json_parse(ptq_context *context, const char *text, int64_t length, const char *what,
                            struct ptqi_json_document **document, const struct ptqi_json **root);
 void ptqi_json_free(struct ptqi_json_document *document);
 
-/* A member by name; NULL where object is NULL, no object, or has none. Linear. */
+/* Finds a member by name, linearly; NULL if object is NULL, not an object, or has no such member.
+ */
 const struct ptqi_json *ptqi_json_get(const struct ptqi_json *object, const char *name);
-/* 1 and the value where value is a number without a fraction, |value| <= 2^53. */
+/* Returns 1 and the value if it is a number without a fraction, |value| <= 2^53. */
 int ptqi_json_integer(const struct ptqi_json *value, int64_t *out);
 /* The text of a string value, NULL for anything else. */
 const char *ptqi_json_string(const struct ptqi_json *value);
-/* A bool member, or fallback where it is missing or no bool. */
+/* A bool member, or fallback if it is missing or not a bool. */
 int ptqi_json_flag(const struct ptqi_json *object, const char *name, int fallback);
 
 /*
@@ -54,7 +55,7 @@ struct ptqi_json_writer {
     char *text;
     int64_t length, capacity;
     int depth;
-    int first; /* nothing written yet in the innermost array or object */
+    int first; /* nothing has been written in the innermost array or object */
     ptq_status status;
 };
 
@@ -64,21 +65,22 @@ void ptqi_json_close(struct ptqi_json_writer *w, char bracket);                 
 void ptqi_json_add_text(struct ptqi_json_writer *w, const char *name, const char *value);
 void ptqi_json_add_integer(struct ptqi_json_writer *w, const char *name, int64_t value);
 /* With digits significant digits (17 keeps a double exactly, 9 an f32); NaN and infinity: null. */
-/* digits: of ptqi_format_number, 0 for ptqi_format_shortest. */
+/* digits is as for ptqi_format_number, or 0 for ptqi_format_shortest. */
 void ptqi_json_add_number(struct ptqi_json_writer *w, const char *name, double value, int digits);
 void ptqi_json_add_bool(struct ptqi_json_writer *w, const char *name, int value);
-/* Copies a parsed value, as it is but for white space. */
+/* Copies a parsed value, unchanged except for white space. */
 void ptqi_json_add_value(struct ptqi_json_writer *w, const char *name,
                          const struct ptqi_json *value);
-/* The status; on success w->text[0 .. w->length) is the text, with a zero byte behind it. */
+/* Returns the status; on success w->text[0 .. w->length) is the text, zero-terminated. */
 ptq_status ptqi_json_finish(struct ptqi_json_writer *w);
 void ptqi_json_end(struct ptqi_json_writer *w); /* frees the text */
 
-/* value as printf("%.*g") writes it in the C locale, whatever the locale of the process is. */
+/* Formats value like printf("%.*g") in the C locale, whatever the locale of the process. */
 void ptqi_format_number(char *buffer, int64_t capacity, double value, int digits);
-/* The same with as few digits as give the same double when read again. */
+/* The same, with the fewest digits that read back as the same double. */
 void ptqi_format_shortest(char *buffer, int64_t capacity, double value);
-/* The number that text[0 .. length) spells, 1 on success: grammar of JSON, locale-free. */
+/* Parses text[0 .. length) as a number in the JSON grammar, independent of the locale; 1 on
+ * success. */
 int ptqi_parse_number(const char *text, int64_t length, double *value);
 
 #endif

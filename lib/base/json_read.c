@@ -1,7 +1,7 @@
 /*
- * The JSON reader. One pass, no recursion: open arrays and objects stand on a stack of fixed depth.
- * Nodes and strings are cut from large chunks, so that a tokenizer of a million entries costs a few
- * hundred allocations.
+ * The JSON reader. One pass without recursion: open arrays and objects are on a stack of fixed
+ * depth. Nodes and strings are allocated from large chunks, so a tokenizer with a million entries
+ * costs a few hundred allocations.
  */
 #include "json.h"
 #include <stdio.h>
@@ -76,7 +76,7 @@ static void skip_space(struct parser *p)
         p->at++;
 }
 
-/* Four hexadecimal digits at p->at; -1 where they are not. */
+/* Four hexadecimal digits at p->at; -1 if they are not there. */
 static int32_t hex4(struct parser *p)
 {
     int32_t value = 0;
@@ -95,7 +95,7 @@ static int32_t hex4(struct parser *p)
     return value;
 }
 
-/* The escape behind a backslash, appended to out; 0 where it is none. */
+/* Appends the escape that follows a backslash to out; 0 if it is not valid. */
 static int unescape(struct parser *p, char *out)
 {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
@@ -122,16 +122,16 @@ static int unescape(struct parser *p, char *out)
     return 1;
 }
 
-/* A string, p->at behind its opening quote. Unescaped text is never longer than its source. */
+/* A string; p->at is after its opening quote. Unescaped text is never longer than its source. */
 static ptq_status parse_string(struct parser *p, const char **text, int32_t *length)
 {
     const char *close = p->at;
     while (close < p->end && *close != '"')
         close += *close == '\\' && close + 1 < p->end ? 2 : 1;
     if (close >= p->end)
-        return bad(p, "a string does not end");
+        return bad(p, "unterminated string");
     if (close - p->at > INT32_MAX)
-        return bad(p, "a string is too long");
+        return bad(p, "string too long");
     char *out = cut(p->document, close - p->at + 1);
     if (!out)
         return PTQ_ERROR_MEMORY;
@@ -141,14 +141,13 @@ static ptq_status parse_string(struct parser *p, const char **text, int32_t *len
             p->at++;
             int n = unescape(p, out);
             if (!n)
-                return bad(p, "an escape in a string is not valid");
+                return bad(p, "invalid escape in a string");
             out += n;
             continue;
         }
         int valid, n = ptqi_utf8_sequence(p->at, close - p->at, &valid);
         if (!valid || (unsigned char)*p->at < 0x20)
-            return bad(p,
-                       valid ? "a control character in a string" : "a string is not valid UTF-8");
+            return bad(p, valid ? "control character in a string" : "invalid UTF-8 in a string");
         memcpy(out, p->at, (size_t)n);
         out += n;
         p->at += n;
@@ -159,7 +158,7 @@ static ptq_status parse_string(struct parser *p, const char **text, int32_t *len
     return PTQ_OK;
 }
 
-/* The length of the number that text starts with by the grammar of JSON, 0 where there is none. */
+/* The length of the JSON number that text starts with, 0 if there is none. */
 static int64_t number_length(const char *text, const char *end)
 {
     const char *s = text;
@@ -193,8 +192,8 @@ static int64_t number_length(const char *text, const char *end)
     return s - text;
 }
 
-/* Up to 15 digits and a power of ten up to 10^22 are exact in double, so one operation rounds once.
- */
+/* Up to 15 digits, and powers of ten up to 10^22, are exact in double, so one operation rounds
+ * once. */
 static int exact_decimal(const char *text, int64_t length, double *value)
 {
     static const double power[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -241,7 +240,7 @@ int ptqi_parse_number(const char *text, int64_t length, double *value)
     memcpy(copy, text, (size_t)length);
     copy[length] = 0;
     *value = strtod(copy, &stop);
-    if (*stop == '.') { /* a locale with another decimal point: find out which */
+    if (*stop == '.') { /* the locale has another decimal point: find out which */
         char probe[8];
         snprintf(probe, sizeof probe, "%.1f", 0.5);
         *strchr(copy, '.') = probe[1];
@@ -275,12 +274,12 @@ static ptq_status parse_scalar(struct parser *p, struct ptqi_json *node)
     int64_t n = number_length(p->at, p->end);
     node->kind = PTQI_JSON_NUMBER;
     if (!n || !ptqi_parse_number(p->at, n, &node->number))
-        return bad(p, "no valid value");
+        return bad(p, "invalid value");
     p->at += n;
     return PTQ_OK;
 }
 
-/* Whether a member has the name of one that is in the table; else it is added. */
+/* Whether the table already has a member with this name; if not, adds it. */
 static int is_second(struct ptqi_table *t, const struct ptqi_json *member)
 {
     const uint64_t hash = ptqi_table_hash(t, member->name, member->name_length);
@@ -295,7 +294,7 @@ static int is_second(struct ptqi_table *t, const struct ptqi_json *member)
     return 0;
 }
 
-/* Refuses an object with two members of one name. */
+/* Rejects an object that has two members with the same name. */
 static ptq_status check_unique(struct parser *p, const struct ptqi_json *object)
 {
     ptq_context *context = p->document->context;
@@ -312,8 +311,7 @@ static ptq_status check_unique(struct parser *p, const struct ptqi_json *object)
     return status;
 }
 
-/* Closes the innermost containers that end here; afterwards p->at is at the next value or the end.
- */
+/* Closes the innermost containers that end here; then p->at is at the next value or at the end. */
 static ptq_status close_containers(struct parser *p)
 {
     while (p->depth) {
@@ -332,7 +330,7 @@ static ptq_status close_containers(struct parser *p)
         if (open->count == 0)
             return PTQ_OK;
         if (*p->at != ',')
-            return bad(p, "a comma or a closing bracket should stand here");
+            return bad(p, "expected a comma or a closing bracket");
         p->at++;
         skip_space(p);
         return PTQ_OK;
@@ -343,12 +341,12 @@ static ptq_status close_containers(struct parser *p)
 static ptq_status parse_key(struct parser *p, struct ptqi_json *node)
 {
     if (p->at == p->end || *p->at != '"')
-        return bad(p, "a key should stand here");
+        return bad(p, "expected a key");
     p->at++;
     PTQI_TRY(parse_string(p, &node->name, &node->name_length));
     skip_space(p);
     if (p->at == p->end || *p->at != ':')
-        return bad(p, "a colon should stand here");
+        return bad(p, "expected a colon");
     p->at++;
     skip_space(p);
     return PTQ_OK;
@@ -397,7 +395,7 @@ static ptq_status parse(struct parser *p, const struct ptqi_json **root)
         PTQI_TRY(close_containers(p));
     }
     skip_space(p);
-    return p->at == p->end ? PTQ_OK : bad(p, "something follows the value");
+    return p->at == p->end ? PTQ_OK : bad(p, "unexpected text after the value");
 }
 
 ptq_status ptqi_json_parse(ptq_context *context, const char *text, int64_t length, const char *what,

@@ -89,7 +89,7 @@ void ptqi_format_number(char *buffer, int64_t capacity, double value, int digits
     snprintf(buffer, (size_t)capacity, "%.*g", digits, value);
     for (char *s = buffer; *s; s++)
         if (!strchr("0123456789+-einfa", *s))
-            *s = '.'; /* the decimal point of the process's locale */
+            *s = '.'; /* replaces the locale's decimal point */
 }
 
 void ptqi_format_shortest(char *buffer, int64_t capacity, double value)

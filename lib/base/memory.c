@@ -1,5 +1,5 @@
 /*
- * Memory by the allocator of a context, and its hooks.
+ * Memory from a context's allocator, and its hooks.
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /*
- * Names and sentences of statuses, and the message of the last failure of each thread.
+ * Names and descriptions of status codes, and the message of each thread's last failure.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,19 +13,19 @@ static const struct {
 } statuses[] = {
     [PTQ_OK] = {"PTQ_OK", "success"},
     [PTQ_ERROR_MEMORY] = {"PTQ_ERROR_MEMORY", "out of memory"},
-    [PTQ_ERROR_ARGUMENT] = {"PTQ_ERROR_ARGUMENT", "an argument is not possible"},
-    [PTQ_ERROR_BOUNDS] = {"PTQ_ERROR_BOUNDS", "a parameter is out of its bounds"},
-    [PTQ_ERROR_UNKNOWN] = {"PTQ_ERROR_UNKNOWN", "there is nothing of that name"},
+    [PTQ_ERROR_ARGUMENT] = {"PTQ_ERROR_ARGUMENT", "invalid argument"},
+    [PTQ_ERROR_BOUNDS] = {"PTQ_ERROR_BOUNDS", "a parameter is out of bounds"},
+    [PTQ_ERROR_UNKNOWN] = {"PTQ_ERROR_UNKNOWN", "no such name"},
     [PTQ_ERROR_CONFLICT] = {"PTQ_ERROR_CONFLICT", "settings contradict each other"},
-    [PTQ_ERROR_SHAPE] = {"PTQ_ERROR_SHAPE", "shapes do not fit together"},
-    [PTQ_ERROR_DTYPE] = {"PTQ_ERROR_DTYPE", "the element type cannot be used here"},
+    [PTQ_ERROR_SHAPE] = {"PTQ_ERROR_SHAPE", "shapes do not match"},
+    [PTQ_ERROR_DTYPE] = {"PTQ_ERROR_DTYPE", "the element type is not allowed here"},
     [PTQ_ERROR_NOT_FINITE] = {"PTQ_ERROR_NOT_FINITE", "a number is NaN or infinite"},
-    [PTQ_ERROR_FORMAT] = {"PTQ_ERROR_FORMAT", "a file is damaged or not of the expected format"},
+    [PTQ_ERROR_FORMAT] = {"PTQ_ERROR_FORMAT", "a file is damaged or has an unexpected format"},
     [PTQ_ERROR_IO] = {"PTQ_ERROR_IO", "reading or writing failed"},
     [PTQ_ERROR_CANCELLED] = {"PTQ_ERROR_CANCELLED", "the operation was cancelled"},
     [PTQ_ERROR_UNSUPPORTED] = {"PTQ_ERROR_UNSUPPORTED", "not supported by this CPU or version"},
     [PTQ_ERROR_NUMERIC] = {"PTQ_ERROR_NUMERIC", "the computation has no result"},
-    [PTQ_ERROR_MISSING] = {"PTQ_ERROR_MISSING", "something needed was not given"},
+    [PTQ_ERROR_MISSING] = {"PTQ_ERROR_MISSING", "something required was not given"},
 };
 
 static int is_known(ptq_status status)
@@ -40,7 +40,7 @@ const char *ptq_status_name(ptq_status status)
 
 const char *ptq_status_sentence(ptq_status status)
 {
-    return is_known(status) ? statuses[status].sentence : "an unknown status";
+    return is_known(status) ? statuses[status].sentence : "unknown status";
 }
 
 int32_t ptq_version(void)
@@ -94,7 +94,8 @@ ptq_status ptqi_fail(ptq_context *context, ptq_status status, const char *format
     va_end(arguments);
     for (char *c = text; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f)
-            *c = '?'; /* a name from a file must not break the line or drive a terminal */
+            *c =
+                '?'; /* names from files must not break lines or send control codes to a terminal */
     memcpy(last_message, text, strlen(text) + 1);
     publish(context);
     return status;

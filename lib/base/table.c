@@ -6,7 +6,7 @@
 
 void ptqi_table_begin(struct ptqi_table *t, ptq_context *context)
 {
-    static atomic_ullong tables; /* no two tables are alike */
+    static atomic_ullong tables; /* makes every table's seed different */
     struct timespec now = {0, 0};
     memset(t, 0, sizeof *t);
     t->context = context;

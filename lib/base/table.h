@@ -1,8 +1,8 @@
 /*
- * A hash table: open addressing from 64-bit hashes to 64-bit items, which the caller compares where
- * two things may have the same hash. The hashes depend on a seed that differs from run to run, so
- * that a file cannot be made to fill the table in quadratic time. Nothing may depend on the order
- * in the table.
+ * A hash table with open addressing, from 64-bit hashes to 64-bit items. The caller compares items,
+ * since different things may have the same hash. Hashes depend on a seed that differs from run to
+ * run, so that a file cannot be crafted to fill the table in quadratic time. Nothing may depend on
+ * the order of the table.
  */
 #ifndef PTQI_TABLE_H
 #define PTQI_TABLE_H
@@ -13,20 +13,20 @@
 
 struct ptqi_slot {
     uint64_t hash;
-    int64_t item; /* any but PTQI_NO_ITEM, which makes the slot an empty one */
+    int64_t item; /* PTQI_NO_ITEM marks an empty slot */
 };
 
 struct ptqi_table {
     ptq_context *context;
-    struct ptqi_slot *slots; /* a power of two of them, at least one in three empty */
+    struct ptqi_slot *slots; /* a power of two; at least a third of them are empty */
     int64_t capacity, count;
     uint64_t seed[2];
 };
 
-/* An empty table, without memory yet. ptqi_table_end always; it may be all zero. */
+/* Creates an empty table without memory. Always call ptqi_table_end; it may also be all zero. */
 void ptqi_table_begin(struct ptqi_table *t, ptq_context *context);
 void ptqi_table_end(struct ptqi_table *t);
-/* Makes room for so many items in all. */
+/* Reserves space for a total of items items. */
 ptq_status ptqi_table_reserve(struct ptqi_table *t, int64_t items);
 
 /* The hash of some bytes (SipHash-1-3: Aumasson, Bernstein 2012). */
@@ -39,9 +39,9 @@ PTQI_INLINE uint64_t ptqi_table_hash_number(const struct ptqi_table *t, uint64_t
     return h ^ h >> 32;
 }
 
-/* Adds an item; there must be room. */
+/* Adds an item; space must have been reserved. */
 void ptqi_table_add(struct ptqi_table *t, uint64_t hash, int64_t item);
-/* The next slot with this hash behind *at, which is -1 at first; NULL where there is none. */
+/* The next slot with this hash after *at, which is initially -1; NULL if there is none. */
 PTQI_INLINE struct ptqi_slot *ptqi_table_next(const struct ptqi_table *t, uint64_t hash,
                                               int64_t *at)
 {

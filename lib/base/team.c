@@ -1,14 +1,14 @@
 /*
- * The thread team. Workers start when first needed and stay; between jobs they spin for a moment,
- * since the next matrix product usually follows at once, and then sleep.
+ * The thread team. Workers start when first needed and stay. Between jobs they spin briefly, since
+ * the next matrix product usually follows immediately, and then sleep.
  */
 #include "team.h"
 #include <sched.h>
 #include <unistd.h>
 
-#define SPINS 4000 /* some microseconds */
+#define SPINS 4000 /* a few microseconds */
 
-/* How often this process, or one before it, came out of fork, which takes no threads along. */
+/* Number of forks that led to this process. fork does not copy threads. */
 static atomic_int forks;
 static pthread_once_t forks_counted = PTHREAD_ONCE_INIT;
 #define RENEWING (-1)
@@ -16,24 +16,24 @@ static pthread_once_t forks_counted = PTHREAD_ONCE_INIT;
 struct ptqi_team {
     ptq_context *context;
     pthread_mutex_t busy; /* held while a job runs: one job at a time */
-    pthread_mutex_t lock; /* guards what follows */
+    pthread_mutex_t lock; /* protects the following fields */
     pthread_cond_t wake, done;
     pthread_t *threads;
-    int64_t workers; /* threads started, the caller not counted */
+    int64_t workers; /* threads started, not counting the caller */
     int stop;
-    atomic_int forks; /* when the workers were started, or RENEWING */
+    atomic_int forks; /* value when the workers were started, or RENEWING */
 
     atomic_llong generation; /* counts jobs */
     atomic_llong pending;    /* workers that have not finished the current job */
     ptq_body_function body;
     void *argument;
-    int64_t parts, members; /* members of this job, the caller included */
+    int64_t parts, members; /* threads in this job, including the caller */
 };
 
 struct worker_start {
     struct ptqi_team *team;
     int64_t index;
-    long long generation; /* the last job that this worker is not part of */
+    long long generation; /* the last job before this worker started */
 };
 
 static int online_cpus(void)
@@ -108,7 +108,8 @@ static void count_fork(void)
 
 static void count_forks(void)
 {
-    pthread_atfork(NULL, NULL, count_fork); /* without it a child must not use what it inherits */
+    pthread_atfork(NULL, NULL,
+                   count_fork); /* if this fails, a child must not use inherited contexts */
 }
 
 static int init_locks(struct ptqi_team *team)
@@ -119,9 +120,9 @@ static int init_locks(struct ptqi_team *team)
     return failed | pthread_cond_init(&team->done, NULL);
 }
 
-/* Whether the team is that of this process. In a child of fork the first to ask makes it so,
- * without the workers, which stayed behind, and with locks that nobody holds; until then others do
- * without. */
+/* Whether the team belongs to this process. In the child of a fork, the first caller takes it over,
+ * without workers, which fork does not copy, and with fresh locks. Until that is done, other
+ * callers do without the team. */
 static int is_ours(struct ptqi_team *team)
 {
     const int now = atomic_load(&forks);
@@ -133,7 +134,7 @@ static int is_ours(struct ptqi_team *team)
     team->workers = 0;
     atomic_store(&team->pending, 0);
     if (init_locks(team))
-        return 0; /* and stays so */
+        return 0; /* and remains so */
     atomic_store(&team->forks, now);
     return 1;
 }
@@ -178,8 +179,8 @@ void ptqi_team_free(ptq_context *context, struct ptqi_team *team)
     ptqi_free(context, team);
 }
 
-/* Starts workers until there are wanted of them, or as many as memory and the system allow: fewer
- * only make the job slower. */
+/* Starts workers until there are wanted of them, or as many as memory and the system allow. Having
+ * fewer only makes the job slower. */
 static void start_workers(struct ptqi_team *team, int64_t wanted)
 {
     if (!team->threads)

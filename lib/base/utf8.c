@@ -4,7 +4,7 @@ int ptqi_utf8_sequence(const char *text, int64_t left, int *valid)
 {
     const uint8_t *s = (const uint8_t *)text;
     int length = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-    /* The second byte alone decides about overlong forms, surrogates and the end of Unicode. */
+    /* The second byte alone rules out overlong forms, surrogates and values beyond Unicode. */
     int low = s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80;
     int high = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
 

@@ -5,14 +5,14 @@
 #include <stdint.h>
 
 /*
- * The length of the UTF-8 sequence at text, of which left > 0 bytes are there. Where it is not
- * valid, *valid is 0 and the length that of its longest start that could have become valid, at
- * least 1.
+ * The length of the UTF-8 sequence at text, where left > 0 bytes are available. If it is invalid,
+ * *valid is 0 and the length is that of its longest prefix that could have become valid, at least
+ * 1.
  */
 int ptqi_utf8_sequence(const char *text, int64_t left, int *valid);
-/* The character at *at, which is moved behind it. The text must be valid and must not end here. */
+/* Returns the character at *at and advances *at. The text must be valid and must not end here. */
 uint32_t ptqi_utf8_next(const char **at);
-/* Writes the UTF-8 of c, up to 4 bytes, and returns how many. */
+/* Writes c in UTF-8, up to 4 bytes, and returns the number of bytes. */
 int ptqi_utf8_put(char *out, uint32_t c);
 
 #endif

@@ -1,4 +1,4 @@
-/* A way to lay a quantized matrix into a store. Each has a file and an entry in formats.c. */
+/* A storage format for quantized matrices. Each has its own file and an entry in formats.c. */
 #ifndef PTQI_FORMAT_H
 #define PTQI_FORMAT_H
 
@@ -9,13 +9,13 @@
 struct ptqi_format {
     int32_t id; /* PTQ_FORMAT_... */
     const char *name;
-    const char *const *endings; /* of the names of its tensors; NULL behind the last */
-    /* Whether the store has a matrix of this prefix. */
+    const char *const *endings; /* suffixes of its tensor names; NULL at the end */
+    /* Whether the store has a matrix with this prefix. */
     int (*find)(const ptq_store *store, const char *prefix);
     ptq_status (*read)(ptq_context *context, const ptq_store *store, const char *prefix,
                        ptq_qtensor **q);
     ptq_status (*write)(const ptq_qtensor *q, ptq_store *store, const char *prefix);
-    /* What of q the format cannot express, as a sentence; NULL: it can hold all of it. */
+    /* Describes what in q the format cannot represent; NULL if it can represent everything. */
     const char *(*can_hold)(const ptq_qtensor *q);
 };
 

@@ -1,5 +1,5 @@
 /*
- * The table of formats, and the public functions on it.
+ * The table of formats, and the public functions that use it.
  */
 #include <string.h>
 #include "format/format.h"
@@ -17,7 +17,7 @@ static const struct ptqi_format *find(int32_t id)
 
 static ptq_status unknown(ptq_context *context, const char *function, int32_t id)
 {
-    return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "%s: format is %d, which is none", function, id);
+    return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "%s: there is no format %d", function, id);
 }
 
 int32_t ptq_format_from_name(const char *name)
@@ -92,7 +92,7 @@ ptq_status ptq_qtensor_read(ptq_context *context, int32_t format, const ptq_stor
     if (!f)
         return unknown(context, __func__, format);
     if (!f->find(store, prefix))
-        return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "%.300s: no quantized matrix of that name",
+        return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "%.300s: no quantized matrix has this name",
                          prefix);
     ptq_status status = f->read(context, store, prefix, q);
     if (status) {

@@ -1,12 +1,12 @@
 /*
- * A quantized matrix in a store: the library's own format, in which nothing is lost.
+ * The library's own, lossless storage format for a quantized matrix.
  *
- *     <prefix>.codes        u8 [n][ceil(k * bits / 8)], each row a stream of bits, lowest first
- *     <prefix>.scales       f16 [n][groups] where that is exact for every scale, else f32
- *     <prefix>.row_scales   f32 [n], absent where scales are plain ones
- *     <prefix>.zeros        u8 [n][groups], absent where symmetric
- *     <prefix>.order        i32 [k], absent where it is 0 .. k-1
- *     <prefix>.input_scale  f32 [k], absent where it is 1
+ *     <prefix>.codes        u8 [n][ceil(k bits / 8)], each row a bit stream, lowest bit first
+ *     <prefix>.scales       f16 [n][groups] if every scale is exact in f16, else f32
+ *     <prefix>.row_scales   f32 [n], absent if scales are plain
+ *     <prefix>.zeros        u8 [n][groups], absent if symmetric
+ *     <prefix>.order        i32 [k], absent if it is 0 .. k-1
+ *     <prefix>.input_scale  f32 [k], absent if it is 1
  *
  * and the metadata key <prefix>: JSON with version, bits, k, group, activations and the errors.
  */
@@ -20,7 +20,7 @@
 
 #define VERSION 1
 
-/* bits of each of k codes, one behind the other. */
+/* Packs k codes of bits bits each, without gaps. */
 static void pack_row(const uint8_t *codes, int64_t k, int bits, uint8_t *out)
 {
     uint32_t buffer = 0;
@@ -58,7 +58,7 @@ struct name {
     char text[512];
 };
 
-/* "<prefix>.<part>"; a prefix that is too long is cut, and then not found. */
+/* "<prefix>.<part>". A prefix that is too long is truncated, and so is not found. */
 static struct name part_name(const char *prefix, const char *part)
 {
     struct name name;
@@ -170,11 +170,11 @@ static ptq_status read_rotation(ptq_context *context, const char *prefix,
     int64_t rotation;
     if (!ptqi_json_integer(ptqi_json_get(root, "rotation"), &rotation) || rotation < 0 ||
         rotation > 128 || ptq_qtensor_set_rotation(q, (int32_t)rotation))
-        return bad(context, prefix, "its rotation is not valid");
+        return bad(context, prefix, "invalid rotation");
     return PTQ_OK;
 }
 
-/* Creates the qtensor that the settings describe, n rows of it, without its parts. */
+/* Creates a qtensor of n rows from the settings, without its parts. */
 static ptq_status read_settings(ptq_context *context, const char *prefix, const char *settings,
                                 int64_t n, ptq_qtensor **q)
 {
@@ -191,7 +191,7 @@ static ptq_status read_settings(ptq_context *context, const char *prefix, const 
              !ptqi_json_integer(ptqi_json_get(root, "group"), &group) ||
              !ptqi_choice_value(PTQ_PARAM_ACTIVATIONS,
                                 ptqi_json_string(ptqi_json_get(root, "activations")), &activations))
-        status = bad(context, prefix, "its settings are damaged");
+        status = bad(context, prefix, "damaged settings");
     if (!status)
         status = ptq_qtensor_create(context, n, k, (int32_t)bits, group, q);
     if (!status) {
@@ -238,7 +238,7 @@ static ptq_status read_scales(const ptq_store *store, const char *prefix, ptq_qt
     PTQI_TRY(ptq_store_tensor(store, name.text, &tensor));
     int fits = ptq_tensor_rank(tensor) == 2 && ptq_tensor_size(tensor, 0) == q->n &&
                ptq_tensor_size(tensor, 1) == q->groups;
-    ptq_status status = fits ? PTQ_OK : bad(q->context, name.text, "has another shape");
+    ptq_status status = fits ? PTQ_OK : bad(q->context, name.text, "has the wrong shape");
     float *scales = ptqi_alloc(q->context, q->n * q->groups, 4);
     if (!scales)
         status = PTQ_ERROR_MEMORY;
@@ -251,7 +251,7 @@ static ptq_status read_scales(const ptq_store *store, const char *prefix, ptq_qt
     return status;
 }
 
-/* Reads an optional part and hands it to its setter, which checks the values. */
+/* Reads an optional part and passes it to its setter, which checks the values. */
 #define READ_OPTIONAL(part, dtype, type, rank, shape, count, setter)                               \
     do {                                                                                           \
         struct name name_ = part_name(prefix, part);                                               \
@@ -300,7 +300,7 @@ static int find(const ptq_store *store, const char *prefix)
 
 static const char *can_hold(const ptq_qtensor *q)
 {
-    (void)q; /* everything */
+    (void)q; /* it represents everything */
     return NULL;
 }
 

@@ -1,7 +1,7 @@
 /*
  * H = R R^T with R upper triangular, computed from the last column backwards, then U = R^-1. Since
- * H^-1 = R^-T R^-1 = U^T U, that U is the upper Cholesky factor of H^-1, and H^-1 itself is never
- * formed. Both steps work on blocks, so that nearly all of the work is matrix products.
+ * H^-1 = R^-T R^-1 = U^T U, U is the upper Cholesky factor of H^-1; H^-1 itself is never formed.
+ * Both steps work on blocks, so that nearly all of the work is matrix products.
  */
 #include "cholesky.h"
 #include <math.h>
@@ -12,7 +12,7 @@
 
 #define BLOCK 64
 
-/* The factor of the diagonal block [b0, b1), in place; 0 where a pivot is not positive. */
+/* Factors the diagonal block [b0, b1) in place; 0 if a pivot is not positive. */
 static int factor_diagonal(int64_t n, float *h, int64_t b0, int64_t b1)
 {
     for (int64_t j = b1 - 1; j >= b0; j--) {
@@ -40,7 +40,7 @@ struct panel {
     float transposed[BLOCK][BLOCK]; /* of the diagonal block: [j][i] = R[i][j] */
 };
 
-/* A share of the rows of P R_bb^T = H[0 .. b0)[b0 .. b1), solved for P in place, last column first.
+/* Solves P R_bb^T = H[0 .. b0)[b0 .. b1) in place for one part of the rows of P, last column first.
  */
 static void solve_rows(void *argument, int64_t part)
 {
@@ -99,8 +99,7 @@ static void invert_diagonal(int64_t n, float *r, int64_t b0, int64_t b1)
     }
 }
 
-/* In place, block row by block row from the bottom: U_IJ = -U_II (sum over I < L <= J of R_IL
- * U_LJ). */
+/* In place, by block rows from the bottom: U_IJ = -U_II (sum over I < L <= J of R_IL U_LJ). */
 static ptq_status invert(ptq_context *context, int64_t n, float *r)
 {
     float *row = ptqi_alloc(context, BLOCK * n, (int64_t)sizeof *row);

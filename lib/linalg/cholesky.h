@@ -5,9 +5,9 @@
 #include "base/context.h"
 
 /*
- * h [n][n], its upper triangle a symmetric positive definite matrix H, becomes the upper triangular
- * U with H^-1 = U^T U; what stands below the diagonal is set to 0. PTQ_ERROR_NUMERIC where H is not
- * positive definite in f32; then h is undefined.
+ * h [n][n]: the upper triangle of a symmetric positive definite matrix H is replaced by the upper
+ * triangular U with H^-1 = U^T U; elements below the diagonal are set to 0. PTQ_ERROR_NUMERIC if H
+ * is not positive definite in f32; then h is undefined.
  */
 ptq_status ptqi_inverse_factor(ptq_context *context, int64_t n, float *h);
 

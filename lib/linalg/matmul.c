@@ -1,10 +1,10 @@
 /*
  * Blocked f32 matrix product, after Goto and van de Geijn ("Anatomy of High-Performance Matrix
- * Multiplication", 2008), with the roles of A and B changed: an MC x KC piece of A is packed into
- * slivers of mr rows, a KC x NC piece of B into panels of nr columns, and the kernel's tile runs
- * over the two. A sliver stays in the first-level cache while the panels of B come from the second.
- * Cutting K into pieces does not change a bit: the chain of an element goes on from what the last
- * piece left in C.
+ * Multiplication", 2008), with the roles of A and B exchanged: an MC x KC block of A is packed into
+ * slivers of mr rows, a KC x NC block of B into panels of nr columns, and the kernel's tile runs
+ * over both. A sliver stays in the L1 cache while the panels of B come from L2. Dividing K into
+ * blocks does not change a bit: each element's chain continues from the value that the previous
+ * block left in C.
  */
 #include "matmul.h"
 #include <stdatomic.h>
@@ -13,7 +13,7 @@
 #include "base/team.h"
 #include "kernel/kernel.h"
 
-#define MC 2048 /* rows of A packed at a time: some megabytes, in the last cache */
+#define MC 2048 /* rows of A packed at a time: a few megabytes, in the last-level cache */
 
 struct job {
     ptq_context *context;
@@ -25,11 +25,11 @@ struct job {
     int flags, split_columns;
     int pack; /* A is packed too */
     int64_t parts;
-    int64_t kc, mc, nc; /* sizes of the pieces */
+    int64_t kc, mc, nc; /* block sizes */
     atomic_int failed;
 };
 
-/* out [panels][k][nr] = B[k0 .. k0 + k)[n0 .. n0 + n), filled up with zeros to whole panels. */
+/* out [panels][k][nr] = B[k0 .. k0 + k)[n0 .. n0 + n), zero-padded to whole panels. */
 static void pack_b(const struct job *j, int64_t k0, int64_t k, int64_t n0, int64_t n, float *out)
 {
     const int nr = j->kernels->f32_nr;
@@ -52,12 +52,12 @@ static void pack_b(const struct job *j, int64_t k0, int64_t k, int64_t n0, int64
     }
 }
 
-#define LINE 16 /* numbers of a cache line */
+#define LINE 16 /* floats per cache line */
 
 /*
- * out [slivers][k][mr] = A[m0 .. m0 + m)[k0 .. k0 + k), with its sign turned for PTQI_SUBTRACT.
- * Rows or columns of A are often a multiple of 4096 bytes apart, so that a cache keeps few of them:
- * what is dense is read as far as it goes, or a line from each row, when many can be on their way.
+ * out [slivers][k][mr] = A[m0 .. m0 + m)[k0 .. k0 + k), negated for PTQI_SUBTRACT. Rows or columns
+ * of A are often a multiple of 4096 bytes apart, so a cache holds few of them. Therefore the dense
+ * dimension is read as far as it goes, or one line from each row, so that many loads are in flight.
  */
 static void pack_a(const struct job *j, int64_t m0, int64_t m, int64_t k0, int64_t k, float *out)
 {
@@ -76,13 +76,13 @@ static void pack_a(const struct job *j, int64_t m0, int64_t m, int64_t k0, int64
                     out[s * k + i * mr + r] = sign * from[(s + r) * row + i * column];
 }
 
-/* A piece of A: packed, or as it is where its rows are dense and so can be read as fast. */
+/* A block of A: packed, or in place if its rows are dense and so can be read as fast. */
 struct piece {
     const float *data;
     int64_t row, k;
 };
 
-/* Asks for a tile of C, whose rows are far apart. */
+/* Prefetches a tile of C, whose rows are far apart. */
 static void prefetch(const float *c, int64_t ldc, int64_t rows, int nr)
 {
     for (int64_t r = 0; r < rows; r++)
@@ -90,7 +90,7 @@ static void prefetch(const float *c, int64_t ldc, int64_t rows, int nr)
             PTQI_PREFETCH_WRITE(c + r * ldc + n);
 }
 
-/* A's piece and B's packed panels multiplied: C[m0 ..][n0 ..] of size m x n. */
+/* Multiplies a block of A by packed panels of B: C[m0 ..][n0 ..] of size m x n. */
 static void multiply_packed(const struct job *j, int64_t m0, int64_t m, int64_t n0, int64_t n,
                             int64_t k0, int64_t k, const float *packed, const float *b,
                             int accumulate)
@@ -123,7 +123,7 @@ static void multiply_packed(const struct job *j, int64_t m0, int64_t m, int64_t 
         }
 }
 
-/* Rows m .. m + height of C by columns n0 .. n1, a and b being room for the pieces. */
+/* Rows m .. m + height of C, columns n0 .. n1; a and b are buffers for the blocks. */
 static void multiply_rows(const struct job *j, int64_t m, int64_t height, int64_t n0, int64_t n1,
                           float *a, float *b)
 {
@@ -142,7 +142,7 @@ static void multiply_rows(const struct job *j, int64_t m, int64_t height, int64_
     }
 }
 
-/* The block of C with rows m0 .. m1 and columns n0 .. n1. */
+/* Rows m0 .. m1, columns n0 .. n1 of C. */
 static void multiply_range(struct job *j, int64_t m0, int64_t m1, int64_t n0, int64_t n1)
 {
     const int mr = j->kernels->f32_mr, nr = j->kernels->f32_nr;
@@ -159,8 +159,7 @@ static void multiply_range(struct job *j, int64_t m0, int64_t m1, int64_t n0, in
     ptqi_free(j->context, b);
 }
 
-/* First row of a part: rows of an upper triangle get shorter, so equal work means unequal shares.
- */
+/* First row of a part: rows of an upper triangle get shorter, so equal work needs unequal parts. */
 static int64_t first_row(const struct job *j, int64_t part)
 {
     int64_t begin, end, mr = j->kernels->f32_mr;
@@ -188,16 +187,16 @@ static void run_part(void *argument, int64_t part)
         multiply_range(j, m0, m1, n0, n1);
 }
 
-/* How the work is cut. Rows of A that are dense can also be read where they are, but many of them
- * at the same place in a page push each other out of the cache: that pays for few columns only. */
+/* Chooses block sizes. Dense rows of A can also be read in place, but many of them at the same page
+ * offset evict each other from the cache, so this pays only for few columns. */
 static void plan(struct job *j)
 {
     const struct ptqi_kernels *kernels = j->kernels;
     const int64_t l1 = j->context->l1_bytes, l2 = j->context->l2_bytes, size = sizeof(float);
     const int64_t mr = kernels->f32_mr, nr = kernels->f32_nr;
-    j->kc = l1 * 3 / 8 / (mr * size) / 16 * 16; /* the rest is for what passes through */
+    j->kc = l1 * 3 / 8 / (mr * size) / 16 * 16; /* the rest is for data that passes through */
     j->kc = j->kc < 64 ? 64 : j->kc;
-    const int64_t pieces = (j->k + j->kc / 2 - 1) / j->kc; /* of about that size, all alike */
+    const int64_t pieces = (j->k + j->kc / 2 - 1) / j->kc; /* of about that size, all equal */
     j->kc = pieces > 1 ? ((j->k + pieces - 1) / pieces + LINE - 1) / LINE * LINE : j->k;
     j->nc = l2 / 2 / (j->kc * size) / nr * nr;
     j->nc = j->nc < nr ? nr : j->nc;
@@ -226,7 +225,7 @@ ptq_status ptqi_matmul(ptq_context *context, int64_t m, int64_t n, int64_t k, st
             memset(c + i * ldc, 0, (size_t)n * sizeof *c);
     if (m == 0 || n == 0 || k == 0)
         return PTQ_OK;
-    /* Below some hundred thousand operations waking the team costs more than it saves. */
+    /* Below a few hundred thousand operations, waking the team costs more than it saves. */
     const int alone = (flags & PTQI_SERIAL) || ((flags & PTQI_INSIDE) && context->parallel_for);
     if (!alone && (double)m * (double)n * (double)k > 2e5)
         j.parts = ptqi_threads(context);

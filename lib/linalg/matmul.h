@@ -1,7 +1,7 @@
 /*
- * f32 matrix products with one defined result: each element is one chain of fused multiply-adds
- * with k ascending, starting from what C holds or from +0, on every CPU and for any number of
- * threads.
+ * f32 matrix products with one defined result: each element is one chain of fused multiply-adds in
+ * ascending order of k, starting from the value in C or from +0, on every CPU and with any number
+ * of threads.
  */
 #ifndef PTQI_MATMUL_H
 #define PTQI_MATMUL_H
@@ -16,18 +16,18 @@ struct ptqi_matrix {
 
 enum {
     PTQI_ACCUMULATE = 1, /* add to C instead of replacing it */
-    PTQI_SUBTRACT = 2,   /* the product enters with a minus sign: -a b, exact */
-    PTQI_UPPER = 4,      /* only the elements with m <= n are wanted; others may be anything */
-    PTQI_SERIAL = 8,     /* on the calling thread alone: for use inside parallel work */
-    PTQI_INSIDE = 16     /* as ptqi_parallel_inside: never on the caller's parallel_for */
+    PTQI_SUBTRACT = 2,   /* subtract the product: -a * b, exact */
+    PTQI_UPPER = 4,      /* only elements with m <= n are needed; others are undefined */
+    PTQI_SERIAL = 8,     /* on the calling thread alone, for use inside parallel work */
+    PTQI_INSIDE = 16     /* like ptqi_parallel_inside: never on the caller's parallel_for */
 };
 
-/* C[m][n] (ldc from row to row) = A[m][k] B[k][n], or as flags say. Fails only for lack of memory;
+/* C[m][n] (row stride ldc) = A[m][k] B[k][n], modified by flags. Fails only if memory is exhausted;
  * then C is undefined. */
 ptq_status ptqi_matmul(ptq_context *context, int64_t m, int64_t n, int64_t k, struct ptqi_matrix a,
                        struct ptqi_matrix b, float *c, int64_t ldc, int flags);
 
-/* y[rows][n] = x[rows][k] w[n][k]^T, everything dense: a linear layer. */
+/* y[rows][n] = x[rows][k] w[n][k]^T, all dense: a linear layer. */
 ptq_status ptqi_matmul_linear(ptq_context *context, int64_t rows, int64_t n, int64_t k,
                               const float *x, const float *w, float *y);
 

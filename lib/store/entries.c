@@ -1,11 +1,10 @@
 /*
- * What a store holds: tensors by name and metadata by key, whatever container they come from or go
- * to.
+ * Contents of a store: tensors by name and metadata by key, independent of the container.
  */
 #include "store.h"
 #include <string.h>
 
-/* Items of a table are numbers of entries or pairs; name_of tells their names. */
+/* Items of a table are indices of entries or pairs; name_of returns their names. */
 static int64_t find_item(const ptq_store *s, const struct ptqi_table *table,
                          const char *(*name_of)(const ptq_store *, int64_t), const char *name)
 {
@@ -43,7 +42,7 @@ ptq_status ptqi_store_new_entry(ptq_store *s, const char *name, struct ptqi_entr
 {
     PTQI_TRY(ptqi_table_reserve(&s->by_name, s->count + 1));
     if (ptqi_store_find(s, name))
-        return ptqi_fail(s->context, PTQ_ERROR_FORMAT, "%s: two tensors have the name \"%.200s\"",
+        return ptqi_fail(s->context, PTQ_ERROR_FORMAT, "%s: two tensors are named \"%.200s\"",
                          s->path, name);
     PTQI_TRY(ptqi_grow(s->context, (void **)&s->entries, s->count, &s->capacity, s->count + 1,
                        (int64_t)sizeof *s->entries));
@@ -58,7 +57,7 @@ ptq_status ptqi_store_new_entry(ptq_store *s, const char *name, struct ptqi_entr
     return PTQ_OK;
 }
 
-/* Appends a metadata pair of a new key; takes value over. */
+/* Appends a metadata pair with a new key; takes ownership of value. */
 static ptq_status add_pair(ptq_store *s, const char *key, char *value)
 {
     PTQI_TRY(ptqi_table_reserve(&s->by_key, s->metadata_count + 1));
@@ -101,7 +100,7 @@ ptq_status ptqi_store_check_writing(const char *function, const ptq_store *store
     return PTQ_OK;
 }
 
-/* An entry of a store being written. */
+/* Adds an entry to a store being written. */
 ptq_status ptqi_store_describe(ptq_store *s, const char *name, int32_t dtype, int32_t rank,
                                const int64_t *shape, struct ptqi_entry **out)
 {
@@ -140,8 +139,8 @@ ptq_status ptqi_store_view(const ptq_store *store, const char *name, int32_t dty
 {
     const struct ptqi_entry *e = ptqi_store_find(store, name);
     if (!e)
-        return ptqi_fail(store->context, PTQ_ERROR_MISSING, "%s: there is no tensor \"%.200s\"",
-                         store->path, name);
+        return ptqi_fail(store->context, PTQ_ERROR_MISSING, "%s: no tensor \"%.200s\"", store->path,
+                         name);
     int same = e->dtype == dtype && e->rank == rank;
     for (int32_t i = 0; same && i < rank; i++)
         same = e->shape[i] == shape[i];

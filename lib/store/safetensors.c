@@ -1,5 +1,5 @@
 /*
- * safetensors as a container: one file, or many with an index, or a directory with either.
+ * safetensors as a container: one file, or several with an index, or a directory with either.
  */
 #include <string.h>
 #include "base/json.h"
@@ -7,13 +7,13 @@
 
 static const char index_ending[] = ".index.json";
 
-/* A shard's file name may not lead out of the directory of its index. */
+/* A shard's file name must not lead out of the directory of its index. */
 static int is_plain_name(const char *name)
 {
     return *name && !strchr(name, '/') && strcmp(name, "..") && strcmp(name, ".");
 }
 
-/* Opens a shard unless it is among the files that were opened already. */
+/* Opens a shard unless it is already open. */
 static ptq_status read_shard(ptq_store *s, const char *directory, const char *file,
                              const char ***opened, int64_t *capacity)
 {
@@ -30,7 +30,7 @@ static ptq_status read_shard(ptq_store *s, const char *directory, const char *fi
     return status;
 }
 
-/* Every file that the weight map names, once; then every name of the map must be there. */
+/* Reads each file named in the weight map once; every tensor in the map must then exist. */
 static ptq_status read_shards(ptq_store *s, const char *directory, const struct ptqi_json *map)
 {
     const char **opened = NULL;
@@ -43,7 +43,7 @@ static ptq_status read_shards(ptq_store *s, const char *directory, const struct 
         else
             status =
                 ptqi_fail(s->context, PTQ_ERROR_FORMAT,
-                          "%s: the file of \"%.200s\" is no plain file name", s->path, m->name);
+                          "%s: the file of \"%.200s\" is not a plain file name", s->path, m->name);
     }
     ptqi_free(s->context, opened);
     if (status)
@@ -51,7 +51,7 @@ static ptq_status read_shards(ptq_store *s, const char *directory, const struct 
     for (const struct ptqi_json *m = map->first; m; m = m->next)
         if (!ptqi_store_find(s, m->name))
             return ptqi_fail(s->context, PTQ_ERROR_FORMAT,
-                             "%s: \"%.200s\" is in the index and in no shard", s->path, m->name);
+                             "%s: \"%.200s\" is in the index but in no shard", s->path, m->name);
     return PTQ_OK;
 }
 
@@ -94,7 +94,8 @@ static int ends_in(const char *path, const char *ending)
     return length > tail && !strcmp(path + length - tail, ending);
 }
 
-/* A file that is not called so must begin like one: the length of the header, and its bracket. */
+/* A file without the usual extension must begin like one: header length, then an opening bracket.
+ */
 static int begins_like_one(ptq_context *context, const char *path)
 {
     struct ptqi_map map;

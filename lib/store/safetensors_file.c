@@ -1,5 +1,5 @@
 /*
- * The safetensors format: u64 little-endian length n of the header, n bytes of JSON, the data.
+ * The safetensors format: header length n (u64, little-endian), n bytes of JSON, data.
  *
  *     {"name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [begin, end]}, ...,
  *      "__metadata__": {"key": "value"}}
@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "store.h"
 
-#define MAX_HEADER 100000000 /* bytes, as the reference reader has it */
+#define MAX_HEADER 100000000 /* bytes, as in the reference reader */
 
 static const struct {
     const char *name;
@@ -55,7 +55,7 @@ struct range {
     const char *name;
 };
 
-/* One tensor of the header, checked against the size of the data that follow it. */
+/* Reads one tensor from the header and checks it against the size of the data. */
 static ptq_status read_entry(ptq_store *s, const char *path, const struct ptqi_json *m,
                              const uint8_t *data, int64_t size, struct range *range)
 {
@@ -65,19 +65,19 @@ static ptq_status read_entry(ptq_store *s, const char *path, const struct ptqi_j
     struct ptqi_entry *e;
     size_t type = 0, known = sizeof types / sizeof *types;
     if ((int32_t)strlen(m->name) != m->name_length)
-        return bad(s, path, m->name, "a zero byte in the name");
+        return bad(s, path, m->name, "zero byte in the name");
     while (dtype && type < known && strcmp(types[type].name, dtype))
         type++;
     if (!dtype || type == known)
         return bad(s, path, m->name, "dtype missing or unknown");
     if (!shape || shape->kind != PTQI_JSON_ARRAY || shape->count > PTQ_MAX_RANK)
-        return bad(s, path, m->name, "shape missing, or of too many axes");
+        return bad(s, path, m->name, "shape missing, or too many axes");
     if (!offsets || offsets->kind != PTQI_JSON_ARRAY || offsets->count != 2 ||
         !ptqi_json_integer(offsets->first, &range->begin) ||
         !ptqi_json_integer(offsets->first->next, &range->end))
-        return bad(s, path, m->name, "data_offsets missing or no two integers");
+        return bad(s, path, m->name, "data_offsets missing, or not two integers");
     if (range->begin < 0 || range->end < range->begin || range->end > size)
-        return bad(s, path, m->name, "its data lie outside of the file (truncated?)");
+        return bad(s, path, m->name, "its data lie outside the file (truncated?)");
     PTQI_TRY(ptqi_store_new_entry(s, m->name, &e));
     range->name = m->name;
     e->dtype = types[type].dtype;
@@ -88,7 +88,7 @@ static ptq_status read_entry(ptq_store *s, const char *path, const struct ptqi_j
         int64_t length;
         if (!ptqi_json_integer(axis, &length) || length < 0 ||
             !ptqi_multiply(e->bytes, length, &e->bytes))
-            return bad(s, path, m->name, "a size in its shape is not valid");
+            return bad(s, path, m->name, "invalid size in its shape");
         e->shape[e->rank++] = length;
     }
     if (e->bytes != range->end - range->begin)
@@ -104,7 +104,7 @@ static int by_begin(const void *a, const void *b)
     return x->end < y->end ? -1 : x->end > y->end;
 }
 
-/* The tensors must cover the data from first to last byte, each byte once. */
+/* The tensors must cover every byte of the data exactly once. */
 static ptq_status check_cover(ptq_store *s, const char *path, struct range *ranges, int64_t count,
                               int64_t size)
 {
@@ -115,17 +115,17 @@ static ptq_status check_cover(ptq_store *s, const char *path, struct range *rang
         if (ranges[i].begin != at)
             return bad(s, path, ranges[i].name,
                        ranges[i].begin < at ? "its data overlap another tensor's"
-                                            : "a hole in the data before it");
+                                            : "hole in the data before it");
         at = ranges[i].end;
     }
-    return at == size ? PTQ_OK : bad(s, path, "", "data that belong to no tensor at the end");
+    return at == size ? PTQ_OK : bad(s, path, "", "data at the end belong to no tensor");
 }
 
 static ptq_status read_header(ptq_store *s, const char *path, const struct ptqi_json *root,
                               const uint8_t *data, int64_t size)
 {
     if (root->kind != PTQI_JSON_OBJECT)
-        return bad(s, path, "", "the header is no object");
+        return bad(s, path, "", "the header is not an object");
     struct range *ranges = ptqi_alloc(s->context, root->count, (int64_t)sizeof *ranges);
     int64_t count = 0;
     ptq_status status = ranges ? PTQ_OK : PTQ_ERROR_MEMORY;
@@ -141,7 +141,7 @@ static ptq_status read_header(ptq_store *s, const char *path, const struct ptqi_
                              (int32_t)strlen(pair->name) == pair->name_length &&
                              (int32_t)strlen(pair->text) == pair->length
                          ? ptqi_store_set_pair(s, pair->name, pair->text, 0)
-                         : bad(s, path, "__metadata__", "a value that is no plain string");
+                         : bad(s, path, "__metadata__", "a value is not a plain string");
     }
     if (!status)
         status = check_cover(s, path, ranges, count, size);
@@ -187,7 +187,7 @@ static ptq_status format_header(ptq_store *s, struct ptqi_json_writer *w)
     for (int64_t i = 0; i < s->count; i++) {
         const struct ptqi_entry *e = &s->entries[i];
         if (e->bytes > INT64_MAX / 2 - offset)
-            return ptqi_fail(s->context, PTQ_ERROR_SHAPE, "%s: more bytes than a file can hold",
+            return ptqi_fail(s->context, PTQ_ERROR_SHAPE, "%s: more data than a file can hold",
                              s->path);
         ptqi_json_open(w, e->name, '{');
         ptqi_json_add_text(w, "dtype", e->dtype_name);

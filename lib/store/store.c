@@ -1,5 +1,5 @@
 /*
- * ptq_store: a checkpoint open for reading or writing. What its container is, the table tells.
+ * ptq_store: a checkpoint open for reading or writing. The table defines the containers.
  */
 #include "store.h"
 #include <stdio.h>
@@ -53,7 +53,7 @@ void ptq_store_free(ptq_store *s)
     ptqi_free(s->context, s);
 }
 
-/* What no container knows: where it cannot even be opened, that is said. */
+/* Reports a file that no container recognizes, or that cannot even be opened. */
 static ptq_status fail_container(ptq_store *s, const char *path)
 {
     char list[100] = "";
@@ -153,8 +153,8 @@ ptq_status ptq_store_copy(ptq_store *store, const ptq_store *from, const char *n
     PTQI_REQUIRE(store->context, name);
     const struct ptqi_entry *source = ptqi_store_find(from, name);
     if (!source)
-        return ptqi_fail(store->context, PTQ_ERROR_UNKNOWN, "%s: there is no tensor \"%.200s\"",
-                         from->path, name);
+        return ptqi_fail(store->context, PTQ_ERROR_UNKNOWN, "%s: no tensor \"%.200s\"", from->path,
+                         name);
     PTQI_TRY(ptqi_store_new_entry(store, name, &e));
     const struct ptqi_entry own = *e;
     *e = *source;

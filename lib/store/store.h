@@ -1,4 +1,4 @@
-/* An open checkpoint from inside. */
+/* Store internals. */
 #ifndef PTQI_STORE_H
 #define PTQI_STORE_H
 
@@ -7,11 +7,11 @@
 #include "base/table.h"
 #include "ptq/store.h"
 
-/* One tensor: where it stands in a mapped file, or, in a store being written, what to write. */
+/* One tensor: its place in a mapped file or, in a store being written, the data to write. */
 struct ptqi_entry {
     char *name;
     char dtype_name[12]; /* "BF16" */
-    int32_t dtype;       /* 0 where ptq_tensor has no such type */
+    int32_t dtype;       /* 0 if ptq_tensor does not support it */
     int32_t rank;
     int64_t shape[PTQ_MAX_RANK];
     const void *data;
@@ -23,12 +23,12 @@ struct ptqi_pair {
     char *key, *value;
 };
 
-/* A kind of file, or of files in a directory. Each has an entry, and store.c the table of them. */
+/* A kind of file, or of files in a directory. Each has an entry in the table in store.c. */
 struct ptqi_container {
     const char *name;
     int (*recognise)(ptq_context *context, const char *path);
     ptq_status (*open)(ptq_store *store, const char *path);
-    ptq_status (*write)(ptq_store *store); /* all entries to the path of the store */
+    ptq_status (*write)(ptq_store *store); /* writes all entries to the store's path */
 };
 
 extern const struct ptqi_container ptqi_safetensors;
@@ -52,31 +52,31 @@ struct ptq_store {
     int writing;
 };
 
-/* entries.c. A tensor by name, and the value of a metadata key; NULL where there is none. */
+/* entries.c. Finds a tensor by name, and a metadata value by key; NULL if there is none. */
 const struct ptqi_entry *ptqi_store_find(const ptq_store *store, const char *name);
 const char *ptqi_store_value(const ptq_store *store, const char *key);
-/* Appends an entry without data; the bytes follow from dtype and shape. */
+/* Appends an entry without data; its size follows from dtype and shape. */
 ptq_status ptqi_store_describe(ptq_store *store, const char *name, int32_t dtype, int32_t rank,
                                const int64_t *shape, struct ptqi_entry **entry);
-/* Appends an empty entry with a copy of name; refuses a second one of that name. */
+/* Appends an empty entry with a copy of name; rejects a duplicate name. */
 ptq_status ptqi_store_new_entry(ptq_store *store, const char *name, struct ptqi_entry **entry);
-/* Sets a metadata key, which must be new where replace is 0 (a later shard's is then ignored). */
+/* Sets a metadata key. If replace is 0, an existing key is kept (later shards do not override). */
 ptq_status ptqi_store_set_pair(ptq_store *store, const char *key, const char *value, int replace);
 
 /* safetensors_file.c: maps a file and adds its tensors; writes all entries to a file. */
 ptq_status ptqi_safetensors_read(ptq_store *store, const char *path);
 ptq_status ptqi_safetensors_write(ptq_store *store);
 
-/* PTQ_ERROR_ARGUMENT, naming the function that was called, unless store is being written. */
+/* PTQ_ERROR_ARGUMENT, with the name of the calling function, unless store is being written. */
 ptq_status ptqi_store_check_writing(const char *function, const ptq_store *store);
 
-/* Adds a copy of data, so that it need not outlive the call. */
+/* Adds a copy of data, which need not outlive the call. */
 ptq_status ptqi_store_put(ptq_store *store, const char *name, int32_t dtype, int32_t rank,
                           const int64_t *shape, const void *data);
-/* Where the data of a tensor are that must have this dtype and shape; they may not be aligned. */
+/* Finds the data of a tensor that must have this dtype and shape; they may be unaligned. */
 ptq_status ptqi_store_view(const ptq_store *store, const char *name, int32_t dtype, int32_t rank,
                            const int64_t *shape, const void **data);
-/* Copies them. */
+/* The same, copied to out. */
 ptq_status ptqi_store_get(const ptq_store *store, const char *name, int32_t dtype, int32_t rank,
                           const int64_t *shape, void *out);
 
