@@ -1,8 +1,9 @@
 /*
- * ptq bench: how fast the kernels run here, and what part that is of what the machine can do. Every
- * measurement alternates with its limit: a bare loop of the instruction set's dot product, and a
- * plain read of the least bytes that the matrix can have (codes at their bits, f16 scales). The
- * limit of a product is the slower of the two.
+ * ptq bench: how fast the kernels run here, and what fraction of the machine's peak that is.
+ *
+ * Every measurement alternates with its limit: a bare loop of the instruction set's dot product,
+ * and a plain read of the fewest bytes that the matrix can occupy (codes at their bits, f16
+ * scales). The limit of a product is the slower of the two.
  */
 #include <math.h>
 #include <stdio.h>
@@ -38,7 +39,7 @@ static const struct option table[] = {
 };
 
 enum { MAX_ROWS = 16, MAX_RING = 64, STREAMS = 3 };
-#define BUDGET 0.4 /* seconds for one line */
+#define BUDGET 0.4 /* seconds per line */
 
 static const char *const kernel_names[] = {"w4a8", "w8a8", "w4a32", "f32", "xtx"};
 enum { W4A8, W8A8, W4A32, F32, XTX, KERNELS };
@@ -51,11 +52,11 @@ struct bench {
     int asym, two_level;
     const char *only; /* the kernel to measure; NULL: all */
     float *x, *y, *w;
-    char *memory; /* what the plain read reads: ring pieces of least bytes */
+    char *memory; /* memory for the plain read: ring pieces of least bytes */
     void *scratch;
     ptq_linear *linear[MAX_RING];
     int64_t ring, least;
-    double start[2], end[2]; /* GOP/s of the best instruction set, GB/s: did they stay? */
+    double start[2], end[2]; /* GOP/s of the best instruction set, GB/s: to detect drift */
 };
 
 /* One line of the table. */
@@ -107,7 +108,7 @@ static void fill_matrix(const struct bench *b, int32_t bits, int64_t groups, uin
         row_scales[i] = 1.0f / 1024.0f;
 }
 
-/* A matrix with arbitrary codes; what they are does not change the time. */
+/* A matrix with arbitrary codes, which do not affect the time. */
 static ptq_status make_matrix(struct bench *b, int32_t bits, int32_t activations, ptq_qtensor **q)
 {
     PTQI_TRY(ptq_qtensor_create(b->context, b->n, b->k, bits, b->group, q));
@@ -134,7 +135,8 @@ static ptq_status make_matrix(struct bench *b, int32_t bits, int32_t activations
     return status;
 }
 
-/* Codes at their bits, f16 scales or 4-bit levels and one f16 scale a row, zeros at their bits. */
+/* Codes at their bits, f16 scales or 4-bit levels and one f16 scale per row, zeros at their bits.
+ */
 static int64_t least_bytes(const struct bench *b, int32_t bits)
 {
     const int64_t groups = b->group ? (b->k + b->group - 1) / b->group : 1;
@@ -152,13 +154,14 @@ static void free_linears(struct bench *b)
     }
 }
 
-/* As many matrices as it takes for none to be in a cache when its turn comes. */
+/* As many matrices as it takes for none to be cached when its turn comes. */
 static ptq_status make_linears(struct bench *b, int kernel)
 {
     const int32_t bits = kernel == W8A8 ? 8 : 4;
     ptq_qtensor *q = NULL;
     b->least = least_bytes(b, bits);
-    b->ring = 1 + 4 * limit_cache_bytes() / b->least; /* 4: the CPU may have more than it tells */
+    b->ring =
+        1 + 4 * limit_cache_bytes() / b->least; /* 4: the CPU may have more cache than it reports */
     b->ring = b->ring < MAX_RING ? b->ring : MAX_RING;
     ptq_status status = make_matrix(
         b, bits, kernel == W4A32 ? PTQ_ACTIVATIONS_F32 : PTQ_ACTIVATIONS_INT8_TOKEN, &q);
@@ -185,8 +188,8 @@ static ptq_status run_once(struct bench *b, const struct line *l, int64_t turn)
                               PTQ_DTYPE_F32, b->n, b->scratch);
 }
 
-/* The times of the kernel and of its limits, taken in turns; plain reads in 1, 2 or 4 streams, of
- * which the fastest number counts, and like the kernel of what has not been read for a while. */
+/* Times the kernel and its limits, in turn. Plain reads use 1, 2 or 4 streams, of which the fastest
+ * counts, and like the kernel read memory that has not been read recently. */
 static ptq_status measure(struct bench *b, struct line *l)
 {
     const int linear = l->kernel < F32, integer = l->kernel < W4A32;
@@ -197,8 +200,7 @@ static ptq_status measure(struct bench *b, struct line *l)
     if (l->kernel == XTX)
         l->operations = (double)l->m * (double)b->k * (double)(b->k + 1);
     l->bytes = linear ? (double)ptq_linear_bytes(b->linear[0]) : 4.0 * (double)(b->n * b->k);
-    PTQI_TRY(
-        run_once(b, l, b->ring - 1)); /* not the first to be timed, which would be in a cache */
+    PTQI_TRY(run_once(b, l, b->ring - 1)); /* not the first to be timed, which would be cached */
     for (int64_t i = 0; i < MAX_SAMPLES && (i < 5 || clock_seconds() - start < BUDGET); i++) {
         const double at = timing_begin(b->context);
         PTQI_TRY(run_once(b, l, i));
@@ -248,8 +250,8 @@ static void print_line(struct bench *b, const struct line *l)
     ptqi_json_close(b->json, '}');
 }
 
-/* Which instruction sets and numbers of threads to measure: those asked for, or all usable but the
- * portable one, and one thread and all. */
+/* Which instruction sets and thread counts to measure: those requested, or all usable ones except
+ * portable, with one thread and with all. */
 struct choice {
     int32_t isa[16], threads[2];
     int isas, counts;
@@ -298,7 +300,7 @@ static ptq_status run_kernel(struct bench *b, const struct choice *c, int kernel
 static void measure_limits(struct bench *b, const struct choice *c, double *out)
 {
     const struct limit_loop *loop = limit_find(c->isa[c->isas - 1], 1);
-    /* AMX needs a permission, without which its instructions end the process. */
+    /* Without permission, AMX instructions kill the process. */
     if (loop && ptq_context_set_isa(b->context, loop->isa))
         loop = NULL;
     ptq_context_set_threads(b->context, 1);
@@ -317,7 +319,7 @@ static void measure_limits(struct bench *b, const struct choice *c, double *out)
     ptqi_free(b->context, memory);
 }
 
-/* How far the limits moved between the beginning and the end of the run. */
+/* How far the limits drifted between the beginning and the end of the run. */
 static double drift(const struct bench *b)
 {
     double worst = 0;
@@ -327,7 +329,7 @@ static double drift(const struct bench *b)
     return worst;
 }
 
-#define QUIET 0.04 /* limits that move by more tell of other work on the machine */
+#define QUIET 0.04 /* drift beyond this indicates other load on the machine */
 
 static void report_limits(struct bench *b, const struct choice *c)
 {

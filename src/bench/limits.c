@@ -13,7 +13,8 @@
 #include <cpuid.h>
 #include <immintrin.h>
 
-/* An empty statement that may have changed a register: nothing of the loop can be left out. */
+/* An empty statement that claims to change a register, so that the loop cannot be optimized away.
+ */
 #define TOUCH(constraint, register) __asm__ volatile("" : "+" constraint(register))
 
 #define AVX2 __attribute__((target("avx2,fma")))
@@ -62,8 +63,8 @@ LOOP(dot256, VNNI, __m256i, "x", TWELVE, _mm256_setzero_si256(), STEP_dot256)
 #define STEP_fma256(i) a##i = _mm256_fmadd_ps(u, s, a##i);
 LOOP(fma256, AVX2, __m256, "x", TWELVE, _mm256_setzero_ps(), STEP_fma256)
 
-/* Eight vpmaddubsw added in 16 bits and one vpmaddwd, in five chains: with the operands these are
- * as many as there are registers for. */
+/* Eight vpmaddubsw added in 16 bits and one vpmaddwd, in five chains: with the operands, this uses
+ * all registers. */
 AVX2 static void maddubs(int64_t rounds)
 {
     __m256i u = _mm256_setzero_si256(), s = u, ones = _mm256_set1_epi16(1);
@@ -151,7 +152,7 @@ const struct limit_loop *limit_find(int32_t isa, int integer)
     return NULL;
 }
 
-/* Words as wide as the CPU can load, since narrower ones may be slower than the memory. */
+/* The widest loads of the CPU, since narrower ones may be slower than memory. */
 #define READ(name, attributes, type, load, constraint)                                             \
     attributes static void name(const char *memory, int64_t bytes, int streams)                    \
     {                                                                                              \
@@ -194,7 +195,7 @@ void limit_read(const void *memory, int64_t bytes, int streams)
 #endif
 }
 
-/* What one core can reach: sysconf may count the caches of all. */
+/* The cache available to one core; sysconf may report the total of all. */
 int64_t limit_cache_bytes(void)
 {
     long bytes = 0, kilobytes = 0;

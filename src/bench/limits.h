@@ -1,5 +1,5 @@
 /*
- * What this machine can do at best: bare loops that a kernel is measured against.
+ * The machine's limits: bare loops to compare kernels with.
  */
 #ifndef BENCH_LIMITS_H
 #define BENCH_LIMITS_H
@@ -9,16 +9,16 @@
 struct limit_loop {
     int32_t isa;
     int integer;       /* 1: the best exact int8 dot-product sequence; 0: f32 multiply-adds */
-    double operations; /* of one round */
-    void (*run)(int64_t rounds); /* in registers only */
+    double operations; /* per round */
+    void (*run)(int64_t rounds); /* uses only registers */
 };
 
-/* NULL where there is none, as for portable C. */
+/* NULL if there is none, as for portable C. */
 const struct limit_loop *limit_find(int32_t isa, int integer);
-/* Reads bytes bytes, as plainly as can be, in so many streams side by side: which number brings
- * most depends on the machine. */
+/* Reads bytes bytes as simply as possible, in `streams` parallel streams; the best number depends
+ * on the machine. */
 void limit_read(const void *memory, int64_t bytes, int streams);
-/* "AMD EPYC ...", or "unknown"; and the bytes of the last-level cache. */
+/* "AMD EPYC ...", or "unknown"; and the size of the last-level cache in bytes. */
 void limit_cpu_name(char *name, int64_t capacity);
 int64_t limit_cache_bytes(void);
 

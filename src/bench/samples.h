@@ -1,6 +1,6 @@
 /*
- * Numbers measured again and again, of which the median counts: what other programs do to a few of
- * them does not.
+ * Repeated measurements, of which the median counts, so that a few disturbed by other programs do
+ * not matter.
  */
 #ifndef BENCH_SAMPLES_H
 #define BENCH_SAMPLES_H
@@ -12,9 +12,9 @@ struct samples {
     double values[MAX_SAMPLES];
 };
 
-/* Does nothing where there is no room left. */
+/* Does nothing if there is no space left. */
 void samples_add(struct samples *s, double value);
-/* 0 where there are none. Puts them in order. */
+/* 0 if there are none. Sorts the samples. */
 double samples_median(struct samples *s);
 
 #endif

@@ -25,7 +25,7 @@ double timing_begin(ptq_context *context)
     return timing_now(context);
 }
 
-/* The limits, on all threads. */
+/* Measures the limits on all threads. */
 struct work {
     const struct limit_loop *loop;
     int64_t rounds, parts, bytes;
@@ -51,7 +51,7 @@ static void run_read(void *argument, int64_t part)
 double timing_loop_rate(ptq_context *context, const struct limit_loop *loop)
 {
     struct work w = {.loop = loop, .parts = ptqi_threads(context)};
-    w.rounds = w.parts > 1 ? 1000000 : 50000; /* much longer than threads need to start */
+    w.rounds = w.parts > 1 ? 1000000 : 50000; /* much longer than threads take to start */
     const double start = timing_begin(context);
     ptqi_parallel(context, w.parts, run_loop, &w);
     return (double)w.parts * (double)w.rounds * loop->operations / (timing_now(context) - start);
@@ -62,7 +62,7 @@ double timing_read_seconds(ptq_context *context, const char *memory, int64_t byt
     struct work w = {
         .parts = ptqi_threads(context), .bytes = bytes, .memory = memory, .streams = streams};
     if (bytes < 1 << 20)
-        w.parts = 1; /* waking a thread takes longer */
+        w.parts = 1; /* waking a thread would take longer */
     const double start = timing_begin(context);
     ptqi_parallel(context, w.parts, run_read, &w);
     return timing_now(context) - start;

@@ -57,7 +57,7 @@ void calibration_free(struct calibration *c)
     ptqi_free(context, c);
 }
 
-/* After SITE_DOWN: the residual streams leave the block. */
+/* After SITE_DOWN, the residual streams leave the block. */
 static ptq_status leave_block(struct calibration *c, const struct block *b)
 {
     for (int64_t i = 0; i < c->streams.count; i++) {
@@ -91,7 +91,7 @@ void calibrate_report(const struct matrix *m, const ptq_qtensor *q, const ptq_eq
     r->candidate = e ? ptq_equalization_candidate(e) : -1;
 }
 
-/* From now on a matrix is its quantized self. */
+/* Replaces a matrix with its quantized version. */
 static ptq_status replace(struct calibration *c, struct matrix *m, const ptq_qtensor *q,
                           ptq_store *part)
 {
@@ -104,7 +104,7 @@ static ptq_status replace(struct calibration *c, struct matrix *m, const ptq_qte
     return PTQ_OK;
 }
 
-/* AWQ leaves what makes the attention scores unclipped: q and k. */
+/* AWQ does not clip q and k, which determine the attention scores. */
 static int64_t unclipped(const struct slices *s, const struct matrix *matrices)
 {
     int64_t mask = 0;
@@ -126,7 +126,7 @@ static ptq_status quantize_slices(struct calibration *c, const struct slices *s,
              : ptq_quantize(c->config, weights, s->count, stats, s->own, s->q);
 }
 
-/* Quantizes the count matrices of a site, which stand together; o and e may be NULL. */
+/* Quantizes the count matrices of a site, which are adjacent; o and e may be NULL. */
 static ptq_status quantize_site(struct calibration *c, struct matrix *matrices, int count,
                                 const struct observation *o, const ptq_equalization *e, int folded,
                                 ptq_store *part, struct matrix_report *reports)
@@ -172,7 +172,7 @@ static ptq_status calibrate_sites(struct calibration *c, struct block *b, ptq_eq
     return c->windows ? leave_block(c, b) : PTQ_OK;
 }
 
-/* The unquantized block, where it is needed. */
+/* Loads the unquantized block, if it is needed. */
 static ptq_status load_reference(struct calibration *c, int64_t index)
 {
     int quantized;
@@ -188,7 +188,8 @@ ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *pa
     ptq_equalization *e[SITES] = {0};
     int folded[SITES] = {0};
     ptq_status status = load_reference(c, b->index);
-    /* what is left open is chosen site by site, but for a scale that must be folded beforehand */
+    /* settings that are auto are chosen site by site, except for a scale that must be folded first
+     */
     int before = c->fold || !equalize_is_open(c->config);
     if (!status && c->windows && before && equalize_is_needed(c->config))
         status = equalize_block(c, b, e, folded);

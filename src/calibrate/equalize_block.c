@@ -31,7 +31,7 @@ int equalize_is_needed(const ptq_config *config)
            activations == PTQ_ACTIVATIONS_INT8_STATIC || activations == PTQ_ACTIVATIONS_FPTQ;
 }
 
-/* Statistics of the four sites, of all windows or of some that are merged into them. */
+/* Statistics of the four sites, for all windows or for some that will be merged into them. */
 struct site_stats {
     ptq_context *context;
     ptq_stats *site[SITES];
@@ -63,7 +63,7 @@ static ptq_status update(const struct calibration *c, struct site_stats *s, enum
                             ptq_stats_k(s->site[site]), NULL);
 }
 
-/* One window through the block, on a copy of its residual stream. */
+/* Runs one window through the block, on a copy of its residual stream. */
 static ptq_status observe_window(struct calibration *c, const struct block *b, int64_t window,
                                  float *x, struct site_stats *s)
 {
@@ -104,7 +104,7 @@ static ptq_status observe(struct calibration *c, const struct block *b, struct s
     return status;
 }
 
-/* Chooses for the count matrices of a site. */
+/* Chooses an equalization for the count matrices of a site. */
 static ptq_status choose(struct calibration *c, struct block *b, struct matrix *m, int count,
                          const ptq_stats *stats, ptq_equalization **e, int *folded)
 {

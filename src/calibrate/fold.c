@@ -1,7 +1,7 @@
 /*
- * Folding an equalization: x' = x / s is made by the operation before, W' = W s takes it. For norms
- * the weight is divided; where the input of a site is linear in the output of a matrix (attention
- * passes v on, the MLP multiplies by up), the rows of that matrix are.
+ * Folding an equalization: the preceding operation produces x' = x / s, and W' = W s takes it. For
+ * a norm, its weight is divided. If the input of a site is linear in the output of a matrix
+ * (attention passes v on, the MLP multiplies by up), the rows of that matrix are divided.
  */
 #include <string.h>
 #include "calibrate/fold.h"
@@ -22,8 +22,8 @@ static int is_finite(float x)
     return x - x == 0;
 }
 
-/* Divides a norm by done, which becomes what the rounded weight really was divided by. A channel of
- * which nothing would be left, or which would overflow, stays as it is: done is 1. */
+/* Divides a norm by done, and sets done to the factor by which the rounded weight was really
+ * divided. A channel that would vanish or overflow is left unchanged, with done 1. */
 static void fold_norm(struct norm *norm, int64_t k, float *done)
 {
     float *weight = norm->weight.values, *bias = norm->bias.values;
@@ -42,7 +42,7 @@ static void fold_norm(struct norm *norm, int64_t k, float *done)
     }
 }
 
-/* Whether row n of a matrix can be divided by scale: its bias must fit its dtype. */
+/* Whether row n of a matrix can be divided by scale: the result must fit the dtype of its bias. */
 static int can_divide(const struct matrix *m, int64_t n, float scale)
 {
     return !m->bias.values || is_finite(ptqi_round_to(m->bias.values[n] / scale, m->bias.dtype));
@@ -56,9 +56,9 @@ static void divide_row(struct matrix *m, int64_t n, float scale)
         m->bias.values[n] = ptqi_round_to(m->bias.values[n] / scale, m->bias.dtype);
 }
 
-/* The row of the matrix before that makes channel c of a site's input. Values come head after head:
- * rows of v_proj, shared by the heads of a group, or the last third of each head of a fused matrix.
- */
+/* The row of the preceding matrix that produces channel c of a site's input. Values are stored head
+ * by head: rows of v_proj, shared by the query heads of a group, or the last third of each head of
+ * a fused matrix. */
 static int64_t row_before(const struct model_config *c, enum site site, int64_t channel)
 {
     const int64_t d = c->head_dim, share = c->heads / c->kv_heads;
@@ -68,8 +68,8 @@ static int64_t row_before(const struct model_config *c, enum site site, int64_t 
     return architecture_has(c->architecture, ROLE_QKV) ? (3 * head + 2) * d + i : head * d + i;
 }
 
-/* Divides the rows that make the channels of a site's input by done, which is the same for channels
- * of one row, and becomes 1 where a row cannot be divided. */
+/* Divides the rows that produce the channels of a site's input by done, which is the same for all
+ * channels of one row, and is set to 1 if the row cannot be divided. */
 static void fold_rows(struct matrix *before, const struct model_config *c, enum site site,
                       int64_t k, float *done)
 {
@@ -79,7 +79,7 @@ static void fold_rows(struct matrix *before, const struct model_config *c, enum 
             done[channel] = 1.0f;
     for (int64_t channel = 0; channel < k; channel++) {
         const int64_t row = row_before(c, site, channel);
-        if (row <= last) /* another head of the group, which shares it */
+        if (row <= last) /* another head of the group, which shares the row */
             continue;
         divide_row(before, row, done[channel]);
         last = row;

@@ -4,7 +4,7 @@
 #include "model/architecture.h"
 
 #define VALUE_ROWS 32    /* for each channel */
-#define MAX_VALUE_STEP 8 /* of the queries of a window */
+#define MAX_VALUE_STEP 8 /* largest step through the queries of a window */
 
 ptq_status site_input(struct calibration *c, const struct block *b, enum site site, int64_t i,
                       const float **input)
@@ -67,8 +67,8 @@ static ptq_status merge(struct observation *o, const struct observation *piece)
     return PTQ_OK;
 }
 
-/* Statistics of values that have seen VALUE_ROWS rows for each channel gain little from more: then
- * every so manyth query is enough. */
+/* Value statistics gain little beyond VALUE_ROWS rows per channel, so only every n-th query is
+ * used. */
 static int64_t value_step(const struct calibration *c)
 {
     const struct model_config *mc = &c->model->config;
@@ -77,8 +77,8 @@ static int64_t value_step(const struct calibration *c)
     return step < 1 ? 1 : step < MAX_VALUE_STEP ? step : MAX_VALUE_STEP;
 }
 
-/* What v sees of one window: rows A_h x for every head, and those of the unquantized model. mixed
- * [2][length][hidden] is scratch. */
+/* Adds one window to the value statistics: rows A_h x for every head, and those of the unquantized
+ * model. mixed [2][length][hidden] is scratch. */
 static ptq_status observe_values(struct calibration *c, const struct block *b, const float *x,
                                  const float *reference, float *mixed, struct observation *o)
 {
@@ -118,8 +118,8 @@ static ptq_status observe_window(struct calibration *c, const struct block *b, e
     return ptqi_check_cancelled(o->context);
 }
 
-/* Every MERGE_WINDOWS windows have statistics of their own, merged in order, so that many machines
- * could share the work and get the same bits. */
+/* Each MERGE_WINDOWS windows have their own statistics, which are merged in order, so that several
+ * machines could share the work and get the same bits. */
 ptq_status observe_site(struct calibration *c, const struct block *b, enum site site, int64_t k,
                         int32_t flags, struct observation *o)
 {

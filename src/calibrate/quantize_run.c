@@ -64,8 +64,8 @@ void quantize_add_settings(const struct quantize_run *q, struct ptqi_json_writer
     ptqi_json_add_integer(w, "calibration_window", q->windows ? q->windows->length : 0);
 }
 
-/* What must be the same for a run to be resumed: everything that the result depends on, the version
- * of the library too, whose algorithms may change. */
+/* What must be unchanged for a run to be resumed: everything that the result depends on, including
+ * the version of the library, whose algorithms may change. */
 static ptq_status describe_run(const struct quantize_run *q, struct ptqi_json_writer *w)
 {
     char text[32];
@@ -84,13 +84,13 @@ static ptq_status describe_run(const struct quantize_run *q, struct ptqi_json_wr
     return ptqi_json_finish(w);
 }
 
-/* config.json of the model with its quantization_config. */
+/* The model's config.json, with the quantization_config added. */
 static ptq_status describe_model(const struct quantize_run *q, struct ptqi_json_writer *w)
 {
     ptqi_json_begin(w, q->context);
     ptqi_json_open(w, NULL, '{');
     for (const struct ptqi_json *m = q->model->checkpoint->config->first; m; m = m->next)
-        if (strcmp(m->name, "quantization_config")) /* of no use, where it is there */
+        if (strcmp(m->name, "quantization_config")) /* has no effect, if present */
             ptqi_json_add_value(w, m->name, m);
     ptqi_json_open(w, "quantization_config", '{');
     ptqi_json_add_text(w, "quant_method", "ptq");
@@ -101,8 +101,8 @@ static ptq_status describe_model(const struct quantize_run *q, struct ptqi_json_
     return ptqi_json_finish(w);
 }
 
-/* What the file of a block must keep for the report of a resumed run: of each matrix how it was
- * equalized, and by which candidate. */
+/* What the file of a block must keep for the report of a resumed run: how each matrix was
+ * equalized, and with which candidate. */
 static ptq_status note_choices(ptq_store *part, const struct matrix_report *reports, int count)
 {
     char text[MAX_MATRICES * 24] = "";
@@ -120,7 +120,8 @@ static void recall_choices(const ptq_store *part, struct matrix_report *reports,
             return;
 }
 
-/* Adds norms and biases of a block as they are now, after folding, each in its own dtype. */
+/* Adds the norms and biases of a block in their current state, after folding, each in its own
+ * dtype. */
 static ptq_status add_vectors(const struct quantize_run *q, const struct block *b,
                               struct part *part)
 {
@@ -165,7 +166,7 @@ static ptq_status quantize_block(struct quantize_run *q, int64_t index)
     return status;
 }
 
-/* The reports of the matrices of a block that store has quantized. */
+/* The reports of the quantized matrices of a block in store. */
 static ptq_status read_reports(struct quantize_run *q, const ptq_store *store, int64_t index)
 {
     struct matrix matrix;
@@ -178,7 +179,8 @@ static ptq_status read_reports(struct quantize_run *q, const ptq_store *store, i
     return PTQ_OK;
 }
 
-/* A block that an earlier run finished: its report, and the windows taken through it. */
+/* Resumes a block that an earlier run finished: reads its report and passes the windows through it.
+ */
 static ptq_status resume_block(struct quantize_run *q, int64_t index)
 {
     ptq_store *part;

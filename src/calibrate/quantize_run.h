@@ -1,5 +1,5 @@
 /*
- * A whole model quantized, block by block, into a directory: what ptq quantize does once and ptq
+ * Quantizes a whole model, block by block, into a directory. ptq quantize does this once, ptq
  * compare many times.
  */
 #ifndef QUANTIZE_H
@@ -11,47 +11,47 @@
 struct quantize_run {
     ptq_context *context;
     struct model *model;           /* in full precision */
-    const struct windows *windows; /* calibration; NULL: without */
+    const struct windows *windows; /* calibration; NULL: none */
     ptq_config *config;
-    int fold;          /* equalizations into norms and matrices before */
+    int fold;          /* fold equalizations into preceding norms and matrices */
     int token_weights; /* TOKENS_... */
-    const char *path;  /* the directory to make */
-    int resume;        /* go on with what is in PATH.partial */
-    int keep_run;      /* leave in PATH what tells the run, for quantize_check_same */
+    const char *path;  /* the directory to create */
+    int resume;        /* continue from PATH.partial */
+    int keep_run;      /* leave run.json in PATH, for quantize_check_same */
     struct progress *progress;
 
     struct matrix_report *reports; /* set by quantize_model */
-    int64_t report_count, resumed; /* resumed: blocks that were there */
-    int64_t bytes;                 /* of model.safetensors */
-    int damaged;                   /* a block that was there cannot be read */
+    int64_t report_count, resumed; /* resumed: blocks finished by an earlier run */
+    int64_t bytes;                 /* size of model.safetensors */
+    int damaged;                   /* a finished block cannot be read */
     struct output *output;
     struct calibration *calibration;
 };
 
-/* TOKENS_... by name, -1 for an unknown one; and back. */
+/* Converts between TOKENS_... and names, -1 for an unknown name. */
 int token_weights_from_name(const char *name);
 int quantize_needs_calibration(const ptq_config *config);
 
 /* What to calibrate on. */
 struct calibration_request {
-    const char *text; /* a file; "random": ids by the seed; NULL: nothing */
+    const char *text; /* a file; "random": ids from the seed; NULL: nothing */
     int64_t samples, seqlen, seed;
 };
 
-/* Windows by a request, no longer than the model can take. */
+/* Loads the requested windows, no longer than the model can take. */
 ptq_status quantize_load_calibration(const struct model *model,
                                      const struct calibration_request *request,
                                      struct windows *windows);
-/* All of the model is looked at before the work begins: a missing tensor or a NaN in the last block
- * should not cost the time of all others. */
+/* Checks the whole model before the work begins: a missing tensor or a NaN in the last block should
+ * not waste the time spent on all others. */
 ptq_status quantize_check_model(const struct model *model, struct progress *progress);
 ptq_status quantize_model(struct quantize_run *q);
-/* Whether PATH or PATH.partial, where there is one, is of this run. */
+/* PTQ_OK unless PATH or PATH.partial exists and belongs to another run. */
 ptq_status quantize_check_same(const struct quantize_run *q);
-/* In place of quantize_model: the reports and the size of what it made before. */
+/* Instead of quantize_model: the reports and the size of what it made before. */
 ptq_status quantize_recall(struct quantize_run *q, const struct model *made);
-/* Frees what quantize_model made. keep: after a failure, leave finished blocks for a resume.
- * Returns how many were left. */
+/* Frees what quantize_model made. keep: after a failure, keep finished blocks for a resume. Returns
+ * the number kept. */
 int64_t quantize_free(struct quantize_run *q, int keep);
 /* All settings that the result depends on. */
 void quantize_add_settings(const struct quantize_run *q, struct ptqi_json_writer *w);

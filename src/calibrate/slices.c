@@ -3,8 +3,7 @@
 #include "base/context.h"
 #include "model/architecture.h"
 
-/* The number of the value statistics that row n of a matrix is rounded against; -1: the shared
- * ones. */
+/* The index of the value statistics that row n of a matrix is rounded with; -1: the shared ones. */
 static int64_t values_of(const struct model *m, const struct matrix *matrix, int64_t n,
                          const struct observation *o)
 {
@@ -20,7 +19,7 @@ static int64_t values_of(const struct model *m, const struct matrix *matrix, int
     return o->value_count > 1 ? n / d : 0;
 }
 
-/* The rows of a matrix with these statistics, copied together. */
+/* Copies the rows of a matrix that use these statistics into one block. */
 static ptq_status gather(const struct model *model, struct slices *s, int64_t at,
                          const struct matrix *m, const struct observation *o, int64_t values,
                          int64_t n)
@@ -38,7 +37,7 @@ static ptq_status gather(const struct model *model, struct slices *s, int64_t at
     return PTQ_OK;
 }
 
-/* Adds the slice of rows with these statistics, if there are any. */
+/* Adds the slice of rows that use these statistics, if there are any. */
 static ptq_status add(const struct model *model, struct slices *s, const struct matrix *m,
                       int number, const struct observation *o, int64_t values)
 {
@@ -47,7 +46,7 @@ static ptq_status add(const struct model *model, struct slices *s, const struct 
         shape[0] += values_of(model, m, row, o) == values;
     if (!shape[0])
         return PTQ_OK;
-    const int64_t at = s->count++; /* from here on slices_free frees what is in it */
+    const int64_t at = s->count++; /* from here on slices_free frees its contents */
     s->matrix[at] = number;
     s->own[at] = values < 0 ? NULL : o->values[values];
     if (shape[0] < m->n)

@@ -1,6 +1,6 @@
 /*
- * Matrices of a site cut into slices: rows that are rounded against the same statistics. Rows that
- * make values have their own (observe.h), all others share those of the input.
+ * The matrices of a site divided into slices: rows that are rounded with the same statistics. Rows
+ * that produce values have their own (observe.h), all others share those of the input.
  */
 #ifndef SLICES_H
 #define SLICES_H
@@ -10,21 +10,21 @@
 struct slices {
     ptq_context *context;
     int64_t count;
-    ptq_tensor **weights;  /* [count], borrowed from data where rows had to be gathered */
+    ptq_tensor **weights;  /* [count], borrowed; from gathered if rows were copied */
     const ptq_stats **own; /* [count]; NULL: the shared ones */
-    ptq_qtensor **q;       /* [count], filled in by whoever quantizes; freed with the rest */
-    int *matrix;           /* [count]: of which matrix */
-    float **gathered;      /* [count]; NULL where the slice is a whole matrix */
-    int64_t **rows;        /* [count]: the rows of the matrix, NULL alike */
+    ptq_qtensor **q;  /* [count], filled in by the caller that quantizes; freed with the rest */
+    int *matrix;      /* [count]: index of the matrix */
+    float **gathered; /* [count]; NULL if the slice is a whole matrix */
+    int64_t **rows;   /* [count]: rows of the matrix; NULL likewise */
 };
 
 ptq_status slices_make(const struct model *m, const struct matrix *matrices, int count,
                        const struct observation *o, struct slices *s);
-/* Puts the quantized slices of a matrix together again. */
+/* Reassembles a matrix from its quantized slices. */
 ptq_status slices_join(const struct slices *s, int matrix, ptq_qtensor **q);
 void slices_free(struct slices *s);
 
-/* Borrowed tensors, with their names, on the weights of count matrices; on failure some may be
+/* Creates tensors, with names, that borrow the weights of count matrices; on failure some may be
  * NULL. */
 ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matrices, int count,
                                ptq_tensor **weights);

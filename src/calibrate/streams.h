@@ -1,7 +1,7 @@
 /*
- * What all calibration windows carry from block to block: the residual stream before the next
- * block, and the inputs of two sites, which are dear to compute. Whoever needs a window asks for it
- * by number, so that the windows could be kept elsewhere than in memory.
+ * What the calibration windows carry from block to block: the residual stream before the next
+ * block, and the inputs of two sites that are expensive to compute. Windows are requested by index,
+ * so that they could be kept elsewhere than in memory.
  */
 #ifndef STREAMS_H
 #define STREAMS_H
@@ -11,14 +11,14 @@
 
 struct streams {
     ptq_context *context;
-    int64_t count, length; /* windows, and tokens of each */
+    int64_t count, length; /* windows, and tokens per window */
     int64_t hidden, heads_width, intermediate;
     float *x;         /* [count][length][hidden] */
     float *attention; /* [count][length][heads_width] */
-    float *inner;     /* [count][length][intermediate], or NULL: computed anew */
+    float *inner;     /* [count][length][intermediate], or NULL: recomputed */
 };
 
-/* Embeds the windows. streams_free always. */
+/* Embeds the windows. Always call streams_free. */
 ptq_status streams_begin(const struct model *model, const struct windows *windows,
                          struct streams *s);
 void streams_free(struct streams *s);
@@ -27,7 +27,7 @@ void streams_free(struct streams *s);
 float *streams_residual(const struct streams *s, int64_t i);
 /* The input of SITE_OUTPUT, [length][heads * head_dim]. */
 float *streams_attention(const struct streams *s, int64_t i);
-/* The input of SITE_DOWN, [length][intermediate]; NULL where it is not kept. */
+/* The input of SITE_DOWN, [length][intermediate]; NULL if it is not kept. */
 float *streams_inner(const struct streams *s, int64_t i);
 
 #endif

@@ -2,7 +2,7 @@
 #ifndef CLOCK_H
 #define CLOCK_H
 
-/* Seconds since some moment; never goes back. */
+/* Seconds since an arbitrary moment; monotonic. */
 double clock_seconds(void);
 
 #endif

@@ -18,7 +18,7 @@ const struct row_functions *row_functions(int32_t isa)
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++)
         if (sets[i].isa == isa)
             return sets[i].functions;
-    return &rows_portable; /* compiled for NEON where that is the least there is */
+    return &rows_portable; /* on AArch64 this is compiled for NEON, which is always there */
 }
 
 static const struct row_functions *of(const ptq_context *context)

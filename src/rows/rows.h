@@ -1,7 +1,6 @@
 /*
- * Row operations of a forward pass, with the vector instructions of the context's instruction set
- * and the same bits with all of them. What each computes, and in which order, stands in
- * rows_template.h.
+ * Row operations of a forward pass, using the context's instruction set, with the same bits for all
+ * of them. rows_template.h defines what each computes, and in which order.
  */
 #ifndef ROWS_H
 #define ROWS_H
@@ -25,7 +24,7 @@ void row_gelu(const ptq_context *context, float *x, int64_t n);
 void row_silu_multiply(const ptq_context *context, const float *gate, const float *up, float *out,
                        int64_t n);
 
-/* What differs by instruction set. */
+/* The functions that depend on the instruction set. */
 struct row_functions {
     float (*sum_squares)(const float *x, int64_t n);
     void (*softmax)(float *x, int64_t n);
@@ -39,7 +38,7 @@ extern const struct row_functions rows_portable;
 extern const struct row_functions rows_avx2, rows_avx512;
 #endif
 
-/* Those for an instruction set, PTQ_ISA_..., that this CPU has. */
+/* The functions for an instruction set, PTQ_ISA_..., that this CPU has. */
 const struct row_functions *row_functions(int32_t isa);
 
 #endif

@@ -1,8 +1,8 @@
 /*
- * Row operations of a forward pass, written once in plain C and compiled for each instruction set:
- * the including file defines NAME(function) and TARGET, the attribute that lets the compiler use
- * its vector instructions. Every operation is one of IEEE 754 or one on integers, and sums are kept
- * in SUM_LANES partial sums that are added in a fixed tree, so that the results are the same bits
+ * Row operations of a forward pass, written once in plain C and compiled for each instruction set.
+ * The including file defines NAME(function) and TARGET, the attribute that lets the compiler use
+ * its vector instructions. Every operation is an IEEE 754 or integer operation, and sums are kept
+ * in SUM_LANES partial sums that are added in a fixed tree, so the results are bit-identical
  * however the loops are vectorized.
  */
 #include <math.h>

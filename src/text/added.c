@@ -16,7 +16,8 @@ static int compare(const void *a, const void *b)
     return order ? order : x->length - y->length;
 }
 
-/* The first token in [low, high) whose byte at depth, which all of them have, is not below byte. */
+/* The first token in [low, high) whose byte at depth is not below byte; all of them have such a
+ * byte. */
 static int64_t lower_bound(const struct added_token *tokens, int64_t low, int64_t high,
                            int32_t depth, int byte)
 {
@@ -37,7 +38,7 @@ static void index_set(struct added_set *set, const struct added_token *tokens, i
         set->first[byte] = lower_bound(tokens, 0, count, 0, byte);
 }
 
-/* The longest token that the text starts with: the tokens that agree with it so far are a range. */
+/* The longest token that the text starts with. The tokens that match so far form a range. */
 static const struct added_token *longest(const struct added_set *set, const char *at,
                                          const char *end)
 {
@@ -69,8 +70,8 @@ const struct added_token *added_find(const struct added_set *set, const char *at
 }
 
 /*
- * As in the library, whose ids these should be, the id in the file does not count: a token gets the
- * id that its text has in the model, or else the next one behind the model's tokens.
+ * Like the tokenizers library, whose ids these must equal, this ignores the id in the file: a token
+ * gets the id that its text has in the model, or else the next id after the model's tokens.
  */
 static ptq_status choose_id(struct vocabulary *v, const struct ptqi_json *json,
                             const struct ptqi_json *content, int32_t *next_id, struct token **token)
@@ -124,7 +125,7 @@ ptq_status added_load(ptq_context *context, const struct ptqi_json *json,
         return PTQ_ERROR_MEMORY;
     for (const struct ptqi_json *item = json ? json->first : NULL; item; item = item->next) {
         if (field_is(ptqi_json_get(item, "content"), ""))
-            continue; /* as the library does */
+            continue; /* like the tokenizers library */
         PTQI_TRY(read_token(vocabulary, item, &next_id, added->tokens + count));
         raw += !added->tokens[count++].normalized;
     }

@@ -1,7 +1,7 @@
 /*
- * The symbols of a piece form a linked list; what may be merged waits in a heap. A merge makes at
- * most two new candidates, so a piece of n bytes costs O(n log n). A candidate goes stale when one
- * of its two symbols is merged with another; that is found out when it comes up.
+ * The symbols of a piece form a linked list; possible merges wait in a heap. A merge creates at
+ * most two new candidates, so a piece of n bytes costs O(n log n). A candidate becomes stale when
+ * one of its two symbols is merged with another; this is detected when it reaches the top.
  */
 #include "bpe.h"
 #include <string.h>
@@ -11,13 +11,13 @@
 #define NONE (-1)
 
 struct symbol {
-    int32_t id;             /* NONE: merged into the one before */
+    int32_t id;             /* NONE: merged into the previous symbol */
     int64_t previous, next; /* NONE at the ends */
 };
 
 struct candidate {
     int64_t position; /* of the left symbol */
-    int32_t rank, id; /* place in the list of merges, id of the result */
+    int32_t rank, id; /* position in the list of merges; id of the result */
 };
 
 ptq_status id_list_append(ptq_context *context, struct id_list *list, int32_t id)
@@ -76,7 +76,7 @@ int bpe_find_merge(const struct bpe *b, int32_t left, int32_t right, int32_t *ra
     return 1;
 }
 
-/* Notes that the symbols at left and right may be merged, if they may. */
+/* Adds the pair of symbols at left and right to the heap, if they may be merged. */
 static ptq_status propose(const struct bpe *b, struct bpe_work *w, int64_t left, int64_t right)
 {
     if (left == NONE || right == NONE)
@@ -87,7 +87,7 @@ static ptq_status propose(const struct bpe *b, struct bpe_work *w, int64_t left,
     return push(b->context, w, c);
 }
 
-/* The bytes of a piece as symbols; returns how many. */
+/* Converts the bytes of a piece to symbols; returns their number. */
 static int64_t put_symbols(const struct bpe *b, struct symbol *symbols, const char *piece,
                            int64_t length)
 {
@@ -137,7 +137,8 @@ static ptq_status merge_all(const struct bpe *b, struct bpe_work *w, int64_t cou
     return PTQ_OK;
 }
 
-/* The id of the token that a whole piece is, spelled in the byte-level alphabet; NONE for none. */
+/* The id of the token that is spelled like the whole piece in the byte-level alphabet; NONE if
+ * there is none. */
 static ptq_status find_whole(const struct bpe *b, struct bpe_work *w, const char *piece,
                              int64_t length, int32_t *id)
 {

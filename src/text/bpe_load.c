@@ -1,5 +1,5 @@
 /*
- * Reading "model" of a tokenizer.json into what bpe.c works with.
+ * Loading "model" of a tokenizer.json for bpe.c.
  */
 #include "bpe.h"
 #include <string.h>
@@ -33,7 +33,7 @@ static int split_merge(const struct ptqi_json *merge, const char *part[2], int64
     return !memchr(part[1], ' ', (size_t)length[1]);
 }
 
-/* The id of the token that two others make when written one behind the other. */
+/* The id of the token that is the concatenation of two others. */
 static ptq_status find_result(const struct bpe *b, const char *const part[2],
                               const int64_t length[2], int32_t *id)
 {
@@ -64,7 +64,7 @@ static ptq_status add_merge(struct bpe *b, const struct ptqi_json *merge, int32_
     int64_t at = -1;
     struct ptqi_slot *slot = ptqi_table_next(&b->merges, hash, &at);
     if (slot)
-        slot->item = item; /* the same pair again: the last one counts */
+        slot->item = item; /* duplicate pair: the last one counts */
     else
         ptqi_table_add(&b->merges, hash, item);
     return PTQ_OK;
@@ -80,13 +80,13 @@ static ptq_status load_merges(struct bpe *b, const struct ptqi_json *merges)
     for (const struct ptqi_json *merge = merges->first; merge; merge = merge->next) {
         const char *text = ptqi_json_string(merge);
         if (text && !strncmp(text, "#version", 8))
-            continue; /* the first line of a merges.txt from which the list was made */
+            continue; /* the first line of the merges.txt that the list was made from */
         PTQI_TRY(add_merge(b, merge, rank++));
     }
     return PTQ_OK;
 }
 
-/* Bytes that UTF-8 never has need no token. */
+/* Bytes that never occur in UTF-8 need no token. */
 static int occurs(int byte)
 {
     return byte < 0xf5 && byte != 0xc0 && byte != 0xc1;
@@ -119,14 +119,14 @@ static int absent_or_empty(const struct ptqi_json *value)
     return field_absent(value) || field_is(value, "");
 }
 
-/* Refuses what makes other tokens than plain byte-level BPE would. */
+/* Rejects options that would give other tokens than plain byte-level BPE. */
 static ptq_status check_model(ptq_context *context, const struct ptqi_json *model)
 {
     char quote[FIELD_QUOTE_SIZE];
     const struct ptqi_json *type = ptqi_json_get(model, "type");
     const struct ptqi_json *dropout = ptqi_json_get(model, "dropout");
     int byte_fallback;
-    if (type && !field_is(type, "BPE")) /* old files do not name it */
+    if (type && !field_is(type, "BPE")) /* old files have no type */
         return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
                          "the model \"%s\" is not supported, only BPE", field_quote(type, quote));
     PTQI_TRY(field_flag(context, model, "byte_fallback", 0, &byte_fallback));

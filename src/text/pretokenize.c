@@ -6,7 +6,7 @@
     "(?i:" ENDINGS ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" number "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"    \
     "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
 
-/* The expressions that have a function in split.h, as tokenizer.json spells them. */
+/* The regular expressions implemented in split.h, as tokenizer.json spells them. */
 static const struct {
     const char *regex;
     split_function *piece_end;
@@ -56,7 +56,7 @@ static ptq_status add_split(ptq_context *context, const struct ptqi_json *json,
                      field_quote(regex, quote));
 }
 
-/* One pre-tokenizer, but no Sequence. */
+/* Adds one pre-tokenizer, which is not a Sequence. */
 static ptq_status add(ptq_context *context, const struct ptqi_json *json, struct pretokenizer *p)
 {
     char quote[FIELD_QUOTE_SIZE];
@@ -88,7 +88,8 @@ ptq_status pretokenizer_load(ptq_context *context, const struct ptqi_json *json,
             return ptqi_fail(context, PTQ_ERROR_FORMAT, "a Sequence without \"pretokenizers\"");
         last = NULL;
         for (const struct ptqi_json *item = list->first; item; item = item->next) {
-            /* Behind ByteLevel the text is another one, on which nothing here would work. */
+            /* After ByteLevel the text is in another alphabet, in which none of these would work.
+             */
             if (field_is(ptqi_json_get(last, "type"), "ByteLevel"))
                 return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
                                  "a pre-tokenizer behind ByteLevel is not supported");

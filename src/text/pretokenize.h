@@ -1,6 +1,6 @@
 /*
- * The pre-tokenizer of a tokenizer.json: a chain of cuts, each of which cuts the pieces of the one
- * before. The last is always ByteLevel.
+ * The pre-tokenizer of a tokenizer.json: a chain of splits, each of which splits the pieces of the
+ * one before. The last is always ByteLevel.
  */
 #ifndef TEXT_PRETOKENIZE_H
 #define TEXT_PRETOKENIZE_H
@@ -13,12 +13,12 @@
 struct pretokenizer {
     struct {
         split_function *piece_end;
-        int add_space; /* a piece that does not start with a space gets one before it is cut */
+        int add_space; /* prepend a space to pieces that do not start with one */
     } steps[PRETOKENIZE_STEPS];
     int count;
 };
 
-/* From the value of "pre_tokenizer". Messages do not name the file. */
+/* Loads the value of "pre_tokenizer". Messages do not name the file. */
 ptq_status pretokenizer_load(ptq_context *context, const struct ptqi_json *json,
                              struct pretokenizer *out);
 

@@ -20,10 +20,10 @@ static int is_newline(char c)
     return c == '\r' || c == '\n';
 }
 
-/* Where the characters of a class that stand at `at`, at most `most` of them, end. */
-static const char *run_of(const char *at, const char *end, class_function *in_class, int64_t most)
+/* The end of the run of characters of a class at `at`, at max `max` of them. */
+static const char *run_of(const char *at, const char *end, class_function *in_class, int64_t max)
 {
-    for (; at < end && most > 0; most--) {
+    for (; at < end && max > 0; max--) {
         const char *next = at;
         if (!in_class(ptqi_utf8_next(&next)))
             break;
@@ -38,8 +38,8 @@ static const char *run(const char *at, const char *end, class_function *in_class
 }
 
 /*
- * 's|'t|'re|'ve|'m|'ll|'d; the end is `at` where there is none. When case is folded, U+017F, the
- * long s, is an s; it is the only character beyond ASCII that folds to one of these letters.
+ * 's|'t|'re|'ve|'m|'ll|'d; returns the end, or `at` if there is none. If case is folded, U+017F,
+ * the long s, counts as s; it is the only non-ASCII character that folds to one of these letters.
  */
 static const char *contraction(const char *at, const char *end, int fold)
 {
@@ -65,7 +65,7 @@ static const char *contraction(const char *at, const char *end, int fold)
     return at;
 }
 
-/* \s+(?!\S)|\s+: the last space before a word is left to it, unless it is the only one. */
+/* \s+(?!\S)|\s+: the last space before a word is left to the word, unless it is the only one. */
 static const char *white_space(const char *at, const char *end)
 {
     const char *last = at, *next = at;
@@ -79,7 +79,7 @@ static const char *white_space(const char *at, const char *end)
     return end;
 }
 
-/* \s*[\r\n]+: the white space up to its last line feed. */
+/* \s*[\r\n]+: white space up to its last line feed. */
 static const char *lines(const char *at, const char *end)
 {
     const char *found = at, *stop = run(at, end, unicode_is_space);
@@ -106,7 +106,7 @@ static const char *split_llama(const char *at, const char *end, int digits)
     const char *next = contraction(at, end, 1), *word = at;
     if (next > at)
         return next;
-    uint32_t c = ptqi_utf8_next(&word); /* may lead a word, whatever it is, but for these: */
+    uint32_t c = ptqi_utf8_next(&word); /* any character may precede a word, except these: */
     if (unicode_is_letter(c) || unicode_is_number(c) || is_newline(*at))
         word = at;
     if ((next = run(word, end, unicode_is_letter)) > word)
@@ -144,7 +144,7 @@ static int is_bloom(uint32_t c)
     return !unicode_is_space(c);
 }
 
-/* The end of the match at `at`, or `at`. */
+/* The end of the match at `at`, or `at` if there is none. */
 static const char *match_bloom(const char *at, const char *end)
 {
     const char *word = at + (*at == ' '), *next = run(word, end, is_bloom);

@@ -1,9 +1,10 @@
 /*
- * The regular expressions that cut text into the pieces that BPE works on, written out by hand.
+ * Hand-written versions of the regular expressions that split text into the pieces that BPE works
+ * on.
  *
- * Each function takes valid UTF-8 that is not empty and returns where its first piece ends. What
- * the expression does not match is a piece too, up to the next match. The expressions look no
- * further than end: an earlier cut is the end of the text for them.
+ * Each function takes valid, non-empty UTF-8 and returns the end of its first piece. Text that the
+ * expression does not match, up to the next match, is also a piece. The expressions do not look
+ * beyond end: for them, an earlier split is the end of the text.
  */
 #ifndef TEXT_SPLIT_H
 #define TEXT_SPLIT_H
@@ -19,11 +20,11 @@ split_function split_llama3;
 split_function split_qwen2;
 /* " ?[^(\s|[.,!?...])]+": the class also excludes ( | ) and the punctuation of other scripts. */
 split_function split_bloom;
-/* Every digit by itself. */
+/* Each digit separately. */
 split_function split_each_digit;
-/* Digits in a row together. */
+/* Runs of digits. */
 split_function split_digits;
-/* No cut at all. */
+/* No split. */
 split_function split_nowhere;
 
 #endif

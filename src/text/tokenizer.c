@@ -1,6 +1,6 @@
 /*
- * The way of a text: added tokens are cut out of it, the pre-tokenizer cuts the rest into pieces,
- * and BPE turns every piece into ids.
+ * Added tokens are cut out of the text, the pre-tokenizer splits the rest into pieces, and BPE
+ * turns every piece into ids.
  */
 #include "tokenizer.h"
 #include <string.h>
@@ -19,13 +19,13 @@ struct tokenizer {
     struct added added;
 };
 
-/* What encoding one text needs. */
+/* State for encoding one text. */
 struct encoder {
     const struct tokenizer *tokenizer;
     ptq_context *context;
     struct bpe_work work;
     struct id_list out;
-    char *spaced; /* a piece with a space put before it */
+    char *spaced; /* a piece with a space prepended */
     int64_t spaced_capacity;
 };
 
@@ -48,7 +48,7 @@ static ptq_status read_root(struct tokenizer *t, const struct ptqi_json *root)
         added = NULL;
     else if (added->kind != PTQI_JSON_ARRAY)
         return ptqi_fail(t->context, PTQ_ERROR_FORMAT, "\"added_tokens\" should be a list");
-    if (!vocab || vocab->kind != PTQI_JSON_OBJECT) /* as other models have it */
+    if (!vocab || vocab->kind != PTQI_JSON_OBJECT) /* as in other models */
         return ptqi_fail(t->context, PTQ_ERROR_FORMAT, "there is no BPE model with a vocabulary");
     PTQI_TRY(pretokenizer_load(t->context, ptqi_json_get(root, "pre_tokenizer"), &t->pretokenizer));
     PTQI_TRY(vocabulary_load(t->context, vocab, added, &t->vocabulary));
@@ -104,7 +104,7 @@ int64_t tokenizer_vocabulary(const struct tokenizer *t)
     return t->vocabulary.largest + 1;
 }
 
-/* Cuts from step onwards, then BPE. ByteLevel, the one step that adds spaces, is the last. */
+/* Splits from step onwards, then BPE. ByteLevel, the only step that adds spaces, is the last. */
 static ptq_status encode_pieces(struct encoder *e, int step, const char *at, const char *end)
 {
     const struct pretokenizer *p = &e->tokenizer->pretokenizer;
@@ -137,7 +137,7 @@ static const char *skip_space(const char *at, const char *end)
     return at;
 }
 
-/* The same backwards. */
+/* The same, backwards. */
 static const char *skip_space_before(const char *at, const char *begin)
 {
     while (at > begin) {
@@ -153,9 +153,9 @@ static const char *skip_space_before(const char *at, const char *begin)
 }
 
 /*
- * Cuts out the added tokens of a set, then those of the next set from what lies between them. The
- * search goes on behind the text of a token, not behind the white space that it takes, even if
- * the next token starts in there: so does the library.
+ * Cuts out the added tokens of a set, then those of the next set from the text between them. The
+ * search continues after the text of a token, not after the white space that it includes, even if
+ * the next token starts in there, because the tokenizers library does so.
  */
 static ptq_status encode_added(struct encoder *e, int set, const char *begin, const char *end)
 {
@@ -169,20 +169,20 @@ static ptq_status encode_added(struct encoder *e, int set, const char *begin, co
         if (token->lstrip)
             start = start > from ? skip_space_before(start, from) : from;
         if (token->rstrip) {
-            if (at >= space_end) /* else it is known from the last token */
+            if (at >= space_end) /* otherwise known from the last token */
                 space_end = skip_space(at, end);
             stop = space_end;
         }
         if (from < start)
             PTQI_TRY(encode_added(e, set + 1, from, start));
-        if (start < stop) /* else the last token took all of it */
+        if (start < stop) /* otherwise the last token included all of it */
             PTQI_TRY(id_list_append(e->context, &e->out, token->id));
         from = stop;
     }
     return from < end ? encode_added(e, set + 1, from, end) : PTQ_OK;
 }
 
-/* A copy of text with U+FFFD for what is not valid; NULL in *copy where all of it is. */
+/* A copy of text with U+FFFD for invalid sequences; *copy is NULL if all of it is valid. */
 static ptq_status repair(ptq_context *context, const char *text, int64_t length, char **copy,
                          int64_t *copy_length)
 {
@@ -193,7 +193,7 @@ static ptq_status repair(ptq_context *context, const char *text, int64_t length,
         used += ptqi_utf8_sequence(text + used, length - used, &valid);
     if (valid)
         return PTQ_OK;
-    /* At the worst every byte becomes the three of U+FFFD. */
+    /* In the worst case every byte becomes the three bytes of U+FFFD. */
     if (!ptqi_multiply(length, 3, &capacity))
         capacity = INT64_MAX;
     *copy = ptqi_alloc(context, capacity, 1);
@@ -221,7 +221,7 @@ ptq_status tokenizer_encode(const struct tokenizer *t, const char *text, int64_t
     PTQI_TRY(repair(t->context, text, length, &copy, &length));
     if (copy)
         text = copy;
-    /* Something to return also where there are no ids. */
+    /* Allocate something to return even if there are no ids. */
     ptq_status status = ptqi_grow(t->context, (void **)&e.out.ids, 0, &e.out.capacity,
                                   length / 4 + 1, (int64_t)sizeof *e.out.ids);
     if (!status && length)
@@ -238,7 +238,7 @@ ptq_status tokenizer_encode(const struct tokenizer *t, const char *text, int64_t
     return PTQ_OK;
 }
 
-/* Writes the bytes of a token: as it is where one of its characters stands for no byte. */
+/* Writes the bytes of a token; verbatim if one of its characters does not represent a byte. */
 static int64_t put_token(char *out, const struct token *token)
 {
     const char *at = token->text, *end = at + token->length;
@@ -263,7 +263,7 @@ ptq_status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, int64
     *length = 0;
     for (int64_t i = 0; i <= count; i++) {
         const struct token *token = i < count ? vocabulary_token(&t->vocabulary, ids[i]) : NULL;
-        int64_t needed = used + (token ? token->length : 0) + 1; /* with the zero byte */
+        int64_t needed = used + (token ? token->length : 0) + 1; /* including the zero byte */
         if (ptqi_grow(t->context, (void **)&out, used, &capacity, needed, 1)) {
             ptqi_free(t->context, out);
             return PTQ_ERROR_MEMORY;

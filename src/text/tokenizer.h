@@ -1,13 +1,13 @@
 /*
- * Byte-level BPE tokenizers as Hugging Face's `tokenizers` library stores them in tokenizer.json:
- * GPT-2, Llama 3, BLOOM, SmolLM and their kin.
+ * Byte-level BPE tokenizers as stored in tokenizer.json by Hugging Face's `tokenizers` library:
+ * GPT-2, Llama 3, BLOOM, SmolLM and the like.
  *
  * The ids are those of the library's encode(text, add_special_tokens=False): added tokens are found
- * in the text, and nothing is put around it. What a file asks for and this code does not do is
- * refused when the file is loaded, so that a tokenizer that loads gives the right ids. Truncation
- * and padding that a file may ask for concern batches and are ignored.
+ * in the text, and nothing is added around it. A file that requires unsupported features is
+ * rejected when it is loaded, so a tokenizer that loads gives the right ids. Truncation and padding
+ * settings concern batches and are ignored.
  *
- * A tokenizer does not change once it is loaded: any number of threads may use one at a time.
+ * A tokenizer does not change after it is loaded: any number of threads may use it at once.
  */
 #ifndef TEXT_TOKENIZER_H
 #define TEXT_TOKENIZER_H
@@ -16,27 +16,26 @@
 
 struct tokenizer;
 
-/* Reads the tokenizer.json at path. */
+/* Loads the tokenizer.json at path. */
 ptq_status tokenizer_load(ptq_context *context, const char *path, struct tokenizer **out);
-/* NULL is fine. */
+/* NULL is allowed. */
 void tokenizer_free(struct tokenizer *tokenizer);
 
-/* The largest id + 1. */
+/* The largest id, plus 1. */
 int64_t tokenizer_vocabulary(const struct tokenizer *tokenizer);
 
 /*
- * The ids of length bytes of text; the caller frees *ids with ptqi_free. Where text is not valid
- * UTF-8, every longest sequence of bytes that starts a character without completing it, and every
- * other byte that cannot stand where it stands, counts as one U+FFFD. That is what Python's
- * decode("utf-8", errors="replace") makes of it.
+ * The ids of length bytes of text; the caller frees *ids with ptqi_free. If text is not valid
+ * UTF-8, every maximal incomplete sequence, and every other invalid byte, counts as one U+FFFD, as
+ * in Python's decode("utf-8", errors="replace").
  */
 ptq_status tokenizer_encode(const struct tokenizer *tokenizer, const char *text, int64_t length,
                             int32_t **ids, int64_t *count);
 
 /*
- * The bytes that ids stand for, with a zero byte behind them; the caller frees *text with
- * ptqi_free. Special tokens are written as they are spelled, ids that no token has are skipped. The
- * bytes are not valid UTF-8 where ids holds only a part of a character.
+ * The bytes that ids represent, zero-terminated; the caller frees *text with ptqi_free. Special
+ * tokens are written as spelled, unknown ids are skipped. The result is not valid UTF-8 if ids
+ * contain only part of a character.
  */
 ptq_status tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, int64_t count,
                             char **text, int64_t *length);

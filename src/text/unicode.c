@@ -49,7 +49,7 @@ int unicode_is_space(uint32_t c)
     return CONTAINS(spaces, c);
 }
 
-/* The bytes that are not printable, in the order in which they get U+0100 onwards. */
+/* The bytes that are not printable, in the order in which they are mapped to U+0100 onwards. */
 static const struct range hidden[] = {{0x00, 0x20}, {0x7f, 0xa0}, {0xad, 0xad}};
 
 uint32_t unicode_from_byte(uint8_t byte)

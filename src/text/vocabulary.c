@@ -27,7 +27,7 @@ int32_t vocabulary_id(const struct vocabulary *v, const char *text, int64_t leng
     return token && token->in_model ? token->id : -1;
 }
 
-/* The caller has made room, and knows that no other token has this text. */
+/* The caller has reserved space, and knows that no other token has this text. */
 static ptq_status append(struct vocabulary *v, const char *text, int32_t length, int32_t id,
                          struct token **out)
 {

@@ -1,6 +1,6 @@
 /*
- * The tokens: from text to id for loading, from id to text for decoding. Texts are as in the file,
- * in the byte-level alphabet for the tokens of the model and plain for added tokens.
+ * The tokens: from text to id for loading, from id to text for decoding. Texts are as in the file:
+ * model tokens in the byte-level alphabet, added tokens in plain text.
  */
 #ifndef TEXT_VOCABULARY_H
 #define TEXT_VOCABULARY_H
@@ -19,7 +19,7 @@ struct vocabulary {
     ptq_context *context;
     struct token *tokens;
     int64_t count;
-    int64_t model_count;              /* those of the model come first */
+    int64_t model_count;              /* the model's tokens come first */
     int64_t largest;                  /* largest id, -1 for none */
     struct ptqi_table by_text, by_id; /* items are indices in tokens */
     char *texts;
@@ -27,20 +27,20 @@ struct vocabulary {
 };
 
 /*
- * The tokens of "vocab", an object, with room for those of "added_tokens", an array or NULL. On
- * failure nothing needs to be freed, but may be. Messages do not name the file.
+ * Loads the tokens of "vocab", an object, and reserves space for those of "added_tokens", an array
+ * or NULL. v may be freed on failure, but need not be. Messages do not name the file.
  */
 ptq_status vocabulary_load(ptq_context *context, const struct ptqi_json *vocab,
                            const struct ptqi_json *added, struct vocabulary *v);
 void vocabulary_free(struct vocabulary *v);
 
-/* Adds the token that content, an element of "added_tokens", spells. */
+/* Adds the token spelled by content, an element of "added_tokens". */
 ptq_status vocabulary_add(struct vocabulary *v, const struct ptqi_json *content, int32_t id,
                           struct token **out);
-/* NULL where there is none. */
+/* NULL if there is none. */
 struct token *vocabulary_find(const struct vocabulary *v, const char *text, int64_t length);
 const struct token *vocabulary_token(const struct vocabulary *v, int32_t id);
-/* The id of a token of the model, -1 where there is none. */
+/* The id of a token of the model, -1 if there is none. */
 int32_t vocabulary_id(const struct vocabulary *v, const char *text, int64_t length);
 
 #endif

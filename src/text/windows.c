@@ -53,7 +53,7 @@ ptq_status windows_random(ptq_context *context, int64_t vocabulary, int64_t leng
     w->length = length;
     w->count = w->available = count;
     for (int64_t i = 0; i < w->tokens;
-         i++) /* the high bits times vocabulary: no bias to speak of */
+         i++) /* the high bits times vocabulary: the bias is negligible */
         w->ids[i] = (int32_t)((ptqi_random(&seed) >> 32) * (uint64_t)vocabulary >> 32);
     return PTQ_OK;
 }

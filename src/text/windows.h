@@ -1,6 +1,6 @@
 /*
- * A text as windows of token ids: tokenized once as a whole, cut without overlap, the remainder
- * shorter than a window dropped.
+ * A text as windows of token ids: tokenized once as a whole and divided without overlap; a
+ * remainder shorter than a window is dropped.
  */
 #ifndef WINDOWS_H
 #define WINDOWS_H
@@ -16,15 +16,15 @@ struct windows {
     int64_t count;     /* windows chosen */
 };
 
-/* Tokenizes the file with the tokenizer.json of a model directory;
- * count becomes limit, or what there is (limit 0: all). */
+/* Tokenizes the file with the tokenizer.json of a model directory. count is set to limit, or to the
+ * number available if that is smaller or limit is 0. */
 ptq_status windows_load(ptq_context *context, const char *model, const char *text, int64_t length,
                         int64_t limit, struct windows *windows);
 /* count windows of random ids below vocabulary: calibration without data (FPTQ, section 4.4). */
 ptq_status windows_random(ptq_context *context, int64_t vocabulary, int64_t length, int64_t count,
                           uint64_t seed, struct windows *windows);
-/* The ids of window i of count: the first ones, or evenly spread, window floor(i available /
- * count). */
+/* The ids of window i of count: the first windows, or evenly spread ones, window floor(i *
+ * available / count). */
 const int32_t *windows_first(const struct windows *windows, int64_t i);
 const int32_t *windows_spread(const struct windows *windows, int64_t i);
 void windows_free(struct windows *windows);
