@@ -1,4 +1,5 @@
-/* The subcommands: arguments behind the subcommand's name in, exit status out. */
+/* The subcommands: they take the arguments after the subcommand's name and return the exit status.
+ */
 #ifndef COMMANDS_H
 #define COMMANDS_H
 

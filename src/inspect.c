@@ -1,5 +1,5 @@
 /*
- * ptq inspect: what a checkpoint holds, and what this CPU can do.
+ * ptq inspect: the contents of a checkpoint, and the features of this CPU.
  */
 #include <math.h>
 #include <stdio.h>
@@ -29,7 +29,7 @@ struct inspect {
     int64_t tensors, matrices, bytes;
 };
 
-/* The length of the name of the quantized matrix that a tensor is a part of, 0 where it is none. */
+/* The length of the name of the quantized matrix that a tensor belongs to, 0 if none. */
 static size_t matrix_of(const ptq_store *store, const char *name, char *matrix, size_t capacity)
 {
     const char *dot = strrchr(name, '.');
@@ -41,7 +41,7 @@ static size_t matrix_of(const ptq_store *store, const char *name, char *matrix, 
     return ptq_format_find(store, matrix) ? length : 0;
 }
 
-/* A matrix is shown at the first of its tensors. */
+/* A matrix is shown when its first tensor is reached. */
 static int is_first_part(const ptq_store *store, const char *matrix, const char *ending)
 {
     return !strcmp(ending, ptq_format_ending(ptq_format_find(store, matrix), 0));
@@ -85,7 +85,7 @@ static ptq_status show_matrix(struct inspect *in, const char *name)
     return PTQ_OK;
 }
 
-/* Smallest and largest value of a tensor of floats; NaN where it holds none. */
+/* The smallest and largest value of a float tensor; NaN if it is empty. */
 static ptq_status range_of(struct inspect *in, const ptq_tensor *t, double *low, double *high)
 {
     int32_t dtype = ptq_tensor_dtype(t);
@@ -142,7 +142,7 @@ static ptq_status show_tensor(struct inspect *in, int64_t index)
     return status;
 }
 
-/* A tensor that this library has no type for. */
+/* Shows a tensor whose type this library does not support. */
 static void show_foreign(struct inspect *in, int64_t index)
 {
     in->tensors++;
@@ -163,7 +163,7 @@ static int is_known(const char *dtype)
     return strstr(" F32 F16 BF16 I8 U8 I32 ", dtype) != NULL;
 }
 
-/* Quantized matrices, each once (at its codes), or all other tensors. */
+/* Shows each quantized matrix once (at its codes), or all other tensors. */
 static ptq_status show_all(struct inspect *in, int quantized)
 {
     char matrix[512];

@@ -37,15 +37,15 @@ static int place(const struct options *o, const char *name, size_t length)
     return -1;
 }
 
-/* Whether a parameter of a config is an option. sym has two flags of its own, and clip-except is
- * set site by site. */
+/* Whether a config parameter is an option. sym has two flags of its own, and clip-except is set
+ * site by site. */
 static int is_setting(int32_t parameter)
 {
     return parameter != PTQ_PARAM_SYMMETRIC && parameter != PTQ_PARAM_CLIP_EXCEPT;
 }
 
-/* The number of the config's parameter of this name, -1 where there is none or the subcommand has
- * no settings. */
+/* The index of the config parameter with this name; -1 if there is none or the subcommand has no
+ * settings. */
 static int setting_place(const struct options *o, const char *name, size_t length)
 {
     int with_settings = 0;
@@ -68,8 +68,8 @@ static void print_option(const char *name, const char *value, const char *help)
     printf("  %-22s %s", left, help);
 }
 
-/* The settings, with the names of choices and the values that they have where no method's preset
- * says otherwise: those of rtn. */
+/* Prints the settings, with the names of choices and the defaults, which are those of rtn and apply
+ * unless a method's preset differs. */
 static void print_settings(void)
 {
     ptq_context *context = NULL;
@@ -115,9 +115,8 @@ static void print_help(const struct option *table, const char *usage)
     }
 }
 
-/* An option that was found: its value goes to *to. wanted: what its value is called, NULL for a
- * flag.
- */
+/* Stores the value of an option in *to. wanted is the name of its value in the help, NULL for a
+ * flag. */
 static int take_value(struct options *o, const char *name, const char *wanted, const char *equals,
                       const char **to, int argc, char **argv, int *i)
 {
@@ -136,7 +135,7 @@ static int take_value(struct options *o, const char *name, const char *wanted, c
     return 0;
 }
 
-/* One option at argv[i]; *i moves on to its value where that is an argument of its own. */
+/* Parses the option at argv[i]; advances *i if its value is a separate argument. */
 static int parse_option(struct options *o, int argc, char **argv, int *i)
 {
     const char *text = argv[*i] + (argv[*i][1] == '-' ? 2 : 1);

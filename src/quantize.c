@@ -103,7 +103,7 @@ static ptq_status print_json(const struct quantize *q)
     return report_print(&w);
 }
 
-/* Which inputs are quantized how, where the method chose. */
+/* Prints which inputs are quantized how, if the method chose. */
 static ptq_status print_schemes(const struct quantize *q)
 {
     int64_t asked, counts[3] = {0};

@@ -25,7 +25,7 @@ double timing_begin(ptq_context *context)
     return timing_now(context);
 }
 
-/* Measures the limits on all threads. */
+/* A limit to be measured on all threads. */
 struct work {
     const struct limit_loop *loop;
     int64_t rounds, parts, bytes;

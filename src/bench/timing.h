@@ -8,8 +8,8 @@
 #include "bench/limits.h"
 #include "ptq/ptq.h"
 
-/* Seconds. Call at the beginning when all threads are awake, as in an engine that has just run
- * another product. */
+/* Times in seconds. Take the time at the start with timing_begin, which first wakes all threads, as
+ * in an engine that has just run another product. */
 double timing_now(ptq_context *context);
 double timing_begin(ptq_context *context);
 /* Operations per second of a loop on all threads together. */

@@ -3,7 +3,7 @@
 #include "base/context.h"
 #include "model/architecture.h"
 
-#define VALUE_ROWS 32    /* for each channel */
+#define VALUE_ROWS 32    /* per channel */
 #define MAX_VALUE_STEP 8 /* largest step through the queries of a window */
 
 ptq_status site_input(struct calibration *c, const struct block *b, enum site site, int64_t i,

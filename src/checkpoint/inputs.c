@@ -4,7 +4,7 @@
 #include <string.h>
 #include "base/file.h"
 
-/* Whether a directory holds the file, under any name. */
+/* Whether a directory contains the file, under any name. */
 static int is_in_directory(const char *file, const char *path)
 {
     DIR *directory = opendir(path);
@@ -19,7 +19,7 @@ static int is_in_directory(const char *file, const char *path)
     return found;
 }
 
-/* An index of shards stands for the directory that it is in. */
+/* A shard index represents the directory that contains it. */
 static int is_input(const char *file, const char *input)
 {
     static const char index[] = ".index.json";

@@ -1,7 +1,6 @@
 /*
- * What differs between architectures: how config.json and the tensors are read, and how the pieces
- * of a block go together. Each has a file of its own with an entry for the table in
- * architectures.c.
+ * What differs between architectures: how config.json and the tensors are read, and how a block is
+ * assembled. Each architecture has its own file with an entry for the table in architectures.c.
  */
 #ifndef ARCHITECTURE_H
 #define ARCHITECTURE_H
@@ -10,19 +9,19 @@
 #include "model/model.h"
 
 /*
- * attention.c: causal softmax attention with grouped heads. Head h of row t of q is at
- * q + t * q_row + h * q_head, k and v alike by key/value head.
+ * attention.c: causal softmax attention with grouped heads. Head h of row t of q is at q + t *
+ * q_row + h * q_head; k and v likewise, by key/value head.
  */
 struct attention_input {
     const float *q, *k, *v;
     int64_t q_row, q_head, kv_row, kv_head;
     const float *slopes; /* [heads]: ALiBi adds slope * (key position - query position); or NULL */
 };
-/* out [rows][heads * head_dim]; it may be q itself where that is laid out so. */
+/* out [rows][heads * head_dim]; may be q itself if that has the same layout. */
 ptq_status attention(ptq_context *context, const struct model_config *c,
                      const struct attention_input *input, int64_t rows, float *out);
-/* out [rows / step, rounded up][width]: every step-th row of A_h x from the first on, x
- * [rows][width], A_h the probabilities of one head. */
+/* out [rows / step, rounded up][width]: every step-th row of A_h x, starting with the first. x is
+ * [rows][width], A_h are the probabilities of one head. */
 ptq_status attention_mix(ptq_context *context, const struct model_config *c,
                          const struct attention_input *input, int64_t head, const float *x,
                          int64_t width, int64_t rows, int64_t step, float *out);
@@ -34,18 +33,18 @@ struct architecture {
     const char *embedding, *embedding_norm, *final_norm; /* embedding_norm may be NULL */
     const char *norms[2];                                /* before attention, before the MLP */
     int norm_bias;                                       /* LayerNorm with bias; else RMSNorm */
-    const char *const *buffers; /* endings of tensors in a block that are computed, not read */
+    const char *const *buffers; /* suffixes of block tensors that are computed, not read */
     int matrix_count;
     struct {
         const char *name;
         enum role role;
-    } matrices[MAX_MATRICES]; /* in the order in which they are quantized */
+    } matrices[MAX_MATRICES]; /* in the order of quantization */
 
-    /* Reads config.json; mistakes stay in the reader. */
+    /* Reads config.json; errors are kept in the reader. */
     void (*read_config)(struct config_reader *r, struct model_config *c);
-    /* What is needed once for the model, or for windows of rows tokens. */
+    /* Prepares what is needed once per model, or for windows of rows tokens. */
     ptq_status (*prepare)(struct model *m, int64_t rows);
-    /* q, k and v of the input of SITE_ATTENTION, with what positions do to them */
+    /* q, k and v from the input of SITE_ATTENTION, including position encoding */
     ptq_status (*project)(const struct model *m, const struct block *b, struct workspace *w,
                           const float *input, int64_t rows, struct attention_input *out);
     ptq_status (*mlp)(const struct model *m, const struct block *b, struct workspace *w,
@@ -60,30 +59,30 @@ void role_shape(const struct model_config *c, enum role role, int64_t *n, int64_
 /* Whether an architecture has a matrix of a role. */
 int architecture_has(const struct architecture *a, enum role role);
 
-/* block.c: y [rows][n] = matrix(x); *prepared tells whether the workspace holds x prepared already.
+/* block.c: y [rows][n] = matrix(x); *prepared tells whether the workspace already holds x prepared.
  */
 ptq_status matrix_apply(struct workspace *w, const struct matrix *m, const float *x, int64_t rows,
                         float *y, int *prepared);
-/* block.c: q, k and v of the input of SITE_ATTENTION; they live in the workspace. */
+/* block.c: q, k and v from the input of SITE_ATTENTION; they are stored in the workspace. */
 ptq_status block_project(struct model *m, const struct block *b, struct workspace *w,
                          const float *input, int64_t rows, struct attention_input *out);
 
 /* Pieces that architectures share. */
 
-/* projection.c: q, k and v by matrices of their own, each with its biases. */
+/* projection.c: q, k and v from separate matrices, each with its biases. */
 ptq_status project_separately(const struct model *m, const struct block *b, struct workspace *w,
                               const float *input, int64_t rows, struct attention_input *out);
-/* projection.c: by one matrix that gives [rows][heads][q, k, v][head_dim]. */
+/* projection.c: from one matrix that gives [rows][heads][q, k, v][head_dim]. */
 ptq_status project_fused(const struct model *m, const struct block *b, struct workspace *w,
                          const float *input, int64_t rows, struct attention_input *out);
 
-/* rope.c: rotary positions. Reads their settings, in all the spellings of transformers; makes the
- * tables for at least rows positions; turns x [rows][heads][head_dim]. */
+/* rope.c: rotary positions. Reads their settings, in all spellings of transformers; prepares the
+ * tables for at least rows positions; rotates x [rows][heads][head_dim]. */
 void rope_read_config(struct config_reader *r, struct model_config *c);
 ptq_status rope_prepare(struct model *m, int64_t rows);
 void rope_apply(const struct model *m, float *x, int64_t rows, int64_t heads);
 
-/* mlp.c: silu(gate(x)) * up(x); and gelu(up(x)), by the approximation with tanh. */
+/* mlp.c: silu(gate(x)) * up(x); and gelu(up(x)), with the tanh approximation. */
 ptq_status mlp_swiglu(const struct model *m, const struct block *b, struct workspace *w,
                       const float *input, int64_t rows, float *output);
 ptq_status mlp_gelu(const struct model *m, const struct block *b, struct workspace *w,

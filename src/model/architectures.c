@@ -1,6 +1,6 @@
 /*
- * The table of architectures; config.json: which of them a model is of, what that reads from it,
- * and what is left over. What this program cannot compute is refused, not ignored.
+ * The table of architectures, and config.json: which architecture a model has, what that reads, and
+ * what is left over. What this program cannot compute is rejected, not ignored.
  */
 #include <stdio.h>
 #include <string.h>
@@ -11,8 +11,7 @@
 static const struct architecture *const architectures[] = {&llama, &bloom};
 enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
 
-/* Members without influence on what a model computes, or that only training or sampling looks at.
- */
+/* Members that do not affect what a model computes, or that only training or sampling uses. */
 static const char *const harmless[] = {
     "architectures",
     "model_type",
@@ -100,7 +99,7 @@ static const char *const harmless[] = {
     "tf_legacy_loss",
 };
 
-/* Members of other models, or of other tools' quantization, that would change the result. */
+/* Members that other models, or other tools' quantization, use to change the result. */
 static const struct config_fixed fixed[] = {
     {"rope_interleaved", 0},
     {"attn_logit_softcapping", 0},

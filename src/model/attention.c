@@ -1,7 +1,7 @@
 /*
- * Causal attention, one head after the other: for a strip of rows of q, scores against all keys up
+ * Causal attention, one head after the other. For a strip of rows of q: scores against all keys up
  * to the strip's end, softmax over the keys that each row may see, and the weighted sum of the
- * values. Heads are shared out among threads.
+ * values. Heads are divided among threads.
  */
 #include <math.h>
 #include <stdatomic.h>
@@ -11,7 +11,7 @@
 #include "model/architecture.h"
 #include "rows/rows.h"
 
-#define STRIP 64 /* rows of q at a time: the scores stay in the second-level cache */
+#define STRIP 64 /* rows of q at a time: the scores stay in the L2 cache */
 
 struct job {
     ptq_context *context;
@@ -22,8 +22,8 @@ struct job {
     atomic_int failed;
 };
 
-/* scores [count][keys] of count rows of one head, t0 and each step further, as probabilities of the
- * first keys keys, those in the future 0. */
+/* Turns scores [count][keys] of count rows of one head, at positions t0, t0 + step, ..., into
+ * probabilities of the first keys keys; those of future keys are 0. */
 static ptq_status probabilities(const struct job *j, int64_t head, const float *q, const float *k,
                                 int64_t t0, int64_t step, int64_t count, int64_t keys,
                                 float *scores)
@@ -73,7 +73,7 @@ static ptq_status finish(struct job *j)
                   : PTQ_OK;
 }
 
-/* Strips of one head, for rows of A_h x. */
+/* Strips of one head, to compute rows of A_h x. */
 struct mix_job {
     struct job job;
     const float *x;

@@ -1,5 +1,5 @@
 /*
- * The block that LLaMA and BLOOM have in common: pre-norm residual steps around attention and MLP.
+ * The block common to LLaMA and BLOOM: pre-norm residual steps around attention and MLP.
  */
 #include "base/context.h"
 #include "console/clock.h"
@@ -7,7 +7,7 @@
 #include "model/architecture.h"
 #include "rows/rows.h"
 
-/* Prepares x for the quantized matrices of a site that m is one of. */
+/* Prepares x for the quantized matrices of m's site. */
 static ptq_status prepare(struct workspace *w, const struct matrix *m, const float *x, int64_t rows)
 {
     int64_t bytes = ptq_linear_prepared_bytes(m->linear, rows);
@@ -84,7 +84,7 @@ ptq_status block_attention(struct model *m, const struct block *b, struct worksp
     return attention(m->context, &m->config, &in, rows, output);
 }
 
-/* x += matrix(input) for the one matrix of a site */
+/* x += matrix(input), for a site with one matrix */
 static ptq_status add_output(const struct block *b, enum site site, struct workspace *w,
                              const float *input, int64_t rows, float *x)
 {
@@ -127,7 +127,7 @@ ptq_status block_forward(struct model *m, const struct block *b, struct workspac
                          int64_t rows)
 {
     PTQI_TRY(block_attention_input(m, b, x, rows, w->normed));
-    /* the inputs of o and down may take the place of q and gate, which are not needed any more */
+    /* the inputs of o and down may replace q and gate, which are no longer needed */
     PTQI_TRY(block_attention(m, b, w, w->normed, rows, w->q));
     PTQI_TRY(block_attention_output(b, w, w->q, rows, x));
     PTQI_TRY(block_mlp_input(m, b, x, rows, w->normed));

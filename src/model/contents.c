@@ -1,8 +1,8 @@
 /*
- * The tensors of a checkpoint against what the model reads. A tensor that takes part in the
- * computation of the original but not in ours must not be skipped: a norm of q, a LoRA, the scale
- * of somebody's quantization, a bias that config.json denies. Buffers may be there, of integers
- * above all: positions, masks.
+ * Checks the tensors of a checkpoint against those that the model reads. A tensor that takes part
+ * in the original computation but not in ours must not be skipped: a norm of q, a LoRA, a
+ * quantization scale, a bias that config.json rules out. Buffers, mostly integer ones such as
+ * positions and masks, are allowed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,8 +31,8 @@ static int holds_floats(const char *dtype)
     return is_one_of(dtype, floats);
 }
 
-/* A tensor of a matrix, by what stands behind the matrix's name: weight and bias, or the parts of
- * the quantized one, where the store has it. */
+/* Whether the suffix after a matrix's name denotes a part of it: weight and bias, or the parts of
+ * the quantized matrix, if the store has it. */
 static int is_part_of_matrix(const struct model *m, const struct matrix *matrix, const char *ending)
 {
     const int32_t format = ptq_format_find(m->checkpoint->store, matrix->name);
@@ -45,8 +45,8 @@ static int is_part_of_matrix(const struct model *m, const struct matrix *matrix,
     return 0;
 }
 
-/* Tensor i of the store, name, of block number block. *rewritten: it is a matrix, a bias or a norm.
- */
+/* Checks tensor i of the store, name, which belongs to a block. *rewritten: it is a matrix, a bias or
+ * a norm. */
 static ptq_status check_in_block(const struct model *m, int64_t block, int64_t i, const char *name,
                                  int *rewritten)
 {
@@ -83,7 +83,7 @@ static void name_blocks(const struct model *m, char *blocks, size_t capacity)
     snprintf(blocks, capacity, "%s%s", m->prefix, m->config.architecture->blocks);
 }
 
-/* Whether the name of a block follows another prefix, as PEFT writes the names of a LoRA. */
+/* Whether the name contains a block's prefix after another prefix, as PEFT names LoRA tensors. */
 static int has_block_inside(const struct model *m, const char *name)
 {
     char blocks[MAX_LAYER_NAME];
@@ -92,7 +92,7 @@ static int has_block_inside(const struct model *m, const char *name)
     return found && found > name && found[-1] == '.';
 }
 
-/* The number of the block that a tensor belongs to, -1 for none. *length: of the block's prefix. */
+/* The index of the block that a tensor belongs to, -1 for none. *length: of the block's prefix. */
 static int64_t block_of(const struct model *m, const char *name, size_t *length)
 {
     char blocks[MAX_LAYER_NAME], *end;
@@ -107,8 +107,8 @@ static int64_t block_of(const struct model *m, const char *name, size_t *length)
     return block;
 }
 
-/* Whether a tensor belongs to a module outside of the blocks that is used: then all of it must be.
- */
+/* Whether a tensor belongs to a module outside the blocks that is used; all its tensors must be
+ * used. */
 static int is_in_module(const char *name, const char *prefix, const char *module)
 {
     const size_t a = strlen(prefix), b = strlen(module);
@@ -156,7 +156,7 @@ static ptq_status check_tensor(const struct model *m, int64_t i)
     return PTQ_OK;
 }
 
-/* Biases are there where they must be, and not where config.json denies them. */
+/* Biases must exist where config.json requires them, and not where it rules them out. */
 static ptq_status check_biases(const struct model *m, int64_t block)
 {
     struct matrix matrix;

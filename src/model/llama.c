@@ -45,7 +45,7 @@ static ptq_status project(const struct model *m, const struct block *b, struct w
     return PTQ_OK;
 }
 
-/* transformers computes it anew, too. */
+/* transformers recomputes it too */
 static const char *const buffers[] = {"self_attn.rotary_emb.inv_freq", NULL};
 
 const struct architecture llama = {

@@ -7,7 +7,7 @@
 #include "model/architecture.h"
 #include "model/weights.h"
 
-/* A quantized matrix, read and packed. */
+/* Reads and packs a quantized matrix. */
 static ptq_status load_quantized(const struct model *m, const ptq_store *store, int32_t format,
                                  int32_t activations, struct matrix *matrix)
 {

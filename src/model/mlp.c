@@ -1,5 +1,5 @@
 /*
- * What stands between the matrices of an MLP.
+ * The activation functions between the matrices of an MLP.
  */
 #include "model/architecture.h"
 #include "base/context.h"

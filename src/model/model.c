@@ -1,6 +1,6 @@
 /*
- * Opening a model: names and shapes by its architecture, the embedding, the head and the norms
- * outside of its blocks.
+ * Opening a model: names and shapes according to its architecture, the embedding, the head and the
+ * norms outside the blocks.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,8 +22,9 @@ static ptq_status load_norm(const struct model *m, const char *name, struct norm
     return weights_vector(m, m->checkpoint->store, whole, m->config.hidden, &norm->bias);
 }
 
-/* The head: lm_head, or the embedding where they are tied. A checkpoint that says so and has a head
- * with other values was trained on untied; like transformers 5, we take what is there. */
+/* The head: lm_head, or the embedding if they are tied. A checkpoint that claims a tied head but
+ * has one with other values was trained untied; like transformers 5, we use the head that is there.
+ */
 static ptq_status load_head(struct model *m)
 {
     static const char name[] = "lm_head.weight";
@@ -63,7 +64,7 @@ static ptq_status load_model(struct model *m)
     char name[MAX_LAYER_NAME];
     m->prefix = a->prefix;
     if (ptq_store_has(m->checkpoint->store, a->embedding))
-        m->prefix = ""; /* saved without the head around it, as the published BLOOM is */
+        m->prefix = ""; /* saved without the enclosing head, like the published BLOOM */
     snprintf(name, sizeof name, "%s%s", m->prefix, a->embedding);
     PTQI_TRY(weights_find(m, m->checkpoint->store, name, c->vocabulary, c->hidden, &m->embedding));
     PTQI_TRY(weights_check_rows(m, m->embedding));

@@ -1,15 +1,15 @@
 /*
- * A transformer checkpoint, run one block at a time: what calibration and evaluation share.
+ * A transformer checkpoint, run one block at a time, for calibration and evaluation.
  *
- * A block is four sites, each a place where one input feeds one or more matrices:
+ * A block has four sites, each a place where one input feeds one or more matrices:
  *
  *     attention input -> q, k, v;   attention output -> o;   mlp input -> gate, up;   mlp inner ->
  * down
  *
- * (LLaMA's; BLOOM has one fused matrix in place of q, k, v, and no gate),
- * and the functions below compute the input of each site from what the matrices of the site before
- * made of theirs. So a caller can look at an input, replace the matrices that take it, and go on.
- * x, the residual stream, and all inputs are f32 [rows][...], one window of tokens at a time.
+ * (LLaMA's; BLOOM has one fused matrix in place of q, k, v, and no gate.) The functions below
+ * compute the input of each site from the output of the preceding site's matrices, so a caller can
+ * look at an input, replace the matrices that take it, and continue. x, the residual stream, and
+ * all inputs are f32 [rows][...], one window of tokens at a time.
  */
 #ifndef MODEL_H
 #define MODEL_H
@@ -21,7 +21,7 @@ enum { MAX_SITE_MATRICES = 3, MAX_MATRICES = 8, MAX_LAYER_NAME = 160 };
 
 struct architecture;
 
-/* What a matrix does in its block. */
+/* The role of a matrix in its block. */
 enum role { ROLE_Q, ROLE_K, ROLE_V, ROLE_QKV, ROLE_O, ROLE_GATE, ROLE_UP, ROLE_DOWN };
 
 struct model_config {
@@ -30,14 +30,14 @@ struct model_config {
     int64_t evaluated; /* tokens of an input that evaluation harnesses keep; 0: not said */
     float norm_epsilon;
     double rope_theta;            /* LLaMA */
-    int tied;                     /* the head is the embedding, by config.json */
-    int attention_bias, mlp_bias; /* matrices have biases: 1, they have none: 0, or -1: not said */
+    int tied;                     /* config.json says that the head is the embedding */
+    int attention_bias, mlp_bias; /* 1: matrices have biases; 0: they have none; -1: unspecified */
     int quantized;                /* at least one matrix is quantized by this library */
 };
 
-/* A norm's weight or a bias: as f32, and the dtype that it is stored in. */
+/* The weight of a norm, or a bias: as f32, with the dtype in which it is stored. */
 struct vector {
-    float *values; /* [length], or NULL where there is none */
+    float *values; /* [length], or NULL if there is none */
     int64_t length;
     int32_t dtype;
 };
@@ -53,9 +53,9 @@ struct matrix {
     ptq_linear *linear; /* or NULL */
 };
 
-/* An RMSNorm, or a LayerNorm where the architecture has biases. */
+/* An RMSNorm, or a LayerNorm if the architecture has biases. */
 struct norm {
-    struct vector weight, bias; /* [hidden]; there may be no bias */
+    struct vector weight, bias; /* [hidden]; bias is optional */
 };
 
 struct block {
@@ -70,11 +70,11 @@ struct model {
     ptq_context *context;
     struct checkpoint *checkpoint;
     struct model_config config;
-    const char *prefix;           /* of all names of tensors but the head's: "model." */
-    ptq_tensor *embedding, *head; /* head == embedding where tied */
-    struct norm embedding_norm;   /* without a weight where there is none */
+    const char *prefix;           /* "model.": prefix of all tensor names except the head's */
+    ptq_tensor *embedding, *head; /* head == embedding if tied */
+    struct norm embedding_norm;   /* has no weight if there is none */
     struct norm final_norm;
-    float *head_f32;            /* [vocabulary][hidden], once it was needed */
+    float *head_f32;            /* [vocabulary][hidden], made when first needed */
     float *rope_cos, *rope_sin; /* LLaMA: [rope_rows][head_dim / 2] */
     int64_t rope_rows;
     float *slopes; /* BLOOM: [heads], of ALiBi */
@@ -86,19 +86,20 @@ struct workspace {
     int64_t rows;
     float *normed;    /* [rows][hidden] */
     float *q, *k, *v; /* [rows][heads or kv_heads * head_dim] */
-    float *fused;     /* [rows][3 * heads * head_dim], where q, k and v are one matrix */
+    float *fused;     /* [rows][3 * heads * head_dim], if q, k and v are one matrix */
     float *gate, *up; /* [rows][intermediate] */
     float *out;       /* [rows][hidden] */
     void *prepared;   /* activations of a quantized site; grows */
     int64_t prepared_bytes;
-    double linear_seconds; /* that the block's matrices took, quantizing their inputs included */
+    double linear_seconds; /* time spent in the block's matrices, including quantization of their
+                              inputs */
 };
 
-/* architectures.c: what config.json says; adds what it does not use to the checkpoint's unused. */
+/* architectures.c: reads config.json; adds what it does not use to the checkpoint's unused list. */
 ptq_status model_read_config(struct checkpoint *checkpoint, struct model_config *config);
 
-/* contents.c: every tensor is one that the model uses, or has no influence on it. Adds the latter
- * to the checkpoint's unused, and fills in its places. */
+/* contents.c: checks that every tensor either is used by the model or does not affect it. Adds the
+ * latter to the checkpoint's unused list, with their places. */
 ptq_status model_check_contents(const struct model *m);
 /* Whether any matrix of a block is quantized. */
 int model_has_quantized(const struct model *m);
@@ -106,21 +107,20 @@ int model_has_quantized(const struct model *m);
 /* model.c */
 ptq_status model_open(ptq_context *context, const char *directory, struct model **model);
 void model_free(struct model *model);
-/* load_block.c: loads a block from store (NULL: the model's own); activations (PTQ_ACTIVATIONS_...,
- * or -1 for what the checkpoint says) applies to its quantized matrices. *quantized counts them. */
+/* load_block.c: loads a block from store (NULL: the model's own). activations (PTQ_ACTIVATIONS_...,
+ * or -1 for the checkpoint's) applies to its quantized matrices, which *quantized counts. */
 ptq_status model_load_block(const struct model *model, const ptq_store *store, int64_t index,
                             int32_t activations, struct block **block, int *quantized);
 void block_free(struct block *block);
-/* The matrix of a role; NULL where the architecture has none. Like strchr, it leaves const to the
- * caller. */
+/* The matrix with a role; NULL if the architecture has none. Like strchr, this drops const. */
 struct matrix *block_matrix(const struct block *block, enum role role);
-/* How many matrices from number first on are of its site. */
+/* The number of matrices, from index first on, that belong to its site. */
 int block_site_count(const struct block *block, int first);
-/* The name of a matrix of the architecture as a tensor, without ".weight"; its site and shape. */
+/* Fills in the tensor name of a matrix, without ".weight", and its site and shape. */
 int model_describe_matrix(const struct model *model, int64_t block, int number,
                           struct matrix *matrix);
-/* Names of tensors: what all of a block's begin with, "model.layers.3."; and weight or bias of a
- * norm, number 0 before attention and 1 before the MLP. */
+/* Tensor names: the prefix of a block, "model.layers.3."; and the weight or bias of a norm, number
+ * 0 before attention and 1 before the MLP. */
 void model_block_prefix(const struct model *model, int64_t block, char *name);
 void model_norm_name(const struct model *model, int64_t block, int number, int bias, char *name);
 ptq_status model_embed(const struct model *model, const int32_t *ids, int64_t count, float *x);
@@ -131,7 +131,7 @@ ptq_status model_logits(struct model *model, const float *x, int64_t rows, float
 ptq_status workspace_create(const struct model *model, int64_t rows, struct workspace **w);
 void workspace_free(struct workspace *w);
 
-/* block.c: the inputs of the four sites, and what their matrices make of them. */
+/* block.c: the inputs of the four sites, and the application of their matrices. */
 ptq_status block_attention_input(const struct model *m, const struct block *b, const float *x,
                                  int64_t rows, float *input);
 /* input of SITE_ATTENTION -> input of SITE_OUTPUT, [rows][heads * head_dim] */
@@ -148,10 +148,10 @@ ptq_status block_mlp(const struct model *m, const struct block *b, struct worksp
 /* x += down(input) */
 ptq_status block_mlp_output(const struct block *b, struct workspace *w, const float *input,
                             int64_t rows, float *x);
-/* All of it: x through the block. */
+/* The whole block: x is replaced by its output. */
 ptq_status block_forward(struct model *m, const struct block *b, struct workspace *w, float *x,
                          int64_t rows);
-/* A norm over rows of hidden numbers; in place is fine. */
+/* Applies a norm to rows of hidden numbers; may be in place. */
 void norm_rows(const struct model *m, const struct norm *norm, const float *x, int64_t rows,
                float *out);
 

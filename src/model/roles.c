@@ -1,5 +1,5 @@
 /*
- * Roles of matrices: where they stand in a block, and their shapes and names.
+ * Roles of matrices: their sites, shapes and names.
  */
 #include <stdio.h>
 #include <string.h>
@@ -62,7 +62,7 @@ void model_block_prefix(const struct model *m, int64_t block, char *name)
              (long long)block);
 }
 
-/* Names of tensors begin with that of the model, and of the number of the block. */
+/* Tensor names begin with the model's prefix and the block number. */
 int model_describe_matrix(const struct model *m, int64_t block, int number, struct matrix *matrix)
 {
     const struct architecture *a = m->config.architecture;

@@ -1,13 +1,13 @@
 /*
- * Rotary position embeddings (Su et al., arXiv 2104.09864): pairs of the numbers of a head are
- * turned by position * theta^(-2i / d).
+ * Rotary position embeddings (Su et al., arXiv 2104.09864): pairs of numbers of a head are rotated
+ * by position * theta^(-2i / d).
  */
 #include <string.h>
 #include "base/context.h"
 #include "base/exact.h"
 #include "model/architecture.h"
 
-/* An object with members by that name; NULL where there is none. */
+/* Finds an object member by name; NULL if there is none. */
 static const struct ptqi_json *rope_object(struct config_reader *r, const char *name)
 {
     const struct ptqi_json *value = config_member(r, name);
@@ -25,7 +25,7 @@ static void check_rope_type(struct config_reader *r, const char *object_name,
         config_fail(r, object_name, "asks for a kind of RoPE scaling that is not supported");
 }
 
-/* Everything in the object must be known: what is not might change the result. */
+/* Every member of the object must be known, since an unknown one might change the result. */
 static void check_rope_object(struct config_reader *r, const char *name,
                               const struct ptqi_json *object)
 {
@@ -44,8 +44,8 @@ static void check_rope_object(struct config_reader *r, const char *name,
     }
 }
 
-/* rope_theta at the top, in rope_parameters (transformers 5) or in rope_scaling, which transformers
- * takes for rope_parameters; where it is in several places they must agree. */
+/* rope_theta is at the top level, in rope_parameters (transformers 5) or in rope_scaling, which
+ * transformers treats as rope_parameters. If it occurs more than once, the values must agree. */
 void rope_read_config(struct config_reader *r, struct model_config *c)
 {
     static const char *const objects[] = {"rope_parameters", "rope_scaling"};

@@ -1,6 +1,6 @@
 /*
- * Tensors of a checkpoint, looked up by name: their shapes, types and values are checked, and
- * messages name them.
+ * Tensors of a checkpoint, looked up by name. Shapes, types and values are checked, and messages
+ * name the tensor.
  */
 #include "model/weights.h"
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "checkpoint/checkpoint.h"
 #include "tensor.h"
 
-/* A tensor by name that must have this shape (columns 0: a vector) and hold floats. */
+/* Finds a tensor, which must have this shape (columns 0: a vector) and hold floats. */
 ptq_status weights_find(const struct model *m, const ptq_store *store, const char *name,
                         int64_t rows, int64_t columns, ptq_tensor **tensor)
 {
@@ -32,7 +32,7 @@ ptq_status weights_find(const struct model *m, const ptq_store *store, const cha
     return status;
 }
 
-/* All values are finite. A vector is a row. */
+/* Checks that all values are finite. A vector is a row. */
 static ptq_status check_values(const struct model *m, const char *name, const ptq_tensor *tensor)
 {
     const int is_matrix = ptq_tensor_rank(tensor) == 2;
@@ -62,8 +62,8 @@ ptq_status weights_floats(const struct model *m, const ptq_store *store, const c
     return status;
 }
 
-/* Embedding and head stay in their dtype, mapped; a look at each row, so that no NaN hides in them.
- */
+/* Embedding and head stay mapped in their dtype; this checks every row for values that are not
+ * finite. */
 ptq_status weights_check_rows(const struct model *m, const ptq_tensor *tensor)
 {
     return check_values(m, ptq_tensor_name(tensor), tensor);

@@ -1,24 +1,24 @@
-/* Tensors of a checkpoint by name, checked. */
+/* Checked access to tensors of a checkpoint by name. */
 #ifndef WEIGHTS_H
 #define WEIGHTS_H
 
 #include "model/model.h"
 
-/* A tensor that must have this shape (columns 0: a vector) and hold floats. */
+/* Finds a tensor, which must have this shape (columns 0: a vector) and hold floats. */
 ptq_status weights_find(const struct model *m, const ptq_store *store, const char *name,
                         int64_t rows, int64_t columns, ptq_tensor **tensor);
-/* The same as f32, all finite; allocated. */
+/* The same as f32, allocated; all values must be finite. */
 ptq_status weights_floats(const struct model *m, const ptq_store *store, const char *name,
                           int64_t rows, int64_t columns, float **out);
 ptq_status weights_vector(const struct model *m, const ptq_store *store, const char *name,
                           int64_t length, struct vector *v);
-/* A matrix that stays mapped in its dtype has finite values only. */
+/* Checks that a matrix that stays mapped in its dtype has only finite values. */
 ptq_status weights_check_rows(const struct model *m, const ptq_tensor *tensor);
 /* Whether two matrices of the same shape have the same values, whatever their dtypes. */
 ptq_status weights_compare(const struct model *m, const ptq_tensor *a, const ptq_tensor *b,
                            int *same);
 
-/* Frees what was loaded of a norm. */
+/* Frees the loaded parts of a norm. */
 void norm_free(ptq_context *context, struct norm *norm);
 
 #endif

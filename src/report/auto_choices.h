@@ -1,5 +1,5 @@
 /*
- * What auto chose for the matrices of a model, counted, and what it won.
+ * Counts of auto's choices for the matrices of a model, and the gain.
  */
 #ifndef CHOICES_REPORT_H
 #define CHOICES_REPORT_H
@@ -10,21 +10,21 @@
 enum { EQUALIZATIONS = PTQ_EQUALIZE_FPTQ + 1, ROTATIONS = 4 };
 
 struct choices {
-    int64_t count;                                        /* matrices that were chosen for */
+    int64_t count;                                        /* matrices for which auto chose */
     int64_t equalize[EQUALIZATIONS], rotation[ROTATIONS]; /* none, 32, 64, 128 columns */
     int64_t asymmetric;
-    double log_errors; /* sum of the logarithms of the errors against those of the plain matrices */
+    double log_errors; /* sum of log(error / error of the plain matrix) */
 };
 
-/* Adds a matrix, where auto chose for it; all of a model. */
+/* Adds a matrix, if auto chose for it; or all matrices of a model. */
 void choices_add(struct choices *c, const struct matrix_report *report);
 struct choices choices_of(const struct matrix_report *reports, int64_t count);
-/* The geometric mean of the errors against those of the plain matrices. */
+/* The geometric mean of the errors relative to those of the plain matrices. */
 double choices_error(const struct choices *c);
 /* "no scale" or the name of an equalization. */
 const char *choices_equalization(int32_t kind);
 int choices_rotation(int index);
-/* A line behind its beginning, where there is anything to say. */
+/* Prints beginning and the choices on one line, if there are any. */
 void choices_print(const struct choices *c, const char *beginning);
 void choices_add_json(const struct choices *c, struct ptqi_json_writer *w);
 

@@ -1,7 +1,7 @@
 #include "report/axis.h"
 #include <math.h>
 
-/* As an exponent of ten, between those where powers of ten become 0 or infinite. */
+/* log10 of value, limited to where powers of ten do not become 0 or infinite. */
 static double exponent_of(double value)
 {
     return fmax(-300, fmin(300, log10(value)));
@@ -11,7 +11,7 @@ struct axis axis_create(int logarithmic, double low, double high, double margin)
 {
     double from = logarithmic ? exponent_of(low) : low, to = logarithmic ? exponent_of(high) : high;
     double extra = margin * (to - from);
-    if (!(extra > 1e-9 * fabs(to))) /* no range: make some room around the one value */
+    if (!(extra > 1e-9 * fabs(to))) /* no range: widen it around the one value */
         extra = logarithmic ? 0.2 : to != 0 ? 0.1 * fabs(to) : 1;
     if (!logarithmic)
         return (struct axis){0, from - extra, to + extra};
@@ -30,7 +30,7 @@ double axis_at(const struct axis *axis, double value)
     return (value - low) / (high - low);
 }
 
-/* Multiples of 1, 2 or 5 times a power of ten, four to ten of them. */
+/* Four to ten multiples of 1, 2 or 5 times a power of ten. */
 static int linear_ticks(const struct axis *axis, double *ticks)
 {
     double range = axis->high - axis->low, step = pow(10, floor(log10(range / 5)));

@@ -1,5 +1,5 @@
 /*
- * An axis of a chart: which range it shows, where a value is on it, where its ticks are.
+ * An axis of a chart: its range, positions of values on it, and ticks.
  */
 #ifndef AXIS_H
 #define AXIS_H
@@ -10,17 +10,17 @@ enum { AXIS_TICKS = 16 };
 
 struct axis {
     int logarithmic;
-    double low, high; /* low < high; both > 0 where it is logarithmic */
+    double low, high; /* low < high; both > 0 if logarithmic */
 };
 
-/* An axis for values from low to high, which may be equal, with a margin (a fraction of the whole)
- * on both sides. */
+/* Creates an axis for values from low to high, which may be equal, with a margin (a fraction of the
+ * whole) at both ends. */
 struct axis axis_create(int logarithmic, double low, double high, double margin);
-/* 0 at the low end, 1 at the high end; beyond for values outside. */
+/* 0 at the low end, 1 at the high end; outside 0 .. 1 for values outside the range. */
 double axis_at(const struct axis *axis, double value);
-/* Round values within the axis, rising; returns how many. */
+/* Round values within the axis, ascending; returns their number. */
 int axis_ticks(const struct axis *axis, double ticks[AXIS_TICKS]);
-/* The text of a tick: 0.001, 25, 1000, and powers of ten beyond. */
+/* Writes a tick label: 0.001, 25, 1000, and powers of ten beyond. */
 void axis_print(struct html *h, double tick);
 
 #endif

@@ -20,7 +20,7 @@ void html_end(struct html *h)
     h->text = NULL;
 }
 
-/* Room for length more bytes and a zero. */
+/* Reserves space for length more bytes and a zero. */
 static int reserve(struct html *h, int64_t length)
 {
     if (!h->status)
@@ -57,7 +57,7 @@ void html_print(struct html *h, const char *format, ...)
     va_end(arguments);
 }
 
-/* Controls, and the marks that turn the direction of what follows them. */
+/* Control characters, and marks that change the text direction. */
 static int is_hidden(uint32_t c)
 {
     return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x200e || c == 0x200f ||
@@ -108,7 +108,7 @@ void html_text(struct html *h, const char *text)
     }
 }
 
-/* The characters of text, of which a longer one than limit has limit + 1. */
+/* The number of characters in text; limit + 1 if there are more than limit. */
 static int count_characters(const char *text, int limit)
 {
     int valid, count = 0;
@@ -155,7 +155,7 @@ void html_fixed(struct html *h, double value, int decimals)
         html_print(h, "%.*f", decimals, value);
 }
 
-/* An exponent in the raised digits of Unicode. */
+/* An exponent in Unicode superscript digits. */
 static void put_exponent(struct html *h, int exponent)
 {
     static const char *const digits[] = {
@@ -174,7 +174,8 @@ void html_power(struct html *h, double value, int digits)
 {
     char text[64];
     int exponent = 0;
-    snprintf(text, sizeof text, "%.*e", digits - 1, value); /* which rounds before it splits */
+    snprintf(text, sizeof text, "%.*e", digits - 1,
+             value); /* printf rounds before it splits off the exponent */
     char *e = strchr(text, 'e');
     if (e) {
         sscanf(e + 1, "%d", &exponent);

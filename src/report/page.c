@@ -1,6 +1,6 @@
 /*
- * The page of ptq compare --html: what was measured, the table, three charts. It needs nothing but
- * itself: the style is in it, the charts are inline SVG, there is no script.
+ * The page of ptq compare --html: the settings, the table, three charts. It is self-contained: the
+ * style sheet is inline, the charts are inline SVG, and there is no script.
  */
 #include "report/matrix_name.h"
 #include "report/page.h"
@@ -17,7 +17,7 @@ static void put_file_name(struct html *h, const char *path)
         length--;
     for (start = length; start > 0 && path[start - 1] != '/'; start--)
         ;
-    if (start == length || length - start >= sizeof name) { /* "/", or too long: as it is */
+    if (start == length || length - start >= sizeof name) { /* "/", or too long: unchanged */
         html_text(h, path);
         return;
     }
@@ -75,7 +75,7 @@ static double full_precision(const struct comparison *c)
     return NAN;
 }
 
-/* Whether no row of the same bits has a lower perplexity, and there is one to compare with. */
+/* Whether no row with the same bits has a lower perplexity, and there is one to compare with. */
 static int is_best(const struct comparison *c, const struct comparison_row *row)
 {
     int others = 0;
@@ -93,8 +93,8 @@ static int is_best(const struct comparison *c, const struct comparison_row *row)
     return others > 0;
 }
 
-/* A cell; before and after are what tells it apart where the table becomes a list, which leaves the
- * empty ones out. */
+/* Writes a cell. before and after label it where the table is shown as a list, which omits empty
+ * cells. */
 static void open_cell(struct html *h, int empty, const char *before, const char *after)
 {
     html_print(h, "<td class=\"%s\" data-before=\"%s\" data-after=\"%s\">",

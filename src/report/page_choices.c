@@ -1,6 +1,6 @@
 /*
- * What auto chose, a table for each of its rows: a line for each matrix of a block, the layers
- * counted.
+ * What auto chose: a table for each of its rows, with a line per matrix of a block that counts
+ * layers.
  */
 #include <math.h>
 #include <string.h>

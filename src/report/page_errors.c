@@ -1,7 +1,7 @@
 /*
- * The chart of errors: for every method a map, its rows the matrices of a block, its columns the
- * layers, its colours the error. All maps share one scale, so that a map that stands out is a worse
- * method, a row a worse matrix, a column a worse layer.
+ * The chart of errors: a map for each method, with the matrices of a block as rows, the layers as
+ * columns, and the error as colour. All maps share one scale, so worse methods, matrices (rows) and
+ * layers (columns) stand out.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -11,19 +11,19 @@
 #include "report/page.h"
 
 enum {
-    COLOURS = 13, /* of the style sheet: .h0 to .h12 */
-    CELL = 14,    /* the height of a row of a map */
+    COLOURS = 13, /* in the style sheet: .h0 to .h12 */
+    CELL = 14,    /* height of a map row */
     MANY_LAYERS = 100000,
     KIND_CHARACTERS = 16
 };
 
 struct errors {
     const struct comparison *c;
-    int weights; /* the errors are of the weights: nothing is known of outputs */
+    int weights; /* errors are those of the weights; output errors are unknown */
     int64_t layers;
     const char *kinds[MAX_MATRICES]; /* a matrix within its block: "self_attn.q_proj" */
     int kind_count;
-    int per_decade, decades; /* a step of the scale: 1 / per_decade of so many decades */
+    int per_decade, decades; /* the scale has `decades` decades of per_decade steps */
     int64_t first_step, steps;
 };
 
@@ -51,7 +51,7 @@ static void add_kind(struct errors *e, const char *name)
     e->layers = layer >= e->layers ? layer + 1 : e->layers;
 }
 
-/* The lower end of a step: 1, 2, 5, 10, or 1, 3, 10, or powers of ten. */
+/* The lower bound of a step: 1, 2, 5, 10, or 1, 3, 10, or powers of ten. */
 static double step_value(const struct errors *e, int64_t step)
 {
     static const double mantissas[] = {1, 2, 5, 1, 3};
@@ -72,7 +72,7 @@ static int64_t step_of(const struct errors *e, double error)
     return step;
 }
 
-/* The finest scale that needs no more steps than there are colours. */
+/* Chooses the finest scale that has no more steps than there are colours. */
 static void choose_scale(struct errors *e, double low, double high)
 {
     static const int per_decade[] = {3, 2, 1};
@@ -88,7 +88,7 @@ static void choose_scale(struct errors *e, double low, double high)
     }
 }
 
-/* 0 where no row has any error of this sort. */
+/* Returns 0 if no row has errors of this kind. */
 static int errors_measure(struct errors *e)
 {
     double low = INFINITY, high = 0;
@@ -111,7 +111,8 @@ static int errors_measure(struct errors *e)
     return 1;
 }
 
-/* A few steps take colours of the middle, and not the most different ones. */
+/* If there are few steps, their colours come from the middle and are not the most different ones.
+ */
 static int colour_of_step(const struct errors *e, int64_t step)
 {
     int64_t last = e->steps - 1, ends = COLOURS - 1 - 3 * last;
@@ -154,7 +155,7 @@ static int compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The median and the largest error of a row; returns how many are known. */
+/* Writes the median and the largest error of a row; returns how many are known. */
 static int64_t summarize(struct html *h, const struct errors *e, const struct comparison_row *row,
                          double *median, const struct matrix_report **worst)
 {
@@ -204,7 +205,7 @@ static void put_kinds(struct html *h, const struct errors *e)
     html_put(h, "\n");
 }
 
-/* How a matrix takes its input. */
+/* Writes how a matrix quantizes its input. */
 static void put_input(struct html *h, const struct matrix_report *report)
 {
     static const char *const names[] = {"", ", int8 per token", ", int8 per call", ", int8 static"};
@@ -214,8 +215,8 @@ static void put_input(struct html *h, const struct matrix_report *report)
         html_put(h, ", equalized");
 }
 
-/* Around the worst matrix, and wider than its cell where that is a thread; with a rim, since it may
- * be as dark as the frame. */
+/* Frames the worst matrix. The frame is wider than a very narrow cell, and has a rim because the
+ * cell may be as dark as the frame. */
 static void put_frame(struct html *h, const struct errors *e, const struct matrix_report *worst)
 {
     static const char *const classes[] = {"rim", "worst"};
@@ -268,7 +269,7 @@ static void put_layers(struct html *h, const struct errors *e)
     html_put(h, "\n");
 }
 
-/* Returns whether there was anything to draw. */
+/* Returns whether anything was drawn. */
 static int put_map(struct html *h, const struct errors *e, const struct comparison_row *row)
 {
     const struct matrix_report *worst;
@@ -288,7 +289,7 @@ static int put_map(struct html *h, const struct errors *e, const struct comparis
     return 1;
 }
 
-/* The space for the names of the matrices, by the longest. */
+/* The width of the longest matrix name. */
 static int label_width(const struct errors *e)
 {
     int longest = 0;
@@ -299,7 +300,7 @@ static int label_width(const struct errors *e)
     return 10 + longest * 6;
 }
 
-/* The rows that have reports, but not of these errors. */
+/* Names the rows that have reports, but without these errors. */
 static void put_missing(struct html *h, const struct errors *e)
 {
     int missing = 0;

@@ -2,8 +2,8 @@
  * The chart of activation ranges: max |x| of every input of a block over the layers, on FPTQ's
  * three bands.
  *
- * Two drawings lie on each other: the bands with their labels and the axis of values, and the
- * marks, which begin to the right of the labels and so never cover them.
+ * It is two overlaid drawings: the bands with their labels and the axis of values, and the marks,
+ * which start to the right of the labels and so never cover them.
  */
 #include <math.h>
 #include "report/axis.h"
@@ -20,7 +20,7 @@ struct ranges {
     const struct comparison *c;
     struct axis axis;
     int64_t layers;
-    int64_t bands[BANDS]; /* how many inputs are in each */
+    int64_t bands[BANDS]; /* number of inputs in each */
 };
 
 static enum band band_of(const struct comparison *c, double absmax)
@@ -28,15 +28,15 @@ static enum band band_of(const struct comparison *c, double absmax)
     return absmax >= c->v1 ? BAND_TOKEN : absmax > c->v0 ? BAND_LAE : BAND_STATIC;
 }
 
-/* Whether an input has a place on a logarithmic axis. */
+/* Whether an input can be shown on a logarithmic axis. */
 static int is_shown(const struct comparison_input *input)
 {
     return isfinite(input->absmax) && input->absmax > 0 && input->block >= 0 &&
            input->block < MANY_LAYERS;
 }
 
-/* The next input of a site from number *i on, and NULL where there are no more: the inputs of a
- * block stand in the order of its sites. */
+/* The next input of a site at or after index *i; NULL if there are no more. The inputs of a block
+ * are in the order of its sites. */
 static const struct comparison_input *next_input(const struct comparison *c, int site, int64_t *i)
 {
     while (*i < c->input_count) {
@@ -55,8 +55,8 @@ static double y_of(const struct ranges *r, double value)
     return HEIGHT * (1 - (at < 0 ? 0 : at > 1 ? 1 : at));
 }
 
-/* Room for the labels of the outer bands, unless a threshold is so far from the data that they
- * would become a line beside it. */
+/* Leaves space for the labels of the outer bands, unless a threshold is so far from the data that
+ * these would shrink to a line. */
 static int ranges_measure(struct ranges *r)
 {
     double low = INFINITY, high = 0;
@@ -90,7 +90,7 @@ static void put_keys(struct html *h)
     html_put(h, "</div>\n");
 }
 
-/* Where a band lies in the drawing; a threshold of 0 is below all that is shown. */
+/* Finds the position of a band; a threshold of 0 is below everything shown. */
 static void find_band(const struct ranges *r, enum band band, double *top, double *bottom)
 {
     double v0 = y_of(r, r->c->v0 > 0 ? r->c->v0 : r->axis.low);
@@ -112,7 +112,7 @@ static void put_band(struct html *h, const struct ranges *r, enum band band)
                    top);
 }
 
-/* Each name stands beside the threshold that makes its band. */
+/* Writes each name next to the threshold that bounds its band. */
 static void put_band_name(struct html *h, const struct ranges *r, enum band band)
 {
     static const char *const signs[BANDS] = {"\xe2\x89\xa4 v0", "", "\xe2\x89\xa5 v1"};
@@ -169,7 +169,8 @@ static void put_line(struct html *h, const struct ranges *r, int site)
     html_put(h, "\"/></svg>\n");
 }
 
-/* The line and the marks of a site; returns where its last mark is, or -1 where it has none. */
+/* Draws the line and marks of a site; returns the position of its last mark, or -1 if it has none.
+ */
 static double put_series(struct html *h, const struct ranges *r, int site)
 {
     const struct comparison_input *input;
@@ -192,7 +193,8 @@ static double put_series(struct html *h, const struct ranges *r, int site)
     return last;
 }
 
-/* The names of the series right of their last marks, moved apart where those are close. */
+/* Writes the names of the series to the right of their last marks, moved apart where those are
+ * close. */
 static void put_names(struct html *h, const double last[SITES])
 {
     int order[SITES], count = 0;

@@ -1,8 +1,8 @@
 /*
- * The chart of perplexity against size, every mark with its name beside it.
+ * The chart of perplexity against size, with a name next to every mark.
  *
- * The names are placed for the narrowest page: positions along x are fractions of the width, so
- * names that stay clear of each other there do so on every wider page too.
+ * The names are placed for the narrowest page: x positions are fractions of the width, so names
+ * that do not overlap there do not overlap on any wider page.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -10,13 +10,13 @@
 #include "report/page.h"
 
 enum {
-    NARROW = 270,  /* pixels between the ends of the x axis on a phone of 360 */
-    CHARACTER = 7, /* about the width of one of a name */
+    NARROW = 270,  /* length of the x axis in pixels, on a phone 360 pixels wide */
+    CHARACTER = 7, /* approximate width of a character of a name */
     NAME_CHARACTERS = 24,
     LINE = 16,    /* the height of a name */
-    RADIUS = 7,   /* around a mark, where no name may be */
+    RADIUS = 7,   /* around a mark, free of names */
     GAP = 11,     /* from a mark to its name */
-    LONG_GAP = 20 /* to one that was moved, and has a line to it */
+    LONG_GAP = 20 /* to a name that was moved, which has a line to it */
 };
 
 struct mark {
@@ -24,7 +24,7 @@ struct mark {
     double at;    /* 0 .. 1 of the width */
     double x, y;  /* pixels on the narrowest page */
     double width; /* of the name */
-    double shift; /* of the name, down */
+    double shift; /* vertical shift of the name */
     int left;     /* the name is left of the mark */
 };
 
@@ -58,8 +58,7 @@ static double name_start(const struct mark *m)
     return m->left ? m->x - gap_of(m) - m->width : m->x + gap_of(m);
 }
 
-/* How much the name of p, where it is now, is in the way of others; marks[0 .. placed) have names.
- */
+/* The cost of overlaps of p's name at its current place; marks[0 .. placed) have names. */
 static double cost_of(const struct sizes *s, const struct mark *p, int64_t placed)
 {
     double start = name_start(p), end = start + p->width, middle = p->y + p->shift;
@@ -83,7 +82,8 @@ static double cost_of(const struct sizes *s, const struct mark *p, int64_t place
     return cost;
 }
 
-/* Names from the top down, each on the better side, moved as little as keeps it clear. */
+/* Places names from the top down, each on the better side, moved as little as possible to avoid
+ * overlap. */
 static void place_names(struct sizes *s)
 {
     for (int64_t i = 0; i < s->count; i++) {
@@ -182,7 +182,7 @@ static const struct mark *full_precision(const struct sizes *s)
     return NULL;
 }
 
-/* 0: full precision, 1: activations of 16 bits, 2: of fewer. */
+/* 0: full precision, 1: 16-bit activations, 2: fewer bits. */
 static int sort_of(const struct comparison_row *row)
 {
     return !row->config ? 0 : row->activation_bits >= 16 ? 1 : 2;
@@ -208,7 +208,7 @@ static void put_mark(struct html *h, const struct mark *m)
     html_print(h, ", %.1f MB</title></svg>\n", (double)m->row->bytes / 1e6);
 }
 
-/* What the shapes mean, where there are two of them. */
+/* Writes the legend of the shapes, if there are two. */
 static void put_keys(struct html *h, const struct sizes *s)
 {
     int sorts[3] = {0};

@@ -1,9 +1,10 @@
 /*
- * The style sheet of the page, in pieces because C11 promises no longer strings.
+ * The style sheet of the page, in pieces because C11 does not guarantee longer strings.
  *
- * Colours are variables, once for light and once for dark. The four of the series are Okabe and
- * Ito's, which all kinds of colour blindness tell apart (made lighter on dark); the scale of the
- * maps is ColorBrewer's YlOrBr, towards the paper for small errors and away from it for large ones.
+ * Colours are variables, defined once for light and once for dark. The four series use the palette
+ * of Okabe and Ito, which all kinds of colour blindness can tell apart (lighter in dark mode). The
+ * scale of the maps is ColorBrewer's YlOrBr, close to the background for small errors and far from
+ * it for large ones.
  */
 #ifndef PAGE_STYLE_H
 #define PAGE_STYLE_H
@@ -56,7 +57,7 @@ static const char *const page_style[] = {
     ".choices thead th{white-space:normal}.choices tbody th{min-width:7em}\n"
     "figure .table{margin:8px 0 32px}\n"
     ".choices tbody tr:last-child>*{border-top:1px solid var(--rule)}\n",
-    /* the charts: text and lines keep their size at every width */
+    /* the charts: text and line widths are the same at every page width */
     ".shapes{position:absolute}\n"
     "svg{overflow:visible;display:block}\n"
     "svg text{fill:var(--muted);font-size:12px;font-variant-numeric:tabular-nums}\n"
@@ -112,7 +113,7 @@ static const char *const page_style[] = {
     ".h4{fill:var(--h4)}.h5{fill:var(--h5)}.h6{fill:var(--h6)}.h7{fill:var(--h7)}"
     ".h8{fill:var(--h8)}.h9{fill:var(--h9)}.h10{fill:var(--h10)}.h11{fill:var(--h11)}.h12{fill:var("
     "--h12)}\n",
-    /* a phone: a row of the table becomes two lines, the names of series stand above */
+    /* a phone: a table row becomes two lines, series names are above the chart */
     "@media (max-width:700px){\n"
     "body{padding:28px 16px 48px}\nh1{font-size:27px}\nsection{margin-top:48px}\n"
     ".table{overflow-x:visible;margin-top:24px}\n"
