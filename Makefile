@@ -2,15 +2,15 @@
 #
 #   make                      build/ptq, build/libptq.so, build/libptq.a
 #   make test (check)         the tests that need nothing but a compiler
-#   make test-all             everything, with the long ones
+#   make test-all             all tests, including long ones
 #   make test-real            the tests on SmolLM2-135M
-#   make demo                 the main job on the bundled model
-#   make bench                times of the kernels, against the machine's limits
+#   make demo                 compares all methods on the model in examples/
+#   make bench                kernel speed relative to the machine's limits
 #   make install PREFIX=/usr/local DESTDIR=
 #   make clean
 #
-# Another compiler: CC=clang. Another machine: CROSS_COMPILE=aarch64-linux-gnu-, with
-# RUN=qemu-aarch64 in front of the programs that the tests start. Another place: BUILD=build-x.
+# To use another compiler: CC=clang. To cross-compile: CROSS_COMPILE=aarch64-linux-gnu-, and
+# RUN=qemu-aarch64 to run the tests. To build elsewhere: BUILD=build-x.
 
 VERSION := 0.1.0
 SOVERSION := 0
@@ -33,7 +33,7 @@ INSTALL ?= install
 
 CFLAGS ?= -O3 -g
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes
-# Equal bits: a fused multiply-add is one where the source says so, and nowhere else. The two other
+# For bit-exact results, fused multiply-adds are used only where the source says so. The other two
 # options let the compiler use vector instructions for sqrt and rounding; they change no value.
 EXACT := -ffp-contract=off -fno-math-errno -fno-trapping-math
 ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -Iinclude $(WARNINGS) -fvisibility=hidden -fPIC -MMD -MP \
@@ -69,7 +69,7 @@ $(BUILD)/ptq: $(CMD_OBJECTS) $(STATIC)
 $(BUILD)/unit: $(TEST_OBJECTS) $(filter-out $(BUILD)/src/main.o,$(CMD_OBJECTS)) $(STATIC)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# Only the command and the tests see the library's inside.
+# Only the command and the tests see the library's internals.
 $(CMD_OBJECTS) $(TEST_OBJECTS): ALL_CFLAGS += -Ilib -Isrc
 $(LIB_OBJECTS): ALL_CFLAGS += -Ilib
 

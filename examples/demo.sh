@@ -1,5 +1,5 @@
 #!/bin/sh
-# The main job on the bundled model: every method side by side. Started by `make demo`.
+# Compares all methods on the small model in examples/. Run by `make demo`.
 
 set -u
 ptq="${RUN-} ${BUILD:-build}/ptq"
@@ -13,11 +13,11 @@ compare() # OPTION...
 }
 
 cat <<END
-The bundled model, llama-tiny (0.9 M parameters, trained for tests only), quantized by every method in
-groups of 64 columns, at 4 and at 3 bits, and evaluated with the arithmetic that each is meant for. The
-texts are beginnings of WikiText-2's validation and test texts (CC BY-SA 3.0).
+The small model llama-tiny (0.9 M parameters, trained for tests only), quantized with every method in
+groups of 64 columns, at 4 and 3 bits, and evaluated with the arithmetic that each method is meant for.
+The texts are excerpts from the validation and test texts of WikiText-2 (CC BY-SA 3.0).
 
 END
 compare --bits 4 --html "$page"
 compare --bits 3 --methods gptq,awq,fptq
-echo "The page $page shows the 4-bit comparison with charts."
+echo "Charts of the 4-bit comparison are in $page."

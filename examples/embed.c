@@ -1,6 +1,6 @@
 /*
- * An engine author's whole program: statistics of a layer's inputs, its matrix quantized to 4 bits
- * with GPTQ, packed for this CPU, and run with int8 activations.
+ * A complete program for engine authors: collect statistics of a layer's inputs, quantize its
+ * matrix to 4 bits with GPTQ, pack it for this CPU, and run it with int8 activations.
  *
  *     cc embed.c $(pkg-config --cflags --libs libptq) -o embed
  */
@@ -12,7 +12,7 @@ enum { N = 384, K = 576, BATCH = 64, BATCHES = 16, ROWS = 24 };
 
 static float w[N * K], batch[BATCH * K], x[ROWS * K], y[ROWS * N];
 
-/* Every function answers with a status, and the library knows more about it. */
+/* Functions return a status; the library has a message with details. */
 static void check(ptq_status status)
 {
     char message[512];
@@ -31,8 +31,7 @@ static float uniform(void)
     return (float)(state >> 8) * (1.0f / 8388608.0f) - 1.0f;
 }
 
-/* Stands for the activations that an engine sees: neighbours are alike, a few channels are large.
- */
+/* Simulates activations: neighbours are correlated, and a few channels are large. */
 static void activations(float *out, int rows)
 {
     for (int t = 0; t < rows; t++)
@@ -54,17 +53,18 @@ int main(void)
     ptq_linear *linear;
     double lost = 0, whole = 0;
 
-    /* Memory and threads come from a context; ptq_context_create_with_allocator takes yours. */
+    /* Memory and threads come from a context; ptq_context_create_with_allocator uses your
+     * allocator. */
     check(ptq_context_create(&context));
 
-    /* While the model runs in full precision, each layer's input is shown to its statistics. */
+    /* While the model runs in full precision, feed each layer's input to its statistics. */
     check(ptq_stats_create(context, K, PTQ_STATS_HESSIAN, &stats));
     for (int i = 0; i < BATCHES; i++) {
         activations(batch, BATCH);
         check(ptq_stats_update(stats, batch, PTQ_DTYPE_F32, BATCH, K, NULL));
     }
 
-    /* The weights stay where they are: the tensor only refers to them. */
+    /* The tensor only refers to the weights; they are not copied. */
     for (int i = 0; i < N * K; i++)
         w[i] = 0.02f * (uniform() + uniform() + uniform());
     check(ptq_tensor_borrow(context, PTQ_DTYPE_F32, 2, shape, w, &weight));
@@ -74,13 +74,14 @@ int main(void)
     check(ptq_config_create(context, PTQ_METHOD_GPTQ, &config));
     check(ptq_config_set_int(config, PTQ_PARAM_BITS, 4));
     check(ptq_config_set_int(config, PTQ_PARAM_GROUP, 64));
-    check(ptq_config_parse(config, "activations", "int8-token")); /* the other way to set */
+    check(ptq_config_parse(config, "activations",
+                           "int8-token")); /* the other way to set a parameter */
     weights[0] = weight;
     check(ptq_quantize(config, weights, 1, stats, NULL, &q));
     printf("weight error %.1e, output error %.1e\n", ptq_qtensor_weight_error(q),
            ptq_qtensor_output_error(q));
 
-    /* Packed for this CPU; everything that led here may go. */
+    /* Pack for this CPU; everything used so far may be freed. */
     check(ptq_linear_create(context, q, &linear));
     printf("%d x %d floats, %d bytes, as %lld bytes for %s\n", N, K, (int)sizeof w,
            (long long)ptq_linear_bytes(linear), ptq_isa_name(ptq_context_isa(context)));
@@ -89,12 +90,12 @@ int main(void)
     ptq_tensor_free(weight);
     ptq_stats_free(stats);
 
-    /* y = x W^T. Without scratch memory (NULL) it comes from the context; an engine that must not
-     * allocate passes ptq_linear_scratch_bytes of its own, at a multiple of PTQ_ALIGNMENT. */
+    /* y = x W^T. If scratch is NULL, scratch memory comes from the context. An engine that must not
+     * allocate passes ptq_linear_scratch_bytes bytes of its own, aligned to PTQ_ALIGNMENT. */
     activations(x, ROWS);
     check(ptq_linear_forward(linear, x, PTQ_DTYPE_F32, ROWS, K, y, PTQ_DTYPE_F32, N, NULL));
 
-    /* How far it is from the product in floating point: |y - x W^T|^2 / |x W^T|^2. */
+    /* Its error relative to the floating-point product: |y - x W^T|^2 / |x W^T|^2. */
     for (int t = 0; t < ROWS; t++)
         for (int n = 0; n < N; n++) {
             double exact = 0;

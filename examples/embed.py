@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""libptq from Python through ctypes: a matrix is quantized to 4 bits with GPTQ and run with int8
-activations. The numpy arrays are not copied: the library reads W and x, and writes y, where they are.
+"""libptq in Python through ctypes: quantizes a matrix to 4 bits with GPTQ and runs it with int8
+activations. The numpy arrays are not copied: the library reads W and x, and writes y, in place.
 
-usage: embed.py [LIBRARY]       default: libptq.so.0, as installed"""
+usage: embed.py [LIBRARY]       default: the installed libptq.so.0"""
 import ctypes
 import sys
 import tempfile
@@ -92,8 +92,8 @@ def main():
     q = Handle("qtensor", "ptq_quantize", config, weights, 1, stats, None)
     print(f"output error {output_error(q):.1e}")
 
-    # Packed for this CPU straight into a file, and run from there: a program that finds the file when it
-    # starts goes without the rest. Without a file: Handle("linear", "ptq_linear_create", context, q).
+    # Pack for this CPU directly into a file, and run from there. A program that finds the file at startup
+    # can skip everything above. Without a file: Handle("linear", "ptq_linear_create", context, q).
     file = tempfile.NamedTemporaryFile()
     packed = np.memmap(file, np.uint8, "w+", shape=packed_bytes(context, q))
     Handle("linear", "ptq_linear_create_in", context, q, pointer(packed.ctypes.data), packed.size)

@@ -1,6 +1,6 @@
 /*
- * The AMX kernels once more, with the tile instructions in C: so that they are tested on machines
- * that do not have them. All else of their table needs AVX512-VNNI.
+ * The AMX kernels again, with the tile instructions emulated in C, so that they are tested on
+ * machines without AMX. The rest of their table needs AVX512-VNNI.
  */
 #include "base/compiler.h"
 #ifdef PTQI_X86

@@ -1,7 +1,7 @@
 /*
- * The tile instructions of AMX in C, by the words of Intel's manual, for kernel/amx.c: eight tiles
- * of up to 16 rows of 64 bytes, whose shapes come from a configuration; what is outside of a shape
- * is neither read nor written, and zero. A use of a tile that the CPU would refuse ends the test.
+ * AMX tile instructions in C, following Intel's manual, for kernel/amx.c: eight tiles of up to 16
+ * rows of 64 bytes, whose shapes are set by a configuration. Memory outside a shape is neither read
+ * nor written, and reads as zero. Uses that the CPU would reject end the test.
  */
 #ifndef AMX_EMULATED_H
 #define AMX_EMULATED_H
@@ -71,7 +71,7 @@ static void emulate_store(int t, void *to, int64_t stride)
         memcpy((uint8_t *)to + i * stride, tiles.data[t][i], tiles.bytes[t]);
 }
 
-/* c += a b, a of signed bytes, b of unsigned ones, four along a row of either at a time. */
+/* c += a b, a signed and b unsigned bytes, four at a time along a row of either. */
 static void emulate_dot(int c, int a, int b)
 {
     check_tile(a), check_tile(b), check_tile(c);

@@ -1,6 +1,6 @@
-# What the test scripts share: counting, and running the command. Read with `. test/check.sh`.
-# BUILD is where the programs are, RUN what stands before them ("qemu-aarch64 -L ..."), LONG asks for
-# the long tests too.
+# Shared by the test scripts: counting, and running the command. Read with `. test/check.sh`.
+# BUILD is the directory of the programs, RUN a prefix for running them ("qemu-aarch64 -L ..."). LONG
+# enables the long tests.
 
 BUILD=${BUILD:-build}
 RUN=${RUN-}
@@ -36,14 +36,14 @@ summary()
     [ "$failed" -eq 0 ]
 }
 
-# ptq with its output in $tmp/out and $tmp/err, its exit status in $status.
+# Runs ptq; its output goes to $tmp/out and $tmp/err, its exit status to $status.
 ptq()
 {
     $RUN "$BUILD/ptq" "$@" >"$tmp/out" 2>"$tmp/err"
     status=$?
 }
 
-# The same, and a failed test where it does not succeed; WHAT is the name of the test.
+# The same, but counts as a failed test if it does not succeed; WHAT is the name of the test.
 succeeds() # WHAT ARGUMENT...
 {
     what=$1

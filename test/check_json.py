@@ -1,4 +1,4 @@
-"""check_json.py FILE KEY...: FILE is one strict JSON object that has the keys; "rows.0.name" looks inside."""
+"""check_json.py FILE KEY...: FILE must be one strict JSON object with these keys; "rows.0.name" is a nested key."""
 import json
 import sys
 

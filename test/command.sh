@@ -1,11 +1,11 @@
 #!/bin/sh
-# The command as a user meets it. The last line counts: N passed, N failed, N skipped.
+# The command from the user's point of view. The last line is: N passed, N failed, N skipped.
 #
-#   BUILD=build sh test/command.sh              all of it
-#   BUILD=build sh test/command.sh --record     renews test/data/llama-tiny-gptq.sha256
+#   BUILD=build sh test/command.sh              runs everything
+#   BUILD=build sh test/command.sh --record     updates test/data/llama-tiny-gptq.sha256
 #
-# The recorded hashes must come out on every machine, with every compiler and under emulation, where
-# only the small settings run because the rest would take too long.
+# Every machine and compiler must produce the recorded hashes, even under emulation, where only the small
+# settings run because the rest would take too long.
 
 set -u
 . test/check.sh
@@ -23,8 +23,8 @@ out=$tmp/refused
 rm -rf "$tmp"
 mkdir -p "$tmp"
 
-# refuses STATUS PATTERN WHAT ARGUMENT...: ptq fails with that status and exactly one line on stderr,
-# which contains PATTERN, prints nothing else, and leaves neither $out nor $out.partial.
+# refuses STATUS PATTERN WHAT ARGUMENT...: ptq must fail with that status and exactly one line on stderr
+# that contains PATTERN, print nothing else, and leave neither $out nor $out.partial.
 refuses()
 {
     wanted=$1 pattern=$2 what=$3
@@ -47,7 +47,7 @@ refuses()
     rm -rf "$out" "$out.partial"
 }
 
-# json WHAT KEY...: $tmp/out is one JSON object on one line with these keys.
+# json WHAT KEY...: $tmp/out must be one JSON object on one line with these keys.
 json()
 {
     what=$1
@@ -71,7 +71,7 @@ json()
     fi
 }
 
-# quantize OUT OPTION...: llama-tiny into $tmp/OUT, which is removed first.
+# quantize OUT OPTION...: quantizes llama-tiny into $tmp/OUT, which is removed first.
 quantize()
 {
     name=$1
@@ -192,7 +192,7 @@ test_perplexity()
     equal "eval takes the activations that the model names" "$said" "$perplexity"
 }
 
-# Multiple choice: the example files, an item that any model gets right, and files that are no items.
+# Multiple choice: the example files, an item that any model gets right, and files without items.
 test_choices()
 {
     echo "multiple choice"
@@ -208,8 +208,8 @@ test_choices()
     equal "acc" "$(json_number acc)" 0.75
     equal "acc_norm" "$(json_number acc_norm)" 0.75
     equal "acc_stderr" "$(json_number acc_stderr)" 0.25
-    # By characters without the dividing blank, as in lm-evaluation-harness; by bytes the first choice
-    # would win each of these.
+    # By characters without the separating space, as in lm-evaluation-harness; by bytes the first choice
+    # would win in each of these.
     printf '{"context": "He was born in the year", "choices": [" %s", " %s"], "answer": 1}\n' \
         éé qqqq ünü xyzzy é Qz >"$tmp/items"
     succeeds "choices of characters of two bytes" eval $tiny --choices "$tmp/items" --json
@@ -283,8 +283,8 @@ test_lengths()
         eval "$tmp/changed" --choices "$tmp/items"
 }
 
-# Equalization kept in the matrices or folded into norms, v_proj and up_proj: the same function but for
-# rounding to the stored dtype.
+# Equalization kept in the matrices or folded into norms, v_proj and up_proj: the same function, except
+# for rounding to the stored dtype.
 test_folding()
 {
     echo "equalization, kept and folded"
@@ -303,7 +303,7 @@ test_folding()
     equal "no scales where they are folded" "$(grep -c input-scale "$tmp/out")" 0
 }
 
-# FPTQ where it has something to do: outliers of all three regimes.
+# FPTQ on outliers of all three regimes.
 test_fptq()
 {
     echo "fptq on the outliers of llama-5m-outlier"
@@ -329,7 +329,7 @@ test_fptq()
     done
 }
 
-# The figures of the full-precision models by PyTorch, and GPTQ against RTN.
+# Full-precision results against PyTorch, and GPTQ against RTN.
 test_shared()
 {
     echo "the models in $shared"
@@ -457,8 +457,8 @@ until_there()
     done
 }
 
-# interrupt SIGNAL: a run that is stopped when its first block is finished. Portable kernels and one
-# thread make the run slow enough to be met in the middle; they do not change the result.
+# interrupt SIGNAL: stops a run when its first block is finished. Portable kernels and one thread make the
+# run slow enough to be caught midway; they do not change the result.
 interrupt()
 {
     rm -rf "$tmp/resumed" "$tmp/resumed.partial"
@@ -487,7 +487,7 @@ resume()
     equal "$1: nothing else is left" $? 0
 }
 
-# A copy of the model that may be changed.
+# A modifiable copy of the model.
 changed()
 {
     rm -rf "$tmp/changed"
@@ -495,7 +495,7 @@ changed()
     chmod -R u+w "$tmp/changed"
 }
 
-# untouched WHAT DIRECTORY SUMS: it holds what it did when listing gave SUMS.
+# untouched WHAT DIRECTORY SUMS: its contents are as when listing gave SUMS.
 listing()
 {
     (cd "$1" && find . -type f | sort | while read -r file; do
@@ -508,7 +508,7 @@ untouched()
     equal "$1 is left alone" "$(listing "$2" 2>&1)" "$3"
 }
 
-# What has the name of a working directory or of a file that is being written, and is the user's.
+# User files with the name of a working directory or of a file being written.
 test_somebody_elses()
 {
     echo "what is somebody else's"
@@ -569,7 +569,7 @@ test_somebody_elses()
         quantize "$tmp/own/linked" "$@"
     rm -rf "$tmp/own/net.partial" "$tmp/own/linked"
 
-    # A file of the user's in a directory of ours; what a kill left is not theirs.
+    # A user's file in our directory; files left by a kill are ours.
     mkdir "$tmp/own/net.partial"
     echo '{"made_by": "ptq quantize", "version"' >"$tmp/own/net.partial/run.json"
     mkdir "$tmp/own/net.partial/vocab.json"
@@ -618,7 +618,7 @@ test_somebody_elses()
     rm -rf "$tmp/own"
 }
 
-# Two runs with one output: one is refused, the other's result is whole.
+# Two runs with the same output: one is refused, the other's result is complete.
 test_two_runs()
 {
     echo "two runs with one output"
@@ -727,7 +727,7 @@ test_resume()
         skip "a full disk in the middle: not under emulation"
         return
     fi
-    # Files may not grow over 350 KB: the blocks fit, the whole model does not.
+    # Files are limited to 350 KB: the blocks fit, the whole model does not.
     rm -rf "$tmp/resumed"
     (
         ulimit -f 700
@@ -761,7 +761,7 @@ test_resume()
     equal "nothing is left by a run that finished no block" $? 0
 }
 
-# put_bytes FILE TENSOR BYTES [OFFSET]: overwrites bytes of a tensor; BYTES as printf takes them.
+# put_bytes FILE TENSOR BYTES [OFFSET]: overwrites bytes of a tensor; BYTES is a printf format.
 put_bytes()
 {
     header=$(od -An -tu8 -N8 "$1" | tr -d ' ')
@@ -776,7 +776,7 @@ edit()
     LC_ALL=C sed "$2" "$1" >"$tmp/edited" && mv "$tmp/edited" "$1"
 }
 
-# A fresh copy of the model, to be spoilt.
+# A fresh copy of the model, to be corrupted.
 fresh()
 {
     rm -rf "$tmp/bad"
@@ -787,7 +787,7 @@ fresh()
     weights=$tmp/bad/model.safetensors
 }
 
-# bad PATTERN WHAT: the spoilt copy is refused by quantize and eval, by the same pattern.
+# bad PATTERN WHAT: quantize and eval must reject the corrupted copy, with the same pattern.
 bad()
 {
     if cmp -s $tiny/model.safetensors "$tmp/bad/model.safetensors" &&
@@ -826,7 +826,7 @@ test_bad_weights()
     { printf '\040\116\000\000\000\000\000\000'; cat "$tmp/deep"; } >"$weights"
     bad "model.safetensors" "a header of brackets"
 
-    # The header's length stays, so that nothing else is wrong.
+    # The header's length is unchanged, so that nothing else is wrong.
     for change in 's/"data_offsets":\[262400,352512\]/"data_offsets":[262402,352514]/' \
         's/"data_offsets":\[262400,352512\]/"data_offsets":[352512,262400]/' \
         's/"data_offsets":\[262400,352512\]/"data_offsets":[262400,999999]/' \
@@ -873,7 +873,7 @@ test_bad_config()
         head -c $length $tiny/config.json >"$tmp/bad/config.json"
         bad "config.json" "config.json cut to $length bytes"
     done
-    # Other sizes than the tensors have, impossible ones, and things that are not supported.
+    # Sizes that differ from the tensors', impossible sizes, and unsupported features.
     for change in hidden_size:256 hidden_size:0 hidden_size:-128 hidden_size:1e300 hidden_size:'"x"' \
         intermediate_size:353 num_attention_heads:0 num_attention_heads:3 num_key_value_heads:3 \
         num_hidden_layers:5 num_hidden_layers:0 num_hidden_layers:999999999999 vocab_size:2048 \
@@ -883,7 +883,7 @@ test_bad_config()
         edit "$tmp/bad/config.json" "s/\"${change%%:*}\": *[^,}]*/\"${change%%:*}\": ${change#*:}/"
         bad "bad" "$change"
     done
-    # Members of other models; empty ones ask for nothing.
+    # Members of other models; empty ones are harmless.
     for change in partial_rotary_factor:0.5 rotary_pct:0.25 'no_rope_layers:[1]' scale_emb:12 \
         use_bidirectional_attention:true 'pruned_heads:{"0": [1]}' attention_multiplier:0.1; do
         fresh
@@ -994,7 +994,7 @@ test_bad_use()
     equal "exit status without arguments" $status 2
 }
 
-# The model's own embedding serves as input: real numbers, in a file that is always there.
+# The model's own embedding serves as input: realistic numbers in a file that always exists.
 test_layer()
 {
     echo "layer"
@@ -1039,7 +1039,7 @@ test_layer()
     out=$tmp/refused
 }
 
-# That it measures and says what it should; how fast anything is, no test asks.
+# Tests that it measures and reports; no test checks speed.
 test_bench()
 {
     echo "bench"
@@ -1125,7 +1125,7 @@ test_bloom()
     equal "of the matrices behind GELU" "$(grep input-scale "$tmp/out" | grep -c dense_4h_to_h)" 5
 }
 
-# Every method side by side; numbers must be those of quantize and eval.
+# All methods side by side; numbers must equal those of quantize and eval.
 test_compare()
 {
     echo "compare"
@@ -1240,7 +1240,7 @@ row_perplexity() # NAME
     grep "\"name\": \"$1\"" "$tmp/rows" | sed 's/.*"perplexity": \([0-9.e+-]*\).*/\1/'
 }
 
-# Random tokens instead of a text, the same ones for the same seed; GPTAQ; a run resumed with it.
+# Random tokens instead of a text, reproducible by seed; GPTAQ; resuming a GPTAQ run.
 test_variants()
 {
     echo "calibration without data, gptaq"

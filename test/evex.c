@@ -1,5 +1,5 @@
 /*
- * The AVX-VNNI kernels once more, with vpdpbusd in its AVX-512 form: so that they are tested on the
+ * The AVX-VNNI kernels again, with vpdpbusd in its AVX-512 form, so that they are tested on
  * machines that have only that.
  */
 #define PTQI_EVEX

@@ -1,5 +1,5 @@
-"""golden.py DIRECTORY PTQ...: `ptq layer` against the outputs of the original implementations that
-index.json lists. Codes of RTN may differ on ties only, output errors by 1 %. PTQ may be several words."""
+"""golden.py DIRECTORY PTQ...: compares `ptq layer` with the outputs of the original implementations listed in
+index.json. RTN codes may differ only on ties, output errors by 1 %. PTQ may be several words."""
 import json
 import os
 import struct

@@ -1,5 +1,5 @@
 /*
- * What the tests of kernels share: memory with canaries, reports that name the seed, hostile data.
+ * Shared by the kernel tests: memory with canaries, reports that name the seed, hostile data.
  */
 #ifndef GUARDED_H
 #define GUARDED_H
@@ -14,12 +14,11 @@
 #include "test.h"
 
 #define CANARY 0x5a
-#define GUARD 256 /* bytes before and behind */
+#define GUARD 256 /* bytes before and after */
 
-extern uint64_t test_seed; /* of the data of the current round; printed where something differs */
+extern uint64_t test_seed; /* for the data of the current round; printed on a mismatch */
 
-/* Memory of bytes bytes at a multiple of 4 that is none of 8 where shift is 1, with canaries
- * around. */
+/* Memory of bytes bytes between canaries, begin bytes after a multiple of 64. */
 struct guarded {
     uint8_t *memory;
     int64_t bytes, begin;
@@ -38,7 +37,7 @@ PTQI_INLINE void *in(const struct guarded *g)
     return g->memory + g->begin;
 }
 
-/* Frees the memory; 1 where the canaries are alive. */
+/* Frees the memory; returns 1 if the canaries are intact. */
 PTQI_INLINE int unguard(struct guarded *g)
 {
     int alive = 1;
@@ -62,7 +61,7 @@ PTQI_INLINE void report(const struct ptqi_kernels *k, const char *what, int64_t 
             report(kernels, what, size);                                                           \
     } while (0)
 
-enum { RANDOM, EXTREME, LARGEST }; /* the last: sums as large as they can be */
+enum { RANDOM, EXTREME, LARGEST }; /* LARGEST: sums as large as possible */
 
 PTQI_INLINE float any_scale(struct random *r, int kind, int half)
 {
@@ -70,12 +69,13 @@ PTQI_INLINE float any_scale(struct random *r, int kind, int half)
     float scale = kind == RANDOM ? random_normal(r) * 0.01f : special[random_below(r, 8)];
     if (half && kind == RANDOM)
         return ptqi_round_to(scale, PTQ_DTYPE_F16);
-    if (half) /* denormals of f16, negative zero, the largest */
+    if (half) /* f16 denormals, negative zero, the largest */
         return ptqi_f16_to_f32((uint16_t)(random_bits(r) % 0x7c00 | (random_bits(r) & 0x8000)));
     return scale;
 }
 
-/* Numbers of all sizes, without products that overflow: the sign of a NaN is no one's promise. */
+/* Numbers of all sizes, whose products do not overflow, since the sign of a NaN is not guaranteed.
+ */
 PTQI_INLINE float any_float(struct random *r)
 {
     static const float special[] = {0.0f, -0.0f, 1e-45f, -1e-40f, 1e15f, -1e15f, 1.0f, 0x1p-126f};

@@ -3,14 +3,13 @@
 
     hostile.py OUT.c      writes a program; run with a directory to write to, it makes the calls
 
-Each function is called with arguments that are all valid, and then with one at a time that is not: NULL
-for a pointer, an array of handles with a NULL in it, and numbers that are zero, negative or huge. At the
-end everything is NULL and 0. No call may crash; NULL must be answered as ptq/ptq.h says, and a number
-that cannot be must not be answered with PTQ_OK.
+Each function is called first with valid arguments, and then with one invalid argument at a time: NULL for
+a pointer, an array of handles that contains NULL, and numbers that are zero, negative or huge. Finally,
+all arguments are NULL and 0. No call may crash; NULL must be handled as ptq/ptq.h says, and an invalid
+number must not return PTQ_OK.
 
-A new function is covered as soon as it is declared. What this script does not know is a valid value for
-a parameter of a type and name that no function had before: then it ends with a message, and VALID below
-needs a line.
+A new function is covered as soon as it is declared. If it has a parameter whose type and name no function
+had before, this script does not know a valid value and ends with a message; add a line to VALID below.
 """
 
 import re

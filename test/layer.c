@@ -1,5 +1,5 @@
 /*
- * The formula in ptq/linear.h, written out without any of the library's code.
+ * The formula in ptq/linear.h, written without any of the library's code.
  */
 #include "layer.h"
 #include <math.h>
@@ -15,7 +15,7 @@ extern const struct ptqi_kernels ptqi_kernels_evex;
 struct ptqi_kernels emulated_amx(void); /* amx.c */
 int emulated_tiles_in_use(void);
 
-/* A multiple of the row's scale such that multiple * (code - zero) fits 8 bits. */
+/* A multiple of the row's scale such that multiple * (code - zero) fits in 8 bits. */
 static float level_scale(const struct layer *l, struct random *r, int64_t n, int zero)
 {
     const int top = (1 << l->s.bits) - 1, far = zero > top - zero ? zero : top - zero;
@@ -145,7 +145,7 @@ static void plain_row(const struct layer *l, const float *row, float *y)
             y[n] = ptqi_from_bits(0x7fc00000);
         else
             y[n] = l->what & INT8 ? int8_output(l, q, sx, n) : f32_output(l, x, n);
-        if (y[n] != y[n]) /* there is one NaN, also for infinity minus infinity */
+        if (y[n] != y[n]) /* there is only one NaN, also for infinity minus infinity */
             y[n] = ptqi_from_bits(0x7fc00000);
     }
     free(x);
@@ -211,7 +211,7 @@ void free_run(struct run *run)
 void *start(struct run *run)
 {
     memset(run->y, 0x5a, (size_t)run->y_bytes);
-    return run->y + 2 * ptq_dtype_size(run->y_dtype); /* y too is aligned to an element only */
+    return run->y + 2 * ptq_dtype_size(run->y_dtype); /* y too is aligned only to an element */
 }
 
 int is_right(const struct run *run)

@@ -1,6 +1,6 @@
 /*
- * What the tests of linear layers share: matrices with everything that they may have, inputs, the
- * outputs that the formula in ptq/linear.h gives for them, and contexts for each instruction set.
+ * Shared by the tests of linear layers: matrices with all optional parts, inputs, the outputs that
+ * the formula in ptq/linear.h gives for them, and contexts for each instruction set.
  */
 #ifndef LAYER_H
 #define LAYER_H
@@ -24,7 +24,7 @@ struct shape {
     int32_t bits;
 };
 
-/* A matrix with everything that it may have, and inputs. */
+/* A matrix with all its optional parts, and inputs. */
 struct layer {
     struct shape s;
     int what;
@@ -38,7 +38,7 @@ struct layer {
 struct layer make_layer(ptq_context *context, struct shape s, int what, uint64_t seed);
 void free_layer(struct layer *l);
 
-/* Inputs and outputs of a run, in memory that shows what was written. */
+/* Inputs and outputs of a run, in memory that reveals what was written. */
 struct run {
     int64_t rows, ldx, ldy;
     int32_t x_dtype, y_dtype;
@@ -48,15 +48,15 @@ struct run {
 
 enum { NORMAL, SPECIAL }; /* special: rows of zeros, NaN, infinity, tiny and huge numbers */
 
-/* rows rows of inputs and what l makes of them. */
+/* rows rows of inputs and the outputs of l for them. */
 struct run make_run(const struct layer *l, int64_t rows, int32_t x_dtype, int32_t y_dtype, int kind,
                     uint64_t seed);
 void free_run(struct run *run);
-/* y, overwritten with what no output is; afterwards, whether y is what it should be. */
+/* Fills y with a value that is never an output; afterwards, checks whether y is right. */
 void *start(struct run *run);
 int is_right(const struct run *run);
 
-/* The AVX-VNNI kernels in the form of AVX-512, evex.c, and those of AMX with tiles in C, amx.c. */
+/* The AVX-VNNI kernels in AVX-512 form (evex.c), and those of AMX with emulated tiles (amx.c). */
 enum { EVEX = 1000, EMULATED_AMX };
 
 int is_usable(int32_t isa);

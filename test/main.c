@@ -1,6 +1,6 @@
 /*
- * Runs the unit tests: all, or those whose names are given. The last line counts them:
- * N passed, N failed, N skipped.
+ * Runs the unit tests: all, or those named as arguments. The last line is: N passed, N failed, N
+ * skipped.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -108,7 +108,7 @@ static void *failing_allocate(void *user, int64_t bytes, int64_t alignment)
         return NULL;
     if (posix_memalign(&pointer, (size_t)alignment, (size_t)bytes))
         return NULL;
-    memset(pointer, 0xa5, (size_t)bytes); /* nobody may count on zeros */
+    memset(pointer, 0xa5, (size_t)bytes); /* nothing may rely on zeros */
     atomic_fetch_add(&a->live, 1);
     return pointer;
 }
@@ -139,7 +139,7 @@ int64_t test_free_failing(ptq_context *context)
 
 static const char *path_in(const char *directory, const char *name)
 {
-    static char paths[8][512]; /* a few may be in use at once */
+    static char paths[8][512]; /* several may be in use at once */
     static int next;
     char *path = paths[next++ % 8];
     snprintf(path, sizeof paths[0], "%s/%s", directory, name);

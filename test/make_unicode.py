@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Writes src/text/unicode_table.h: python3 test/make_unicode.py > src/text/unicode_table.h
 
-Asks the tokenizers library (pip install tokenizers) about every code point, because the tables must
-hold what that library's regular expressions believe, and not what one version of Unicode says: its
-\\p{N} and its Digits come from two versions.
+Queries the tokenizers library (pip install tokenizers) for every code point, because the tables must match
+that library's regular expressions and not a single version of Unicode: its \\p{N} and its Digits come from
+two versions.
 """
 import tokenizers
 from tokenizers import Regex, pre_tokenizers

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""libptq beside its peers, on this machine: products of int4 weights and int8 activations by ONNX Runtime
-(MatMulNBits at accuracy level 4) and OpenVINO (compressed u4 weights, int8 or bf16 activations), and f32
-products and X^T X by OpenBLAS, which numpy brings along.
+"""Compares libptq on this machine with ONNX Runtime (MatMulNBits at accuracy level 4) and OpenVINO (compressed
+u4 weights, int8 or bf16 activations) for products of int4 weights and int8 activations, and with OpenBLAS,
+which comes with numpy, for f32 products and X^T X.
 
-A run is a product of the same x with each of so many matrices that the last cache cannot hold them, as
-decoding finds them. In every round each library runs in turn for a while, and its best time counts; the
-median over the rounds is reported: of one thread the time on the CPU, which other programs disturb less, of
-more the time on the clock. x is f32 and is quantized within the time. All are given the same codes and
-scales, and all results are checked.
+A run multiplies the same x by each of several matrices, more than the last-level cache can hold, as in
+decoding. In every round each library runs in turn for a while, and its best time counts; the median over
+the rounds is reported. For one thread this is CPU time, which other programs disturb less; for several,
+wall-clock time. x is f32 and its quantization is included. All libraries use the same codes and scales, and
+all results are checked.
 
 needs: pip install numpy onnx onnxruntime openvino"""
 import argparse

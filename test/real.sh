@@ -1,8 +1,8 @@
 #!/bin/sh
-# The command on SmolLM2-135M-Instruct, a real model of LLaMA architecture, which is made once and kept
-# in $BUILD/smollm2: needs ../shared, python3 with numpy and pip, and a package index. The figures are
-# those of PyTorch and of the originals' implementations. With LONG set, GPTQ too, which takes long.
-# The last line counts: N passed, N failed, N skipped.
+# The command on SmolLM2-135M-Instruct, a real model of LLaMA architecture, which is created once and kept
+# in $BUILD/smollm2. Needs ../shared, python3 with numpy and pip, and a package index. The expected values
+# are from PyTorch and the original implementations. With LONG set, also tests GPTQ, which takes long.
+# The last line is: N passed, N failed, N skipped.
 
 set -u
 . test/check.sh
@@ -31,13 +31,13 @@ fi
 rm -rf "$tmp"
 mkdir -p "$tmp"
 
-# measure MODEL: its perplexity on the first 8 windows of WikiText-2's test text.
+# measure MODEL: its perplexity on the first 8 windows of the WikiText-2 test text.
 measure()
 {
     perplexity "$1" $shared/data/wikitext2-test.txt --window 1024 --max-windows 8
 }
 
-# quantized NAME LOWEST HIGHEST OPTION...: quantizes, and the perplexity lies between.
+# quantized NAME LOWEST HIGHEST OPTION...: quantizes; the perplexity must be in this range.
 quantized()
 {
     name=$1 lowest=$2 highest=$3

@@ -1,7 +1,7 @@
 #!/bin/sh
-# All tests that `make test` runs, and with LONG=1 `make test-all`. They need a C compiler and a POSIX
-# system; what needs more is skipped and says so. The last line sums everything up:
-# N passed, N failed, N skipped. The exit status is 1 when anything failed.
+# All tests of `make test`, and with LONG=1 those of `make test-all`. They need a C compiler and a POSIX
+# system; tests that need more are skipped with a message. The last line is the total:
+# N passed, N failed, N skipped. The exit status is 1 if anything failed.
 
 set -u
 . test/check.sh
@@ -13,8 +13,8 @@ mkdir -p "$tmp"
 export BUILD RUN
 [ -z "$LONG" ] || export LONG
 
-# part NAME COMMAND...: runs a program whose last line counts, shows all but that line, and adds the
-# counts. One that ends without the line, or badly though it counted no failure, is a failure.
+# part NAME COMMAND...: runs a program whose last line has the counts, shows its other lines, and adds
+# the counts. A program without that line, or with a nonzero status but no counted failure, is a failure.
 part()
 {
     part=$1
@@ -36,8 +36,8 @@ part()
     fi
 }
 
-# Exactly the functions that the headers declare leave the shared library, and what it takes from
-# others is what the design allows: no printing, no exit, no environment, no inexact functions of libm.
+# The shared library exports exactly the functions that the headers declare, and imports only what the
+# design allows: no printing, no exit, no environment, no inexact functions of libm.
 test_symbols()
 {
     forbidden='exit|_exit|abort|printf|fprintf|puts|putchar|perror|getenv|setenv|putenv|setlocale'
@@ -78,7 +78,7 @@ test_symbols()
     equal "its soname" "$(sed -n 's/.*SONAME.*\[\(.*\)\]/\1/p' "$tmp/dynamic")" libptq.so.0
 }
 
-# Each public header alone, in C99 and in C++11, without a warning.
+# Each public header compiles on its own, as C99 and C++11, without warnings.
 test_headers()
 {
     echo "== headers"
@@ -141,8 +141,8 @@ test_examples()
     fi
 }
 
-# Calls of every public function with arguments that cannot be. A sanitizer's allocator must answer
-# requests for more than there is with NULL, as others do.
+# Calls of every public function with invalid arguments. A sanitizer's allocator must return NULL for
+# impossibly large requests, as other allocators do.
 hostile()
 {
     passed=0 failed=0 skipped=0 # of this part, in its own process
@@ -162,7 +162,7 @@ hostile()
         $RUN "$tmp/hostile" "$tmp"
 }
 
-# No circles between files, no arrows upward. The objects of a plain build show the calls.
+# No circular or upward dependencies. The objects of a plain build show the calls.
 structure()
 {
     passed=0 failed=0 skipped=0

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""The structure of lib/ and src/: no circle between files or folders, no arrow upward.
+"""Checks lib/ and src/ for circular dependencies between files or folders, and for upward ones.
 
     [NM=nm] structure.py BUILD      BUILD holds the objects of a build
 
-Arrows are #include lines, and the symbols that an object takes from another one (nm). Floors lists the
-folders from the lowest to the highest: a file may use what stands on its own floor or below it. The last
-line counts: N passed, N failed, N skipped.
+Dependencies are #include lines, and symbols that one object uses from another (nm). FLOORS lists the
+folders from the lowest layer to the highest: a file may use its own layer and those below. The last line
+is: N passed, N failed, N skipped.
 """
 
 import collections
@@ -14,7 +14,7 @@ import re
 import subprocess
 import sys
 
-# From the lowest floor to the highest; "lib" and "src" are the files beside the folders.
+# From the lowest layer to the highest; "lib" and "src" are the files directly in these folders.
 FLOORS = [
     ["include/ptq"],
     ["lib/base"],
@@ -122,23 +122,23 @@ def main():
     for path, others in arrows.items():
         folder = os.path.dirname(path)
         if folder not in floor:
-            failures.append("%s stands on no floor" % folder)
+            failures.append("%s is in no layer" % folder)
             continue
         for other in others:
             there = os.path.dirname(other)
             if there != folder:
                 folders[folder].add(there)
             if floor.get(there, len(FLOORS)) > floor[folder]:
-                failures.append("%s uses %s, which stands above it" % (path, other))
+                failures.append("%s uses %s, which is in a higher layer" % (path, other))
             else:
                 passed += 1
     for what, graph in (("files", arrows), ("folders", folders)):
         found = circles(graph)
-        failures += ["a circle of %s: %s" % (what, ", ".join(c)) for c in found]
+        failures += ["circular dependency of %s: %s" % (what, ", ".join(c)) for c in found]
         passed += not found
     names = collections.Counter(os.path.basename(p) for p in sources)
     twice = sorted(n for n, count in names.items() if count > 1)
-    failures += ["several files are called %s" % n for n in twice]
+    failures += ["several files are named %s" % n for n in twice]
     passed += not twice
     for failure in sorted(set(failures)):
         print("FAILED: " + failure)

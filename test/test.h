@@ -1,5 +1,5 @@
 /*
- * The harness of the unit tests: checks that count and go on, a shared context, paths of data.
+ * The unit test harness: checks that count and continue, a shared context, data paths.
  */
 #ifndef TEST_H
 #define TEST_H
@@ -17,17 +17,17 @@
 int test_check(int ok, const char *file, int line, const char *text);
 int test_check_ok(ptq_status status, const char *file, int line, const char *text);
 int test_check_equal(int64_t a, int64_t b, const char *file, int line, const char *text);
-/* The current group of checks was not run, and why; counted and printed at the end. */
+/* Records why the current group of checks was not run; counted and printed at the end. */
 void test_skip(const char *reason);
 
-/* A context that lives as long as the tests. */
+/* A context shared by all tests. */
 ptq_context *test_context(void);
-/* A new context whose allocations fail from number fail_at on (0: never); test_free_allocator
- * checks that nothing is left and returns how many allocations were made. */
+/* A new context whose allocations fail starting with number fail_at (0: never). test_free_allocator
+ * checks that nothing leaked and returns the number of allocations. */
 ptq_context *test_failing_context(int64_t fail_at);
 int64_t test_free_failing(ptq_context *context);
 
-/* Paths: of a file in test/data; in ../shared, or NULL where that is not there; of a scratch file.
+/* Paths: a file in test/data; a file in ../shared, or NULL if that does not exist; a scratch file.
  */
 const char *test_data(const char *name);
 const char *shared_data(const char *name);
@@ -42,7 +42,7 @@ struct random {
 uint64_t random_bits(struct random *r);
 /* Uniform in [0, n). */
 int64_t random_below(struct random *r, int64_t n);
-/* Uniform in [-1, 1), and about normal with deviation 1. */
+/* Uniform in [-1, 1), and approximately normal with deviation 1. */
 float random_uniform(struct random *r);
 float random_normal(struct random *r);
 

@@ -1,6 +1,6 @@
 /*
- * Attention against its definition in doubles, the output and what a head makes of any rows; and
- * the same bits for any number of threads and any choice of rows.
+ * Attention against its definition in doubles, both the output and A_h x of any rows; and the same
+ * bits for any number of threads and any choice of rows.
  */
 #include <math.h>
 #include <string.h>

@@ -1,5 +1,6 @@
 /*
- * auto: it keeps what loses least of what it tries, respects what is given, and says what it did.
+ * auto: it keeps what loses least of what it tries, respects explicit settings, and reports its
+ * choices.
  */
 #include <math.h>
 #include <stdio.h>
@@ -76,7 +77,7 @@ static void test_least(const char *settings)
         return;
     double chosen = ptq_qtensor_chosen_error(best[0]) + ptq_qtensor_chosen_error(best[1]);
     for (int i = 0; i < 12; i++) {
-        /* clip stays open, and is not tried but with effort best: so the errors are reported */
+        /* clip stays auto, and is tried only with effort best; so the errors are reported */
         snprintf(text, sizeof text, "%s rotate %s equalize %s sym %s", settings, rotations[i % 2],
                  equalizations[i / 2 % 3], symmetric[i / 6]);
         CHECK_OK(quantize(test_context(), text, stats, q));
@@ -88,8 +89,8 @@ static void test_least(const char *settings)
         CHECK_EQ(ptq_qtensor_symmetric(q[1]), i < 6);
         free_both(q);
     }
-    /* one choice after the other finds what is near the best of all, and never above the plain one
-     */
+    /* choosing one setting after the other comes close to the best combination, and is never worse
+     * than plain */
     if (!CHECK(chosen <= plain && chosen < 1.1 * least))
         printf("    %s: chosen %g, plain %g, least %g\n", settings, chosen, plain, least);
     double first = ptq_qtensor_plain_error(best[0]) + ptq_qtensor_plain_error(best[1]);
@@ -110,8 +111,8 @@ static void test_effort(void)
     CHECK(errors[2] <= errors[1] && errors[1] < 1.2 * errors[0]);
 }
 
-/* Scales left open, in any method: of two levels where they help an integer product and there is a
- * form of them, else plain. For auto that is the default. */
+/* scales=auto, with any method: two-level if they help an integer product and are possible, else
+ * plain. This is the default of auto. */
 static void test_open_scales(void)
 {
     static const int32_t activations[] = {PTQ_ACTIVATIONS_F32, PTQ_ACTIVATIONS_INT8_TOKEN,
@@ -143,7 +144,7 @@ static void test_open_scales(void)
     ptq_tensor_free(weight);
 }
 
-/* An equalization chosen apart carries all that was chosen. */
+/* A separately chosen equalization carries all choices. */
 static void test_apart(void)
 {
     const int64_t shape[2] = {N, K};

@@ -1,6 +1,6 @@
 /*
- * Statuses, messages, and f16 and bf16: every one of the 65536 values against a formula in double,
- * and rounding to them at every tie and beside it.
+ * Statuses, messages, and f16 and bf16: all 65536 values against a formula in double, and rounding
+ * to them at and next to every tie.
  */
 #include "base/table.h"
 #include "test.h"
@@ -69,7 +69,7 @@ static void test_message_text(void)
     CHECK(ptq_last_message(NULL, 0) < PTQI_MESSAGE_SIZE);
 }
 
-/* Returns context where the new thread had no message yet. */
+/* Returns context if the new thread had no message yet. */
 static void *fail_elsewhere(void *context)
 {
     int64_t length = ptq_last_message(NULL, 0);
@@ -94,7 +94,7 @@ static void test_message_threads(void)
     CHECK(!strcmp(text, "here"));
 }
 
-/* A binary format, by its numbers: bits of the mantissa and the exponents of normal numbers. */
+/* Parameters of a binary format: mantissa bits and the exponents of normal numbers. */
 struct format {
     int mantissa, lowest, highest;
     float (*decode)(uint16_t);
@@ -153,7 +153,7 @@ static int same_float(float a, double b)
     return b != b ? a != a : (double)a == b && !signbit(a) == !signbit(b);
 }
 
-/* Every value decodes to what the formula says and encodes back to itself; NaNs stay NaNs. */
+/* Every value decodes according to the formula and encodes back to itself; NaNs stay NaNs. */
 static void test_half_values(const struct format *f)
 {
     int wrong = 0;
@@ -170,7 +170,7 @@ static void test_half_values(const struct format *f)
     CHECK_EQ(wrong, 0);
 }
 
-/* The middle of each pair of neighbours, and the f32 numbers beside it. */
+/* The midpoint of each pair of neighbours, and the adjacent f32 numbers. */
 static void test_half_ties(const struct format *f)
 {
     int wrong = 0;
@@ -244,7 +244,7 @@ static void test_allocator(void)
     CHECK_STATUS(ptq_context_create(NULL), PTQ_ERROR_ARGUMENT);
     CHECK_STATUS(ptq_context_create_with_allocator(NULL, NULL, NULL, &context), PTQ_ERROR_ARGUMENT);
     CHECK(context == NULL);
-    for (int64_t n = 1;; n++) { /* memory that ends while a context is made */
+    for (int64_t n = 1;; n++) { /* out of memory while a context is created */
         context = test_failing_context(n);
         int made = context != NULL;
         test_free_failing(context);
@@ -292,7 +292,7 @@ static void test_tensor(void)
     CHECK(ptq_dtype_size(0) == 0 && ptq_dtype_name(7) == NULL && ptq_dtype_size(-1) == 0);
 }
 
-/* The hash table, with items of equal hashes, and hashes of numbers, which never are. */
+/* The hash table, with items of equal hashes, and with hashes of numbers, which are never equal. */
 static void test_table(void)
 {
     enum { ITEMS = 5000 };

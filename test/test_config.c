@@ -1,5 +1,5 @@
 /*
- * The configuration, by enumeration: what holds for every parameter must hold for those to come.
+ * The configuration, by enumeration, so that new parameters are tested too.
  */
 #include "test.h"
 #include <math.h>
@@ -38,7 +38,7 @@ static void test_methods(void)
     ptq_config_free(NULL);
 }
 
-/* Whether a value can be set, and then is what can be read; else the old value must have stayed. */
+/* Whether a value can be set and then read back; if not, the old value must be kept. */
 static int can_set(ptq_config *config, int32_t parameter, double value)
 {
     double before, after;
@@ -50,7 +50,7 @@ static int can_set(ptq_config *config, int32_t parameter, double value)
     return status == PTQ_OK;
 }
 
-/* What is printed must read back as the same value, in another config. */
+/* Printed values must read back as the same value, in another config. */
 static void check_print(const ptq_config *config, ptq_config *other, int32_t parameter)
 {
     char text[64], again[64];
@@ -222,14 +222,15 @@ static void test_conflicts(void)
         CHECK(strstr(message, cases[i].named) != NULL);
         ptq_config_free(config);
     }
-    ptq_config *config = make(PTQ_METHOD_RTN); /* a preset only: it can become the other */
+    ptq_config *config = make(PTQ_METHOD_RTN); /* only a preset: it can become the other */
     CHECK_OK(ptq_config_parse(config, "round", "gptq"));
     CHECK_OK(ptq_config_parse(config, "act-order", "on"));
     CHECK_OK(ptq_config_check(config));
     ptq_config_free(config);
 }
 
-/* Everything can be walked: each parameter has a type, and each choice a name that reads back. */
+/* Everything can be enumerated: each parameter has a type, and each choice a name that reads back.
+ */
 static void test_walks(void)
 {
     ptq_config *config = make(PTQ_METHOD_AUTO), *copy;

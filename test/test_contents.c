@@ -1,7 +1,7 @@
 /*
- * Checkpoints as they are found: what else their files and their config.json hold, and in which
- * types. What would change the result is used, or refused by name before any work; all else gets
- * through quantizing as it is.
+ * Checkpoints as found in practice: what else their files and their config.json contain, and in
+ * which dtypes. What would change the result is used, or rejected by name before any work;
+ * everything else passes through quantization unchanged.
  */
 #include <math.h>
 #include <stdio.h>
@@ -111,7 +111,7 @@ static const char *make_checkpoint(const char *old, const char *new, const char 
     return directory;
 }
 
-/* Opens a checkpoint; where wanted is given it must be refused with it in the message. */
+/* Opens a checkpoint. If wanted is given, it must be rejected with a message that contains it. */
 static struct model *open_checkpoint(const char *directory, const char *wanted)
 {
     struct model *m = NULL;
@@ -128,7 +128,7 @@ static struct model *open_checkpoint(const char *directory, const char *wanted)
 static void test_config_spellings(void)
 {
     static const struct {
-        const char *old, *new, *more, *refused; /* refused: in the message; NULL: read */
+        const char *old, *new, *more, *refused; /* refused: text in the message; NULL: accepted */
         double theta;
         const char *unused;
     } cases[] = {
@@ -237,7 +237,7 @@ static int64_t find_tensor(const ptq_store *store, const char *name)
     return i;
 }
 
-/* A tensor of one store is in the other, byte for byte. */
+/* Whether a tensor of one store is in the other, byte for byte. */
 static int same_tensor(const ptq_store *a, const ptq_store *b, const char *name)
 {
     const int64_t i = find_tensor(a, name), j = find_tensor(b, name);
@@ -330,14 +330,14 @@ static void test_tied_head(void)
     model_free(m);
 }
 
-/* Whether a norm is one that the test stores as f32 with values beyond f16. */
+/* Whether the test stores this norm as f32, with values beyond f16. */
 static int is_wide_norm(const char *name)
 {
     return strstr(name, "post_attention_layernorm") != NULL;
 }
 
-/* A checkpoint of f16 whose second norms are f32, 90000 times as large, and gate and up so much
- * smaller. */
+/* An f16 checkpoint whose second norms are f32 and 90000 times as large, with gate and up scaled
+ * down to match. */
 static void write_mixed(const char *directory)
 {
     char path[700];
@@ -373,7 +373,7 @@ static void write_mixed(const char *directory)
     ptq_store_free(from);
 }
 
-/* Each vector keeps its own type, and its value where nothing is folded. */
+/* Each vector keeps its own type, and its value if nothing is folded. */
 static void test_mixed_types(void)
 {
     char directory[600], out[600];

@@ -1,6 +1,6 @@
 /*
- * The library's own door: what it says of arguments that cannot be, which sums it refuses, and that
- * it stays on the calling thread where an engine may call from inside a parallel region of its own.
+ * Argument checks: the messages for invalid arguments, which sums are rejected, and that functions
+ * which an engine may call from inside its own parallel region stay on the calling thread.
  */
 #include <math.h>
 #include <stdatomic.h>
@@ -28,7 +28,7 @@ static int says(ptq_status status, ptq_status wanted, const char *text)
 
 #define REFUSED(status, text) says(status, PTQ_ERROR_ARGUMENT, text)
 
-/* One cause a message, by the names of the header. */
+/* One message per cause, with the names in the header. */
 static void test_linear_messages(void)
 {
     struct layer l = make_layer(test_context(), (struct shape){5, 64, 32, 4}, INT8, 1);
@@ -100,7 +100,7 @@ static void test_other_messages(void)
     ptq_stats_free(stats);
 }
 
-/* A parallel_for that counts its calls, and goes through the parts from the last to the first. */
+/* A parallel_for that counts its calls, and runs the parts in reverse order. */
 static void count_call(void *user, int64_t parts, ptq_body_function body, void *argument)
 {
     ++*(int *)user;
@@ -118,7 +118,7 @@ static ptq_context *counting_context(int *calls)
 
 enum { ROWS = 600, K = 256 };
 
-/* What was collected, as one piece of numbers. */
+/* The collected statistics, as one array. */
 static float *collect(ptq_context *context, const float *x, const float *weights)
 {
     ptq_stats *stats;
@@ -210,7 +210,7 @@ static void set_parts(ptq_qtensor *q, int64_t k, int has_zeros, int32_t activati
     free(codes);
 }
 
-/* One group of 8-bit codes that are all as far from their zero point as can be. */
+/* One group of 8-bit codes that are all as far from their zero point as possible. */
 static ptq_status pack_row(int64_t k, int has_zeros, int32_t activations, ptq_linear **linear)
 {
     ptq_qtensor *q;
@@ -224,7 +224,7 @@ static ptq_status pack_row(int64_t k, int has_zeros, int32_t activations, ptq_li
 
 #define WIDEST 66311
 
-/* The largest sum that there is, on every instruction set. */
+/* The largest possible sum, on every instruction set. */
 static void check_largest_sum(int32_t isa)
 {
     ptq_context *context = make_context(1, isa);
@@ -263,7 +263,7 @@ static void test_packed_sums(void)
     CHECK_OK(pack_row(WIDEST + 1, 1, PTQ_ACTIVATIONS_F32, &linear));
     ptq_linear_free(linear);
     CHECK_OK(pack_row(131072, 0, PTQ_ACTIVATIONS_INT8_TENSOR, &linear));
-    /* A zero point of no qtensor, in a form that somebody made: as far from 0 as can be. */
+    /* A forged packed form with a zero point that no qtensor has, as far from 0 as possible. */
     struct ptqi_packed header;
     memcpy(&header, linear->memory, sizeof header);
     struct guarded copy = guard(header.bytes, 0);
@@ -279,7 +279,7 @@ static void test_packed_sums(void)
     CHECK(unguard(&copy));
 }
 
-/* Refused before any work: the weights are not even looked at. */
+/* Rejected before any work: the weights are not even read. */
 static void test_quantized_sums(void)
 {
     const int64_t shape[2] = {1, WIDEST + 1};

@@ -1,6 +1,6 @@
 /*
- * Equalizations and the kinds of activations that they choose: formulas written out, properties
- * that the methods promise, and the ways of keeping or folding a scale against each other.
+ * Equalizations and the activation schemes that they choose: explicit formulas, properties that the
+ * methods guarantee, and keeping a scale compared with folding it.
  */
 #include "test.h"
 #include <math.h>
@@ -12,7 +12,7 @@ void test_equalize(void);
 
 enum { N = 24, K = 96, T = 160 };
 
-/* A matrix and inputs with channels of very different size; channel 7 is dead. */
+/* A matrix and inputs with channels of very different magnitudes; channel 7 is dead. */
 struct layer {
     float w[N * K], x[T * K];
     ptq_tensor *weight;
@@ -70,7 +70,7 @@ static ptq_equalization *equalize(const ptq_config *config, const struct layer *
     return e;
 }
 
-/* FPTQ's three regimes, by the size of the input, and LAE's formula in the middle one. */
+/* FPTQ's three regimes, by input magnitude, and LAE's formula in the middle one. */
 static void test_fptq(void)
 {
     static const float sizes[] = {0.01f, 1.0f, 20.0f};
@@ -100,7 +100,7 @@ static void test_fptq(void)
     }
 }
 
-/* The search by the rows themselves, which few rows are given to, against the one by H. */
+/* The search that uses the rows, for few rows, compared with the one that uses H. */
 static void test_awq_rows(void)
 {
     static const int rows[] = {T, K - 1, 5, 1};
@@ -148,7 +148,7 @@ static void test_smoothquant(void)
             wanted[c] = fmax(pow(x, alphas[i]) / pow(w, 1 - alphas[i]), 1e-5);
             least = x > 0 ? fmin(least, wanted[c]) : least;
         }
-        for (int c = 0; c < K; c++) { /* dead channels: half of the smallest */
+        for (int c = 0; c < K; c++) { /* dead channels: half the smallest */
             int dead = absmax(l->x + c, T, K) == 0;
             CHECK(fabs(scale[c] / (dead ? 0.5 * least : wanted[c]) - 1) < 1e-6);
         }
@@ -159,7 +159,8 @@ static void test_smoothquant(void)
 }
 
 /* Weights of channels that were dead in calibration are kept about as well as the others, by every
- * equalization and with a rotation, which mixes them with living ones: they may live in use. */
+ * equalization and with a rotation, which mixes them with live ones: in use, they may not be dead.
+ */
 static void test_dead_channels(void)
 {
     static const char *const settings[][2] = {
@@ -239,8 +240,8 @@ static double output_error(const ptq_config *config, const struct layer *l)
     return error;
 }
 
-/* AWQ's first candidate is no scale at all, so its search never loses against RTN on the same grid;
- * GPTQ rounding on top of an equalization gains again. */
+/* AWQ's first candidate is no scale at all, so its search never loses to RTN on the same grid; GPTQ
+ * rounding after an equalization improves further. */
 static void test_order_of_methods(void)
 {
     for (uint64_t seed = 1; seed <= 8; seed++) {
@@ -261,8 +262,7 @@ static void test_order_of_methods(void)
     }
 }
 
-/* The caller who folds the scale into W and x himself gets the same codes as one who leaves it in.
- */
+/* A caller who folds the scale into W and x gets the same codes as one who does not. */
 static void test_folding(void)
 {
     struct layer *l = make_layer(test_context(), 1.0f, 9),
@@ -294,7 +294,7 @@ static void test_folding(void)
     free_layer(folded);
 }
 
-/* y of rows of x with a kind of activations and, where static, its scale. */
+/* y for rows of x with an activation scheme and, if static, its scale. */
 static void run(const struct layer *l, int32_t activations, float scale, const float *x,
                 int64_t rows, float *y)
 {
@@ -313,9 +313,9 @@ static void run(const struct layer *l, int32_t activations, float scale, const f
     ptq_config_free(config);
 }
 
-/* One scale for all rows is the static scale of their maximum, and for one row the scale of the
- * row; a row that is not finite spoils itself alone; what is beyond a static scale is cut off at
- * 127. */
+/* The scale of int8-tensor equals the static scale of the rows' maximum, and for one row the scale
+ * of the row. A row that is not finite affects only itself; values beyond a static scale are
+ * clamped to 127. */
 static void test_activations(void)
 {
     struct layer *l = make_layer(test_context(), 1.0f, 11);
@@ -329,7 +329,7 @@ static void test_activations(void)
     run(l, PTQ_ACTIVATIONS_INT8_TENSOR, 0, l->x + 3 * K, 1, tensor);
     CHECK(!memcmp(tensor, token + 3 * N, N * sizeof *tensor));
 
-    l->x[5 * K + 2] = INFINITY; /* larger than all, and yet not the scale */
+    l->x[5 * K + 2] = INFINITY; /* the largest value, but not the scale */
     run(l, PTQ_ACTIVATIONS_INT8_TENSOR, 0, l->x, T, tensor);
     for (int i = 0; i < T * N; i++) {
         uint32_t bits;

@@ -1,6 +1,6 @@
 /*
- * The elementary functions against libm in long double. The worst errors are printed: f32 functions
- * in units in the last place, the others in 1e-16.
+ * The elementary functions against libm in long double. Prints the worst errors: f32 functions in
+ * units in the last place, the others in units of 1e-16.
  */
 #include "test.h"
 #include <float.h>
@@ -87,7 +87,7 @@ static void test_logarithms(void)
     judge(&near2, 20, "e-16");
 }
 
-/* The error of a power grows with the logarithm of the result: y log2 x is rounded once. */
+/* The error of a power grows with the logarithm of the result, because y log2 x is rounded once. */
 static void test_powers(void)
 {
     struct random r = {3};
@@ -117,7 +117,7 @@ static void test_trigonometry(void)
     judge(&t, 20, "e-16");
 }
 
-/* Distance in units of the last place of the f32 nearest to want. */
+/* Distance in units in the last place of the f32 nearest to want. */
 static double ulps(float got, double want)
 {
     int exponent;
@@ -187,7 +187,7 @@ static void test_special_floats(void)
         wrong += ptqi_exp2f((float)n) != ldexpf(1.0f, n);
     CHECK_EQ(wrong, 0);
     wrong = 0;
-    for (int i = -4000; i <= 4000; i++) /* among them every kind of tie */
+    for (int i = -4000; i <= 4000; i++) /* including every kind of tie */
         wrong += ptqi_round_even((float)i / 8) != rintf((float)i / 8);
     CHECK_EQ(wrong, 0);
 }

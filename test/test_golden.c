@@ -22,7 +22,7 @@ struct layer {
     int64_t n, k;
     ptq_tensor *weight;
     float *w;
-    double *gram, energy; /* of the outputs, |X W^T|^2 */
+    double *gram, energy; /* energy of the outputs, |X W^T|^2 */
     ptq_stats *stats;
 };
 
@@ -106,7 +106,7 @@ static ptq_config *make_config(const struct ptqi_json *c)
     return config;
 }
 
-/* Codes equal but for ties; scales to a few units in the last place. */
+/* Codes equal except on ties; scales within a few units in the last place. */
 static void check_codes(const char *path, const struct layer *l, const ptq_qtensor *q)
 {
     const int64_t count = l->n * l->k, scales = l->n * ptq_qtensor_groups(q);
@@ -155,7 +155,7 @@ static void check_case(const char *directory, const struct layer *l, const struc
         int rtn = ptq_config_method(config) == PTQ_METHOD_RTN;
         if (!CHECK(rtn ? fabs(error / recorded - 1) < 1e-3 : error <= 1.01 * recorded))
             printf("    %s: output error %.9g, recorded %.9g\n", file, error, recorded);
-        /* what the library says of its error, from the f32 Hessian */
+        /* the library's reported error, from the f32 Hessian */
         CHECK(fabs(ptq_qtensor_output_error(q) / error - 1) < 1e-3);
         if (rtn) {
             char path[600];
@@ -186,7 +186,7 @@ static void check_directory(const char *index, int64_t least)
     for (const struct ptqi_json *c = cases ? cases->first : NULL; c; c = c->next) {
         const char *name = ptqi_json_string(ptqi_json_get(c, "layer"));
         if (!ptqi_json_get(c, "output_error"))
-            continue; /* cases of activations: the command's tests hold those */
+            continue; /* cases with activations are tested by command.sh */
         if (strcmp(l.name, name)) {
             free_layer(&l);
             load_layer(&l, directory, name);

@@ -1,7 +1,7 @@
 /*
- * GPTAQ: statistics with the full-precision counterpart of each row, and what the correction by
- * them is worth: with f the input in full precision and x what quantized layers make of it, f W^T
- * is nearer to x Q^T than by plain GPTQ.
+ * GPTAQ: statistics with the full-precision counterpart of each row, and the gain of the
+ * correction. With f the full-precision input and x the output of quantized layers, x Q^T is closer
+ * to f W^T than with plain GPTQ.
  */
 #include <math.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ enum { N = 24, K = 160, ROWS = 700 };
 
 static float full[ROWS * K], input[ROWS * K], weights[ROWS], w[N * K];
 
-/* x is f, with a part of each channel lost to its neighbour, and noise. */
+/* x is f with part of each channel moved to its neighbour, plus noise. */
 static void make_inputs(void)
 {
     struct random r = {77};
@@ -84,7 +84,7 @@ static void test_mismatch(const float *row_weights)
     ptq_stats_free(b);
 }
 
-/* Without a counterpart nothing is missing: the mismatch is 0. */
+/* Without a counterpart the mismatch is 0. */
 static void test_unpaired(void)
 {
     static float mismatch[K * K];

@@ -1,6 +1,6 @@
 /*
- * The JSON reader and writer: what is valid, what is not, numbers to the last bit, every prefix of
- * a document, damaged bytes, memory that ends.
+ * The JSON reader and writer: valid and invalid texts, numbers to the last bit, every prefix of a
+ * document, corrupted bytes, out of memory.
  */
 #include "test.h"
 #include <float.h>
@@ -13,7 +13,7 @@
 
 void test_json(void);
 
-/* Parses a copy that ends where its memory ends, so that reading beyond it is seen. */
+/* Parses a copy at the end of an allocation, so that reads past the end are detected. */
 static ptq_status parse(ptq_context *context, const char *text, int64_t length,
                         struct ptqi_json_document **document, const struct ptqi_json **root)
 {
@@ -130,7 +130,7 @@ static const char *const invalid_texts[] = {
     "\"\\udd1e\\ud834\"",
     "\"\\ud834\\\"",
     "\"\\u\"",
-    /* UTF-8: alone, cut, overlong, surrogates, beyond U+10FFFF */
+    /* UTF-8: lone bytes, truncated, overlong, surrogates, beyond U+10FFFF */
     "\"\x80\"",
     "\"\xff\"",
     "\"\xc3\"",
@@ -180,7 +180,7 @@ static const char *const invalid_texts[] = {
     "{\"a\":1,\"a\":1}",
     "{\"a\":1,\"b\":2,\"\\u0061\":3}",
     "[{\"x\":{\"\":1,\"\":2}}]",
-    /* what follows */
+    /* text after the value */
     "null,",
     "1 1",
     "{}{}",
@@ -222,7 +222,7 @@ static uint64_t double_bits(double x)
     return u;
 }
 
-/* A number read is the nearest double, as strtod has it. */
+/* Numbers read are the nearest double, as with strtod. */
 static int number_is(const char *text, double want)
 {
     double value;
@@ -353,7 +353,7 @@ static void test_byte_order_mark(void)
     CHECK(!is_valid("\xef\xbb\xbf", 3) && !is_valid("\xef\xbb", 2));
 }
 
-/* Many members: the table against duplicates, and more than one chunk of memory. */
+/* Many members: the table of duplicates, and more than one chunk of memory. */
 static void test_large(void)
 {
     const int count = 20000;

@@ -22,12 +22,12 @@ struct logical {
     int rows, nr, bits, with_zeros, scale_bytes;
     int32_t zero;
     uint8_t *codes, *zeros, *levels;
-    float *scales, *row_scales; /* levels and scales of rows: where scale_bytes is 1 */
+    float *scales, *row_scales; /* levels and row scales, if scale_bytes is 1 */
     int32_t *sums;
     int8_t *x;
 };
 
-/* The largest level whose product with code - zero fits 8 bits, for any 4-bit code. */
+/* The largest level whose product with (code - zero) fits in 8 bits for any 4-bit code. */
 static int most_level(int zero)
 {
     const int far = zero > 15 - zero ? zero : 15 - zero;
@@ -55,7 +55,7 @@ static struct logical make_logical(struct random *r, int rows, int nr, int bits,
         l.codes[i] = (uint8_t)(kind == RANDOM                          ? random_below(r, top + 1)
                                : kind == LARGEST || random_below(r, 3) ? top
                                                                        : 0);
-    if (kind == EXTREME && nr > 1) /* a row as far below its zeros as there are */
+    if (kind == EXTREME && nr > 1) /* a row whose codes are as far below their zeros as possible */
         memset(l.codes + k, 0, (size_t)k);
     for (int64_t i = 0; i < nr * l.groups; i++) {
         l.scales[i] = any_scale(r, kind, l.scale_bytes == 2);
@@ -87,7 +87,7 @@ static void free_logical(struct logical *l)
     free(l->x);
 }
 
-/* The codes of a group of one row, as kernel.h says. */
+/* The codes of a group of one row, as laid out in kernel.h. */
 static void pack_row(const struct ptqi_kernels *kernels, const struct logical *l, int n, int64_t g,
                      int offset, uint8_t *out)
 {
@@ -109,7 +109,7 @@ static void pack_row(const struct ptqi_kernels *kernels, const struct logical *l
     }
 }
 
-/* The panel of kernel.h, in memory that is aligned to 4 bytes at most. */
+/* The panel of kernel.h, in memory aligned only to 4 bytes. */
 static struct ptqi_panel pack(const struct ptqi_kernels *kernels, const struct logical *l,
                               struct guarded *data)
 {
@@ -164,7 +164,7 @@ static float plain_output(const struct logical *l, int m, int n)
     return l->scale_bytes == 1 ? fmaf(l->row_scales[n], (float)(int32_t)total, 0.0f) : out;
 }
 
-/* A call of the kernels under test: x and sums in memory of their own, out. */
+/* A call of the kernels under test, with x, sums and out in separate memory. */
 struct call {
     struct guarded data, x, sums, out;
     struct ptqi_panel panel;
@@ -221,7 +221,7 @@ static int is_product(const struct logical *l, const struct call *c, const float
     return !memcmp(in(&c->out), want, (size_t)(l->rows * l->nr) * 4);
 }
 
-/* The tile over chunks of so many blocks: whole groups where they hold one, else parts. */
+/* The tile over chunks of this many blocks: whole groups if a chunk holds one, else parts. */
 static void run_chunks(const struct ptqi_kernels *kernels, const struct logical *l, struct call *c,
                        int64_t chunk_blocks)
 {
@@ -281,7 +281,7 @@ static void check_integer(const struct ptqi_kernels *kernels, int rows, int bits
         EXPECT(is_product(&l, &c, want), name_of(&l), k);
     }
     for (int i = 0; i < 5 && kernels->tile_mr; i++) {
-        /* Where there are starts, parts of groups have an even number of blocks. */
+        /* If there are starts, parts of groups have an even number of blocks. */
         const int odd = kernels->starts && l.scale_bytes == 1 && chunks[i] % 2;
         run_chunks(kernels, &l, &c, chunks[i] + odd);
         EXPECT(is_product(&l, &c, want), name_of(&l), k);
@@ -291,7 +291,8 @@ static void check_integer(const struct ptqi_kernels *kernels, int rows, int bits
     free_logical(&l);
 }
 
-/* Streams with every number of rows, tiles of many with those where something changes. */
+/* Streams with every number of rows, tiles with those numbers of rows at which something changes.
+ */
 static int is_tried(const struct ptqi_kernels *kernels, int rows, int most)
 {
     return most <= 16 || rows <= kernels->stream_mr || (rows + 1) % 12 < 3 || (rows + 1) % 16 < 3;
@@ -312,7 +313,7 @@ static void test_integers(const struct ptqi_kernels *kernels)
                         check_integer(kernels, rows, bits, sizes[s],
                                       group < blocks ? group : blocks, kind);
             }
-    /* Sums of 8-bit products go beyond 2^31 here and wrap. */
+    /* Here sums of 8-bit products exceed 2^31 and wrap. */
     check_integer(kernels, 1, 8, 70000, 4, LARGEST);
     check_integer(kernels, 1, 8, 70000, 1 << 20, LARGEST);
     check_integer(kernels, 2, 8, 140000, 1 << 20, EXTREME);
@@ -358,7 +359,7 @@ static void check_transpose(const struct ptqi_kernels *kernels, int64_t k)
     uint32_t *from = in(&in_rows), *to = in(&out);
     int wrong = 0;
     for (int64_t i = 0; i < nr * ld; i++)
-        /* any bits come through, also those of negative zeros and of signalling NaNs */
+        /* all bits are preserved, even those of negative zeros and signalling NaNs */
         from[i] = random_below(&r, 2)   ? (uint32_t)random_bits(&r)
                   : random_below(&r, 2) ? 0x80000000u
                                         : 0x7f800001u;
@@ -394,7 +395,7 @@ static void test_table(const struct ptqi_kernels *kernels)
         const struct ptqi_product *p = products[i / 3];
         CHECK(!kernels->tile_mr == !p->tile);
         CHECK(!p->tile ||
-              p->stream_rows[i % 3] >= kernels->stream_mr); /* scratch sizes rest on it */
+              p->stream_rows[i % 3] >= kernels->stream_mr); /* scratch sizes rely on it */
     }
     for (int round = 0; round < (test_long() ? 30 : 2); round++) {
         test_seed = (uint64_t)round * 1000000;

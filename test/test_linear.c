@@ -1,7 +1,7 @@
 /*
- * ptq_linear against the formula in ptq/linear.h, as layer.c has it: every output to the bit, for
- * all kinds of matrices, activations, dtypes, threads and instruction sets, by each of the ways to
- * call it.
+ * ptq_linear against the formula in ptq/linear.h, as written in layer.c: every output to the bit,
+ * for all kinds of matrices, activations, dtypes, threads and instruction sets, called in every
+ * way.
  */
 #include <pthread.h>
 #include <stdio.h>
@@ -56,7 +56,8 @@ static void check_calls(const ptq_linear *linear, struct run *run)
 static void begin_tiles_early(ptq_context *context)
 {
     static struct ptqi_kernels early;
-    if (context->isa == PTQ_ISA_AMX_INT8) /* which does so by itself, and is known by its address */
+    if (context->isa ==
+        PTQ_ISA_AMX_INT8) /* it does so by itself, and is recognized by its address */
         return;
     early = *context->kernels;
     struct ptqi_product *products[] = {&early.w4a8, &early.w8a8, &early.two_level};
@@ -79,7 +80,7 @@ static void check_run(ptq_context *context, const struct layer *l, struct run *r
     ptq_linear_free(linear);
 }
 
-/* One matrix and input: on each instruction set, with threads where asked for. */
+/* One matrix and input on each instruction set, with threads if requested. */
 static void check_case(struct shape s, int what, int64_t rows, int32_t x_dtype, int32_t y_dtype,
                        int kind, int all_threads)
 {
@@ -136,7 +137,7 @@ static void test_sizes(void)
                1);
     check_case((struct shape){130, 1024, 128, 8}, INT8 | BIAS, 64, PTQ_DTYPE_F16, PTQ_DTYPE_BF16,
                SPECIAL, 1);
-    /* more rows than the streams of AVX-512 take */
+    /* more rows than AVX-512 streams take */
     check_case((struct shape){75, 1100, 128, 4}, INT8 | ZEROS | ORDER | INPUT_SCALE | GAPS, 146,
                PTQ_DTYPE_F32, PTQ_DTYPE_F32, SPECIAL, 1);
     check_case((struct shape){130, 700, 64, 4}, INT8 | BIAS, 113, PTQ_DTYPE_BF16, PTQ_DTYPE_F32,
@@ -163,7 +164,7 @@ static void test_sizes(void)
                NORMAL, 1);
     check_case((struct shape){130, 1500, 64, 4}, TWO_LEVEL | INT8 | ZEROS, 130, PTQ_DTYPE_F32,
                PTQ_DTYPE_F32, NORMAL, 1);
-    /* groups that are cut into pieces, the last one of which may be odd */
+    /* groups divided into parts, the last of which may be odd */
     check_case((struct shape){70, 960, 0, 4}, INT8 | ZEROS, 146, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
                NORMAL, 0);
     check_case((struct shape){70, 928, 0, 8}, INT8, 226, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 0);
@@ -198,11 +199,11 @@ static void test_f32_product(void)
     }
 }
 
-/* One of the threads that run the same linear at the same time. */
+/* One of the threads that run the same linear concurrently. */
 struct caller {
     const ptq_linear *linear;
     struct run run;
-    char *prepared; /* of all callers: then each runs a part of the columns */
+    char *prepared; /* shared by all callers: each runs a part of the columns */
     char *y;
     int64_t part, parts, wrong;
 };
@@ -233,7 +234,7 @@ static void run_callers(struct caller *callers)
     }
 }
 
-/* A linear may be run by many threads at once, as a whole or by parts. */
+/* Many threads may run a linear at once, as a whole or in parts. */
 static void test_callers(int what)
 {
     ptq_context *context = make_context(3, PTQ_AUTO);
@@ -310,7 +311,7 @@ static void test_arguments(void)
     ptq_linear_free(NULL);
 }
 
-/* How many allocations it takes to run a linear so many times, with scratch memory given. */
+/* The number of allocations for running a linear `times` times with scratch memory given. */
 static int64_t allocations(int times, int what, int32_t threads)
 {
     ptq_context *context = test_failing_context(0);

@@ -1,6 +1,6 @@
 /*
- * The f32 product against one chain of fused multiply-adds per element, to the bit, and the factor
- * that GPTQ works with.
+ * The f32 product against one chain of fused multiply-adds per element, to the bit; and the factor
+ * that GPTQ uses.
  */
 #include "rows/rows.h"
 #include "test.h"
@@ -91,7 +91,7 @@ static int run_problem(ptq_context *context, const struct problem *p)
         int64_t row = i / p->ldc, column = i % p->ldc;
         if ((p->flags & PTQI_UPPER) && row < p->m && column < p->n && row > column)
             continue;
-        wrong += memcmp(&c[i], &p->want[i], 4) != 0; /* gaps too: nothing was written there */
+        wrong += memcmp(&c[i], &p->want[i], 4) != 0; /* including gaps, which must not be written */
     }
     free(c);
     return wrong == 0;
@@ -128,7 +128,7 @@ static void test_small(void)
         }
 }
 
-/* Beyond the blocks of the product: K > 256, N > 4096, M > 96. */
+/* Larger than the blocks of the product: K > 256, N > 4096, M > 96. */
 static void test_large(void)
 {
     for (int flags = 0; flags < 16; flags++)
@@ -174,7 +174,7 @@ static void test_memory(void)
     free_problem(&p);
 }
 
-/* H = A A^T / count + 0.1 I, in double; as f32 it is what is factored. */
+/* H = A A^T / count + 0.1 I, in double; its f32 rounding is factored. */
 static float *make_hessian(int64_t n, uint64_t seed)
 {
     struct random r = {seed};

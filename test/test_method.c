@@ -1,7 +1,6 @@
 /*
- * What must hold for RTN and GPTQ on any layer: GPTQ never loses to RTN on its own calibration
- * rows, the bits depend on nothing that is no setting, and degenerate weights and inputs are no
- * errors.
+ * Properties of RTN and GPTQ on any layer: GPTQ never loses to RTN on its own calibration rows, the
+ * bits depend only on the settings, and degenerate weights and inputs are not errors.
  */
 #include "test.h"
 #include <math.h>
@@ -88,7 +87,7 @@ static ptq_qtensor *quantize(const struct layer *l, int32_t method, const char *
     return quantize_in(test_context(), l, method, settings);
 }
 
-/* |X D^T|^2 / |X W^T|^2 in double, straight from the rows. */
+/* |X D^T|^2 / |X W^T|^2 in double, directly from the rows. */
 static double output_error(const struct layer *l, const ptq_qtensor *q)
 {
     float *d = malloc((size_t)(l->n * l->k) * 4);
@@ -110,7 +109,7 @@ static double output_error(const struct layer *l, const ptq_qtensor *q)
     return whole > 0 ? lost / whole : lost;
 }
 
-/* All that a qtensor is made of. */
+/* All parts of a qtensor. */
 struct content {
     uint8_t *codes, *zeros;
     float *scales;
@@ -220,7 +219,7 @@ static void test_equal_bits(void)
     free_layer(&l);
 }
 
-/* Blocks matter for the grids alone: with static groups, or one group a row, they change no bit. */
+/* Blocks affect only the grids: with static groups, or one group per row, they change no bit. */
 static void test_block(void)
 {
     static const char *const settings[] = {"group 32 static-groups on",
@@ -242,7 +241,7 @@ static void test_block(void)
     free_layer(&l);
 }
 
-/* Every code is the nearest on its grid, and the scale is one that its dtype holds. */
+/* Every code is the nearest on its grid, and the scale is representable in its dtype. */
 static void check_rtn(const struct layer *l, const ptq_qtensor *q, int32_t dtype, const char *text)
 {
     const int64_t groups = ptq_qtensor_groups(q), top = (1 << ptq_qtensor_bits(q)) - 1;
@@ -271,7 +270,7 @@ static void test_scale_dtypes(void)
                                            "bits 4 grid awq sym off"};
     struct layer l = make_layer(11, 100, 120, 13);
     l.w[5] = 1e-30f;
-    for (int i = 0; i < 100; i++) /* near the largest that f16 can hold, and below the smallest */
+    for (int i = 0; i < 100; i++) /* near the largest f16, and below the smallest */
         l.w[3 * 100 + i] *= 1e5f, l.w[4 * 100 + i] *= 1e-9f;
     for (int d = 0; d < 3; d++)
         for (int s = 0; s < 6; s++) {
@@ -293,7 +292,7 @@ static void test_scale_dtypes(void)
     free_layer(&l);
 }
 
-/* Quantizes w [n][k] by settings; the error of the whole matrix relative to it, or -status. */
+/* Quantizes w [n][k] with settings; returns the relative error of the whole matrix, or -status. */
 static double quantize_weights(float *w, int64_t n, int64_t k, int32_t method, const char *settings,
                                int64_t *adjusted)
 {
@@ -313,8 +312,8 @@ static double quantize_weights(float *w, int64_t n, int64_t k, int32_t method, c
     return error;
 }
 
-/* The range grid is AWQ's where that can hold a group, and holds the others too: of one sign, of
- * one value, of one or two columns, far below 1. */
+/* The range grid equals AWQ's where that can represent a group, and also represents the others: of
+ * one sign, of one value, of one or two columns, far below 1. */
 static void test_range_grid(void)
 {
     enum { N = 6, K = 66 }; /* groups of 32, 32 and 2 */
@@ -345,7 +344,7 @@ static void test_range_grid(void)
     CHECK_EQ(adjusted, 3);
 }
 
-/* Scales follow the weights whatever their size; what a dtype cannot hold is refused. */
+/* Scales follow the magnitude of the weights; scales that a dtype cannot represent are rejected. */
 static void test_sizes_of_weights(void)
 {
     enum { N = 4, K = 128 };
@@ -378,7 +377,7 @@ static void test_sizes_of_weights(void)
         if (!CHECK(cases[i].fits ? error >= 0 && error < 0.02 : error == -PTQ_ERROR_BOUNDS))
             printf("    weights of %g, %s: %g\n", (double)cases[i].size, text, error);
     }
-    /* A group of zeros has no say in the scale of its row. */
+    /* A group of zeros does not affect the scale of its row. */
     struct random r = {79};
     for (int j = 0; j < N * K; j++)
         w[j] = j % K < 32 ? 0 : random_normal(&r) * 1e-4f;
@@ -426,10 +425,10 @@ static void test_dead(const char *settings)
     for (int64_t t = 0; t < l.rows; t++)
         for (int i = 0; i < 96; i++)
             if (i == 3 || i == 40 || (i >= 64 && !strstr(settings, "act-order")))
-                l.x[t * 96 + i] = 0; /* the whole last group where columns keep their places */
+                l.x[t * 96 + i] = 0; /* the whole last group, if columns keep their order */
     collect(&l);
     ptq_qtensor *q = quantize(&l, PTQ_METHOD_GPTQ, settings);
-    for (int n = 0; n < 6; n++) /* other weights there change the codes there and nothing else */
+    for (int n = 0; n < 6; n++) /* other weights there change only the codes there */
         l.w[n * 96 + 3] = l.w[n * 96 + 40] = n % 2 ? 1000.0f : -1000.0f;
     ptq_qtensor *other = quantize(&l, PTQ_METHOD_GPTQ, settings);
     if (q && other) {
@@ -459,8 +458,7 @@ static void count_line(void *user, const char *text)
     *(int *)user += strstr(text, "damping") != NULL;
 }
 
-/* Weights of zeros (kind 0), rows of one number (1), one weight that is not zero (2): little is
- * lost. */
+/* Zero weights (kind 0), constant rows (1), a single nonzero weight (2): little is lost. */
 static void check_degenerate(struct layer *l, int32_t method, const char *settings, int kind)
 {
     const int count = (int)(l->n * l->k);
@@ -473,7 +471,7 @@ static void check_degenerate(struct layer *l, int32_t method, const char *settin
     for (int i = 0; i < count; i++)
         wrong += kind == 0 ? back[i] != 0 : back[i] - back[i] != 0;
     CHECK_EQ(wrong, 0);
-    /* AWQ's asymmetric grid cannot hold a group of one number: its range need not contain 0 */
+    /* AWQ's asymmetric grid cannot represent a constant group: its range need not contain 0 */
     double limit = kind == 1 && strstr(settings, "awq") ? 1.1 : 0.1;
     if (!CHECK(ptq_qtensor_output_error(q) >= 0 && ptq_qtensor_weight_error(q) >= 0 &&
                ptq_qtensor_weight_error(q) < limit))
@@ -494,7 +492,7 @@ static void test_degenerate(void)
         CHECK(ptq_qtensor_damping(q) >= 0.01 && ptq_qtensor_output_error(q) < 1);
         ptq_qtensor_free(q);
     }
-    int lines = 0; /* singular, and not damped: that is mended, said and reported */
+    int lines = 0; /* singular and undamped: this is repaired, logged and reported */
     ptq_context *context;
     CHECK_OK(ptq_context_create(&context));
     CHECK_OK(ptq_context_set_log(context, count_line, &lines));
@@ -510,13 +508,14 @@ static void test_degenerate(void)
     free_layer(&l);
 }
 
-/* Several matrices at once are as each alone; own statistics as shared ones. */
+/* Several matrices in one call give the same as each alone; own statistics the same as shared ones.
+ */
 static void test_many(void)
 {
     struct layer a = make_layer(9, 96, 200, 17), b = make_layer(14, 96, 300, 18);
     ptq_config *config = make_config(test_context(), PTQ_METHOD_GPTQ, "group 32");
     const ptq_tensor *weights[2] = {a.weight, b.weight};
-    for (int64_t i = 0; i < a.rows * 96; i++) /* columns of equal size */
+    for (int64_t i = 0; i < a.rows * 96; i++) /* columns of equal magnitude */
         a.x[i] = i % 96 / 8 % 2 ? -a.x[i - 8] : a.x[i];
     collect(&a);
     const ptq_stats *own[2] = {NULL, b.stats}, *both[2] = {a.stats, b.stats};
@@ -550,7 +549,7 @@ static void test_many(void)
     free_layer(&b);
 }
 
-/* f16 and bf16 weights give what the same numbers give as f32. */
+/* f16 and bf16 weights give the same result as the same numbers in f32. */
 static void test_dtypes(void)
 {
     struct layer a = make_layer(9, 96, 200, 24);
@@ -623,7 +622,7 @@ static void test_refused(void)
         CHECK(strstr(message, "layer[3][7]") != NULL);
         l.w[3 * 64 + 7] = keep;
     }
-    l.x[0] = 1e30f; /* finite, and its square is not */
+    l.x[0] = 1e30f; /* finite, but its square is not */
     collect(&l);
     CHECK_STATUS(try_quantize(gptq, l.weight, l.weight, l.stats), PTQ_ERROR_NOT_FINITE);
     CHECK_OK(try_quantize(rtn, l.weight, l.weight, l.stats));
@@ -637,8 +636,8 @@ static void test_refused(void)
     free_layer(&wide);
 }
 
-/* RTN rounds without statistics: those that it is given may be of any kind. Where their Hessian is
- * infinite, the codes are the same and the output error is not known. */
+/* RTN rounds without statistics, so it accepts statistics with any flags. With an infinite Hessian,
+ * the codes are the same and the output error is unknown. */
 static void test_rtn_own_stats(void)
 {
     struct layer l = make_layer(5, 64, 80, 21);
@@ -664,7 +663,7 @@ static void test_rtn_own_stats(void)
     free_layer(&l);
 }
 
-/* An id that is in no table is an error, never some other method. */
+/* An unknown id is an error, never some other method. */
 static void test_unknown(void)
 {
     struct layer l = make_layer(5, 64, 80, 25);

@@ -1,6 +1,6 @@
 /*
- * The forward pass against logits that PyTorch recorded, and the properties that evaluation rests
- * on: equal bits for any number of threads and instruction set.
+ * The forward pass against logits recorded from PyTorch, and the properties that evaluation relies
+ * on: equal bits for any number of threads and every instruction set.
  */
 #include <math.h>
 #include <stdio.h>
@@ -41,7 +41,7 @@ static float *run_model(ptq_context *context, const char *path, const int32_t *i
     return logits;
 }
 
-/* Largest difference of the logits of a model to those recorded in a directory. */
+/* The largest difference between the logits of a model and those recorded in a directory. */
 static void compare_logits(const char *path, const char *recorded)
 {
     ptq_context *context = test_context();
@@ -69,7 +69,7 @@ static void compare_logits(const char *path, const char *recorded)
     ptq_store_free(store);
 }
 
-/* A copy of a model whose tensors' names lack their first part, as the published BLOOM's do. */
+/* A copy of a model whose tensor names lack their first part, as in the published BLOOM. */
 static int copy_without_prefix(const char *path, const char *prefix, const char *copy)
 {
     ptq_context *context = test_context();

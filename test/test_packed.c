@@ -1,7 +1,7 @@
 /*
- * The packed form of linears: in memory of the caller's, opened from bytes, refused where it does
- * not fit or is damaged, harmless where it is hostile. And y += x W^T. What ptq_linear_create and
- * ptq_linear_forward give is held against the formula in test_linear.c, and is the standard here.
+ * The packed form of linears: in the caller's memory; opened from bytes; rejected if it does not
+ * match or is damaged; harmless if hostile. Also y += x W^T. test_linear.c compares the results of
+ * ptq_linear_create and ptq_linear_forward with the formula; here they are the reference.
  */
 #include <math.h>
 #include <stdio.h>
@@ -103,7 +103,8 @@ static void make_matrix(const struct scheme *s, struct matrix *m)
     CHECK_OK(ptq_qtensor_set_activation_scale(m->q, 0.03f));
 }
 
-/* A linear in memory of the caller's, exactly so much and full of something else before. */
+/* A linear in the caller's memory, of exactly the right size and initially filled with other data.
+ */
 static ptq_linear *pack_in(ptq_context *context, const struct matrix *m, int fill, char **memory,
                            int64_t *bytes)
 {
@@ -139,8 +140,8 @@ static int gives(const ptq_linear *linear, const struct matrix *m, const struct 
     return !memcmp(&y, want, sizeof y);
 }
 
-/* Every pair of instruction sets: opened with the same bits where both want the same layout, and
- * refused where not. */
+/* Every pair of instruction sets: opening gives the same bits if both use the same layout, and is
+ * rejected otherwise. */
 static void check_foreign(const struct matrix *m, const char *memory, int64_t bytes, int32_t from,
                           const struct outputs *want)
 {
@@ -167,7 +168,7 @@ static void check_foreign(const struct matrix *m, const char *memory, int64_t by
     }
 }
 
-/* Which instruction sets promise each other their packed bytes, whatever this CPU is. */
+/* Which instruction sets guarantee each other's packed bytes, whatever this CPU is. */
 static void test_shared_layouts(void)
 {
 #ifdef PTQI_X86
@@ -187,7 +188,7 @@ static void test_shared_layouts(void)
 #endif
 }
 
-/* The engine may be in it already. */
+/* The engine may already be in a parallel region. */
 static void no_parallel_for(void *user, int64_t parts, ptq_body_function body, void *argument)
 {
     (void)user, (void)parts, (void)body, (void)argument;
@@ -220,7 +221,7 @@ static void check_round_trip(const struct matrix *m, int32_t isa)
     CHECK(!memcmp(memory, again, (size_t)bytes));
     free(again);
     linear = pack_in(context, m, 0xc3, &again, &bytes);
-    CHECK(!memcmp(memory, again, (size_t)bytes)); /* nothing but the matrix enters them */
+    CHECK(!memcmp(memory, again, (size_t)bytes)); /* the bytes depend only on the matrix */
 
     CHECK_OK(ptq_linear_open(context, again, bytes, &opened));
     CHECK(gives(opened, m, &want) && ptq_linear_bytes(opened) == weights);
@@ -228,7 +229,7 @@ static void check_round_trip(const struct matrix *m, int32_t isa)
     CHECK_OK(ptq_linear_set_bias(opened, NULL));
     CHECK_OK(ptq_linear_set_bias(opened, m->bias));
     CHECK(gives(opened, m, &want) == ((m->s->what & BIAS) != 0));
-    CHECK(!memcmp(memory, again, (size_t)bytes)); /* and are only read */
+    CHECK(!memcmp(memory, again, (size_t)bytes)); /* the bytes are only read */
     CHECK_OK(ptq_linear_set_bias(linear, NULL));
     CHECK_OK(ptq_linear_set_bias(linear, m->s->what & BIAS ? m->bias : NULL));
     CHECK(!memcmp(memory, again, (size_t)bytes));
@@ -252,13 +253,13 @@ static void test_round_trips(void)
     }
 }
 
-/* Opens what may be hostile, and runs it where it opens: nothing else may happen. */
+/* Opens possibly hostile bytes, and runs the linear if that succeeds: nothing bad may happen. */
 static ptq_status try(ptq_context *context, const char *memory, int64_t bytes, const float *x)
 {
     ptq_linear *linear;
     ptq_status status = ptq_linear_open(context, memory, bytes, &linear);
     CHECK((status == PTQ_OK) == (linear != NULL));
-    /* streams and tiles, also of kernels that have tiles for more than 64 rows alone */
+    /* streams and tiles, including kernels that use tiles only above 64 rows */
     for (int64_t rows = 1; linear && rows <= HOSTILE_ROWS; rows += HOSTILE_ROWS - 1) {
         const int64_t n = ptq_linear_n(linear), k = ptq_linear_k(linear);
         float *y = malloc((size_t)(rows * n) * sizeof *y);
@@ -271,14 +272,14 @@ static ptq_status try(ptq_context *context, const char *memory, int64_t bytes, c
     return status;
 }
 
-/* One in so many changes is tried where an instruction set is not the best, which takes them all:
- * an emulated CPU has to come to an end too. */
+/* Instruction sets other than the best try only every n-th change, since an emulated CPU must
+ * finish too; the best tries all. */
 static int stride_of(ptq_context *context)
 {
     return test_long() || ptq_context_isa(context) == ptq_context_isa(test_context()) ? 1 : 5;
 }
 
-/* Any byte of the header changed: as an accident, and by one who knows the checksum. */
+/* Any byte of the header changed, by accident or by someone who fixes the checksum. */
 static void check_header(ptq_context *context, const struct matrix *m, const char *memory,
                          int64_t bytes, char *bad)
 {
@@ -320,7 +321,7 @@ static void check_headers(ptq_context *context, const struct matrix *m, const ch
         ptqi_packed_write(&header, bad);
         try(context, bad, bytes, m->x);
     }
-    /* what only a config may say */
+    /* allowed only in a config */
     header = good;
     header.rotation = PTQ_AUTO;
     ptqi_packed_write(&header, bad);
@@ -484,7 +485,7 @@ static void test_memory(void)
     }
 }
 
-/* y of some dtype before the sum, and what it becomes: v is f32 [rows][n]. */
+/* y of some dtype before the sum, and the result; v is f32 [rows][n]. */
 static void make_sum(struct random *r, int32_t dtype, int64_t count, const float *v, char *y,
                      char *want)
 {
@@ -523,7 +524,7 @@ static void check_accumulate(const ptq_linear *linear, const struct matrix *m, i
     CHECK_OK(ptq_linear_forward_prepared(linear, prepared, v, PTQ_DTYPE_F32, m->s->n, NULL));
     for (int way = 0; way < 3; way++)
         for (int32_t dtype = PTQ_DTYPE_F32; dtype <= PTQ_DTYPE_BF16; dtype++) {
-            char *y = (char *)v_y + way * ptq_dtype_size(dtype); /* as an element is */
+            char *y = (char *)v_y + way * ptq_dtype_size(dtype); /* aligned like an element */
             make_sum(r, dtype, rows * m->s->n, v, y, (char *)v_want);
             CHECK_OK(add(linear, m, rows, way, prepared, y, dtype));
             CHECK(!memcmp(y, v_want, (size_t)(rows * m->s->n * ptq_dtype_size(dtype))));
@@ -531,7 +532,7 @@ static void check_accumulate(const ptq_linear *linear, const struct matrix *m, i
     free(prepared);
 }
 
-/* For the linear, and in the same way for the rows of x that are not finite. */
+/* For the linear, and likewise for rows of x that are not finite. */
 static void test_accumulate(void)
 {
     struct random r = {3};

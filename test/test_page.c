@@ -1,6 +1,6 @@
 /*
- * The page of a comparison: well-formed whatever the data are, with everything in it and nothing
- * from elsewhere; and not there at all where memory ends.
+ * The page of a comparison: well-formed for any data, complete and self-contained; and not written
+ * at all if memory runs out.
  */
 #include "test.h"
 #include <math.h>
@@ -17,7 +17,7 @@ void test_page(void);
 
 enum { MAX_ROWS = 4, MAX_LAYERS = 3, BLOCK_MATRICES = 7 };
 
-/* A comparison with all that it points to. */
+/* A comparison with everything it points to. */
 struct sample {
     struct comparison c;
     struct comparison_row rows[MAX_ROWS];
@@ -90,7 +90,7 @@ static struct sample *make(ptq_config *config, int rows, int layers)
     return s;
 }
 
-/* A tag or the text before one: moves *at behind it; 0 where it is not well-formed. */
+/* Reads a tag or the text before one and advances *at; 0 if it is not well-formed. */
 static int read_tag(const char **at, const char *stack[], int *depth)
 {
     const char *start = *at + 1, *name = start + (*start == '/'), *end = name;
@@ -153,7 +153,7 @@ static int count(const char *text, const char *what)
     return found;
 }
 
-/* Writes the page and checks what holds for every one; the text is good until the next call. */
+/* Writes the page and checks what holds for every page; the text is valid until the next call. */
 static const char *write_page(const struct comparison *c, const char *name)
 {
     static char text[1 << 18];
@@ -201,7 +201,7 @@ static void test_ordinary(ptq_config *config)
     free(s);
 }
 
-/* The same bytes from the same data; full precision first wherever it is. */
+/* The same data give the same bytes; full precision comes first, wherever it is. */
 static void test_order(ptq_config *config)
 {
     struct sample *s = make(config, MAX_ROWS, 2);
@@ -241,7 +241,7 @@ static void test_hostile(ptq_config *config)
     free(s);
 }
 
-/* Where auto chose, a table counts what; names are data there as well. */
+/* If auto chose, a table counts its choices; names are data there too. */
 static void test_choices(ptq_config *config)
 {
     struct sample *s = make(config, MAX_ROWS, MAX_LAYERS);
@@ -319,7 +319,7 @@ static void test_nothing(ptq_config *config)
     free(s);
 }
 
-/* Numbers far from what models have. */
+/* Numbers far from those of real models. */
 static void test_extremes(ptq_config *config)
 {
     static const double values[] = {1e-300, 1e-30, 1e-7, 1, 150, 1e9, 1e300};
@@ -355,7 +355,7 @@ static void test_no_memory(ptq_config *config)
         done = status == PTQ_OK;
         test_free_failing(context);
     }
-    CHECK(n > 10); /* or it was not every allocation */
+    CHECK(n > 10); /* otherwise not every allocation was tested */
     s->c.context = test_context();
     CHECK(comparison_write_page(&s->c, test_scratch("no/such/page.html")) != PTQ_OK);
     free(s);

@@ -1,6 +1,5 @@
 /*
- * What goes beyond the published methods: block rotation, GPTQ's second look, matrices stacked of
- * parts.
+ * Extensions of the published methods: block rotation, gptq+, matrices stacked from parts.
  */
 #include <math.h>
 #include <stdio.h>
@@ -82,7 +81,7 @@ static double lost(const ptq_qtensor *q)
     return error / whole;
 }
 
-/* Against the Hadamard matrix written out: element (i, j) is -1 to the number of common bits. */
+/* Against an explicit Hadamard matrix: element (i, j) is -1 to the number of common bits. */
 static void test_rotation(void)
 {
     static const int32_t blocks[] = {32, 64, 128};
@@ -117,8 +116,7 @@ static void test_rotation(void)
         }
 }
 
-/* The linear layer gives what the dequantized matrix gives, whatever the basis it was rounded in.
- */
+/* The linear layer gives the same as the dequantized matrix, in whatever basis it was rounded. */
 static void check_linear(const ptq_qtensor *q, const char *settings)
 {
     static float rounded[N * K], y[ROWS * N];
@@ -189,7 +187,7 @@ static void test_rotated(void)
     ptq_qtensor_free(q);
 }
 
-/* A static scale of a rotated input covers the largest row, wherever it comes in the stream. */
+/* A static scale for a rotated input covers the largest row, wherever it is in the stream. */
 static void test_extremes(void)
 {
     static float rows[2000 * K], scale[K];
@@ -202,7 +200,7 @@ static void test_extremes(void)
     for (int i = 0; i < 2000 * K; i++)
         rows[i] = random_normal(&r);
     for (int i = 0; i < K; i++)
-        rows[1337 * K + i] *= 30; /* an odd place, which the sample leaves out */
+        rows[1337 * K + i] *= 30; /* an odd position, which the sample omits */
     CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_DTYPE_F32, 2, shape, w, &weight));
     CHECK_OK(ptq_config_create(test_context(), PTQ_METHOD_RTN, &config));
     CHECK_OK(ptq_config_parse(config, "activations", "int8-static"));
@@ -275,7 +273,7 @@ static void check_two_level_linear(ptq_qtensor *q, const float *scales, const fl
     ptq_linear_free(linear);
 }
 
-/* Two-level scales are what they promise, through the file too. */
+/* Two-level scales keep their guarantees, even through a file. */
 static void test_two_level(void)
 {
     static const char *const settings[] = {
@@ -308,8 +306,8 @@ static void test_two_level(void)
         check_file(q);
         check_two_level_linear(q, scales, row_scales, zeros);
         CHECK_STATUS(ptq_qtensor_set_scales(q, NULL), PTQ_ERROR_ARGUMENT);
-        CHECK(ptq_qtensor_has_row_scales(q));      /* what fails changes nothing */
-        CHECK_OK(ptq_qtensor_set_zeros(q, zeros)); /* which might not fit the levels any more */
+        CHECK(ptq_qtensor_has_row_scales(q));      /* failures change nothing */
+        CHECK_OK(ptq_qtensor_set_zeros(q, zeros)); /* they might no longer fit the levels */
         CHECK(!ptq_qtensor_has_row_scales(q));
         CHECK_OK(ptq_qtensor_set_row_scales(q, row_scales));
         scales[0] *= 1.01f;
@@ -322,7 +320,7 @@ static void test_two_level(void)
     }
 }
 
-/* A linear with another rotation is another recipe. */
+/* A linear with another rotation needs another preparation. */
 static void test_recipe(void)
 {
     static char prepared[1 << 16];
@@ -399,7 +397,7 @@ static void test_equal_bits(void)
     }
 }
 
-/* Rows rounded apart and put together again are the matrix rounded at once. */
+/* Rows that are rounded separately and stacked equal the matrix rounded at once. */
 static void test_stack(void)
 {
     static const char *const settings[] = {"group 32 round gptq+ act-order on sym off",
@@ -441,7 +439,7 @@ static void test_stack(void)
     }
 }
 
-/* Lack of memory at any place. */
+/* Every allocation fails once. */
 static void test_memory(const char *settings)
 {
     for (int64_t n = 1, done = 0; !done && CHECK(n < 400); n++) {

@@ -1,5 +1,5 @@
 /*
- * Activations prepared by one linear for another: recipes, arrangements, sizes.
+ * Activations prepared by one linear for another: preparations, layouts, sizes.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 void test_prepared(void);
 
-/* Activations prepared by one linear go into another with the same recipe only. */
+/* Prepared activations can be used only by linears that need the same preparation. */
 static void test_recipes(void)
 {
     static const struct {
@@ -48,7 +48,7 @@ static void test_recipes(void)
     free_layer(&l);
 }
 
-/* Prepared by one linear for another on the same x: right, or refused if kernels differ. */
+/* Prepared by one linear for another on the same x: correct, or rejected if kernels differ. */
 static void check_foreign(ptq_linear *linear, ptq_linear *other, struct run *run, int may_differ)
 {
     const int64_t bytes = ptq_linear_prepared_bytes(linear, run->rows);
@@ -62,7 +62,7 @@ static void check_foreign(ptq_linear *linear, ptq_linear *other, struct run *run
     CHECK(unguard(&prepared));
 }
 
-/* Instruction sets may arrange activations differently. */
+/* Instruction sets may lay out activations differently. */
 static void test_foreign_kernels(void)
 {
     static const int64_t rows[] = {3, 30, 50};
@@ -95,7 +95,7 @@ static const struct {
     int what;
 } forms[] = {{4, INT8}, {4, INT8 | TWO_LEVEL}, {8, INT8}, {4, 0}};
 
-/* What is enough for some rows is enough for fewer. */
+/* Memory that is enough for some rows is enough for fewer. */
 static void test_sizes_grow(void)
 {
     for (int32_t isa = PTQ_ISA_PORTABLE; isa <= EMULATED_AMX; isa = isa == 30 ? EVEX : isa + 1)
@@ -119,7 +119,7 @@ static void test_sizes_grow(void)
         }
 }
 
-/* No rows: nothing happens, however it is called. */
+/* With no rows, nothing happens, however it is called. */
 static void test_no_rows(void)
 {
     for (int i = 0; i < 4; i++) {
@@ -141,7 +141,7 @@ static void test_no_rows(void)
     }
 }
 
-/* Forms of weights begin to be run by tiles at different numbers of rows, and share x anyway. */
+/* Weight formats switch to tiles at different numbers of rows, but can still share x. */
 static void test_foreign_forms(void)
 {
     static const int64_t rows[] = {8, 20, 40, 60, 100};

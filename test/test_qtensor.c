@@ -1,6 +1,6 @@
 /*
- * Quantized matrices from parts and read back, from memory and through a store; stores that lie
- * about them; memory that ends.
+ * Quantized matrices made from parts and read back, from memory and through a store; corrupt
+ * stores; out of memory.
  */
 #include "test.h"
 #include <math.h>
@@ -17,7 +17,7 @@ enum { ZEROS = 1, ORDER = 2, INPUT_SCALE = 4, HALF_SCALES = 8 };
 
 /* Parts of a matrix. */
 struct parts {
-    int64_t n, k, group, size, groups; /* size: of a full group */
+    int64_t n, k, group, size, groups; /* size: columns of a full group */
     int32_t bits;
     uint8_t *codes, *zeros;
     float *scales, *input_scale;
@@ -89,7 +89,7 @@ static int read_is(const void *got, const void *want, int64_t bytes)
     return !memcmp(got, want, (size_t)bytes);
 }
 
-/* Every part of q is what it was made from, and it dequantizes to what the formula says. */
+/* Every part of q equals its source, and q dequantizes according to the formula. */
 static void check_parts(const ptq_qtensor *q, const struct parts *p, int what)
 {
     const int64_t n = p->n, k = p->k, groups = p->groups;
@@ -161,7 +161,7 @@ static void test_round_trips(void)
                 CHECK(isnan(ptq_qtensor_weight_error(q)) && isnan(ptq_qtensor_output_error(q)) &&
                       ptq_qtensor_damping(q) == 0);
                 check_parts(q, &p, what);
-                q->weight_error = 1.0 / 3; /* errors and activations go along */
+                q->weight_error = 1.0 / 3; /* errors and activations are stored too */
                 q->damping = 0.015;
                 CHECK_OK(ptq_qtensor_set_activations(q, what & 1));
                 ptq_qtensor *read = through_store(q, path);
@@ -202,7 +202,7 @@ static void test_setters(void)
     p.scales[7] = scale;
     p.zeros[3] = 8;
     CHECK_STATUS(ptq_qtensor_set_zeros(q, p.zeros), PTQ_ERROR_BOUNDS);
-    check_parts(q, &p, 0); /* what was refused changed nothing */
+    check_parts(q, &p, 0); /* rejected calls changed nothing */
     static const int32_t wrong[] = {-1, 65, 1 << 30};
     int32_t order[65], index = p.group_index[64];
     for (int i = 0; i < 4; i++) {
@@ -265,12 +265,13 @@ static void test_create(void)
     ptq_qtensor_free(NULL);
 }
 
-/* What a store says of a matrix of 2 x 33, 4 bits, group 32; a name and size beyond K, or NULL. */
+/* What a store says about a matrix of 2 x 33, 4 bits, group 32; a name and size beyond K, or NULL.
+ */
 struct hostile {
     const char *settings;
     int64_t rows, row_bytes, groups, zeros, order, input_scale;
     int32_t scale_dtype;
-    int break_values; /* zeros too large, an order that is none, scales not finite */
+    int break_values; /* zeros too large, an invalid order, scales not finite */
 };
 
 #define SETTINGS(version, bits, k, group, activations)                                             \
@@ -424,7 +425,7 @@ static void test_memory(void)
     free_parts(&p);
 }
 
-/* Formats by number and name; what a store holds is found, and an unknown format is an error. */
+/* Formats by number and name; the format in a store is found, and an unknown format is an error. */
 static void test_formats(void)
 {
     const char *path = test_scratch("formats.safetensors");

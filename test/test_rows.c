@@ -1,13 +1,13 @@
 /*
- * Elementwise and row operations of every instruction set, and products of packed words: against
- * the portable kernels and plain loops.
+ * Elementwise and row operations of every instruction set, and products of packed words, compared
+ * with the portable kernels and plain loops.
  */
 #include "guarded.h"
 #include <math.h>
 #include "base/exact.h"
 #include "rows/rows.h"
 
-/* Row operations: x, y of n numbers go in, out comes out; all beside canaries. */
+/* Row operations: x, y of n numbers go in, out comes out; all between canaries. */
 struct vectors {
     struct guarded x, y, out;
     int64_t n;
@@ -134,7 +134,7 @@ static void check_quantize(const struct ptqi_kernels *kernels, int64_t n)
     }
 }
 
-/* The place of a number that is not finite does not matter. */
+/* The position of a number that is not finite does not matter. */
 static void check_not_finite(const struct ptqi_kernels *kernels, int64_t n)
 {
     static const uint32_t bad[] = {0x7f800000, 0xff800000, 0x7fc00000, 0xffc00001, 0x7f800001};
@@ -166,7 +166,7 @@ static void check_softmax(const struct ptqi_kernels *kernels, int64_t n)
     EXPECT(free_vectors(&v), "softmax, canaries", n);
 }
 
-/* What it computes is tested with ptqi_rotate; here that every kernel does the same. */
+/* Its result is tested with ptqi_rotate; this tests that all kernels agree. */
 static void check_rotate(const struct ptqi_kernels *kernels, int64_t blocks)
 {
     for (int32_t block = 1; block <= 128; block *= 2) {
@@ -197,7 +197,7 @@ static void check_shrink(const struct ptqi_kernels *kernels, int64_t n, int cand
     EXPECT(!memcmp(in(&errors), want, (size_t)candidates * 4), "shrink_errors", n);
     int wrong = 0;
     for (int c = 0; c < candidates; c++) {
-        double sum = 0, slack = 1e-30; /* of the f32 rounding of scale (code - zero) */
+        double sum = 0, slack = 1e-30; /* for the f32 rounding of scale * (code - zero) */
         for (int64_t i = 0; i < n; i++) {
             double code = rint((double)(x[i] / scales[c])) + (double)zeros[c];
             double back = (double)scales[c] * (fmax(0, fmin(15, code)) - (double)zeros[c]);
@@ -231,7 +231,7 @@ static void check_shrink(const struct ptqi_kernels *kernels, int64_t n, int cand
     EXPECT(alive, "shrink_errors, canaries", n);
 }
 
-/* sum scale + bias, or that added to what is there, and one NaN. */
+/* sum * scale + bias, or that added to the existing value, with a single NaN. */
 static void check_finish(const struct ptqi_kernels *kernels, int64_t n)
 {
     static const float scales[] = {0.01f, -0.0f, 1e-44f, 1e38f, NAN};
@@ -255,8 +255,8 @@ static void check_finish(const struct ptqi_kernels *kernels, int64_t n)
     }
 }
 
-/* Rows of n halves to f32 and back, against the conversion of one number: the next n of all halves,
- * and numbers of any bits, of which half lie around the range of f16. */
+/* Rows of n halves to f32 and back, compared with conversion of single numbers: the next n of all
+ * halves, and arbitrary bits, half of them around the range of f16. */
 static void check_halves(const struct ptqi_kernels *kernels, int64_t n, int32_t dtype)
 {
     static uint16_t next;
@@ -284,7 +284,7 @@ static void check_halves(const struct ptqi_kernels *kernels, int64_t n, int32_t 
     next = (uint16_t)(next + n);
 }
 
-/* Codes in words: dequantized, and multiplied with rows of x. */
+/* Codes packed in words: dequantized, and multiplied by rows of x. */
 struct word_case {
     struct guarded words, x, out;
     struct ptqi_words w;

@@ -1,6 +1,7 @@
 /*
- * Statistics against a plain computation in the order that is promised: one chain over the rows, so
- * that neither cutting nor threads nor dtypes change a bit. Files that lie, memory that ends.
+ * Statistics against a plain computation in the guaranteed order: one chain over the rows, so that
+ * neither the division into updates nor threads nor dtypes change a bit. Corrupt files, out of
+ * memory.
  */
 #include "test.h"
 #include <float.h>
@@ -35,7 +36,7 @@ static void make_rows(void)
         weights[i] = i % 7 ? fabsf(random_normal(&r)) : 0;
 }
 
-/* Everything that can be asked for, in one piece of memory. */
+/* All results, in one array. */
 struct figures {
     int64_t rows, sampled;
     double weight;
@@ -76,7 +77,7 @@ static ptq_stats *make(ptq_context *context, int32_t flags)
     return stats;
 }
 
-/* The statistics of rows begin .. end of x, cut into updates of cut rows (0: of random numbers). */
+/* The statistics of rows begin .. end of x, in updates of cut rows (0: of random sizes). */
 static ptq_stats *collect(ptq_context *context, int64_t begin, int64_t end, int64_t cut,
                           int weighted)
 {
@@ -149,7 +150,7 @@ static void test_cutting(int weighted)
     ptq_stats_free(whole);
 }
 
-/* All dtypes, rows with a gap between them; the gap is not looked at. */
+/* All dtypes, with gaps between rows that must not be read. */
 static void test_dtypes(void)
 {
     static const int32_t dtypes[] = {PTQ_DTYPE_F32, PTQ_DTYPE_F16, PTQ_DTYPE_BF16};
@@ -175,11 +176,11 @@ static void test_merge(void)
     ptq_stats *a = collect(test_context(), 0, 600, 100, 1), *empty = make(test_context(), ALL);
     ptq_stats *b = collect(test_context(), 600, ROWS, 100, 1), *c = make(test_context(), 0);
     struct figures *f = ask(a), *g = ask(b), *m;
-    CHECK_OK(ptq_stats_merge(empty, a)); /* from nothing: what the other has */
+    CHECK_OK(ptq_stats_merge(empty, a)); /* into empty: the same as the other */
     CHECK(same(empty, a));
     ptq_stats_free(empty);
     empty = make(test_context(), ALL);
-    CHECK_OK(ptq_stats_merge(a, empty)); /* with nothing: no change */
+    CHECK_OK(ptq_stats_merge(a, empty)); /* with empty: no change */
     m = ask(a);
     CHECK(!memcmp(m, f, sizeof *m));
     free(m);
@@ -223,7 +224,7 @@ static void test_merge_many(void)
         const int64_t rows = ptq_stats_rows(all), sampled = ptq_stats_sample_rows(all);
         CHECK_EQ(rows, 2000 * pieces[p]);
         CHECK(sampled > 200 && sampled <= PTQI_SAMPLE_ROWS);
-        /* each kept row stands for stride rows */
+        /* each sampled row represents stride rows */
         if (!CHECK(all->stride * sampled >= rows / 2 && all->stride * sampled <= 2 * rows))
             printf("    pieces of %lld: %lld rows, %lld kept, stride %lld\n", (long long)pieces[p],
                    (long long)rows, (long long)sampled, (long long)all->stride);
@@ -309,7 +310,7 @@ static void test_files(void)
             CHECK_OK(ptq_stats_load(test_context(), path, &read));
             if (read) {
                 CHECK(ptq_stats_flags(read) == flags && same(stats, read));
-                /* what is read goes on like what was written */
+                /* loaded statistics continue like saved ones */
                 CHECK_OK(ptq_stats_update(read, x, PTQ_DTYPE_F32, 99, K, NULL));
                 CHECK_OK(ptq_stats_update(stats, x, PTQ_DTYPE_F32, 99, K, NULL));
                 CHECK(same(stats, read));
@@ -317,7 +318,7 @@ static void test_files(void)
             ptq_stats_free(stats);
             ptq_stats_free(read);
         }
-    ptq_stats *wide = make(test_context(), 0), *again = NULL; /* the widest range that there is */
+    ptq_stats *wide = make(test_context(), 0), *again = NULL; /* the widest possible range */
     float keep[2] = {x[0], x[K]};
     x[0] = FLT_MAX;
     x[K] = -FLT_MAX;
@@ -334,7 +335,7 @@ static void test_files(void)
     CHECK_STATUS(ptq_stats_load(test_context(), "/nowhere/at/all", &none), PTQ_ERROR_IO);
 }
 
-/* A file of two channels, with one of its fields as the case wants it. */
+/* A file of two channels, with one field changed for the case. */
 struct hostile {
     const char *leave_out;
     int32_t format, flags;
@@ -345,7 +346,7 @@ struct hostile {
 
 static void put64(int32_t *out, const void *value)
 {
-    memcpy(out, value, 8); /* little-endian, as every machine that this test runs on */
+    memcpy(out, value, 8); /* little-endian, like every machine that runs this test */
 }
 
 static void write_hostile(const struct hostile *h, const char *path)
@@ -420,7 +421,7 @@ static void test_hostile_files(void)
     const char *path = test_scratch("hostile-stats.safetensors");
     ptq_stats *stats;
     write_hostile(&good, path);
-    /* element [1][0] is below the diagonal; only finiteness is asked of it */
+    /* element [1][0] is below the diagonal; it only has to be finite */
     CHECK_OK(ptq_stats_load(test_context(), path, &stats));
     ptq_stats_free(stats);
     for (int i = 0; i < count; i++) {

@@ -1,6 +1,6 @@
 /*
- * Stores: round trips, shards with their index, files that lie in every field, files that end at
- * every byte, data that are not aligned, writes that cannot be finished, memory that ends.
+ * Stores: round trips, shards with their index, files with every field corrupted, files truncated
+ * at every byte, unaligned data, writes that cannot finish, out of memory.
  */
 #include "test.h"
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 void test_store(void);
 
-static const char *file; /* the file that most tests write and read */
+static const char *file; /* the file that most tests use */
 
 static void write_bytes(const char *path, const void *data, int64_t bytes)
 {
@@ -23,7 +23,7 @@ static void write_bytes(const char *path, const void *data, int64_t bytes)
     CHECK(fclose(out) == 0);
 }
 
-/* A safetensors file of this header and so many bytes of data: 0, 1, 2 ... */
+/* A safetensors file with this header and data of 0, 1, 2, ... */
 static void write_raw(const char *path, const char *header, int64_t data)
 {
     static uint8_t buffer[65536];
@@ -36,7 +36,7 @@ static void write_raw(const char *path, const char *header, int64_t data)
     write_bytes(path, buffer, 8 + (int64_t)length + data);
 }
 
-/* Opens the store, checks that it is refused with status, and that the message names the file. */
+/* Checks that opening the store fails with status, and that the message names the file. */
 static int is_refused(const char *path, ptq_status wanted)
 {
     ptq_store *store;
@@ -134,7 +134,7 @@ static void test_empty(void)
     "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end   \
     "]}"
 
-/* All types that files have and ptq_tensor has not, and data that are not aligned. */
+/* All types that files have but ptq_tensor lacks, and unaligned data. */
 static void test_other_files(void)
 {
     ptq_store *store;
@@ -265,7 +265,7 @@ static void test_truncated(void)
     write_bytes(file, bytes, size + 1);
     CHECK(is_refused(file, PTQ_ERROR_FORMAT));
     struct random r = {3};
-    for (int i = 0; i < 1000; i++) { /* damaged anywhere: refused, or open and readable */
+    for (int i = 0; i < 1000; i++) { /* damaged anywhere: rejected, or open and readable */
         uint8_t damaged[512];
         ptq_store *store;
         ptq_tensor *t;
@@ -317,7 +317,7 @@ static void test_shards(void)
         CHECK(ptq_store_count(store) == 3 && ptq_store_has(store, "a") &&
               ptq_store_has(store, "b") && ptq_store_has(store, "c"));
         CHECK(!strcmp(ptq_store_metadata(store, "l"), "two"));
-        CHECK(!strcmp(ptq_store_metadata(store, "k"), "two")); /* of the shard that came first */
+        CHECK(!strcmp(ptq_store_metadata(store, "k"), "two")); /* from the first shard */
         ptq_store_free(store);
     }
     static const char *const bad[] = {
@@ -382,7 +382,7 @@ static void test_commit_failures(void)
     char path[300];
     snprintf(path, sizeof path, "%s/x.safetensors", file);
     write_bytes(file, "x", 1);
-    CHECK_STATUS(write_small(test_context(), path), PTQ_ERROR_IO); /* under a file */
+    CHECK_STATUS(write_small(test_context(), path), PTQ_ERROR_IO); /* below a file */
     CHECK_STATUS(write_small(test_context(), test_scratch("none/x")), PTQ_ERROR_IO);
     const char *directory = test_scratch("directory");
     mkdir(directory, 0777);

@@ -1,6 +1,6 @@
 /*
- * Threads: every part runs once, whoever runs it; calls inside calls, contexts side by side, a
- * context shared by threads, the caller's own parallel_for; cancelling.
+ * Threads: every part runs once, whoever runs it; nested calls, several contexts, a context shared
+ * by threads, the caller's own parallel_for; cancellation.
  */
 #include "test.h"
 #include <pthread.h>
@@ -55,7 +55,7 @@ static void count_part(void *argument, int64_t part)
     atomic_fetch_add(&c->sum, part + 1);
 }
 
-/* Whether parts parts ran once each, and no other. */
+/* Whether exactly parts parts ran, once each. */
 static int ran_once(struct counts *c, int64_t parts)
 {
     for (int64_t i = 0; i < PARTS; i++)
@@ -135,7 +135,7 @@ static void *call_often(void *argument)
     return NULL;
 }
 
-/* Four threads that call at once, with a context each or with one for all. */
+/* Four threads that call at once, with one context each or a shared one. */
 static void test_callers(int shared)
 {
     struct caller callers[4];
@@ -158,7 +158,7 @@ struct own_threads {
     int64_t calls, parts;
 };
 
-/* Backwards, and on the calling thread. */
+/* In reverse order, on the calling thread. */
 static void own_parallel_for(void *user, int64_t parts, ptq_body_function body, void *argument)
 {
     struct own_threads *own = user;
@@ -224,7 +224,7 @@ static void test_fork(void)
             CHECK(runs_all(context));
         const pid_t child = fork();
         if (child == 0) {
-            alarm(60); /* it would wait for ever */
+            alarm(60); /* on failure it would wait forever */
             const int all = runs_all(context) && runs_all(unused);
             ptq_context_free(unused);
             ptq_context_free(context);
@@ -239,7 +239,7 @@ static void test_fork(void)
 }
 #endif
 
-/* Without memory for threads the work is done by those that there are. */
+/* Without memory for threads, the existing ones do the work. */
 static void test_no_memory(void)
 {
     struct counts c;
@@ -270,7 +270,7 @@ static void test_cancel(void)
     ptq_context_cancel(context);
     CHECK_STATUS(ptqi_check_cancelled(context), PTQ_ERROR_CANCELLED);
     CHECK_STATUS(ptqi_check_cancelled(context), PTQ_ERROR_CANCELLED);
-    CHECK_OK(ptqi_check_cancelled(test_context())); /* another context goes on */
+    CHECK_OK(ptqi_check_cancelled(test_context())); /* another context continues */
     ptq_context_clear_cancel(context);
     CHECK_OK(ptqi_check_cancelled(context));
     ptq_context_cancel(NULL);
@@ -300,7 +300,7 @@ static void test_setters(void)
     ptq_context_free(NULL);
 }
 
-/* Whether this process may use the tiles of AMX. */
+/* Whether this process has permission to use AMX tiles. */
 static int may_use_tiles(void)
 {
 #if defined(__linux__) && defined(__x86_64__) && defined(SYS_arch_prctl)
@@ -313,7 +313,7 @@ static int may_use_tiles(void)
 #endif
 }
 
-/* Neither a context nor a question asks for a permission; AMX by its name does. */
+/* Neither creating a context nor a query requests permission; selecting AMX by name does. */
 static void test_permission(void)
 {
     const int before = may_use_tiles();

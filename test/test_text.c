@@ -1,6 +1,6 @@
 /*
- * The tokenizer: ids recorded from the tokenizers library, the cuts of each pre-tokenizer, files
- * that are damaged or ask for what is not supported, text that is not valid, memory that ends.
+ * The tokenizer: ids recorded from the tokenizers library, the splits of each pre-tokenizer,
+ * damaged files and files with unsupported features, invalid text, out of memory.
  */
 #include "test.h"
 #include <stdio.h>
@@ -20,7 +20,7 @@ void test_text(void);
 #define SEQUENCE(list) "{\"type\":\"Sequence\",\"pretokenizers\":[" list "]}"
 #define HELLO "\"h e\",\"l l\",\"he ll\",\"hell o\",\"\xc4\xa0 hell\""
 
-/* What differs between the small tokenizers that are made here; NULL: as usual. */
+/* Variations of the small tokenizers made here; NULL: the default. */
 struct recipe {
     const char *pre_tokenizer, *added, *merges, *model, *root;
 };
@@ -35,7 +35,7 @@ static void put(char **out, const char *text)
 }
 
 /*
- * A tokenizer.json, good until the next call: byte b is token b; he, ll, hell, hello, " hell" and
+ * A tokenizer.json, valid until the next call: byte b is token b; he, ll, hell, hello, " hell" and
  * whole, which no merge makes, are 256 to 261.
  */
 static const char *make_json(const struct recipe *r)
@@ -75,7 +75,7 @@ static void make_path(void)
         close(fd);
 }
 
-/* Not with ptqi_write_file, which waits for the disk: there are thousands of these. */
+/* Does not use ptqi_write_file, which syncs: there are thousands of these. */
 static void write_text(const char *json, int64_t length)
 {
     FILE *file = fopen(path, "wb");
@@ -102,7 +102,7 @@ static struct tokenizer *make(const struct recipe *recipe)
     return tokenizer;
 }
 
-/* Whether text has these ids, which end with -1. */
+/* Whether text has these ids, terminated by -1. */
 static int has_ids(const struct tokenizer *tokenizer, const char *text, const int32_t *expected)
 {
     int32_t *ids;
@@ -225,7 +225,7 @@ static void test_splits(void)
          "a\xe3\x80\x80"
          "b",
          "a|\xe3\x80\x80|b|"},                       /* ideographic space */
-        {split_gpt2, "e\xcc\x81t", "e|\xcc\x81|t|"}, /* a combining accent is no letter */
+        {split_gpt2, "e\xcc\x81t", "e|\xcc\x81|t|"}, /* a combining accent is not a letter */
         {split_llama3,
          "I'LL'Ve '\xc5\xbf"
          "x",
@@ -271,14 +271,14 @@ static void test_merging(void)
     struct tokenizer *t = make(&(struct recipe){0});
     CHECK_IDS(t, "hello", 259);
     CHECK_IDS(t, " hell", 260);
-    CHECK_IDS(t, " hello", ' ', 259); /* the merge to hello stands before the one to " hell" */
+    CHECK_IDS(t, " hello", ' ', 259); /* the merge to hello comes before the one to " hell" */
     CHECK_IDS(t, "hehehellll", 256, 256, 258, 257);
     CHECK_IDS(t, "whole", 'w', 'h', 'o', 'l', 'e');
     CHECK(has_ids(t, "", (const int32_t[]){-1}));
     CHECK_EQ(tokenizer_vocabulary(t), 262);
     tokenizer_free(t);
 
-    /* Merges as pairs, the last of equal ones counts, and a piece that is a token stays whole. */
+    /* Merges as pairs; the last of equal ones counts; a piece that is a token stays whole. */
     t = make(&(struct recipe){
         .merges = "[\"he\",\"ll\"],[\"l\",\"l\"],[\"h\",\"e\"],[\"he\",\"ll\"],[\"hell\",\"o\"]",
         .model = "\"ignore_merges\":true,\"unk_token\":null"});
@@ -326,7 +326,7 @@ static void test_added_tokens(void)
 
     char *text;
     int64_t length;
-    const int32_t ids[] = {259, 1000, -1, 263, 0xff}; /* two that nothing has, half a character */
+    const int32_t ids[] = {259, 1000, -1, 263, 0xff}; /* two unknown ids, half a character */
     CHECK_OK(tokenizer_decode(t, ids, 5, &text, &length));
     CHECK(length == 10 && !memcmp(text, "hello<a>b\xff", 11));
     ptqi_free(test_context(), text);
@@ -388,7 +388,7 @@ static void test_long_runs(void)
     tokenizer_free(t);
 }
 
-/* Loading must fail with one line that names the file and holds fragment. */
+/* Loading must fail with a one-line message that names the file and contains fragment. */
 static void check_refused(const struct recipe *recipe, const char *fragment)
 {
     struct tokenizer *tokenizer;
@@ -495,7 +495,7 @@ static void test_damage(void)
         loaded += load_text(test_context(), json, n, &t) == PTQ_OK;
     CHECK_EQ(loaded, 0);
 
-    /* Some of these are still tokenizers; those must work. */
+    /* Some of these are still valid tokenizers and must work. */
     char copy[16384];
     static const char junk[16] = "\"\"{}[]:,\\01e- \x80";
     uint32_t random = 1;
@@ -577,7 +577,7 @@ static void test_no_memory(void)
         CHECK_EQ(failing.live, before);
     } while (status && n < 1000);
     CHECK_OK(status);
-    CHECK(n > 20); /* or it was not every allocation */
+    CHECK(n > 20); /* otherwise not every allocation was tested */
     failing.left = INT64_MAX;
     ptq_context_free(context);
     CHECK_EQ(failing.live, 0);
