@@ -1,8 +1,8 @@
--- libptq from LuaJIT through its ffi: a matrix is quantized to 4 bits with GPTQ and run with int8
--- activations.    usage: luajit embed.lua [LIBRARY]      default: libptq.so.0, as installed
+-- libptq in LuaJIT through its ffi: quantizes a matrix to 4 bits with GPTQ and runs it with int8
+-- activations.    usage: luajit embed.lua [LIBRARY]      default: the installed libptq.so.0
 local ffi = require("ffi")
 
--- As in include/ptq, without the comments.
+-- From include/ptq, without comments.
 ffi.cdef [[
 typedef struct ptq_context ptq_context;
 typedef struct ptq_tensor ptq_tensor;
@@ -46,7 +46,7 @@ local function check(status)
     end
 end
 
--- The handle that a function puts where its last argument points, freed by hand.
+-- Returns the handle that a function stores through its last argument; the caller frees it.
 local function make(noun, create, ...)
     local handle = ffi.new("ptq_" .. noun .. " *[1]")
     local arguments = { ... }

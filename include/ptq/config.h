@@ -2,8 +2,9 @@
  * ptq/config.h - the configuration of a quantizer: a method and its parameters.
  *
  * Parameters are set by number and type, or by name and text. Both can be enumerated, and bounds
- * can be queried, so a command line or a language binding needs no table of its own. Thread safety:
- * many threads may read a config and quantize with it at once, as long as none sets it.
+ * can be queried, so a command line or a language binding needs no table of its own.
+ * Thread safety: many threads may read a config and quantize with it at once, as long as none sets
+ * it.
  */
 #ifndef PTQ_CONFIG_H
 #define PTQ_CONFIG_H

@@ -3,8 +3,8 @@
  *
  * W is [N][K] (N = out features, K = in features), y = x W^T. Each group of columns in a row has a
  * scale and a zero point: w = scale (code - zero), 0 <= code < 2^bits. The last group may be
- * shorter. Thread safety: many threads may read a qtensor at once, as long as none sets anything in
- * it.
+ * shorter.
+ * Thread safety: many threads may read a qtensor at once, as long as none sets anything in it.
  */
 #ifndef PTQ_QTENSOR_H
 #define PTQ_QTENSOR_H

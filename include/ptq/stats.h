@@ -1,8 +1,8 @@
 /*
  * ptq/stats.h - calibration statistics of the input of a linear layer.
  *
- * X is [rows][K], the inputs that the layer saw: K = in features, a row usually one token. Thread
- * safety: updates of one handle must not overlap; different handles are independent.
+ * X is [rows][K], the inputs that the layer saw: K = in features, a row usually one token.
+ * Thread safety: updates of one handle must not overlap; different handles are independent.
  */
 #ifndef PTQ_STATS_H
 #define PTQ_STATS_H

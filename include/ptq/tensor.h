@@ -1,7 +1,8 @@
 /*
  * ptq/tensor.h - an element type, a shape and the data, owned or borrowed.
  *
- * Tensors are dense and row-major. Thread safety: a tensor may be read by many threads at once.
+ * Tensors are dense and row-major.
+ * Thread safety: a tensor may be read by many threads at once.
  */
 #ifndef PTQ_TENSOR_H
 #define PTQ_TENSOR_H
