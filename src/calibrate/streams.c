@@ -2,8 +2,7 @@
 #include <string.h>
 #include "base/context.h"
 
-#define INNER_BYTES ((int64_t)1 << 30) /* keep the inputs of SITE_DOWN in memory up to this size   \
-                                        */
+#define INNER_BYTES ((int64_t)1 << 30) /* keep inputs of SITE_DOWN up to this size */
 
 float *streams_residual(const struct streams *s, int64_t i)
 {
