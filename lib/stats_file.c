@@ -82,7 +82,7 @@ static ptq_status read_counts(const ptq_store *store, struct ptq_stats *head)
     get64(counts + 4, &head->total_weight);
     get64(counts + 6, &head->stride);
     get64(counts + 8, &head->sampled);
-    /* The bounds leave room for further counting. A stride that large has kept at max_sampled one
+    /* The bounds leave room for further counting. A stride that large has kept at most one
      * row. */
     int power = head->stride > 0 && (head->stride & (head->stride - 1)) == 0;
     int64_t max_sampled =

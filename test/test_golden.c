@@ -1,10 +1,10 @@
 /*
- * RTN and GPTQ against what the original implementations made of the same layers. The layers are
- * synthetic, with outliers, dead channels and heavy tails; test/data/golden is a small part of the
- * data, ../shared/golden, where it is there, all of it.
+ * RTN and GPTQ against the outputs of the original implementations for the same layers. The layers
+ * are synthetic, with outliers, dead channels and heavy tails. test/data/golden is a small part of
+ * the data; ../shared/golden, if present, is all of it.
  *
- * RTN's codes must be equal but for ties, less than one in 10000. GPTQ carries rounding differences
- * on, so its output error must be as low as the original's, or within 1 %.
+ * RTN's codes must be equal except on ties, fewer than one in 10000. GPTQ propagates rounding
+ * differences, so its output error must be at most the original's, or within 1 % of it.
  */
 #include "test.h"
 #include <math.h>

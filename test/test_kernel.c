@@ -1,8 +1,8 @@
 /*
  * Every kernel of every instruction set against the portable one, in the manner of dav1d's
- * checkasm: random and extreme data, every number of rows, many sizes, memory that is aligned to
- * nothing, and canaries around what is written. The integer and f32 tiles are also held against
- * plain loops over the logical matrix, packed here by the words of kernel.h alone.
+ * checkasm: random and extreme data, every number of rows, many sizes, unaligned memory, and
+ * canaries around what is written. The integer and f32 tiles are also compared with plain loops
+ * over the logical matrix, which is packed here from the description in kernel.h alone.
  */
 #include "guarded.h"
 #include <math.h>

@@ -35,4 +35,4 @@ const char *matrix_last_part(const char *name)
     return dot && dot[1] ? dot + 1 : name;
 }
 
-/* The last part of a path, without slashes behind it. */
+/* The last part of a path, without trailing slashes. */

@@ -20,7 +20,7 @@ static int is_newline(char c)
     return c == '\r' || c == '\n';
 }
 
-/* The end of the run of characters of a class at `at`, at max `max` of them. */
+/* The end of the run of characters of a class at `at`, at most `max` of them. */
 static const char *run_of(const char *at, const char *end, class_function *in_class, int64_t max)
 {
     for (; at < end && max > 0; max--) {
