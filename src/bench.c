@@ -22,17 +22,17 @@
 static const char usage[] =
     "usage: ptq bench [options]\n"
     "\n"
-    "Times the kernels on matrices [N, K] with M rows of inputs, quantizing the inputs included.\n"
-    "limit: the fraction of what the machine can do, measured in between: a bare loop of dot\n"
-    "products, or a plain read of the weights' bytes, whichever takes longer. Medians. With one\n"
-    "thread time is that on the CPU, so that other programs disturb it less.\n";
+    "Times the kernels on matrices [N, K] with M rows of inputs, including quantization of the\n"
+    "inputs. limit: the fraction of the machine's peak, measured alternately: a bare loop of dot\n"
+    "products or a plain read of the weights' bytes, whichever takes longer. Times are medians.\n"
+    "With one thread they are CPU times, which other programs disturb less.\n";
 
 static const struct option table[] = {
     {"m", "LIST", "numbers of rows of inputs, such as 1,8,128"},
     {"n", "N", "rows of the matrix; default 4096"},
     {"k", "K", "columns of the matrix; default 4096"},
-    {"group", "G", "columns that share a scale, a multiple of 32; 0: a row; default 128"},
-    {"kernel", "NAME", "w4a8, w8a8, w4a32, f32 or xtx alone"},
+    {"group", "G", "columns that share a scale, a multiple of 32; 0: the whole row; default 128"},
+    {"kernel", "NAME", "only w4a8, w8a8, w4a32, f32 or xtx"},
     {"asym", NULL, "a zero point for each group"},
     {"scales", "FORM", "plain or two-level; default plain"},
     COMMON_OPTIONS,

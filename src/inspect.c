@@ -14,11 +14,11 @@ static const char usage[] = "usage: ptq inspect MODEL|FILE [options]\n"
                             "       ptq inspect --cpu\n"
                             "\n"
                             "Lists the tensors of a model directory or a .safetensors file: type, "
-                            "shape, range; and of each\n"
-                            "quantized matrix its scheme and what quantizing it cost.\n";
+                            "shape, range; and for\n"
+                            "each quantized matrix its scheme and quantization error.\n";
 
 static const struct option table[] = {
-    {"cpu", NULL, "show the instruction sets that were found and the one that is used"},
+    {"cpu", NULL, "show the available instruction sets and the one in use"},
     COMMON_OPTIONS,
 };
 

@@ -31,14 +31,14 @@ struct options {
 #define COMMON_OPTIONS                                                                             \
     {"threads", "N", "threads to use; default: all CPUs. Results do not depend on it"},            \
         {"isa", "NAME", "instruction set, such as portable or avx2. Results do not depend on it"}, \
-        {"json", NULL, "print one JSON object for machines"}, {"help", NULL, "print this text"},   \
+        {"json", NULL, "print a single JSON object"}, {"help", NULL, "print this text"},           \
     {                                                                                              \
         NULL, NULL, NULL                                                                           \
     }
 /* The method, and every config parameter by name, as described by ptq_config. */
 #define SETTINGS_OPTIONS                                                                           \
     {"method", "NAME", "how to quantize; a preset of the settings below"},                         \
-        {"sym", NULL, "zero in the middle of the codes"},                                          \
+        {"sym", NULL, "zero point in the middle of the code range"},                               \
         {"asym", NULL, "a zero point for each group"},                                             \
     {                                                                                              \
         "", NULL, NULL                                                                             \
@@ -48,9 +48,9 @@ struct options {
 #define CALIBRATION_OPTIONS                                                                        \
     {"calib", "TEXT", "calibration text, UTF-8; \"random\": random tokens instead"},               \
         {"samples", "N", "calibration windows, spread evenly over the text; default 128"},         \
-        {"seqlen", "N", "tokens of a calibration window; default 512"},                            \
+        {"seqlen", "N", "tokens per calibration window; default 512"},                             \
     {                                                                                              \
-        "seed", "N", "of the random tokens; default 0"                                             \
+        "seed", "N", "seed of the random tokens; default 0"                                        \
     }
 
 /* Returns 0; EXIT_USAGE after an error message; or -1 after --help, which prints usage and the list

@@ -16,9 +16,9 @@
 static const char usage[] =
     "usage: ptq quantize MODEL -o OUT --method METHOD [--calib TEXT] [options]\n"
     "\n"
-    "Quantizes the linear layers of a Hugging Face model directory, block by block, each block's\n"
-    "inputs coming from the quantized blocks before it. rtn works without --calib. A run that was\n"
-    "killed goes on with --resume.\n";
+    "Quantizes the linear layers of a Hugging Face model directory block by block. Each block is\n"
+    "calibrated on the outputs of the quantized blocks before it. rtn works without --calib.\n"
+    "--resume continues a run that was killed.\n";
 
 static const struct option table[] = {
     {"o", "OUT", "the directory to write"},
@@ -26,10 +26,10 @@ static const struct option table[] = {
     SETTINGS_OPTIONS,
     {"fold", "on|off", "fold equalizations into norms, v_proj and up_proj; default off"},
     {"token-weights", "NAME",
-     "uniform; attention: v_proj is rounded against what attention makes of its input;\n"
-     "                         attention-heads: that for each key/value head (auto's choice)"},
+     "uniform; attention: v_proj is rounded with the Hessian of attention's output;\n"
+     "                         attention-heads: the same per key/value head (auto's choice)"},
     {"format", "NAME", "ptq"},
-    {"resume", NULL, "go on with a run that was interrupted"},
+    {"resume", NULL, "continue an interrupted run"},
     COMMON_OPTIONS,
 };
 
