@@ -45,8 +45,8 @@ static int is_part_of_matrix(const struct model *m, const struct matrix *matrix,
     return 0;
 }
 
-/* Checks tensor i of the store, name, which belongs to a block. *rewritten: it is a matrix, a bias or
- * a norm. */
+/* Checks tensor i of the store, name, which belongs to a block. *rewritten: it is a matrix, a bias
+ * or a norm. */
 static ptq_status check_in_block(const struct model *m, int64_t block, int64_t i, const char *name,
                                  int *rewritten)
 {
