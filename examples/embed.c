@@ -51,6 +51,8 @@ int main(void)
     ptq_tensor *weight;
     ptq_qtensor *q;
     ptq_linear *linear;
+    const ptq_linear *matrices[1];
+    ptq_call *call;
     double lost = 0, whole = 0;
 
     /* Memory and threads come from a context; ptq_context_create_with_allocator uses your
@@ -90,10 +92,16 @@ int main(void)
     ptq_tensor_free(weight);
     ptq_stats_free(stats);
 
-    /* y = x W^T. If scratch is NULL, scratch memory comes from the context. An engine that must not
-     * allocate passes ptq_linear_scratch_bytes bytes of its own, aligned to PTQ_ALIGNMENT. */
+    /* y = x W^T. An engine makes one call for all matrices that share x, keeps it, and only points
+     * it at new rows. If scratch is NULL, scratch memory comes from the context. An engine that
+     * must not allocate passes ptq_call_scratch_bytes bytes of its own, aligned to PTQ_ALIGNMENT.
+     */
     activations(x, ROWS);
-    check(ptq_linear_forward(linear, x, PTQ_DTYPE_F32, ROWS, K, y, PTQ_DTYPE_F32, N, NULL));
+    matrices[0] = linear;
+    check(ptq_call_create(context, matrices, 1, &call));
+    check(ptq_call_set_x(call, x, PTQ_DTYPE_F32, ROWS, K));
+    check(ptq_call_set_y(call, 0, y, PTQ_DTYPE_F32, ROWS, N));
+    check(ptq_call_run(call, NULL, 0));
 
     /* Its error relative to the floating-point product: |y - x W^T|^2 / |x W^T|^2. */
     for (int t = 0; t < ROWS; t++)
@@ -106,6 +114,7 @@ int main(void)
         }
     printf("relative squared error of the W4A8 product %.4f\n", lost / whole);
 
+    ptq_call_free(call);
     ptq_linear_free(linear);
     ptq_context_free(context);
     return lost / whole < 0.05 ? 0 : 1;

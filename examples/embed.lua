@@ -10,6 +10,7 @@ typedef struct ptq_stats ptq_stats;
 typedef struct ptq_config ptq_config;
 typedef struct ptq_qtensor ptq_qtensor;
 typedef struct ptq_linear ptq_linear;
+typedef struct ptq_call ptq_call;
 typedef int32_t ptq_status;
 enum { PTQ_DTYPE_F32 = 1, PTQ_STATS_HESSIAN = 1, PTQ_METHOD_GPTQ = 2, PTQ_PARAM_GROUP = 2 };
 const char *ptq_status_name(ptq_status status);
@@ -32,9 +33,12 @@ ptq_status ptq_quantize(const ptq_config *config, const ptq_tensor *const *weigh
 double ptq_qtensor_output_error(const ptq_qtensor *q);
 void ptq_qtensor_free(ptq_qtensor *q);
 ptq_status ptq_linear_create(ptq_context *context, const ptq_qtensor *q, ptq_linear **linear);
-ptq_status ptq_linear_forward(const ptq_linear *linear, const void *x, int32_t x_dtype, int64_t rows,
-                              int64_t ldx, void *y, int32_t y_dtype, int64_t ldy, void *scratch);
 void ptq_linear_free(ptq_linear *linear);
+ptq_status ptq_call_create(ptq_context *context, const ptq_linear *const *linears, int64_t count, ptq_call **call);
+ptq_status ptq_call_set_x(ptq_call *call, const void *x, int32_t dtype, int64_t rows, int64_t ldx);
+ptq_status ptq_call_set_y(ptq_call *call, int64_t result, void *y, int32_t dtype, int64_t rows, int64_t ldy);
+ptq_status ptq_call_run(const ptq_call *call, void *scratch, int64_t bytes);
+void ptq_call_free(ptq_call *call);
 ]]
 local ptq = ffi.load(arg[1] or "libptq.so.0")
 
@@ -87,7 +91,10 @@ print(("output error %.1e"):format(ptq.ptq_qtensor_output_error(q)))
 
 local linear = make("linear", ptq.ptq_linear_create, context, q)
 local x, y = activations(rows, k), ffi.new("float[?]", rows * n)
-check(ptq.ptq_linear_forward(linear, x, ptq.PTQ_DTYPE_F32, rows, k, y, ptq.PTQ_DTYPE_F32, n, nil))
+local call = make("call", ptq.ptq_call_create, context, ffi.new("const ptq_linear *[1]", { linear }), 1)
+check(ptq.ptq_call_set_x(call, x, ptq.PTQ_DTYPE_F32, rows, k))
+check(ptq.ptq_call_set_y(call, 0, y, ptq.PTQ_DTYPE_F32, rows, n))
+check(ptq.ptq_call_run(call, nil, 0))
 
 local lost, whole = 0, 0
 for t = 0, rows - 1 do
@@ -101,6 +108,7 @@ for t = 0, rows - 1 do
 end
 print(("relative squared error of the W4A8 product %.4f"):format(lost / whole))
 
+ptq.ptq_call_free(call)
 ptq.ptq_linear_free(linear)
 ptq.ptq_qtensor_free(q)
 ptq.ptq_config_free(config)

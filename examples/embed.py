@@ -103,7 +103,10 @@ def main():
     print(f"{w.nbytes} bytes as {linear_bytes(linear)}")
     x = activations(random, rows, k)
     y = np.empty((rows, n), dtype=np.float32)
-    call("ptq_linear_forward", linear, data(x), int32(F32), rows, k, data(y), int32(F32), n, None)
+    product = Handle("call", "ptq_call_create", context, (pointer * 1)(linear), 1)
+    call("ptq_call_set_x", product, data(x), int32(F32), rows, k)
+    call("ptq_call_set_y", product, 0, data(y), int32(F32), rows, n)
+    call("ptq_call_run", product, None, 0)
 
     exact = x.astype(np.float64) @ w.T.astype(np.float64)
     error = ((y - exact) ** 2).sum() / (exact ** 2).sum()

@@ -54,7 +54,9 @@ struct bench {
     float *x, *y, *w;
     char *memory; /* memory for the plain read: ring pieces of least bytes */
     void *scratch;
+    int64_t scratch_bytes;
     ptq_linear *linear[MAX_RING];
+    ptq_call *call[MAX_RING];
     int64_t ring, least;
     double start[2], end[2]; /* GOP/s of the best instruction set, GB/s: to detect drift */
 };
@@ -149,9 +151,20 @@ static int64_t least_bytes(const struct bench *b, int32_t bits)
 static void free_linears(struct bench *b)
 {
     for (int i = 0; i < MAX_RING; i++) {
+        ptq_call_free(b->call[i]);
         ptq_linear_free(b->linear[i]);
+        b->call[i] = NULL;
         b->linear[i] = NULL;
     }
+}
+
+/* Number i of the ring, packed and ready to run. */
+static ptq_status make_call(struct bench *b, const ptq_qtensor *q, int64_t i)
+{
+    PTQI_TRY(ptq_linear_create(b->context, q, &b->linear[i]));
+    const ptq_linear *linear = b->linear[i];
+    PTQI_TRY(ptq_call_create(b->context, &linear, 1, &b->call[i]));
+    return ptq_call_set_y(b->call[i], 0, b->y, PTQ_DTYPE_F32, b->most, b->n);
 }
 
 /* As many matrices as it takes for none to be cached when its turn comes. */
@@ -166,14 +179,15 @@ static ptq_status make_linears(struct bench *b, int kernel)
     ptq_status status = make_matrix(
         b, bits, kernel == W4A32 ? PTQ_ACTIVATIONS_F32 : PTQ_ACTIVATIONS_INT8_TOKEN, &q);
     for (int64_t i = 0; !status && i < b->ring; i++)
-        status = ptq_linear_create(b->context, q, &b->linear[i]);
+        status = make_call(b, q, i);
     ptq_qtensor_free(q);
     if (status)
         return status;
     ptqi_free(b->context, b->memory);
     ptqi_free(b->context, b->scratch);
     b->memory = get(b, b->ring * b->least);
-    b->scratch = get(b, ptq_linear_scratch_bytes(b->linear[0], b->most));
+    b->scratch_bytes = ptq_call_scratch_bytes(b->call[0], b->most, 0);
+    b->scratch = get(b, b->scratch_bytes);
     return b->memory && b->scratch ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
@@ -184,8 +198,9 @@ static ptq_status run_once(struct bench *b, const struct line *l, int64_t turn)
         return ptqi_matmul_linear(b->context, l->m, b->n, b->k, b->x, b->w, b->y);
     if (l->kernel == XTX)
         return ptqi_matmul(b->context, b->k, b->k, l->m, transposed, x, b->w, b->k, PTQI_UPPER);
-    return ptq_linear_forward(b->linear[turn % b->ring], b->x, PTQ_DTYPE_F32, l->m, b->k, b->y,
-                              PTQ_DTYPE_F32, b->n, b->scratch);
+    ptq_call *call = b->call[turn % b->ring];
+    PTQI_TRY(ptq_call_set_x(call, b->x, PTQ_DTYPE_F32, l->m, b->k));
+    return ptq_call_run(call, b->scratch, b->scratch_bytes);
 }
 
 /* Times the kernel and its limits, in turn. Plain reads use 1, 2 or 4 streams, of which the fastest

@@ -82,6 +82,22 @@ static ptq_status quantize(struct layer *l)
     return PTQ_OK;
 }
 
+/* y [rows][N] = x W^T, by the kernels. */
+static ptq_status multiply(const struct layer *l, const void *x, int32_t dtype, int64_t rows,
+                           float *y)
+{
+    const ptq_linear *linear = l->linear;
+    ptq_call *call;
+    PTQI_TRY(ptq_call_create(l->context, &linear, 1, &call));
+    ptq_status status = ptq_call_set_x(call, x, dtype, rows, ptq_linear_k(linear));
+    if (!status)
+        status = ptq_call_set_y(call, 0, y, PTQ_DTYPE_F32, rows, ptq_linear_n(linear));
+    if (!status)
+        status = ptq_call_run(call, NULL, 0);
+    ptq_call_free(call);
+    return status;
+}
+
 /* |X W^T - Y|^2 / |X W^T|^2 for the test rows, Y by the packed linear. */
 static ptq_status measure_test(struct layer *l)
 {
@@ -98,8 +114,7 @@ static ptq_status measure_test(struct layer *l)
     if (!status)
         status = ptqi_matmul_linear(l->context, rows, n, k, x, w, exact);
     if (!status)
-        status =
-            ptq_linear_forward(l->linear, x, PTQ_DTYPE_F32, rows, k, y, PTQ_DTYPE_F32, n, NULL);
+        status = multiply(l, x, PTQ_DTYPE_F32, rows, y);
     for (int64_t i = 0; i < rows * n && !status; i++) {
         double d = (double)exact[i] - y[i];
         lost += d * d;
@@ -147,9 +162,7 @@ static ptq_status write_output(struct layer *l, const char *path, int64_t rows)
     }
     if (rows) {
         PTQI_TRY(add_part(l, "output", PTQ_DTYPE_F32, rows, n, &data));
-        PTQI_TRY(ptq_linear_forward(l->linear, ptq_tensor_data(l->input),
-                                    ptq_tensor_dtype(l->input), rows, k, data, PTQ_DTYPE_F32, n,
-                                    NULL));
+        PTQI_TRY(multiply(l, ptq_tensor_data(l->input), ptq_tensor_dtype(l->input), rows, data));
     }
     PTQI_TRY(add_part(l, "codes", PTQ_DTYPE_U8, n, k, &data));
     PTQI_TRY(ptq_qtensor_codes(l->q, data));

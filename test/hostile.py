@@ -34,7 +34,8 @@ VALID = {
     ("ptq_qtensor_create", "k"): "K",
     ("ptq_linear_create_in", "memory"): "w.memory",
     ("ptq_linear_open", "memory"): "w.packed",
-    ("ptq_linear_prepare", "prepared"): "w.memory",
+    ("ptq_call_set_prepared", "memory"): "w.prepared",
+    ("ptq_call_set_prepared", "bytes"): "(int64_t)sizeof w.prepared",
     ("ptq_config_parameter", "index"): "0",
     "ptq_context *": "w.context",
     "const ptq_context *": "w.context",
@@ -64,6 +65,10 @@ VALID = {
     "ptq_linear *": "w.linear",
     "const ptq_linear *": "w.linear",
     "ptq_linear **": "&w.results.linear",
+    "const ptq_linear *const *": "w.linears",
+    "ptq_call *": "w.call",
+    "const ptq_call *": "w.call",
+    "ptq_call **": "&w.results.call",
     "ptq_allocate_function": "allocate",
     "ptq_release_function": "release",
     "ptq_log_function": "hear",
@@ -73,7 +78,6 @@ VALID = {
     ("void *", "data"): "w.floats",
     ("const void *", "x"): "w.x",
     ("const void *", "reference"): "w.x",
-    ("const void *", "prepared"): "w.prepared",
     ("void *", "y"): "w.floats",
     ("void *", "scratch"): "w.memory",
     ("char *", "buffer"): "w.text",
@@ -105,6 +109,10 @@ VALID = {
     ("int64_t", "value"): "64",
     ("int64_t", "count"): "2",
     ("int64_t", "index"): "0",
+    ("int64_t", "result"): "0",
+    ("const int32_t *", "rows"): "w.numbers",
+    ("int32_t", "add"): "1",
+    ("int32_t", "epilogue"): "PTQ_EPILOGUE_NONE",
     ("int64_t", "rows"): "ROWS",
     ("int64_t", "ldx"): "K",
     ("int64_t", "ldreference"): "K",
@@ -141,12 +149,13 @@ OPTIONAL = {
     "ptq_quantize": {"stats"},
     "ptq_quantize_equalized": {"stats"},
     "ptq_qtensor_stack": {"rows"},
+    "ptq_call_set_prepared": {"memory"},
 }
 
 # Numbers that look hostile, but with which a call may succeed.
 HUGE = ["2^31", "2^61", "2^62", "INT64_MAX"]
 ALLOWED = {
-    "": {"rows": ["0"]},  # nothing to do
+    "": {"rows": ["0"], "result": ["0"], "index": ["0"]},  # nothing to do, the first one
     "ptq_context_set_threads": {"threads": ["0"]},  # one for each CPU
     "ptq_context_set_isa": {"isa": ["-1"]},  # PTQ_AUTO
     "ptq_tensor_create": {"rank": ["0"]},  # one element
@@ -159,8 +168,13 @@ ALLOWED = {
     "ptq_qtensor_set_activations": {"activations": ["0"]},  # PTQ_ACTIVATIONS_F32
     "ptq_linear_create_in": {"bytes": HUGE},  # the caller's word
     "ptq_linear_open": {"bytes": HUGE},
-    "ptq_linear_forward_part": {"part": ["0"], "parts": HUGE},  # most parts are empty
-    "ptq_linear_accumulate_part": {"part": ["0"], "parts": HUGE},
+    "ptq_call_run": {"bytes": HUGE},
+    "ptq_call_run_part": {"part": ["0"], "parts": HUGE, "bytes": HUGE},  # most parts are empty
+    "ptq_call_prepare_part": {"part": ["0"], "parts": HUGE, "bytes": HUGE},
+    "ptq_call_set_prepared": {"bytes": HUGE},
+    "ptq_call_set_rows": {"count": ["0", *HUGE]},  # a list is looked at when it is used
+    "ptq_call_set_add": {"add": ["0"]},
+    "ptq_call_set_epilogue": {"epilogue": ["0"]},
 }
 
 # Calls that are left out: memory of such a size can be, so that what the caller says of his is believed,
@@ -169,9 +183,9 @@ CLAIMED = {"rows": ["2^31"], "ldx": ["2^31"], "ldreference": ["2^31"], "ldy": ["
 
 # Functions that return a size: 0 where it cannot be.
 SIZES = {
-    "ptq_linear_prepared_bytes",
-    "ptq_linear_scratch_bytes",
-    "ptq_linear_part_scratch_bytes",
+    "ptq_call_prepared_bytes",
+    "ptq_call_scratch_bytes",
+    "ptq_call_part_scratch_bytes",
 }
 
 NUMBERS = {
@@ -343,6 +357,7 @@ struct results {
     ptq_qtensor *q[2];
     ptq_equalization *equalization;
     ptq_linear *linear;
+    ptq_call *call;
 };
 
 /* Everything that calls take: handles, and memory that is large enough for what they say of it. */
@@ -355,6 +370,8 @@ static struct world {
     ptq_qtensor *q;
     ptq_equalization *equalization;
     ptq_linear *linear;
+    ptq_call *call;
+    const ptq_linear *linears[2];
     const ptq_tensor *weights[2];
     const ptq_stats *own_stats[2];
     const ptq_qtensor *parts[2];
@@ -362,6 +379,7 @@ static struct world {
         const ptq_tensor *weights[2];
         const ptq_stats *own_stats[2];
         const ptq_qtensor *parts[2];
+        const ptq_linear *linears[2];
     } holes; /* with a NULL behind the first */
     struct results results;
     _Alignas(64) uint8_t memory[SIZE], packed[SIZE], prepared[SIZE];
@@ -496,7 +514,12 @@ static void make_handles(void)
     need(ptq_linear_create_in(w.context, w.q, w.packed, sizeof w.packed, &packed));
     ptq_linear_free(packed);
     need(ptq_linear_create(w.context, w.q, &w.linear));
-    need(ptq_linear_prepare(w.linear, w.x, PTQ_DTYPE_F32, ROWS, K, w.prepared));
+    w.linears[0] = w.linears[1] = w.holes.linears[0] = w.linear;
+    need(ptq_call_create(w.context, w.linears, 1, &w.call));
+    need(ptq_call_set_x(w.call, w.x, PTQ_DTYPE_F32, ROWS, K));
+    need(ptq_call_set_y(w.call, 0, w.floats, PTQ_DTYPE_F32, ROWS, N));
+    need(ptq_call_set_prepared(w.call, w.prepared, sizeof w.prepared));
+    need(ptq_call_prepare_part(w.call, 0, 1, NULL, 0));
 }
 
 static void write_files(void)

@@ -76,19 +76,25 @@ class Ptq:
             sys.exit(f"{name}: {message.value.decode()}")
 
     def prepare(self, x):
-        self.lib.ptq_linear_scratch_bytes.restype = int64
-        size = self.lib.ptq_linear_scratch_bytes(self.linears[0], int64(len(x)))
         self.y = np.empty((len(x), self.n.value), np.float32)
+        self.calls = []
+        for linear in self.linears:
+            call = pointer()
+            self.call("ptq_call_create", self.context, ctypes.byref(linear), int64(1), ctypes.byref(call))
+            self.call("ptq_call_set_x", call, pointer(x.ctypes.data), int32(F32), int64(len(x)), self.k)
+            self.call("ptq_call_set_y", call, int64(0), pointer(self.y.ctypes.data), int32(F32),
+                      int64(len(x)), self.n)
+            self.calls.append(call)
+        self.lib.ptq_call_scratch_bytes.restype = int64
+        size = self.lib.ptq_call_scratch_bytes(self.calls[0], int64(len(x)), int32(0))
         self.kept = x, np.empty(size + 64, np.uint8)
-        scratch = pointer((self.kept[1].ctypes.data + 63) // 64 * 64)
-        self.arguments = (pointer(x.ctypes.data), int32(F32), int64(len(x)), self.k,
-                          pointer(self.y.ctypes.data), int32(F32), self.n, scratch)
+        self.scratch = pointer((self.kept[1].ctypes.data + 63) // 64 * 64), int64(size)
 
     def run(self):
-        forward = self.lib.ptq_linear_forward
-        for linear in self.linears:
-            if forward(linear, *self.arguments):
-                sys.exit("ptq_linear_forward failed")
+        run = self.lib.ptq_call_run
+        for call in self.calls:
+            if run(call, *self.scratch):
+                sys.exit("ptq_call_run failed")
 
     def result(self):
         return self.y

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "guarded.h"
+#include "calls.h"
 #include "layer.h"
 #include "linear/linear.h"
 #include "qtensor.h"
@@ -29,39 +30,58 @@ static int says(ptq_status status, ptq_status wanted, const char *text)
 #define REFUSED(status, text) says(status, PTQ_ERROR_ARGUMENT, text)
 
 /* One message per cause, with the names in the header. */
-static void test_linear_messages(void)
+static void test_call_messages(void)
 {
     struct layer l = make_layer(test_context(), (struct shape){5, 64, 32, 4}, INT8, 1);
     struct guarded room = guard(1 << 16, 0);
     char *const p = in(&room), *const s = p + (1 << 15);
+    const int64_t half = 1 << 15;
     ptq_linear *t;
+    ptq_call *c;
     float x[2 * 64] = {0}, y[2 * 5];
     CHECK_OK(ptq_linear_create(test_context(), l.q, &t));
-#define PREPARE(x, rows, ldx, prepared) ptq_linear_prepare(t, x, PTQ_DTYPE_F32, rows, ldx, prepared)
-    REFUSED(PREPARE(NULL, 2, 64, p), "ptq_linear_prepare: x is NULL");
-    REFUSED(PREPARE(x, 2, 63, p), "ptq_linear_prepare: ldx is 63, below K = 64");
-    REFUSED(PREPARE(x, 2, 64, NULL), "ptq_linear_prepare: prepared is NULL");
-    REFUSED(PREPARE(x, 2, 64, p + 8), "ptq_linear_prepare: prepared is not aligned to 64 bytes");
-    REFUSED(PREPARE(x, -1, 64, p), "ptq_linear_prepare: rows is -1, below 0");
-    says(PREPARE(x, 2, INT64_MAX, p), PTQ_ERROR_SHAPE,
-         "ptq_linear_prepare: x: 2 rows with ldx = 9223372036854775807 exceed the address space");
-    REFUSED(ptq_linear_prepare(t, (char *)x + 1, PTQ_DTYPE_F16, 1, 64, p),
-            "ptq_linear_prepare: x is not aligned to 2 bytes");
-    says(ptq_linear_prepare(t, x, PTQ_DTYPE_I8, 1, 64, p), PTQ_ERROR_DTYPE,
-         "ptq_linear_prepare: x must be f32, f16 or bf16");
-    CHECK_OK(PREPARE(NULL, 0, 64, p)); /* nothing to read */
-    CHECK_OK(PREPARE(x, 2, 64, p));
-#define PART(y, ldy, scratch, part, parts)                                                         \
-    ptq_linear_accumulate_part(t, p, y, PTQ_DTYPE_F32, ldy, scratch, part, parts)
-    REFUSED(PART(NULL, 5, s, 0, 1), "ptq_linear_accumulate_part: y is NULL");
-    REFUSED(PART(y, 4, s, 0, 1), "ptq_linear_accumulate_part: ldy is 4, below N = 5");
-    REFUSED(PART(y, 5, s + 4, 0, 1),
-            "ptq_linear_accumulate_part: scratch is not aligned to 64 bytes");
-    REFUSED(PART(y, 5, s, 0, 0), "ptq_linear_accumulate_part: parts is 0, below 1");
-    REFUSED(PART(y, 5, s, 3, 3), "ptq_linear_accumulate_part: part is 3, above 2");
-    CHECK_EQ(ptq_linear_scratch_bytes(t, INT64_MAX), 0);
+    CHECK_OK(ptq_call_create(test_context(), (const ptq_linear *const *)&t, 1, &c));
+#define X(x, rows, ldx) ptq_call_set_x(c, x, PTQ_DTYPE_F32, rows, ldx)
+    REFUSED(X(NULL, 2, 64), "ptq_call_set_x: x is NULL");
+    REFUSED(X(x, 2, 63), "ptq_call_set_x: ldx is 63, below K = 64");
+    REFUSED(X(x, -1, 64), "ptq_call_set_x: rows is -1, below 0");
+    says(X(x, 2, INT64_MAX), PTQ_ERROR_SHAPE,
+         "ptq_call_set_x: x: 2 rows with ldx = 9223372036854775807 exceed the address space");
+    REFUSED(ptq_call_set_x(c, (char *)x + 1, PTQ_DTYPE_F16, 1, 64),
+            "ptq_call_set_x: x is not aligned to 2 bytes");
+    says(ptq_call_set_x(c, x, PTQ_DTYPE_I8, 1, 64), PTQ_ERROR_DTYPE,
+         "ptq_call_set_x: x must be f32, f16 or bf16");
+#define Y(result, y, rows, ldy) ptq_call_set_y(c, result, y, PTQ_DTYPE_F32, rows, ldy)
+    REFUSED(Y(0, NULL, 2, 5), "ptq_call_set_y: y is NULL");
+    REFUSED(Y(0, y, 2, 4), "ptq_call_set_y: ldy is 4, below N = 5");
+    REFUSED(Y(1, y, 2, 5), "ptq_call_set_y: result is 1, above 0");
+    says(ptq_call_run(c, NULL, 0), PTQ_ERROR_MISSING,
+         "ptq_call_run: the call has neither x nor prepared memory");
+    CHECK_OK(X(NULL, 0, 64)); /* nothing to read */
+    CHECK_OK(ptq_call_run(c, NULL, 0));
+    CHECK_OK(X(x, 2, 64));
+    says(ptq_call_run(c, NULL, 0), PTQ_ERROR_MISSING, "ptq_call_run: result 0 has no y");
+    CHECK_OK(Y(0, y, 1, 5));
+    says(ptq_call_run(c, NULL, 0), PTQ_ERROR_SHAPE,
+         "ptq_call_run: result 0 has 2 rows, and its y room for 1");
+    CHECK_OK(Y(0, y, 2, 5));
+    says(ptq_call_prepare_part(c, 0, 1, s, half), PTQ_ERROR_MISSING,
+         "ptq_call_prepare_part: the call has no prepared memory");
+    REFUSED(ptq_call_set_prepared(c, p + 8, half),
+            "ptq_call_set_prepared: memory is not aligned to 64 bytes");
+    CHECK_OK(ptq_call_set_prepared(c, p, half));
+    says(ptq_call_run_part(c, 0, 1, s, half), PTQ_ERROR_CONFLICT,
+         "ptq_call_run_part: the activations were prepared for a matrix with another recipe");
+    CHECK_OK(ptq_call_prepare_part(c, 0, 1, s, half));
+    REFUSED(ptq_call_run_part(c, 0, 1, s + 4, half),
+            "ptq_call_run_part: scratch is not aligned to 64 bytes");
+    REFUSED(ptq_call_run_part(c, 0, 0, s, half), "ptq_call_run_part: parts is 0, below 1");
+    REFUSED(ptq_call_run_part(c, 3, 3, s, half), "ptq_call_run_part: part is 3, above 2");
+    CHECK_OK(ptq_call_run_part(c, 0, 1, s, half));
+    CHECK_EQ(ptq_call_scratch_bytes(c, INT64_MAX / 4, 1), 0);
     says(PTQ_ERROR_SHAPE, PTQ_ERROR_SHAPE,
-         "ptq_linear_scratch_bytes: 9223372036854775807 rows are too many");
+         "ptq_call_scratch_bytes: 2305843009213693951 rows are too many");
+    ptq_call_free(c);
     ptq_linear_free(t);
     CHECK(unguard(&room));
     free_layer(&l);
@@ -172,19 +192,18 @@ static void check_linear_alone(int what, int32_t activations, uint64_t seed)
     ptq_linear *linear, *placed;
     CHECK_OK(ptq_linear_create(theirs, l.q, &linear));
     CHECK_OK(ptq_linear_create_in(theirs, l.q, in(&memory), memory.bytes, &placed));
-    struct guarded prepared = guard(ptq_linear_prepared_bytes(linear, run.rows), 0);
-    CHECK_OK(ptq_linear_prepare(linear, run.x, PTQ_DTYPE_F32, run.rows, run.ldx, in(&prepared)));
+    struct guarded prepared = guard(prepared_size(linear, run.rows), 0);
+    CHECK_OK(prepare(linear, run.x, PTQ_DTYPE_F32, run.rows, run.ldx, in(&prepared)));
     void *y = start(&run);
     for (int part = 0; part < PARTS; part++)
-        CHECK_OK(ptq_linear_forward_part(placed, in(&prepared), y, PTQ_DTYPE_F32, run.ldy, NULL,
-                                         part, PARTS));
+        CHECK_OK(forward_part(placed, in(&prepared), y, PTQ_DTYPE_F32, run.ldy, NULL, part, PARTS));
     char *parts = malloc((size_t)run.y_bytes);
     memcpy(parts, run.y, (size_t)run.y_bytes);
     CHECK(activations == PTQ_ACTIVATIONS_INT8_TENSOR || is_right(&run));
     CHECK_EQ(calls, 0);
     y = start(&run);
-    CHECK_OK(ptq_linear_forward(linear, run.x, PTQ_DTYPE_F32, run.rows, run.ldx, y, PTQ_DTYPE_F32,
-                                run.ldy, NULL));
+    CHECK_OK(
+        forward(linear, run.x, PTQ_DTYPE_F32, run.rows, run.ldx, y, PTQ_DTYPE_F32, run.ldy, NULL));
     CHECK(calls >= 2); /* prepares and multiplies on the caller's threads */
     CHECK(!memcmp(parts, run.y, (size_t)run.y_bytes));
     free(parts);
@@ -238,8 +257,7 @@ static void check_largest_sum(int32_t isa)
     set_parts(q, WIDEST, 1, PTQ_ACTIVATIONS_INT8_TOKEN);
     CHECK_OK(ptq_linear_create(context, q, &linear));
     for (int64_t rows = 1; rows <= 8; rows += 7) {
-        CHECK_OK(
-            ptq_linear_forward(linear, x, PTQ_DTYPE_F32, rows, WIDEST, y, PTQ_DTYPE_F32, 1, NULL));
+        CHECK_OK(forward(linear, x, PTQ_DTYPE_F32, rows, WIDEST, y, PTQ_DTYPE_F32, 1, NULL));
         for (int64_t row = 0; row < rows; row++)
             CHECK(y[row] == (row % 2 ? -want : want));
     }
@@ -312,7 +330,7 @@ static void test_quantized_sums(void)
 
 void test_door(void)
 {
-    test_linear_messages();
+    test_call_messages();
     test_other_messages();
     test_stats_alone();
     check_linear_alone(INT8 | ZEROS | ORDER, PTQ_ACTIVATIONS_INT8_TOKEN, 1);

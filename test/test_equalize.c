@@ -2,6 +2,7 @@
  * Equalizations and the activation schemes that they choose: explicit formulas, properties that the
  * methods guarantee, and keeping a scale compared with folding it.
  */
+#include "calls.h"
 #include "test.h"
 #include <math.h>
 #include <stdio.h>
@@ -307,7 +308,7 @@ static void run(const struct layer *l, int32_t activations, float scale, const f
     if (scale > 0)
         CHECK_OK(ptq_qtensor_set_activation_scale(q, scale));
     CHECK_OK(ptq_linear_create(test_context(), q, &linear));
-    CHECK_OK(ptq_linear_forward(linear, x, PTQ_DTYPE_F32, rows, K, y, PTQ_DTYPE_F32, N, NULL));
+    CHECK_OK(forward(linear, x, PTQ_DTYPE_F32, rows, K, y, PTQ_DTYPE_F32, N, NULL));
     ptq_linear_free(linear);
     ptq_qtensor_free(q);
     ptq_config_free(config);

@@ -11,6 +11,7 @@
 #include "base/cpu.h"
 #include "linalg/matmul.h"
 #include "guarded.h"
+#include "calls.h"
 #include "layer.h"
 #include "linear/linear.h"
 #include "test.h"
@@ -21,28 +22,28 @@ void test_linear(void);
 static void check_calls(const ptq_linear *linear, struct run *run)
 {
     static const int64_t parts[] = {1, 2, 5};
-    const int64_t rows = run->rows, scratch_bytes = ptq_linear_scratch_bytes(linear, rows);
-    const int64_t prepared_bytes = ptq_linear_prepared_bytes(linear, rows);
-    const int64_t part_bytes = ptq_linear_part_scratch_bytes(linear, rows);
+    const int64_t rows = run->rows, scratch_bytes = scratch_size(linear, rows);
+    const int64_t prepared_bytes = prepared_size(linear, rows);
+    const int64_t part_bytes = part_scratch_size(linear, rows);
     struct guarded scratch = guard(scratch_bytes, 0), prepared = guard(prepared_bytes, 0);
-    CHECK_OK(ptq_linear_forward(linear, run->x, run->x_dtype, rows, run->ldx, start(run),
-                                run->y_dtype, run->ldy, NULL));
+    CHECK_OK(forward(linear, run->x, run->x_dtype, rows, run->ldx, start(run), run->y_dtype,
+                     run->ldy, NULL));
     CHECK(is_right(run));
-    CHECK_OK(ptq_linear_forward(linear, run->x, run->x_dtype, rows, run->ldx, start(run),
-                                run->y_dtype, run->ldy, in(&scratch)));
+    CHECK_OK(forward(linear, run->x, run->x_dtype, rows, run->ldx, start(run), run->y_dtype,
+                     run->ldy, in(&scratch)));
     CHECK(is_right(run));
-    CHECK_OK(ptq_linear_prepare(linear, run->x, run->x_dtype, rows, run->ldx, in(&prepared)));
+    CHECK_OK(prepare(linear, run->x, run->x_dtype, rows, run->ldx, in(&prepared)));
     for (int own = 0; own < 2; own++) {
-        CHECK_OK(ptq_linear_forward_prepared(linear, in(&prepared), start(run), run->y_dtype,
-                                             run->ldy, own ? in(&scratch) : NULL));
+        CHECK_OK(forward_prepared(linear, in(&prepared), start(run), run->y_dtype, run->ldy,
+                                  own ? in(&scratch) : NULL));
         CHECK(is_right(run));
     }
     for (int p = 0; p < 3; p++) {
         void *y = start(run);
         for (int64_t part = parts[p] - 1; part >= 0; part--) {
             struct guarded own = guard(part_bytes, 0);
-            CHECK_OK(ptq_linear_forward_part(linear, in(&prepared), y, run->y_dtype, run->ldy,
-                                             part % 2 ? in(&own) : NULL, part, parts[p]));
+            CHECK_OK(forward_part(linear, in(&prepared), y, run->y_dtype, run->ldy,
+                                  part % 2 ? in(&own) : NULL, part, parts[p]));
             CHECK(unguard(&own));
         }
         CHECK(is_right(run));
@@ -188,8 +189,8 @@ static void test_f32_product(void)
         CHECK_OK(ptqi_matmul_linear(test_context(), rows[i], 70, 333, (const float *)(void *)run.x,
                                     w, y));
         CHECK_OK(ptq_linear_create(test_context(), l.q, &linear));
-        CHECK_OK(ptq_linear_forward(linear, run.x, PTQ_DTYPE_F32, rows[i], 333, run.y,
-                                    PTQ_DTYPE_F32, 70, NULL));
+        CHECK_OK(
+            forward(linear, run.x, PTQ_DTYPE_F32, rows[i], 333, run.y, PTQ_DTYPE_F32, 70, NULL));
         CHECK(!memcmp(run.y, y, (size_t)rows[i] * 70 * 4));
         ptq_linear_free(linear);
         free(w);
@@ -213,13 +214,13 @@ static void *call_often(void *argument)
     struct caller *c = argument;
     struct run *r = &c->run;
     for (int i = 0; i < 20 && !c->prepared; i++) {
-        c->wrong += ptq_linear_forward(c->linear, r->x, r->x_dtype, r->rows, r->ldx, start(r),
-                                       r->y_dtype, r->ldy, NULL) != PTQ_OK;
+        c->wrong += forward(c->linear, r->x, r->x_dtype, r->rows, r->ldx, start(r), r->y_dtype,
+                            r->ldy, NULL) != PTQ_OK;
         c->wrong += !is_right(r);
     }
     if (c->prepared)
-        c->wrong += ptq_linear_forward_part(c->linear, c->prepared, c->y, r->y_dtype, r->ldy, NULL,
-                                            c->part, c->parts) != PTQ_OK;
+        c->wrong += forward_part(c->linear, c->prepared, c->y, r->y_dtype, r->ldy, NULL, c->part,
+                                 c->parts) != PTQ_OK;
     return NULL;
 }
 
@@ -248,9 +249,8 @@ static void test_callers(int what)
             .run = make_run(&l, 5 + i, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, (uint64_t)i)};
     run_callers(callers);
     struct run *first = &callers[0].run;
-    struct guarded prepared = guard(ptq_linear_prepared_bytes(linear, first->rows), 0);
-    CHECK_OK(ptq_linear_prepare(linear, first->x, PTQ_DTYPE_F32, first->rows, first->ldx,
-                                in(&prepared)));
+    struct guarded prepared = guard(prepared_size(linear, first->rows), 0);
+    CHECK_OK(prepare(linear, first->x, PTQ_DTYPE_F32, first->rows, first->ldx, in(&prepared)));
     void *y = start(first);
     for (int i = 0; i < 4; i++) {
         callers[i].prepared = in(&prepared);
@@ -276,7 +276,7 @@ static void test_arguments(void)
     struct guarded scratch = guard(1 << 16, 0);
     CHECK_OK(ptq_linear_create(test_context(), l.q, &linear));
 #define FORWARD(x, x_dtype, rows, ldx, y, y_dtype, ldy, scratch)                                   \
-    ptq_linear_forward(linear, x, x_dtype, rows, ldx, y, y_dtype, ldy, scratch)
+    forward(linear, x, x_dtype, rows, ldx, y, y_dtype, ldy, scratch)
     CHECK_OK(FORWARD(x, PTQ_DTYPE_F32, 0, 64, y, PTQ_DTYPE_F32, 5, NULL));
     CHECK_STATUS(FORWARD(x, PTQ_DTYPE_F32, -1, 64, y, PTQ_DTYPE_F32, 5, NULL), PTQ_ERROR_ARGUMENT);
     CHECK_STATUS(FORWARD(NULL, PTQ_DTYPE_F32, 1, 64, y, PTQ_DTYPE_F32, 5, NULL),
@@ -290,15 +290,15 @@ static void test_arguments(void)
     CHECK_STATUS(FORWARD(x, PTQ_DTYPE_F32, 1, 64, y, PTQ_DTYPE_F32, 5, (char *)in(&scratch) + 4),
                  PTQ_ERROR_ARGUMENT);
     CHECK(FORWARD(x, PTQ_DTYPE_F32, INT64_MAX / 8, 64, y, PTQ_DTYPE_F32, 5, NULL) != PTQ_OK);
-    CHECK_STATUS(ptq_linear_prepare(linear, x, PTQ_DTYPE_F32, 1, 64, NULL), PTQ_ERROR_ARGUMENT);
-    CHECK_OK(ptq_linear_prepare(linear, x, PTQ_DTYPE_F32, 1, 64, in(&scratch)));
-    CHECK_STATUS(ptq_linear_forward_part(linear, in(&scratch), y, PTQ_DTYPE_F32, 5, NULL, 2, 2),
+    CHECK_STATUS(prepare(linear, x, PTQ_DTYPE_F32, 1, 64, NULL), PTQ_ERROR_MISSING);
+    CHECK_OK(prepare(linear, x, PTQ_DTYPE_F32, 1, 64, in(&scratch)));
+    CHECK_STATUS(forward_part(linear, in(&scratch), y, PTQ_DTYPE_F32, 5, NULL, 2, 2),
                  PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_linear_forward_part(linear, in(&scratch), y, PTQ_DTYPE_F32, 5, NULL, -1, 2),
+    CHECK_STATUS(forward_part(linear, in(&scratch), y, PTQ_DTYPE_F32, 5, NULL, -1, 2),
                  PTQ_ERROR_ARGUMENT);
-    CHECK_STATUS(ptq_linear_forward_part(linear, in(&scratch), y, PTQ_DTYPE_F32, 5, NULL, 0, 0),
+    CHECK_STATUS(forward_part(linear, in(&scratch), y, PTQ_DTYPE_F32, 5, NULL, 0, 0),
                  PTQ_ERROR_ARGUMENT);
-    CHECK(ptq_linear_scratch_bytes(linear, -1) == 0 && ptq_linear_prepared_bytes(linear, -1) == 0);
+    CHECK(scratch_size(linear, -1) == 0 && prepared_size(linear, -1) == 0);
     ptq_linear_free(linear);
     CHECK(unguard(&scratch));
     CHECK_STATUS(ptq_linear_create(test_context(), NULL, &linear), PTQ_ERROR_ARGUMENT);
@@ -311,20 +311,26 @@ static void test_arguments(void)
     ptq_linear_free(NULL);
 }
 
-/* The number of allocations for running a linear `times` times with scratch memory given. */
+/* The number of allocations for running a call `times` times with scratch memory given. */
 static int64_t allocations(int times, int what, int32_t threads)
 {
     ptq_context *context = test_failing_context(0);
     ptq_linear *linear;
+    ptq_call *call;
     CHECK_OK(ptq_context_set_threads(context, threads));
     struct layer l = make_layer(context, (struct shape){64, 512, 32, 4}, what, 1);
     struct run run = make_run(&l, 32, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 1);
     CHECK_OK(ptq_linear_create(context, l.q, &linear));
-    struct guarded scratch = guard(ptq_linear_scratch_bytes(linear, 32), 0);
-    for (int i = 0; i < times; i++)
-        CHECK_OK(ptq_linear_forward(linear, run.x, PTQ_DTYPE_F32, 32, run.ldx, start(&run),
-                                    PTQ_DTYPE_F32, run.ldy, in(&scratch)));
+    CHECK_OK(ptq_call_create(context, (const ptq_linear *const *)&linear, 1, &call));
+    struct guarded scratch = guard(ptq_call_scratch_bytes(call, 32, 0), 0);
+    for (int i = 0; i < times; i++) {
+        CHECK_OK(ptq_call_set_x(call, run.x, PTQ_DTYPE_F32, 32, run.ldx));
+        CHECK_OK(ptq_call_set_y(call, 0, start(&run), PTQ_DTYPE_F32, 32, run.ldy));
+        CHECK_OK(ptq_call_run(call, in(&scratch), scratch.bytes));
+        CHECK(is_right(&run));
+    }
     CHECK(unguard(&scratch));
+    ptq_call_free(call);
     ptq_linear_free(linear);
     free_run(&run);
     free_layer(&l);
@@ -347,8 +353,8 @@ static ptq_status create_and_run(ptq_context *context, const struct layer *l, st
     if (!status)
         status = ptq_linear_set_bias(linear, l->bias);
     if (!status)
-        status = ptq_linear_forward(linear, run->x, PTQ_DTYPE_F32, run->rows, run->ldx, start(run),
-                                    PTQ_DTYPE_F32, run->ldy, NULL);
+        status = forward(linear, run->x, PTQ_DTYPE_F32, run->rows, run->ldx, start(run),
+                         PTQ_DTYPE_F32, run->ldy, NULL);
     ptq_linear_free(linear);
     return status;
 }

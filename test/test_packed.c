@@ -9,6 +9,7 @@
 #include <string.h>
 #include "base/half.h"
 #include "linear/linear.h"
+#include "calls.h"
 #include "test.h"
 
 void test_packed(void);
@@ -128,9 +129,8 @@ static void run(const ptq_linear *linear, const struct matrix *m, struct outputs
 {
     const int64_t n = m->s->n, k = m->s->k;
     memset(y, 0, sizeof *y);
-    CHECK_OK(ptq_linear_forward(linear, m->x, PTQ_DTYPE_F32, 1, k, y->one, PTQ_DTYPE_F32, n, NULL));
-    CHECK_OK(ptq_linear_forward(linear, m->x, PTQ_DTYPE_F32, MOST_ROWS, k, y->many, PTQ_DTYPE_F32,
-                                n, NULL));
+    CHECK_OK(forward(linear, m->x, PTQ_DTYPE_F32, 1, k, y->one, PTQ_DTYPE_F32, n, NULL));
+    CHECK_OK(forward(linear, m->x, PTQ_DTYPE_F32, MOST_ROWS, k, y->many, PTQ_DTYPE_F32, n, NULL));
 }
 
 static int gives(const ptq_linear *linear, const struct matrix *m, const struct outputs *want)
@@ -264,8 +264,7 @@ static ptq_status try(ptq_context *context, const char *memory, int64_t bytes, c
         const int64_t n = ptq_linear_n(linear), k = ptq_linear_k(linear);
         float *y = malloc((size_t)(rows * n) * sizeof *y);
         if (CHECK(k <= X_SIZE && n <= bytes) && rows * k <= X_SIZE)
-            CHECK_OK(
-                ptq_linear_forward(linear, x, PTQ_DTYPE_F32, rows, k, y, PTQ_DTYPE_F32, n, NULL));
+            CHECK_OK(forward(linear, x, PTQ_DTYPE_F32, rows, k, y, PTQ_DTYPE_F32, n, NULL));
         free(y);
     }
     ptq_linear_free(linear);
@@ -433,20 +432,6 @@ static void test_names(void)
     CHECK_EQ(ptq_linear_packed_bytes(test_context(), NULL), 0);
     check_name(PTQ_ERROR_ARGUMENT, "ptq_linear_packed_bytes");
     check_name(ptq_linear_create_in(test_context(), NULL, y, 1, &l), "ptq_linear_create_in");
-    check_name(ptq_linear_forward(linear, NULL, PTQ_DTYPE_F32, 1, 200, y, PTQ_DTYPE_F32, 70, NULL),
-               "ptq_linear_forward");
-    check_name(
-        ptq_linear_accumulate(linear, m.x, PTQ_DTYPE_F32, 1, 200, NULL, PTQ_DTYPE_F32, 70, NULL),
-        "ptq_linear_accumulate");
-    check_name(ptq_linear_prepare(linear, NULL, PTQ_DTYPE_F32, 1, 200, y), "ptq_linear_prepare");
-    check_name(ptq_linear_forward_prepared(linear, NULL, y, PTQ_DTYPE_F32, 70, NULL),
-               "ptq_linear_forward_prepared");
-    check_name(ptq_linear_accumulate_prepared(linear, NULL, y, PTQ_DTYPE_F32, 70, NULL),
-               "ptq_linear_accumulate_prepared");
-    check_name(ptq_linear_forward_part(linear, NULL, y, PTQ_DTYPE_F32, 70, NULL, 0, 1),
-               "ptq_linear_forward_part");
-    check_name(ptq_linear_accumulate_part(linear, NULL, y, PTQ_DTYPE_F32, 70, NULL, 0, 1),
-               "ptq_linear_accumulate_part");
     ptq_linear_free(linear);
     ptq_qtensor_free(m.q);
 }
@@ -502,15 +487,15 @@ static void make_sum(struct random *r, int32_t dtype, int64_t count, const float
 }
 
 static ptq_status add(const ptq_linear *linear, const struct matrix *m, int64_t rows, int way,
-                      const char *prepared, char *y, int32_t dtype)
+                      char *prepared, char *y, int32_t dtype)
 {
     const int64_t n = m->s->n;
     if (way == 0)
-        return ptq_linear_accumulate(linear, m->x, PTQ_DTYPE_F32, rows, m->s->k, y, dtype, n, NULL);
+        return accumulate(linear, m->x, PTQ_DTYPE_F32, rows, m->s->k, y, dtype, n, NULL);
     if (way == 1)
-        return ptq_linear_accumulate_prepared(linear, prepared, y, dtype, n, NULL);
+        return accumulate_prepared(linear, prepared, y, dtype, n, NULL);
     for (int64_t part = 0; part < 3; part++)
-        PTQI_TRY(ptq_linear_accumulate_part(linear, prepared, y, dtype, n, NULL, part, 3));
+        PTQI_TRY(accumulate_part(linear, prepared, y, dtype, n, NULL, part, 3));
     return PTQ_OK;
 }
 
@@ -518,10 +503,9 @@ static void check_accumulate(const ptq_linear *linear, const struct matrix *m, i
                              struct random *r)
 {
     static float v[MOST_ROWS * 70], v_y[MOST_ROWS * 70 + 2], v_want[MOST_ROWS * 70];
-    char *prepared =
-        aligned_alloc(PTQ_ALIGNMENT, (size_t)ptqi_align(ptq_linear_prepared_bytes(linear, rows)));
-    CHECK_OK(ptq_linear_prepare(linear, m->x, PTQ_DTYPE_F32, rows, m->s->k, prepared));
-    CHECK_OK(ptq_linear_forward_prepared(linear, prepared, v, PTQ_DTYPE_F32, m->s->n, NULL));
+    char *prepared = aligned_alloc(PTQ_ALIGNMENT, (size_t)ptqi_align(prepared_size(linear, rows)));
+    CHECK_OK(prepare(linear, m->x, PTQ_DTYPE_F32, rows, m->s->k, prepared));
+    CHECK_OK(forward_prepared(linear, prepared, v, PTQ_DTYPE_F32, m->s->n, NULL));
     for (int way = 0; way < 3; way++)
         for (int32_t dtype = PTQ_DTYPE_F32; dtype <= PTQ_DTYPE_BF16; dtype++) {
             char *y = (char *)v_y + way * ptq_dtype_size(dtype); /* aligned like an element */

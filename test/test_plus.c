@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/half.h"
 #include "linalg/rotate.h"
+#include "calls.h"
 #include "test.h"
 
 void test_plus(void);
@@ -125,7 +126,7 @@ static void check_linear(const ptq_qtensor *q, const char *settings)
     CHECK_OK(ptq_qtensor_dequantize(q, rounded));
     if (!CHECK_OK(ptq_linear_create(test_context(), q, &linear)))
         return;
-    CHECK_OK(ptq_linear_forward(linear, x, PTQ_DTYPE_F32, ROWS, K, y, PTQ_DTYPE_F32, N, NULL));
+    CHECK_OK(forward(linear, x, PTQ_DTYPE_F32, ROWS, K, y, PTQ_DTYPE_F32, N, NULL));
     for (int t = 0; t < ROWS; t++)
         for (int n = 0; n < N; n++) {
             double sum = 0;
@@ -253,7 +254,7 @@ static void check_two_level_linear(ptq_qtensor *q, const float *scales, const fl
     CHECK_OK(ptq_qtensor_group_index(q, group_of));
     if (!CHECK_OK(ptq_linear_create(test_context(), q, &linear)))
         return;
-    CHECK_OK(ptq_linear_forward(linear, x, PTQ_DTYPE_F32, 3, K, y, PTQ_DTYPE_F32, N, NULL));
+    CHECK_OK(forward(linear, x, PTQ_DTYPE_F32, 3, K, y, PTQ_DTYPE_F32, N, NULL));
     for (int t = 0; t < 3; t++) {
         float most = 0;
         for (int i = 0; i < K; i++)
@@ -331,10 +332,9 @@ static void test_recipe(void)
     CHECK_OK(ptq_linear_create(test_context(), q, &plain));
     CHECK_OK(ptq_qtensor_set_rotation(q, 64));
     CHECK_OK(ptq_linear_create(test_context(), q, &rotated));
-    CHECK_OK(ptq_linear_prepare(plain, x, PTQ_DTYPE_F32, 2, K, aligned));
-    CHECK_OK(ptq_linear_forward_prepared(plain, aligned, y, PTQ_DTYPE_F32, N, NULL));
-    CHECK_STATUS(ptq_linear_forward_prepared(rotated, aligned, y, PTQ_DTYPE_F32, N, NULL),
-                 PTQ_ERROR_CONFLICT);
+    CHECK_OK(prepare(plain, x, PTQ_DTYPE_F32, 2, K, aligned));
+    CHECK_OK(forward_prepared(plain, aligned, y, PTQ_DTYPE_F32, N, NULL));
+    CHECK_STATUS(forward_prepared(rotated, aligned, y, PTQ_DTYPE_F32, N, NULL), PTQ_ERROR_CONFLICT);
     ptq_linear_free(plain);
     ptq_linear_free(rotated);
     ptq_qtensor_free(q);

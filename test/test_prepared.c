@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "guarded.h"
+#include "calls.h"
 #include "layer.h"
 #include "linear/linear.h"
 #include "test.h"
@@ -26,21 +27,19 @@ static void test_recipes(void)
     ptq_linear *linear, *other;
     float y[3 * 9];
     CHECK_OK(ptq_linear_create(test_context(), l.q, &linear));
-    struct guarded prepared = guard(ptq_linear_prepared_bytes(linear, 3), 0);
-    CHECK_OK(ptq_linear_prepare(linear, run.x, PTQ_DTYPE_F32, 3, run.ldx, in(&prepared)));
+    struct guarded prepared = guard(prepared_size(linear, 3), 0);
+    CHECK_OK(prepare(linear, run.x, PTQ_DTYPE_F32, 3, run.ldx, in(&prepared)));
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         struct layer o = make_layer(test_context(), others[i].s, others[i].what, 2);
         CHECK_OK(ptq_linear_create(test_context(), o.q, &other));
         ptq_status wanted = others[i].fits ? PTQ_OK : PTQ_ERROR_CONFLICT;
-        CHECK_STATUS(ptq_linear_forward_prepared(other, in(&prepared), y, PTQ_DTYPE_F32, 9, NULL),
-                     wanted);
-        CHECK_STATUS(ptq_linear_forward_part(other, in(&prepared), y, PTQ_DTYPE_F32, 9, NULL, 0, 1),
-                     wanted);
+        CHECK_STATUS(forward_prepared(other, in(&prepared), y, PTQ_DTYPE_F32, 9, NULL), wanted);
+        CHECK_STATUS(forward_part(other, in(&prepared), y, PTQ_DTYPE_F32, 9, NULL, 0, 1), wanted);
         ptq_linear_free(other);
         free_layer(&o);
     }
     memset(in(&prepared), 0, 64); /* not prepared at all */
-    CHECK_STATUS(ptq_linear_forward_prepared(linear, in(&prepared), y, PTQ_DTYPE_F32, 9, NULL),
+    CHECK_STATUS(forward_prepared(linear, in(&prepared), y, PTQ_DTYPE_F32, 9, NULL),
                  PTQ_ERROR_CONFLICT);
     CHECK(unguard(&prepared));
     ptq_linear_free(linear);
@@ -51,12 +50,12 @@ static void test_recipes(void)
 /* Prepared by one linear for another on the same x: correct, or rejected if kernels differ. */
 static void check_foreign(ptq_linear *linear, ptq_linear *other, struct run *run, int may_differ)
 {
-    const int64_t bytes = ptq_linear_prepared_bytes(linear, run->rows);
-    const int64_t scratch_bytes = ptq_linear_part_scratch_bytes(other, run->rows);
+    const int64_t bytes = prepared_size(linear, run->rows);
+    const int64_t scratch_bytes = part_scratch_size(other, run->rows);
     struct guarded prepared = guard(bytes, 0), scratch = guard(scratch_bytes, 0);
-    CHECK_OK(ptq_linear_prepare(linear, run->x, PTQ_DTYPE_F32, run->rows, run->ldx, in(&prepared)));
-    ptq_status status = ptq_linear_forward_part(other, in(&prepared), start(run), PTQ_DTYPE_F32,
-                                                run->ldy, in(&scratch), 0, 1);
+    CHECK_OK(prepare(linear, run->x, PTQ_DTYPE_F32, run->rows, run->ldx, in(&prepared)));
+    ptq_status status =
+        forward_part(other, in(&prepared), start(run), PTQ_DTYPE_F32, run->ldy, in(&scratch), 0, 1);
     CHECK(status ? status == PTQ_ERROR_CONFLICT && may_differ : is_right(run));
     CHECK(unguard(&scratch));
     CHECK(unguard(&prepared));
@@ -106,12 +105,9 @@ static void test_sizes_grow(void)
             ptq_linear *linear;
             CHECK_OK(ptq_linear_create(context, l.q, &linear));
             for (int64_t m = 0; m < 1100; m++) {
-                CHECK(ptq_linear_prepared_bytes(linear, m) <=
-                      ptq_linear_prepared_bytes(linear, m + 1));
-                CHECK(ptq_linear_scratch_bytes(linear, m) <=
-                      ptq_linear_scratch_bytes(linear, m + 1));
-                CHECK(ptq_linear_part_scratch_bytes(linear, m) <=
-                      ptq_linear_part_scratch_bytes(linear, m + 1));
+                CHECK(prepared_size(linear, m) <= prepared_size(linear, m + 1));
+                CHECK(scratch_size(linear, m) <= scratch_size(linear, m + 1));
+                CHECK(part_scratch_size(linear, m) <= part_scratch_size(linear, m + 1));
             }
             ptq_linear_free(linear);
             free_layer(&l);
@@ -128,12 +124,12 @@ static void test_no_rows(void)
         ptq_linear *linear;
         float x[640] = {0}, y[5] = {7};
         CHECK_OK(ptq_linear_create(test_context(), l.q, &linear));
-        struct guarded prepared = guard(ptq_linear_prepared_bytes(linear, 0), 0);
-        CHECK_OK(ptq_linear_prepare(linear, x, PTQ_DTYPE_F32, 0, 640, in(&prepared)));
-        CHECK_OK(ptq_linear_forward_prepared(linear, in(&prepared), y, PTQ_DTYPE_F32, 5, NULL));
-        CHECK_OK(ptq_linear_forward_part(linear, in(&prepared), y, PTQ_DTYPE_F32, 5, NULL, 0, 2));
-        CHECK_OK(ptq_linear_accumulate_prepared(linear, in(&prepared), y, PTQ_DTYPE_F32, 5, NULL));
-        CHECK_OK(ptq_linear_forward(linear, x, PTQ_DTYPE_F32, 0, 640, y, PTQ_DTYPE_F32, 5, NULL));
+        struct guarded prepared = guard(prepared_size(linear, 0), 0);
+        CHECK_OK(prepare(linear, x, PTQ_DTYPE_F32, 0, 640, in(&prepared)));
+        CHECK_OK(forward_prepared(linear, in(&prepared), y, PTQ_DTYPE_F32, 5, NULL));
+        CHECK_OK(forward_part(linear, in(&prepared), y, PTQ_DTYPE_F32, 5, NULL, 0, 2));
+        CHECK_OK(accumulate_prepared(linear, in(&prepared), y, PTQ_DTYPE_F32, 5, NULL));
+        CHECK_OK(forward(linear, x, PTQ_DTYPE_F32, 0, 640, y, PTQ_DTYPE_F32, 5, NULL));
         CHECK(y[0] == 7);
         CHECK(unguard(&prepared));
         ptq_linear_free(linear);

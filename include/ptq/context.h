@@ -66,13 +66,12 @@ PTQ_API int32_t ptq_context_threads(const ptq_context *context);
 /*
  * Runs parallel work on the caller's threads instead of the library's. NULL restores the library's.
  *
- * Only ptq_quantize, ptq_quantize_equalized, ptq_equalize, ptq_linear_forward,
- * ptq_linear_accumulate and the _prepared forms of the last two call parallel_for; an engine calls
- * these from outside its parallel regions. All other functions never call parallel_for and may be
- * called from inside a parallel region. ptq_linear_create, ptq_linear_create_in,
- * ptq_linear_prepare, ptq_stats_update and ptq_stats_update_paired use the library's threads by
- * default, but if parallel_for is set, they run on the calling thread alone. The results are the
- * same in every case.
+ * Only ptq_quantize, ptq_quantize_equalized, ptq_equalize and ptq_call_run call parallel_for; an
+ * engine calls these from outside its parallel regions. All other functions never call parallel_for
+ * and may be called from inside a parallel region. ptq_linear_create, ptq_linear_create_in,
+ * ptq_stats_update and ptq_stats_update_paired use the library's threads by default, but if
+ * parallel_for is set, they run on the calling thread alone. The results are the same in every
+ * case.
  */
 PTQ_API ptq_status ptq_context_set_parallel_for(ptq_context *context,
                                                 ptq_parallel_function parallel_for, void *user);

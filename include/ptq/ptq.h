@@ -32,5 +32,6 @@
 #include "equalize.h"
 #include "quantize.h"
 #include "linear.h"
+#include "call.h"
 
 #endif

@@ -53,6 +53,19 @@ PTQI_INLINE float ptqi_expf(float x)
     return x == x ? p : x;
 }
 
+/* x / (1 + e^-x) */
+PTQI_INLINE float ptqi_silu(float x)
+{
+    return x / (1.0f + ptqi_expf(-x));
+}
+
+/* x (1 + tanh u) / 2 with u = sqrt(2 / pi) (x + 0.044715 x^3), which is x / (1 + e^(-2 u)). */
+PTQI_INLINE float ptqi_gelu(float x)
+{
+    const float u = 0.79788456f * x * (1.0f + 0.044715f * x * x);
+    return x / (1.0f + ptqi_expf(-2.0f * u));
+}
+
 /* log2 x for finite, normal x > 0: x = 2^e m with m in [sqrt 1/2, sqrt 2), Cephes' log2f. */
 PTQI_INLINE float ptqi_log2f(float x)
 {

@@ -182,6 +182,8 @@ struct ptqi_kernels {
     /* Elementwise and row operations: vector_template.h says what each does. */
     void (*finish)(const float *sum, float scale, const float *bias, float *out, int64_t n,
                    int add);
+    void (*swiglu)(const float *gate, float *up, int64_t n);
+    void (*geglu)(const float *gate, float *up, int64_t n);
     void (*widen)(float *out, const void *in, int32_t dtype, int64_t n);
     void (*narrow)(void *out, int32_t dtype, const float *in, int64_t n);
     void (*divide)(const float *x, const float *divisor, float *out, int64_t n);

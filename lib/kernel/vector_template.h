@@ -58,6 +58,19 @@ TARGET static void NAME(narrow)(void *out, int32_t dtype, const float *in, int64
     ptqi_narrow_row(out, dtype, in, n);
 }
 
+/* up = silu(gate) * up, and the same with GELU. */
+TARGET static void NAME(swiglu)(const float *gate, float *up, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        up[i] = ptqi_silu(gate[i]) * up[i];
+}
+
+TARGET static void NAME(geglu)(const float *gate, float *up, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        up[i] = ptqi_gelu(gate[i]) * up[i];
+}
+
 TARGET static void NAME(divide)(const float *x, const float *divisor, float *out, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
@@ -115,6 +128,7 @@ TARGET static void NAME(metric_errors)(const float *w, const float *metric, int6
 }
 
 #define VECTOR_KERNELS                                                                             \
-    .finish = NAME(finish), .widen = NAME(widen), .narrow = NAME(narrow), .divide = NAME(divide),  \
-    .rotate = NAME(rotate), .subtract_scaled = NAME(subtract_scaled),                              \
-    .shrink_errors = NAME(shrink_errors), .metric_errors = NAME(metric_errors)
+    .finish = NAME(finish), .swiglu = NAME(swiglu), .geglu = NAME(geglu), .widen = NAME(widen),    \
+    .narrow = NAME(narrow), .divide = NAME(divide), .rotate = NAME(rotate),                        \
+    .subtract_scaled = NAME(subtract_scaled), .shrink_errors = NAME(shrink_errors),                \
+    .metric_errors = NAME(metric_errors)

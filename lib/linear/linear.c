@@ -1,6 +1,5 @@
 /*
- * ptq_linear: creating it, and the ways to run it. The columns of y are cut into panels, and panels
- * are shared out among threads; run.c runs them.
+ * ptq_linear: creating and freeing it, and its bias.
  */
 #include "linear/linear.h"
 #include <string.h>
@@ -16,6 +15,7 @@ static ptq_status pack(ptq_context *context, const ptq_qtensor *q, struct ptqi_p
     if (!l)
         return PTQ_ERROR_MEMORY;
     l->context = context;
+    atomic_init(&l->references, 1);
     l->kernels = header->activations != PTQ_ACTIVATIONS_F32 ? ptqi_product_kernels(context)
                                                             : context->kernels;
     if (!memory)
@@ -72,9 +72,16 @@ ptq_status ptq_linear_create_in(ptq_context *context, const ptq_qtensor *q, void
     return pack(context, q, &header, memory, linear);
 }
 
+struct ptq_linear *ptqi_linear_hold(const ptq_linear *linear)
+{
+    struct ptq_linear *l = (struct ptq_linear *)(uintptr_t)linear;
+    atomic_fetch_add_explicit(&l->references, 1, memory_order_relaxed);
+    return l;
+}
+
 void ptq_linear_free(ptq_linear *l)
 {
-    if (!l)
+    if (!l || atomic_fetch_sub_explicit(&l->references, 1, memory_order_acq_rel) > 1)
         return;
     ptqi_free(l->context, l->own_memory);
     ptqi_free(l->context, l->own_bias);
@@ -89,6 +96,41 @@ int64_t ptq_linear_n(const ptq_linear *linear)
 int64_t ptq_linear_k(const ptq_linear *linear)
 {
     return linear ? linear->k : 0;
+}
+
+int32_t ptq_linear_bits(const ptq_linear *linear)
+{
+    return linear ? linear->code_bits : 0;
+}
+
+int64_t ptq_linear_group(const ptq_linear *linear)
+{
+    return linear ? linear->group_size : 0;
+}
+
+int32_t ptq_linear_activations(const ptq_linear *linear)
+{
+    return linear ? linear->activations : 0;
+}
+
+int32_t ptq_linear_isa(const ptq_linear *linear)
+{
+    return linear ? linear->kernels->isa : 0;
+}
+
+int32_t ptq_linear_two_level(const ptq_linear *linear)
+{
+    return linear ? linear->two_level : 0;
+}
+
+int32_t ptq_linear_has_bias(const ptq_linear *linear)
+{
+    return linear && linear->bias;
+}
+
+int32_t ptq_linear_shares_input(const ptq_linear *linear, const ptq_linear *other)
+{
+    return linear && other && linear->context == other->context && linear->recipe == other->recipe;
 }
 
 int64_t ptq_linear_bytes(const ptq_linear *linear)
@@ -122,198 +164,4 @@ ptq_status ptq_linear_set_bias(ptq_linear *linear, const float *bias)
 {
     PTQI_REQUIRE(NULL, linear);
     return set_bias(linear, bias);
-}
-
-static int64_t part_scratch(const ptq_linear *l, int64_t rows)
-{
-    return ptqi_align(ptqi_run_scratch(l, rows) + 1); /* never none */
-}
-
-int64_t ptq_linear_part_scratch_bytes(const ptq_linear *linear, int64_t rows)
-{
-    struct ptqi_prepared layout;
-    return ptqi_prepared_layout(__func__, linear, rows, &layout) ? 0 : part_scratch(linear, rows);
-}
-
-static int64_t scratch_bytes(const ptq_linear *l, const struct ptqi_prepared *layout)
-{
-    return ptqi_align(layout->bytes) + ptqi_threads(l->context) * part_scratch(l, layout->rows);
-}
-
-int64_t ptq_linear_scratch_bytes(const ptq_linear *linear, int64_t rows)
-{
-    struct ptqi_prepared layout;
-    return ptqi_prepared_layout(__func__, linear, rows, &layout) ? 0
-                                                                 : scratch_bytes(linear, &layout);
-}
-
-static void run_share(const struct ptqi_run *r, char *scratch, int64_t part, int64_t parts)
-{
-    int64_t begin, end;
-    ptqi_split(ptqi_run_panels(r->l), 1, part, parts, &begin, &end);
-    ptqi_run_range(r, scratch, begin, end);
-}
-
-/* Panels go to whoever is ready for the next ones: a thread that something else keeps from its CPU
- * does not hold up the others. Many at first, since neighbours are read as one stream from memory,
- * one by one in the end. Which thread computes a panel changes nothing in it. */
-static void run_part(void *argument, int64_t part)
-{
-    struct ptqi_run *r = argument;
-    const int64_t panels = ptqi_run_panels(r->l);
-    long long begin = atomic_load_explicit(&r->next, memory_order_relaxed);
-    while (begin < panels) {
-        const long long end = begin + (panels - begin + 2 * r->parts - 1) / (2 * r->parts);
-        if (!atomic_compare_exchange_weak_explicit(&r->next, &begin, end, memory_order_relaxed,
-                                                   memory_order_relaxed))
-            continue; /* begin is what another thread made of it */
-        ptqi_run_range(r, r->scratch + part * r->part_scratch, begin, end);
-        begin = atomic_load_explicit(&r->next, memory_order_relaxed);
-    }
-}
-
-static ptq_status check_y(const ptq_linear *l, const struct ptqi_target *to, int64_t rows)
-{
-    const struct ptqi_block y = {"y", "ldy", "N", to->y, to->dtype, rows, l->n, to->ld};
-    return ptqi_check_block(l->context, to->function, &y);
-}
-
-static ptq_status check_scratch(const ptq_linear *l, const struct ptqi_target *to,
-                                const void *scratch)
-{
-    if (scratch)
-        PTQI_REQUIRE_ALIGNED(l->context, to->function, scratch);
-    return PTQ_OK;
-}
-
-/* A run of activations that were prepared, by this linear or by another. */
-static ptq_status begin_run(const ptq_linear *linear, const void *prepared, struct ptqi_target to,
-                            const void *scratch, struct ptqi_run *r)
-{
-    PTQI_REQUIRE_FOR(NULL, to.function, linear);
-    PTQI_REQUIRE_ALIGNED(linear->context, to.function, prepared);
-    *r = (struct ptqi_run){.l = linear, .prepared = prepared, .to = to};
-    memcpy(&r->layout, prepared, sizeof r->layout);
-    if (r->layout.magic != PTQI_PREPARED_MAGIC || r->layout.recipe != linear->recipe)
-        return ptqi_fail(linear->context, PTQ_ERROR_CONFLICT,
-                         "these activations were prepared by a linear with another recipe");
-    PTQI_TRY(check_y(linear, &to, r->layout.rows));
-    return check_scratch(linear, &to, scratch);
-}
-
-static ptq_status forward_part(const ptq_linear *l, const void *prepared, struct ptqi_target to,
-                               void *scratch, int64_t part, int64_t parts)
-{
-    struct ptqi_run r;
-    PTQI_TRY(begin_run(l, prepared, to, scratch, &r));
-    PTQI_TRY(ptqi_check_between(l->context, to.function, "parts", parts, 1, INT64_MAX));
-    PTQI_TRY(ptqi_check_between(l->context, to.function, "part", part, 0, parts - 1));
-    void *own = NULL;
-    if (!scratch && !(own = ptqi_alloc(l->context, part_scratch(l, r.layout.rows), 1)))
-        return PTQ_ERROR_MEMORY;
-    run_share(&r, own ? own : scratch, part, parts);
-    ptqi_free(l->context, own);
-    return PTQ_OK;
-}
-
-static void plan_parts(struct ptqi_run *r)
-{
-    const ptq_linear *l = r->l;
-    const int small = (double)r->layout.rows * (double)l->n * (double)l->k < 65536;
-    r->parts = small ? 1 : ptqi_threads(l->context);
-    r->part_scratch = part_scratch(l, r->layout.rows);
-}
-
-/* All panels, for activations that are ready; scratch is of all parts. */
-static void run_parts(struct ptqi_run *r, char *scratch)
-{
-    r->scratch = scratch;
-    atomic_init(&r->next, 0);
-    ptqi_parallel(r->l->context, r->parts, run_part, r);
-}
-
-static ptq_status forward_prepared(const ptq_linear *l, const void *prepared, struct ptqi_target to,
-                                   void *scratch)
-{
-    struct ptqi_run r;
-    PTQI_TRY(begin_run(l, prepared, to, scratch, &r));
-    void *own = NULL;
-    plan_parts(&r);
-    if (!scratch && !(own = ptqi_alloc(l->context, r.parts, r.part_scratch)))
-        return PTQ_ERROR_MEMORY;
-    run_parts(&r, own ? own : scratch);
-    ptqi_free(l->context, own);
-    return PTQ_OK;
-}
-
-static ptq_status forward(const ptq_linear *linear, const void *x, int32_t x_dtype, int64_t rows,
-                          int64_t ldx, struct ptqi_target to, void *scratch)
-{
-    PTQI_REQUIRE_FOR(NULL, to.function, linear);
-    const struct ptqi_block block = ptqi_linear_x(linear, x, x_dtype, rows, ldx);
-    struct ptqi_run r = {.l = linear, .to = to};
-    PTQI_TRY(ptqi_check_block(linear->context, to.function, &block));
-    PTQI_TRY(check_y(linear, &to, rows));
-    PTQI_TRY(check_scratch(linear, &to, scratch));
-    PTQI_TRY(ptqi_prepared_layout(to.function, linear, rows, &r.layout));
-    if (rows == 0)
-        return PTQ_OK;
-    char *own = NULL, *memory = scratch;
-    if (!memory &&
-        !(memory = own = ptqi_alloc(linear->context, scratch_bytes(linear, &r.layout), 1)))
-        return PTQ_ERROR_MEMORY;
-    ptqi_prepare(linear, &r.layout, &block, ptqi_parallel, memory);
-    r.prepared = memory;
-    plan_parts(&r);
-    run_parts(&r, memory + ptqi_align(r.layout.bytes));
-    ptqi_free(linear->context, own);
-    return PTQ_OK;
-}
-
-/* The six forms of it. */
-
-ptq_status ptq_linear_forward(const ptq_linear *linear, const void *x, int32_t x_dtype,
-                              int64_t rows, int64_t ldx, void *y, int32_t y_dtype, int64_t ldy,
-                              void *scratch)
-{
-    const struct ptqi_target to = {y, y_dtype, ldy, 0, __func__};
-    return forward(linear, x, x_dtype, rows, ldx, to, scratch);
-}
-
-ptq_status ptq_linear_forward_prepared(const ptq_linear *linear, const void *prepared, void *y,
-                                       int32_t y_dtype, int64_t ldy, void *scratch)
-{
-    const struct ptqi_target to = {y, y_dtype, ldy, 0, __func__};
-    return forward_prepared(linear, prepared, to, scratch);
-}
-
-ptq_status ptq_linear_forward_part(const ptq_linear *linear, const void *prepared, void *y,
-                                   int32_t y_dtype, int64_t ldy, void *scratch, int64_t part,
-                                   int64_t parts)
-{
-    const struct ptqi_target to = {y, y_dtype, ldy, 0, __func__};
-    return forward_part(linear, prepared, to, scratch, part, parts);
-}
-
-ptq_status ptq_linear_accumulate(const ptq_linear *linear, const void *x, int32_t x_dtype,
-                                 int64_t rows, int64_t ldx, void *y, int32_t y_dtype, int64_t ldy,
-                                 void *scratch)
-{
-    const struct ptqi_target to = {y, y_dtype, ldy, 1, __func__};
-    return forward(linear, x, x_dtype, rows, ldx, to, scratch);
-}
-
-ptq_status ptq_linear_accumulate_prepared(const ptq_linear *linear, const void *prepared, void *y,
-                                          int32_t y_dtype, int64_t ldy, void *scratch)
-{
-    const struct ptqi_target to = {y, y_dtype, ldy, 1, __func__};
-    return forward_prepared(linear, prepared, to, scratch);
-}
-
-ptq_status ptq_linear_accumulate_part(const ptq_linear *linear, const void *prepared, void *y,
-                                      int32_t y_dtype, int64_t ldy, void *scratch, int64_t part,
-                                      int64_t parts)
-{
-    const struct ptqi_target to = {y, y_dtype, ldy, 1, __func__};
-    return forward_part(linear, prepared, to, scratch, part, parts);
 }

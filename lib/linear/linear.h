@@ -50,6 +50,7 @@ static inline int ptqi_packed_is_integer(const struct ptqi_packed *header)
 
 struct ptq_linear {
     ptq_context *context;
+    atomic_int references;              /* the user's and those of calls */
     const struct ptqi_kernels *kernels; /* packed for these, and run by these */
     char *memory;     /* the packed form, where most of the pointers below point to */
     void *own_memory; /* what of it is to be freed */
@@ -105,47 +106,6 @@ static inline int64_t ptqi_padded_k(const struct ptq_linear *linear)
     return (linear->k + PTQI_BLOCK - 1) / PTQI_BLOCK * PTQI_BLOCK;
 }
 
-/*
- * From one row of x in int8 to the next: an odd number of cache lines, since at a multiple of 4096
- * bytes all rows would fall into the same few lines of a cache.
- */
-static inline int64_t ptqi_x_stride(const struct ptq_linear *linear)
-{
-    return ((ptqi_padded_k(linear) + 63) / 64 | 1) * 64;
-}
-
-/*
- * Prepared activations: this header, then at the given offsets
- * scales f32 [rows], NaN for a row that is not finite;
- * int8: sums i32 [rows][groups + 1], the last of the whole row, and behind them room for the starts
- * of its blocks where kernels have such, for tiles; x i8: for streams [rows][x stride]; for tiles
- * slice after slice, each the columns of one chunk, [rows][columns], so that a chunk reads memory
- * from front to back; both in pairs of rows where the kernels' x_rows is 2; f32: x f32 [rows][k];
- * and room for the rows being prepared.
- */
-struct ptqi_prepared {
-    uint64_t magic, recipe;
-    int64_t rows;
-    int64_t sliced;                          /* x is for tiles */
-    int64_t scales, sums, x, scratch, bytes; /* offsets and size, in bytes */
-};
-
-/* Rows with the last pair made whole. */
-static inline int64_t ptqi_whole_rows(const struct ptq_linear *linear, int64_t rows)
-{
-    return (rows + linear->kernels->x_rows - 1) / linear->kernels->x_rows * linear->kernels->x_rows;
-}
-
-/* From one row's sums to the next. */
-static inline int64_t ptqi_sums_stride(const struct ptq_linear *linear)
-{
-    return linear->groups + 1 + (linear->kernels->starts ? linear->panel.blocks : 0);
-}
-
-/* The layout for rows rows, or why it cannot be; function: that of the interface, for messages. */
-ptq_status ptqi_prepared_layout(const char *function, const struct ptq_linear *linear, int64_t rows,
-                                struct ptqi_prepared *layout);
-
 /* Leaves a public function, or what it shares with others, unless the pointer is at a multiple of
  * PTQ_ALIGNMENT. */
 #define PTQI_REQUIRE_ALIGNED(context, function, pointer)                                           \
@@ -156,41 +116,10 @@ ptq_status ptqi_prepared_layout(const char *function, const struct ptq_linear *l
                              function, #pointer, PTQ_ALIGNMENT);                                   \
     } while (0)
 
-/* x made ready in memory of such a layout; parallel: ptqi_parallel or ptqi_parallel_inside. */
-typedef void (*ptqi_parallel_way)(ptq_context *context, int64_t parts, ptq_body_function body,
-                                  void *argument);
-void ptqi_prepare(const struct ptq_linear *linear, const struct ptqi_prepared *layout,
-                  const struct ptqi_block *x, ptqi_parallel_way parallel, void *prepared);
-struct ptqi_block ptqi_linear_x(const struct ptq_linear *linear, const void *x, int32_t x_dtype,
-                                int64_t rows, int64_t ldx);
+/* Takes a reference; ptq_linear_free gives it back. */
+struct ptq_linear *ptqi_linear_hold(const ptq_linear *linear);
 
-#define PTQI_PREPARED_MAGIC 0x3130707270717470u /* "ptqprp01" */
-
-/* Where a product goes: y is replaced by it, or it is added to y. */
-struct ptqi_target {
-    char *y;
-    int32_t dtype;
-    int64_t ld;
-    int add;
-    const char *function; /* that was called, for messages */
-};
-
-/* A forward call under way. */
-struct ptqi_run {
-    const struct ptq_linear *l;
-    const char *prepared;
-    struct ptqi_prepared layout;
-    struct ptqi_target to;
-    char *scratch; /* of all parts, or of this part */
-    int64_t part_scratch, parts;
-    atomic_llong next; /* panel that nobody has begun */
-};
-
-/* run.c: the panels from begin to end, with scratch memory of ptqi_run_scratch bytes. */
-int64_t ptqi_run_scratch(const struct ptq_linear *linear, int64_t rows);
-int64_t ptqi_run_panels(const struct ptq_linear *linear);
-void ptqi_run_range(const struct ptqi_run *run, char *scratch, int64_t begin, int64_t end);
-/* Few rows, which are best run by streams; only with int8 activations. */
+/* task.c. Few rows, which are best run by streams; only with int8 activations. */
 int ptqi_is_stream(const struct ptq_linear *linear, int64_t rows);
 
 /* The chunk behind this one, of no blocks at the beginning; 0 where there is none. */

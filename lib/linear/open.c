@@ -68,6 +68,7 @@ ptq_status ptq_linear_open(ptq_context *context, const void *memory, int64_t byt
     if (!l)
         return PTQ_ERROR_MEMORY;
     l->context = context;
+    atomic_init(&l->references, 1);
     l->kernels = ptqi_packed_is_integer(&header) ? ptqi_product_kernels(context) : context->kernels;
     ptqi_packed_bind(l, &header, (void *)(uintptr_t)memory); /* which is only read */
     l->bias_room = NULL;

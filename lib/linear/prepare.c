@@ -1,75 +1,54 @@
 /*
- * Activations made ready: divided by the input scale, put in the order of the columns, quantized to
- * int8 with their group sums; or, for weight-only linears, just as f32.
+ * Preparing activations: divided by the input scale, rotated, put in the order of the columns, and
+ * quantized to int8 with their group sums; or, for weight-only linears, just as f32.
  */
 #include <string.h>
 #include "base/half.h"
 #include "base/team.h"
 #include "linalg/rotate.h"
-#include "linear/linear.h"
+#include "linear/call.h"
 #include "tensor.h"
 
-/* The layout for so many rows that nothing overflows. */
-static struct ptqi_prepared lay_out(const struct ptq_linear *l, int64_t rows)
+static int is_integer(const struct ptq_linear *l)
 {
-    struct ptqi_prepared p = {.magic = PTQI_PREPARED_MAGIC, .recipe = l->recipe, .rows = rows};
-    const int integer = l->activations != PTQ_ACTIVATIONS_F32;
-    int64_t threads = ptqi_threads(l->context);
-    p.scales = ptqi_align((int64_t)sizeof p);
-    p.sums = p.scales + ptqi_align(rows * 4);
-    p.x = p.sums + (integer ? ptqi_align(rows * ptqi_sums_stride(l) * 4) : 0);
-    p.sliced = integer && !ptqi_is_stream(l, rows);
-    /* Slices need less, but what is enough for some rows must be enough for fewer. */
-    const int64_t x_bytes = integer ? ptqi_whole_rows(l, rows) * ptqi_x_stride(l) : rows * l->k * 4;
-    p.scratch = p.x + ptqi_align(x_bytes);
-    p.bytes = p.scratch + (rows < threads ? rows : threads) * 2 * ptqi_align(l->k * 4);
-    return p;
+    return l->activations != PTQ_ACTIVATIONS_F32;
 }
 
-ptq_status ptqi_prepared_layout(const char *function, const struct ptq_linear *linear, int64_t rows,
-                                struct ptqi_prepared *layout)
+ptq_status ptqi_lay_out(const char *function, const struct ptq_linear *l, int64_t places,
+                        int64_t longest, struct ptqi_prepared *layout)
 {
-    PTQI_REQUIRE_FOR(NULL, function, linear);
-    PTQI_TRY(ptqi_check_between(linear->context, function, "rows", rows, 0, INT64_MAX));
     /* No row takes more than this, and half of all memory is far more than the rest takes. */
-    const int64_t row_bytes = 64 + ptqi_sums_stride(linear) * 4 + ptqi_x_stride(linear) * 4;
-    if (rows > PTRDIFF_MAX / 2 / row_bytes)
-        return ptqi_fail(linear->context, PTQ_ERROR_SHAPE, "%s: %lld rows are too many", function,
-                         (long long)rows);
-    *layout = lay_out(linear, rows);
+    const int64_t row_bytes = 64 + ptqi_sums_stride(l) * 4 + ptqi_x_stride(l) * 4;
+    const int integer = is_integer(l);
+    if (places > PTRDIFF_MAX / 2 / row_bytes)
+        return ptqi_fail(l->context, PTQ_ERROR_SHAPE, "%s: %lld rows are too many", function,
+                         (long long)places);
+    struct ptqi_prepared p = {.magic = PTQI_PREPARED_MAGIC, .recipe = l->recipe, .places = places};
+    p.sliced = integer && !ptqi_is_stream(l, longest);
+    p.scales = ptqi_align((int64_t)sizeof p);
+    p.sums = p.scales + ptqi_align(places * 4);
+    p.x = p.sums + (integer ? ptqi_align(places * ptqi_sums_stride(l) * 4) : 0);
+    /* Slices need less, but what is enough for some rows must be enough for fewer. */
+    p.bytes = p.x + ptqi_align(places * (integer ? ptqi_x_stride(l) : l->k * 4));
+    *layout = p;
     return PTQ_OK;
 }
 
-int64_t ptq_linear_prepared_bytes(const ptq_linear *linear, int64_t rows)
+static float *scale_at(const struct ptqi_preparing *p, int64_t place)
 {
-    struct ptqi_prepared layout;
-    return ptqi_prepared_layout(__func__, linear, rows, &layout) ? 0 : layout.bytes;
+    return (float *)(void *)(p->prepared + p->layout.scales) + place;
 }
 
-struct job {
-    const struct ptq_linear *l;
-    const char *x;
-    int32_t dtype;
-    int64_t rows, ldx, parts;
-    char *prepared;
-    struct ptqi_prepared layout;
-    void (*step)(const struct job *j, int64_t row, float *x, float *ordered);
-};
-
-static const float *source(const struct job *j, int64_t row)
-{
-    const char *from = j->x + row * j->ldx * ptq_dtype_size(j->dtype);
-    return (const float *)(const void *)from;
-}
-
-/* One row as f32, divided by the input scale and rotated: in out, or where it is if nothing
+/* One row of x as f32, divided by the input scale and rotated: in out, or where it is if nothing
  * changes. */
-static const float *load_row(const struct job *j, int64_t row, float *out)
+static const float *load_row(const struct ptqi_preparing *p, int64_t row, float *out)
 {
-    const struct ptq_linear *l = j->l;
-    const float *from = source(j, row);
-    if (j->dtype != PTQ_DTYPE_F32 || (uintptr_t)from % sizeof *from) {
-        l->kernels->widen(out, from, j->dtype, l->k);
+    const struct ptq_call *call = p->call;
+    const struct ptq_linear *l = ptqi_call_linear(call);
+    const char *data = (const char *)call->x + row * call->ldx * ptq_dtype_size(call->dtype);
+    const float *from = (const float *)(const void *)data;
+    if (call->dtype != PTQ_DTYPE_F32 || (uintptr_t)from % sizeof *from) {
+        l->kernels->widen(out, from, call->dtype, l->k);
         from = out;
     }
     if (l->input_scale) {
@@ -85,37 +64,37 @@ static const float *load_row(const struct job *j, int64_t row, float *out)
     return from;
 }
 
-/* x as it will be quantized, divided and in order: where it is, or in one of the two buffers. */
-static const float *ordered_row(const struct job *j, int64_t row, float *x, float *ordered)
+/* Two buffers of a row. */
+struct buffers {
+    float *x, *ordered;
+};
+
+int64_t ptqi_prepare_scratch(const struct ptq_linear *l)
 {
-    const struct ptq_linear *l = j->l;
-    const float *from = load_row(j, row, x);
+    return 2 * ptqi_align(l->k * 4);
+}
+
+static struct buffers cut_scratch(const struct ptq_linear *l, char *scratch)
+{
+    return (struct buffers){(float *)(void *)scratch,
+                            (float *)(void *)(scratch + ptqi_align(l->k * 4))};
+}
+
+/* x as it will be quantized, divided and in order: where it is, or in one of the buffers. */
+static const float *ordered_row(const struct ptqi_preparing *p, int64_t row, struct buffers b)
+{
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    const float *from = load_row(p, row, b.x);
     for (int64_t i = 0; l->order && i < l->k; i++)
-        ordered[i] = from[l->order[i]];
-    return l->order ? ordered : from;
+        b.ordered[i] = from[l->order[i]];
+    return l->order ? b.ordered : from;
 }
 
 /* max |x| / 127, or NaN where the row is not finite. */
-static float own_scale(const struct job *j, const float *x)
+static float own_scale(const struct ptq_linear *l, const float *x)
 {
-    float most = ptqi_from_bits(j->l->kernels->magnitude(x, j->l->k));
-    return ptqi_bits(most) < 0x7f800000 ? most / 127.0f : ptqi_from_bits(0x7fc00000);
-}
-
-static void measure_row(const struct job *j, int64_t row, float *x, float *ordered)
-{
-    float *scale = (float *)(j->prepared + j->layout.scales) + row;
-    *scale = own_scale(j, ordered_row(j, row, x, ordered));
-}
-
-/* One scale for all rows that are finite. */
-static void share_scale(const struct job *j)
-{
-    float *scales = (float *)(j->prepared + j->layout.scales), most = 0;
-    for (int64_t row = 0; row < j->rows; row++)
-        most = scales[row] > most ? scales[row] : most;
-    for (int64_t row = 0; row < j->rows; row++)
-        scales[row] = scales[row] == scales[row] ? most : scales[row];
+    const float max = ptqi_from_bits(l->kernels->magnitude(x, l->k));
+    return ptqi_bits(max) < 0x7f800000 ? max / 127.0f : ptqi_from_bits(0x7fc00000);
 }
 
 /* n columns of a row from q, or zeros where q is NULL, to x [rows][ld], in pairs where x_rows is 2.
@@ -133,43 +112,31 @@ static void place_columns(int x_rows, int64_t row, const int8_t *q, int64_t n, i
     }
 }
 
-/* Row `row` of x to its places in the slices. */
-static void place_row(const struct job *j, int64_t row, const int8_t *q)
+/* A row of codes, or zeros, to its place in x, or in each of its slices. */
+static void place_row(const struct ptqi_preparing *p, int64_t place, const int8_t *q)
 {
-    const struct ptq_linear *l = j->l;
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
     const int x_rows = l->kernels->x_rows;
-    int8_t *x = (int8_t *)(j->prepared + j->layout.x);
-    if (!j->layout.sliced) {
-        place_columns(x_rows, row, q, ptqi_padded_k(l), x, ptqi_x_stride(l));
+    int8_t *x = (int8_t *)(p->prepared + p->layout.x);
+    if (!p->layout.sliced) {
+        place_columns(x_rows, place, q, ptqi_padded_k(l), x, ptqi_x_stride(l));
         return;
     }
     for (struct ptqi_chunk c = {.blocks = 0}; ptqi_next_chunk(l, &c);) {
         const int64_t column = ptqi_chunk_column(l, &c), width = c.blocks * PTQI_BLOCK;
-        place_columns(x_rows, row, q ? q + column : NULL, width,
-                      x + column * ptqi_whole_rows(l, j->rows), width);
+        place_columns(x_rows, place, q ? q + column : NULL, width, x + column * p->layout.places,
+                      width);
     }
 }
 
-/* Codes and group sums of a row; per tensor the scale is there already. */
-static void quantize_row(const struct job *j, int64_t row, float *x, float *ordered)
+/* Codes, group sums and starts of a row, by a scale that may be 0 or NaN. q [padded k]. */
+static void quantize(const struct ptqi_preparing *p, const float *x, float scale, int8_t *q,
+                     int32_t *sums)
 {
-    const struct ptq_linear *l = j->l;
-    const int64_t padded = ptqi_padded_k(l);
-    float *scale = (float *)(j->prepared + j->layout.scales) + row;
-    int32_t *sums = (int32_t *)(j->prepared + j->layout.sums) + row * ptqi_sums_stride(l);
-    const float *from = ordered_row(j, row, x, ordered);
-    const int spread = l->kernels->x_rows == 2 || j->layout.sliced;
-    /* A row whose columns are not side by side is quantized in the buffer that is free. */
-    int8_t *q = spread ? (int8_t *)(from == ordered ? x : ordered)
-                       : (int8_t *)(j->prepared + j->layout.x) + row * ptqi_x_stride(l);
-    const float own = own_scale(j, from);
-    memset(q + l->k, 0, (size_t)(padded - l->k));
-    if (own != own || l->activations == PTQ_ACTIVATIONS_INT8_TOKEN)
-        *scale = own;
-    else if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC)
-        *scale = l->activation_scale;
-    if (*scale > 0.0f) {
-        l->kernels->quantize(from, *scale, l->k, l->group_size, q, sums);
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    memset(q + l->k, 0, (size_t)(ptqi_padded_k(l) - l->k));
+    if (scale > 0.0f) {
+        l->kernels->quantize(x, scale, l->k, l->group_size, q, sums);
     } else {
         memset(q, 0, (size_t)l->k);
         memset(sums, 0, (size_t)l->groups * sizeof *sums);
@@ -178,81 +145,136 @@ static void quantize_row(const struct job *j, int64_t row, float *x, float *orde
     for (int64_t g = 0; g < l->groups; g++)
         all += (uint32_t)sums[g];
     sums[l->groups] = (int32_t)all;
-    if (l->kernels->starts && j->layout.sliced)
+    if (l->kernels->starts && p->layout.sliced)
         l->kernels->starts(q, l->panel.blocks, l->panel.group_blocks, sums + l->groups + 1);
-    if (spread)
-        place_row(j, row, q);
-    if (row + 1 == j->rows && ptqi_whole_rows(l, j->rows) > j->rows)
-        place_row(j, row + 1, NULL);
 }
 
-static void keep_row(const struct job *j, int64_t row, float *unused, float *unused_too)
+/* The scale of a row: its own, one for all rows that is measured already, or a static one. */
+static float scale_of(const struct ptqi_preparing *p, int64_t place, const float *x)
 {
-    const struct ptq_linear *l = j->l;
-    float *scale = (float *)(j->prepared + j->layout.scales) + row;
-    float *kept = (float *)(j->prepared + j->layout.x) + row * l->k;
-    (void)unused, (void)unused_too;
-    const float *from = load_row(j, row, kept);
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    if (l->activations == PTQ_ACTIVATIONS_INT8_TENSOR)
+        return *scale_at(p, place);
+    const float own = own_scale(l, x);
+    return own == own && l->activations == PTQ_ACTIVATIONS_INT8_STATIC ? l->activation_scale : own;
+}
+
+static void quantize_row(const struct ptqi_preparing *p, int64_t row, int64_t place,
+                         struct buffers b)
+{
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    int32_t *sums = (int32_t *)(void *)(p->prepared + p->layout.sums) + place * ptqi_sums_stride(l);
+    const float *from = ordered_row(p, row, b);
+    const int spread = l->kernels->x_rows == 2 || p->layout.sliced;
+    /* A row whose columns are not side by side is quantized in the buffer that is free. */
+    int8_t *q = spread ? (int8_t *)(from == b.ordered ? b.x : b.ordered)
+                       : (int8_t *)(p->prepared + p->layout.x) + place * ptqi_x_stride(l);
+    const float scale = scale_of(p, place, from);
+    *scale_at(p, place) = scale;
+    quantize(p, from, scale, q, sums);
+    if (spread)
+        place_row(p, place, q);
+}
+
+static void keep_row(const struct ptqi_preparing *p, int64_t row, int64_t place)
+{
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    float *kept = (float *)(void *)(p->prepared + p->layout.x) + place * l->k;
+    const float *from = load_row(p, row, kept);
     if (from != kept)
         memcpy(kept, from, (size_t)l->k * sizeof *kept);
-    *scale = 1.0f;
+    *scale_at(p, place) = 1.0f;
     if (l->kernels->magnitude(kept, l->k) >= 0x7f800000) {
         memset(kept, 0, (size_t)l->k * sizeof *kept);
-        *scale = ptqi_from_bits(0x7fc00000);
+        *scale_at(p, place) = ptqi_from_bits(0x7fc00000);
     }
 }
 
-static void prepare_rows(void *argument, int64_t part)
+/* A place that no row has: the second of a pair. */
+static void fill_place(const struct ptqi_preparing *p, int64_t place)
 {
-    struct job *j = argument;
-    const int64_t row_bytes = ptqi_align(j->l->k * 4);
-    char *scratch = j->prepared + j->layout.scratch + part * 2 * row_bytes;
-    int64_t begin, end;
-    ptqi_split(j->rows, 1, part, j->parts, &begin, &end);
-    for (int64_t row = begin; row < end; row++)
-        j->step(j, row, (float *)scratch, (float *)(scratch + row_bytes));
-}
-
-void ptqi_prepare(const struct ptq_linear *l, const struct ptqi_prepared *layout,
-                  const struct ptqi_block *x, ptqi_parallel_way parallel, void *prepared)
-{
-    struct job job = {.l = l,
-                      .x = x->data,
-                      .dtype = x->dtype,
-                      .rows = x->rows,
-                      .ldx = x->ld,
-                      .prepared = prepared,
-                      .layout = *layout};
-    memcpy(prepared, layout, sizeof *layout);
-    job.parts = ptqi_min(x->rows, ptqi_threads(l->context));
-    if ((double)x->rows * (double)l->k < 65536 && job.parts > 1)
-        job.parts = 1; /* waking the team would cost more */
-    if (!x->rows)
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    *scale_at(p, place) = 0;
+    if (!is_integer(l))
         return;
-    if (l->activations == PTQ_ACTIVATIONS_INT8_TENSOR) {
-        job.step = measure_row;
-        parallel(l->context, job.parts, prepare_rows, &job);
-        share_scale(&job);
+    memset((int32_t *)(void *)(p->prepared + p->layout.sums) + place * ptqi_sums_stride(l), 0,
+           (size_t)ptqi_sums_stride(l) * sizeof(int32_t));
+    place_row(p, place, NULL);
+}
+
+/* The row of x at a place, or -1; places are asked for in ascending order, *result from 0 on. */
+static int64_t row_at(const struct ptq_call *call, int64_t place, int64_t *result)
+{
+    if (!ptqi_call_has_lists(call))
+        return place < call->rows ? place : -1;
+    const struct ptqi_result *r = &call->results[*result];
+    const int64_t last = ptqi_call_results(call) - 1;
+    while (*result < last && place >= r[1].first) {
+        r++;
+        ++*result;
     }
-    job.step = l->activations == PTQ_ACTIVATIONS_F32 ? keep_row : quantize_row;
-    parallel(l->context, job.parts, prepare_rows, &job);
+    return place - r->first < r->count ? r->list[place - r->first] : -1;
 }
 
-struct ptqi_block ptqi_linear_x(const struct ptq_linear *l, const void *x, int32_t x_dtype,
-                                int64_t rows, int64_t ldx)
+void ptqi_measure_share(const struct ptqi_preparing *p, int64_t part, int64_t parts, char *scratch)
 {
-    return (struct ptqi_block){"x", "ldx", "K", x, x_dtype, rows, l->k, ldx};
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    int64_t begin, end, result = 0;
+    ptqi_split(p->layout.places, 1, part, parts, &begin, &end);
+    for (int64_t place = begin; place < end; place++) {
+        const int64_t row = row_at(p->call, place, &result);
+        *scale_at(p, place) =
+            row < 0 ? 0 : own_scale(l, ordered_row(p, row, cut_scratch(l, scratch)));
+    }
 }
 
-ptq_status ptq_linear_prepare(const ptq_linear *linear, const void *x, int32_t x_dtype,
-                              int64_t rows, int64_t ldx, void *prepared)
+/* One scale for all rows that are finite. */
+void ptqi_share_scale(const struct ptqi_preparing *p)
 {
-    struct ptqi_prepared layout;
-    PTQI_REQUIRE(NULL, linear);
-    const struct ptqi_block block = ptqi_linear_x(linear, x, x_dtype, rows, ldx);
-    PTQI_TRY(ptqi_check_block(linear->context, __func__, &block));
-    PTQI_REQUIRE_ALIGNED(linear->context, __func__, prepared);
-    PTQI_TRY(ptqi_prepared_layout(__func__, linear, rows, &layout));
-    ptqi_prepare(linear, &layout, &block, ptqi_parallel_inside, prepared);
-    return PTQ_OK;
+    float max = 0;
+    for (int64_t place = 0; place < p->layout.places; place++)
+        max = *scale_at(p, place) > max ? *scale_at(p, place) : max;
+    for (int64_t place = 0; place < p->layout.places; place++)
+        *scale_at(p, place) =
+            *scale_at(p, place) == *scale_at(p, place) ? max : *scale_at(p, place);
+}
+
+/* The same for a share of the rows, by a look at all of them: no other share is waited for. */
+static void measure_alone(const struct ptqi_preparing *p, int64_t begin, int64_t end,
+                          struct buffers b)
+{
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    float max = 0;
+    int64_t result = 0;
+    for (int64_t place = 0; place < p->layout.places; place++) {
+        const int64_t row = row_at(p->call, place, &result);
+        const float own = row < 0 ? 0 : own_scale(l, ordered_row(p, row, b));
+        max = own > max ? own : max;
+        if (place >= begin && place < end)
+            *scale_at(p, place) = own;
+    }
+    for (int64_t place = begin; place < end; place++)
+        *scale_at(p, place) =
+            *scale_at(p, place) == *scale_at(p, place) ? max : *scale_at(p, place);
+}
+
+void ptqi_prepare_share(const struct ptqi_preparing *p, int64_t part, int64_t parts, char *scratch)
+{
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    const struct buffers b = cut_scratch(l, scratch);
+    int64_t begin, end, result = 0;
+    if (part == 0)
+        memcpy(p->prepared, &p->layout, sizeof p->layout);
+    ptqi_split(p->layout.places, 1, part, parts, &begin, &end);
+    if (l->activations == PTQ_ACTIVATIONS_INT8_TENSOR && !p->measured)
+        measure_alone(p, begin, end, b);
+    for (int64_t place = begin; place < end; place++) {
+        const int64_t row = row_at(p->call, place, &result);
+        if (row < 0)
+            fill_place(p, place);
+        else if (is_integer(l))
+            quantize_row(p, row, place, b);
+        else
+            keep_row(p, row, place);
+    }
 }

@@ -59,10 +59,12 @@ void role_shape(const struct model_config *c, enum role role, int64_t *n, int64_
 /* Whether an architecture has a matrix of a role. */
 int architecture_has(const struct architecture *a, enum role role);
 
-/* block.c: y [rows][n] = matrix(x); *prepared tells whether the workspace already holds x prepared.
- */
+#define SITE_MATRICES 4 /* at most */
+/* apply.c: y[i] [rows][n] = matrix i (x), for count matrices that share x. */
+ptq_status matrices_apply(struct workspace *w, const struct matrix *const *m, int count,
+                          const float *x, int64_t rows, float *const *y);
 ptq_status matrix_apply(struct workspace *w, const struct matrix *m, const float *x, int64_t rows,
-                        float *y, int *prepared);
+                        float *y);
 /* block.c: q, k and v from the input of SITE_ATTENTION; they are stored in the workspace. */
 ptq_status block_project(struct model *m, const struct block *b, struct workspace *w,
                          const float *input, int64_t rows, struct attention_input *out);

@@ -2,50 +2,8 @@
  * The block common to LLaMA and BLOOM: pre-norm residual steps around attention and MLP.
  */
 #include "base/context.h"
-#include "console/clock.h"
-#include "linalg/matmul.h"
 #include "model/architecture.h"
 #include "rows/rows.h"
-
-/* Prepares x for the quantized matrices of m's site. */
-static ptq_status prepare(struct workspace *w, const struct matrix *m, const float *x, int64_t rows)
-{
-    int64_t bytes = ptq_linear_prepared_bytes(m->linear, rows);
-    if (bytes > w->prepared_bytes) {
-        ptqi_free(w->context, w->prepared);
-        w->prepared_bytes = 0;
-        w->prepared = ptqi_alloc(w->context, bytes, 1);
-        if (!w->prepared)
-            return PTQ_ERROR_MEMORY;
-        w->prepared_bytes = bytes;
-    }
-    return ptq_linear_prepare(m->linear, x, PTQ_DTYPE_F32, rows, m->k, w->prepared);
-}
-
-static ptq_status multiply(struct workspace *w, const struct matrix *m, const float *x,
-                           int64_t rows, float *y, int *prepared)
-{
-    if (m->linear) {
-        if (!*prepared)
-            PTQI_TRY(prepare(w, m, x, rows));
-        *prepared = 1;
-        return ptq_linear_forward_prepared(m->linear, w->prepared, y, PTQ_DTYPE_F32, m->n, NULL);
-    }
-    PTQI_TRY(ptqi_matmul_linear(w->context, rows, m->n, m->k, x, m->weight, y));
-    for (int64_t t = 0; m->bias.values && t < rows; t++)
-        for (int64_t n = 0; n < m->n; n++)
-            y[t * m->n + n] += m->bias.values[n];
-    return PTQ_OK;
-}
-
-ptq_status matrix_apply(struct workspace *w, const struct matrix *m, const float *x, int64_t rows,
-                        float *y, int *prepared)
-{
-    const double start = clock_seconds();
-    ptq_status status = multiply(w, m, x, rows, y, prepared);
-    w->linear_seconds += clock_seconds() - start;
-    return status;
-}
 
 void norm_rows(const struct model *m, const struct norm *norm, const float *x, int64_t rows,
                float *out)
@@ -88,11 +46,11 @@ ptq_status block_attention(struct model *m, const struct block *b, struct worksp
 static ptq_status add_output(const struct block *b, enum site site, struct workspace *w,
                              const float *input, int64_t rows, float *x)
 {
-    int prepared = 0, i = 0;
+    int i = 0;
     while (b->matrices[i].site != site)
         i++;
     const struct matrix *m = &b->matrices[i];
-    PTQI_TRY(matrix_apply(w, m, input, rows, w->out, &prepared));
+    PTQI_TRY(matrix_apply(w, m, input, rows, w->out));
     for (int64_t j = 0; j < rows * m->n; j++)
         x[j] += w->out[j];
     return PTQ_OK;

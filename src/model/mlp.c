@@ -8,9 +8,9 @@
 ptq_status mlp_swiglu(const struct model *m, const struct block *b, struct workspace *w,
                       const float *input, int64_t rows, float *output)
 {
-    int prepared = 0;
-    PTQI_TRY(matrix_apply(w, block_matrix(b, ROLE_GATE), input, rows, w->gate, &prepared));
-    PTQI_TRY(matrix_apply(w, block_matrix(b, ROLE_UP), input, rows, w->up, &prepared));
+    const struct matrix *matrices[] = {block_matrix(b, ROLE_GATE), block_matrix(b, ROLE_UP)};
+    float *const products[] = {w->gate, w->up};
+    PTQI_TRY(matrices_apply(w, matrices, 2, input, rows, products));
     row_silu_multiply(w->context, w->gate, w->up, output, rows * m->config.intermediate);
     return PTQ_OK;
 }
@@ -18,8 +18,7 @@ ptq_status mlp_swiglu(const struct model *m, const struct block *b, struct works
 ptq_status mlp_gelu(const struct model *m, const struct block *b, struct workspace *w,
                     const float *input, int64_t rows, float *output)
 {
-    int prepared = 0;
-    PTQI_TRY(matrix_apply(w, block_matrix(b, ROLE_UP), input, rows, output, &prepared));
+    PTQI_TRY(matrix_apply(w, block_matrix(b, ROLE_UP), input, rows, output));
     row_gelu(m->context, output, rows * m->config.intermediate);
     return PTQ_OK;
 }

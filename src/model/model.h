@@ -84,13 +84,11 @@ struct model {
 struct workspace {
     ptq_context *context;
     int64_t rows;
-    float *normed;    /* [rows][hidden] */
-    float *q, *k, *v; /* [rows][heads or kv_heads * head_dim] */
-    float *fused;     /* [rows][3 * heads * head_dim], if q, k and v are one matrix */
-    float *gate, *up; /* [rows][intermediate] */
-    float *out;       /* [rows][hidden] */
-    void *prepared;   /* activations of a quantized site; grows */
-    int64_t prepared_bytes;
+    float *normed;         /* [rows][hidden] */
+    float *q, *k, *v;      /* [rows][heads or kv_heads * head_dim] */
+    float *fused;          /* [rows][3 * heads * head_dim], if q, k and v are one matrix */
+    float *gate, *up;      /* [rows][intermediate] */
+    float *out;            /* [rows][hidden] */
     double linear_seconds; /* time spent in the block's matrices, including quantization of their
                               inputs */
 };

@@ -16,10 +16,10 @@ ptq_status project_separately(const struct model *m, const struct block *b, stru
                                     .q_head = d,
                                     .kv_row = c->kv_heads * d,
                                     .kv_head = d};
-    int prepared = 0;
-    PTQI_TRY(matrix_apply(w, block_matrix(b, ROLE_Q), input, rows, w->q, &prepared));
-    PTQI_TRY(matrix_apply(w, block_matrix(b, ROLE_K), input, rows, w->k, &prepared));
-    return matrix_apply(w, block_matrix(b, ROLE_V), input, rows, w->v, &prepared);
+    const struct matrix *matrices[] = {block_matrix(b, ROLE_Q), block_matrix(b, ROLE_K),
+                                       block_matrix(b, ROLE_V)};
+    float *const products[] = {w->q, w->k, w->v};
+    return matrices_apply(w, matrices, 3, input, rows, products);
 }
 
 ptq_status project_fused(const struct model *m, const struct block *b, struct workspace *w,
@@ -33,6 +33,5 @@ ptq_status project_fused(const struct model *m, const struct block *b, struct wo
                                     .q_head = 3 * d,
                                     .kv_row = width,
                                     .kv_head = 3 * d};
-    int prepared = 0;
-    return matrix_apply(w, block_matrix(b, ROLE_QKV), input, rows, w->fused, &prepared);
+    return matrix_apply(w, block_matrix(b, ROLE_QKV), input, rows, w->fused);
 }

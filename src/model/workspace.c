@@ -48,6 +48,5 @@ void workspace_free(struct workspace *w)
     float *buffers[] = {w->normed, w->q, w->k, w->v, w->fused, w->gate, w->up, w->out};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         ptqi_free(w->context, buffers[i]);
-    ptqi_free(w->context, w->prepared);
     ptqi_free(w->context, w);
 }

@@ -85,16 +85,14 @@ TARGET static void NAME(softmax)(float *x, int64_t n)
 TARGET static void NAME(silu_multiply)(const float *gate, const float *up, float *out, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        out[i] = gate[i] / (1.0f + ptqi_expf(-gate[i])) * up[i];
+        out[i] = ptqi_silu(gate[i]) * up[i];
 }
 
 /* x (1 + tanh u) / 2 with u = sqrt(2 / pi) (x + 0.044715 x^3), which is x / (1 + exp(-2 u)). */
 TARGET static void NAME(gelu)(float *x, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++) {
-        float u = 0.79788456f * x[i] * (1.0f + 0.044715f * x[i] * x[i]);
-        x[i] = x[i] / (1.0f + ptqi_expf(-2.0f * u));
-    }
+    for (int64_t i = 0; i < n; i++)
+        x[i] = ptqi_gelu(x[i]);
 }
 
 #define ROW_FUNCTIONS                                                                              \

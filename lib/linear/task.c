@@ -1,5 +1,5 @@
 /*
- * Running panels of a packed matrix over rows of x.
+ * Running panels of a packed matrix over rows of x: what is done for one task.
  *
  * int8 activations, few rows: the kernel reads the packed codes once and unpacks them in registers.
  * Many rows: a chunk of a panel, so many columns of W as fit into the first-level cache, is
@@ -11,7 +11,7 @@
  * bit for bit the f32 product with the dequantized weights.
  */
 #include "base/half.h"
-#include "linear/linear.h"
+#include "linear/call.h"
 
 static int is_integer(const struct ptq_linear *l)
 {
@@ -73,12 +73,12 @@ int ptqi_next_chunk(const struct ptq_linear *l, struct ptqi_chunk *c)
     return begin < p->blocks;
 }
 
-int64_t ptqi_run_panels(const struct ptq_linear *l)
+int ptqi_panel_columns(const struct ptq_linear *l)
 {
-    return l->panels;
+    return is_integer(l) ? l->kernels->int_nr : l->kernels->f32_nr;
 }
 
-/* Where the parts of a run's scratch memory are, in bytes, and their sum. */
+/* Where the parts of a task's scratch memory are, in bytes, and their sum. */
 struct room {
     int64_t codes, scales, zeros, partial, sums, bytes;
 };
@@ -101,82 +101,115 @@ static struct room plan_room(const struct ptq_linear *l, int64_t rows)
 
 #define F32_CHUNK 256 /* columns of W dequantized at a time */
 
-int64_t ptqi_run_scratch(const struct ptq_linear *l, int64_t rows)
+int64_t ptqi_task_rows(const struct ptqi_task *t)
 {
-    if (rows < 0)
-        return 0;
+    const struct ptq_linear *l = t->linear;
     if (!is_integer(l))
-        return (F32_CHUNK + ptqi_min(rows, F32_CHUNK)) * l->kernels->f32_nr *
-               (int64_t)sizeof(float);
-    /* Another linear may have prepared x for tiles. */
-    return rows <= l->kernels->stream_mr || !l->kernels->tile_mr ? 0 : plan_room(l, rows).bytes;
+        return F32_CHUNK;
+    if (t->layout->sliced)
+        return l->blocking.rows;
+    const int64_t passes = (t->rows + l->kernels->stream_mr - 1) / l->kernels->stream_mr;
+    return ptqi_whole_rows(l, (t->rows + passes - 1) / passes); /* no pass for just a few rows */
+}
+
+int64_t ptqi_task_max_rows(const struct ptq_linear *l)
+{
+    if (!is_integer(l))
+        return F32_CHUNK;
+    return l->blocking.rows > l->kernels->stream_mr ? l->blocking.rows : l->kernels->stream_mr;
+}
+
+/* Of a matrix alone. Another one may have made a call prepare x for tiles. */
+static int64_t product_scratch(const struct ptq_linear *l, int64_t rows)
+{
+    if (!is_integer(l))
+        return (F32_CHUNK + ptqi_min(rows, F32_CHUNK)) * l->kernels->f32_nr * 4;
+    return rows > l->kernels->stream_mr && l->kernels->tile_mr ? plan_room(l, rows).bytes : 0;
+}
+
+int64_t ptqi_task_scratch(const struct ptq_linear *l, int64_t rows)
+{
+    return ptqi_align(product_scratch(l, rows));
 }
 
 #define ROWS_AHEAD 8 /* of y, whose rows are too far apart for a CPU to guess the next one */
 
-/* sum [rows][nr] scaled, biased and stored as columns n0 .. of rows m0 .. of y, or added to them.
- */
-static void store_rows(const struct ptqi_run *r, const float *sum, int64_t m0, int64_t rows,
-                       int64_t n0, int nr)
+/* y = act(gate) * y of n columns. */
+static void apply_epilogue(const struct ptqi_task *t, int64_t m, float *y, int64_t n)
 {
-    const struct ptq_linear *l = r->l;
-    const struct ptqi_target *to = &r->to;
-    const float *scales = (const float *)(r->prepared + r->layout.scales);
-    const float *bias = l->bias ? l->bias + n0 : NULL;
-    const int64_t width = ptqi_min(l->n - n0, nr), size = ptq_dtype_size(to->dtype);
-    for (int64_t m = 0; m < rows; m++) {
-        float out[PTQI_MAX_NR], scale = scales[m0 + m];
-        char *y = to->y + ((m0 + m) * to->ld + n0) * size;
-        for (int64_t line = 0; line < width * size && m0 + m + ROWS_AHEAD < r->layout.rows;
-             line += 64)
-            PTQI_PREFETCH_WRITE(y + ROWS_AHEAD * to->ld * size + line);
-        if (to->dtype == PTQ_DTYPE_F32 && (uintptr_t)y % sizeof(float) == 0) {
-            l->kernels->finish(sum + m * nr, scale, bias, (float *)(void *)y, width, to->add);
+    const struct ptqi_kernels *kernels = t->linear->kernels;
+    const float *gate = t->gate + (m - t->gate_row) * ptqi_panel_columns(t->linear);
+    (t->epilogue == PTQ_EPILOGUE_SWIGLU ? kernels->swiglu : kernels->geglu)(gate, y, n);
+}
+
+/* y of n columns from sum, scaled and biased, or by an epilogue, in y or added to it. */
+static void finish(const struct ptqi_task *t, const float *sum, int64_t m, int64_t n0, float *y,
+                   int64_t n)
+{
+    const struct ptqi_kernels *kernels = t->linear->kernels;
+    const float scale = ((const float *)(t->prepared + t->layout->scales))[t->first + m];
+    const float *bias = t->bias ? t->bias + n0 : NULL;
+    float product[PTQI_MAX_NR];
+    if (t->epilogue == PTQ_EPILOGUE_NONE) {
+        kernels->finish(sum, scale, bias, y, n, t->add);
+        return;
+    }
+    kernels->finish(sum, scale, bias, product, n, 0);
+    apply_epilogue(t, m, product, n);
+    kernels->finish(product, 1.0f, NULL, y, n, t->add);
+}
+
+/* sum [rows][nr], finished, becomes columns n0 .. of rows m0 .. of y, or is added to them. */
+static void store_rows(const struct ptqi_task *t, const float *sum, int64_t m0, int64_t rows,
+                       int64_t n0)
+{
+    const struct ptq_linear *l = t->linear;
+    const int nr = ptqi_panel_columns(l);
+    const int64_t width = ptqi_min(l->n - n0, nr), size = ptq_dtype_size(t->dtype);
+    for (int64_t m = m0; m < m0 + rows; m++, sum += nr) {
+        float out[PTQI_MAX_NR];
+        char *y = t->y + ((m - t->row) * t->ld + n0 - t->column) * size;
+        for (int64_t line = 0; line < width * size && m + ROWS_AHEAD < t->rows; line += 64)
+            PTQI_PREFETCH_WRITE(y + ROWS_AHEAD * t->ld * size + line);
+        if (t->dtype == PTQ_DTYPE_F32 && (uintptr_t)y % sizeof(float) == 0) {
+            finish(t, sum, m, n0, (float *)(void *)y, width);
             continue;
         }
-        if (to->add)
-            l->kernels->widen(out, y, to->dtype, width);
-        l->kernels->finish(sum + m * nr, scale, bias, out, width, to->add);
-        l->kernels->narrow(y, to->dtype, out, width);
+        if (t->add)
+            l->kernels->widen(out, y, t->dtype, width);
+        finish(t, sum, m, n0, out, width);
+        l->kernels->narrow(y, t->dtype, out, width);
     }
 }
 
 /* The quantized rows of x from row m on, a multiple of x_rows, as streams read them. */
-static const int8_t *x_at(const struct ptqi_run *r, int64_t m)
+static const int8_t *x_at(const struct ptqi_task *t, int64_t m)
 {
-    return (const int8_t *)(r->prepared + r->layout.x) + m * ptqi_x_stride(r->l);
+    return (const int8_t *)(t->prepared + t->layout->x) + (t->first + m) * ptqi_x_stride(t->linear);
 }
 
 /* The same of a chunk's slice, whose rows are as far apart as they are long. */
-static const int8_t *slice_at(const struct ptqi_run *r, const struct ptqi_chunk *c, int64_t m)
+static const int8_t *slice_at(const struct ptqi_task *t, const struct ptqi_chunk *c, int64_t m)
 {
-    return (const int8_t *)(r->prepared + r->layout.x) +
-           ptqi_chunk_column(r->l, c) * ptqi_whole_rows(r->l, r->layout.rows) +
-           m * c->blocks * PTQI_BLOCK;
+    return (const int8_t *)(t->prepared + t->layout->x) +
+           ptqi_chunk_column(t->linear, c) * t->layout->places +
+           (t->first + m) * c->blocks * PTQI_BLOCK;
 }
 
-static const int32_t *sums_at(const struct ptqi_run *r, int64_t m)
+static const int32_t *sums_at(const struct ptqi_task *t, int64_t m)
 {
-    return (const int32_t *)(r->prepared + r->layout.sums) + m * ptqi_sums_stride(r->l);
+    return (const int32_t *)(const void *)(t->prepared + t->layout->sums) +
+           (t->first + m) * ptqi_sums_stride(t->linear);
 }
 
-static void stream_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int64_t n0)
+static void stream_panel(const struct ptqi_task *t, const struct ptqi_panel *p, int64_t m0,
+                         int64_t rows, int64_t n0)
 {
-    const struct ptq_linear *l = r->l;
-    const struct ptqi_kernels *kernels = l->kernels;
-    const struct ptqi_product *product = product_of(l);
-    const int64_t stride = ptqi_x_stride(l);
-    const int64_t all = r->layout.rows,
-                  passes = (all + kernels->stream_mr - 1) / kernels->stream_mr;
-    int64_t step = (all + passes - 1) / passes; /* no pass for just a few rows */
-    step = ptqi_whole_rows(l, step);
-    for (int64_t m = 0; m < all; m += step) {
-        float sum[PTQI_MAX_MR * PTQI_MAX_NR];
-        int rows = (int)ptqi_min(all - m, step);
-        const struct ptqi_rows x = {x_at(r, m), sums_at(r, m), stride, ptqi_sums_stride(l)};
-        product->stream(rows, p, &x, sum);
-        store_rows(r, sum, m, rows, n0, kernels->int_nr);
-    }
+    const struct ptq_linear *l = t->linear;
+    const struct ptqi_rows x = {x_at(t, m0), sums_at(t, m0), ptqi_x_stride(l), ptqi_sums_stride(l)};
+    float sum[PTQI_MAX_MR * PTQI_MAX_NR];
+    product_of(l)->stream((int)rows, p, &x, sum);
+    store_rows(t, sum, m0, rows, n0);
 }
 
 /* The packed codes of the next chunk, which come while this one is used: runs of size bytes that
@@ -230,13 +263,13 @@ static void prefetch_x(const int8_t *x, int64_t bytes)
 
 /* Rows m0 .. m0 + rows of x by a panel, whose columns of y begin at n0. Each step of rows is stored
  * as soon as its sums are there: the next steps go on while the memory takes it. */
-static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int64_t m0,
+static void tile_panel(const struct ptqi_task *t, const struct ptqi_panel *p, int64_t m0,
                        int64_t rows, int64_t n0, char *scratch)
 {
-    const struct ptq_linear *l = r->l;
+    const struct ptq_linear *l = t->linear;
     const struct ptqi_kernels *kernels = l->kernels;
     const struct ptqi_product *product = product_of(l);
-    const struct room room = plan_room(l, r->layout.rows);
+    const struct room room = plan_room(l, rows);
     const int nr = kernels->int_nr;
     float *out = (float *)(void *)(scratch + room.sums);
     int32_t *partial = (int32_t *)(void *)(scratch + room.partial);
@@ -250,8 +283,8 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
     while (ptqi_next_chunk(l, &c)) {
         const int64_t width = c.blocks * PTQI_BLOCK;
         const int last = ptqi_chunk_column(l, &c) + width == p->blocks * PTQI_BLOCK;
-        const int8_t *x = slice_at(r, &c, m0);
-        const int32_t *sums = sums_at(r, m0) + c.first_group;
+        const int8_t *x = slice_at(t, &c, m0);
+        const int32_t *sums = sums_at(t, m0) + c.first_group;
         product->unpack(p, &c);
         struct ahead ahead = next_codes(l, p, &c);
         for (int64_t m = 0; m < rows; m += step) {
@@ -262,32 +295,30 @@ static void tile_panel(const struct ptqi_run *r, const struct ptqi_panel *p, int
             const struct ptqi_rows at = {x + m * width, sums + m * ldsums, width, ldsums};
             product->tile(some, &c, &at, out + m * nr, partial + m * nr);
             if (last)
-                store_rows(r, out + m * nr, m0 + m, some, n0, nr);
+                store_rows(t, out + m * nr, m0 + m, some, n0);
         }
     }
     if (kernels->release)
         kernels->release();
 }
 
-static void run_int_panel(const struct ptqi_run *r, int64_t panel, char *scratch)
+static void run_int_panel(const struct ptqi_task *t, int64_t panel, int64_t m0, int64_t rows,
+                          char *scratch)
 {
-    const struct ptq_linear *l = r->l;
-    const int nr = l->kernels->int_nr;
+    const struct ptq_linear *l = t->linear;
+    const int64_t n0 = panel * l->kernels->int_nr;
     struct ptqi_panel p = l->panel;
     p.data = l->data + panel * l->panel_bytes;
-    if (!r->layout.sliced) {
-        stream_panel(r, &p, panel * nr);
-        return;
-    }
-    for (int64_t m = 0; m < r->layout.rows; m += l->blocking.rows) {
-        int64_t rows = ptqi_min(r->layout.rows - m, l->blocking.rows);
-        tile_panel(r, &p, m, rows, panel * nr, scratch);
-    }
+    if (t->layout->sliced)
+        tile_panel(t, &p, m0, rows, n0, scratch);
+    else
+        stream_panel(t, &p, m0, rows, n0);
 }
 
-static void run_f32_panel(const struct ptqi_run *r, int64_t panel, char *scratch)
+static void run_f32_panel(const struct ptqi_task *t, int64_t panel, int64_t m0, int64_t rows,
+                          char *scratch)
 {
-    const struct ptq_linear *l = r->l;
+    const struct ptq_linear *l = t->linear;
     const struct ptqi_kernels *kernels = l->kernels;
     const int nr = kernels->f32_nr, mr = kernels->f32_mr;
     const int64_t at = panel * l->groups * nr;
@@ -299,28 +330,22 @@ static void run_f32_panel(const struct ptqi_run *r, int64_t panel, char *scratch
                                      .zeros = l->zeros ? l->zeros + at : NULL,
                                      .zero = l->zero};
     float *weights = (float *)(void *)scratch, *sum = weights + F32_CHUNK * nr;
-    for (int64_t m0 = 0; m0 < r->layout.rows; m0 += F32_CHUNK) {
-        const int64_t rows = ptqi_min(r->layout.rows - m0, F32_CHUNK);
-        const float *x = (const float *)(r->prepared + r->layout.x) + m0 * l->k;
-        if (rows <= kernels->word_mr)
-            kernels->word_stream((int)rows, &words, x, l->k, sum);
-        for (int64_t k0 = 0; k0 < l->k && rows > kernels->word_mr; k0 += F32_CHUNK) {
-            const int64_t k = ptqi_min(F32_CHUNK, l->k - k0);
-            kernels->word_dequantize(&words, k0, k, weights);
-            for (int64_t m = 0; m < rows; m += mr)
-                kernels->f32_tile((int)ptqi_min(rows - m, mr), k, x + m * l->k + k0, l->k, 1,
-                                  weights, sum + m * nr, nr, k0 > 0);
-        }
-        store_rows(r, sum, m0, rows, panel * nr, nr);
+    const float *x =
+        (const float *)(const void *)(t->prepared + t->layout->x) + (t->first + m0) * l->k;
+    if (rows <= kernels->word_mr)
+        kernels->word_stream((int)rows, &words, x, l->k, sum);
+    for (int64_t k0 = 0; k0 < l->k && rows > kernels->word_mr; k0 += F32_CHUNK) {
+        const int64_t k = ptqi_min(F32_CHUNK, l->k - k0);
+        kernels->word_dequantize(&words, k0, k, weights);
+        for (int64_t m = 0; m < rows; m += mr)
+            kernels->f32_tile((int)ptqi_min(rows - m, mr), k, x + m * l->k + k0, l->k, 1, weights,
+                              sum + m * nr, nr, k0 > 0);
     }
+    store_rows(t, sum, m0, rows, panel * nr);
 }
 
-void ptqi_run_range(const struct ptqi_run *r, char *scratch, int64_t begin, int64_t end)
+void ptqi_task_run(const struct ptqi_task *t, int64_t panel, int64_t m0, int64_t rows,
+                   char *scratch)
 {
-    for (int64_t panel = begin; panel < end && r->layout.rows > 0; panel++) {
-        if (is_integer(r->l))
-            run_int_panel(r, panel, scratch);
-        else
-            run_f32_panel(r, panel, scratch);
-    }
+    (is_integer(t->linear) ? run_int_panel : run_f32_panel)(t, panel, m0, rows, scratch);
 }

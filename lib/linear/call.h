@@ -1,0 +1,110 @@
+/*
+ * A call from inside, and how it becomes tasks: a task is one matrix with its rows of x, and where
+ * its product goes.
+ */
+#ifndef PTQI_CALL_H
+#define PTQI_CALL_H
+
+#include "linear/linear.h"
+#include "linear/prepared.h"
+#include "ptq/call.h"
+
+/* Where a result goes, and which rows of x it is made from. */
+struct ptqi_result {
+    char *y;
+    int32_t dtype;
+    int64_t rows, ld; /* rows that y has room for */
+    int add;
+    const int32_t *list; /* [count]; NULL: all rows of x */
+    int64_t count;
+    int64_t first; /* prepared row at which its list begins; a multiple of x_rows */
+};
+
+struct ptq_call {
+    ptq_context *context;
+    struct ptq_linear **linears; /* [count] */
+    const float **biases;        /* [count], NULL: the matrix's own */
+    int64_t count;
+    struct ptqi_result *results; /* [count], of which an epilogue leaves half */
+    int32_t epilogue;
+
+    int x_is_set;
+    const void *x; /* NULL: there are no rows, or they are prepared already */
+    int32_t dtype;
+    int64_t rows, ldx;
+
+    char *prepared; /* the caller's, or NULL */
+    int64_t prepared_bytes;
+};
+
+/* Matrices that make one result. */
+static inline int64_t ptqi_call_step(const struct ptq_call *call)
+{
+    return call->epilogue == PTQ_EPILOGUE_NONE ? 1 : 2;
+}
+
+static inline int64_t ptqi_call_results(const struct ptq_call *call)
+{
+    return call->count / ptqi_call_step(call);
+}
+
+static inline int ptqi_call_has_lists(const struct ptq_call *call)
+{
+    return call->results[0].list != NULL;
+}
+
+/* The matrices of a call share all that concerns x: those of the first one stand for all. */
+static inline const struct ptq_linear *ptqi_call_linear(const struct ptq_call *call)
+{
+    return call->linears[0];
+}
+
+/* A product of one matrix with count prepared rows, from first on. */
+struct ptqi_task {
+    const struct ptq_linear *linear;
+    const char *prepared;
+    const struct ptqi_prepared *layout;
+    int64_t first, rows;
+    const float *bias; /* [n], or NULL */
+
+    /* Element (m, n) goes to y[(m - row) * ld + n - column]. */
+    char *y;
+    int32_t dtype;
+    int64_t ld, row, column;
+    int add;
+
+    /* An epilogue takes the gate's element (m, n) of this panel from gate[(m - gate_row) * nr + n
+     * - the panel's first column]. */
+    int32_t epilogue;
+    const float *gate;
+    int64_t gate_row;
+};
+
+/* task.c: makes rows m0 .. m0 + rows of one panel's columns. m0 is a multiple of ptqi_task_rows,
+ * and rows is not more. scratch has ptqi_task_scratch bytes. */
+int64_t ptqi_task_rows(const struct ptqi_task *task);
+int64_t ptqi_task_max_rows(const struct ptq_linear *linear); /* more it never is */
+int64_t ptqi_task_scratch(const struct ptq_linear *linear, int64_t rows);
+void ptqi_task_run(const struct ptqi_task *task, int64_t panel, int64_t m0, int64_t rows,
+                   char *scratch);
+/* Columns of a panel. */
+int ptqi_panel_columns(const struct ptq_linear *linear);
+
+/* call.c: PTQ_ERROR_ARGUMENT unless memory is aligned and has at least so many bytes. */
+ptq_status ptqi_check_memory(ptq_context *context, const char *function, const char *name,
+                             const void *memory, int64_t bytes, int64_t needed);
+
+/* prepare.c: prepares shares of x in memory of such a layout. */
+struct ptqi_preparing {
+    const struct ptq_call *call;
+    struct ptqi_prepared layout;
+    char *prepared;
+    int measured; /* PTQ_ACTIVATIONS_INT8_TENSOR: the scales of all rows are there */
+};
+int64_t ptqi_prepare_scratch(const struct ptq_linear *linear);
+void ptqi_prepare_share(const struct ptqi_preparing *p, int64_t part, int64_t parts, char *scratch);
+/* Only the scales that PTQ_ACTIVATIONS_INT8_TENSOR shares, in two steps. */
+void ptqi_measure_share(const struct ptqi_preparing *p, int64_t part, int64_t parts, char *scratch);
+void ptqi_share_scale(const struct ptqi_preparing *p);
+
+#endif

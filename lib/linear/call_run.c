@@ -1,0 +1,450 @@
+/*
+ * Running a call. The panels of all matrices, laid end to end, are shared out among threads or
+ * parts; task.c makes one panel of one matrix.
+ */
+#include <stdatomic.h>
+#include <string.h>
+#include "base/hash.h"
+#include "base/team.h"
+#include "linear/call.h"
+
+/* A call under way. */
+struct run {
+    const struct ptq_call *call;
+    struct ptqi_preparing p; /* its layout, and where x is prepared */
+    const char *function;
+    char *scratch; /* of all threads */
+    int64_t part_scratch, parts;
+    atomic_llong next; /* panel that nobody has begun */
+};
+
+/* A hash of how many rows each result has, and 0 without lists. */
+static uint64_t hash_lists(const struct ptq_call *call)
+{
+    uint64_t h = PTQI_HASH_START;
+    if (!ptqi_call_has_lists(call))
+        return 0;
+    for (int64_t i = 0; i < ptqi_call_results(call); i++)
+        h = ptqi_hash(h, &call->results[i].count, (int64_t)sizeof call->results[i].count);
+    return h | 1;
+}
+
+static int64_t result_rows(const struct ptq_call *call, const struct ptqi_prepared *layout,
+                           int64_t result)
+{
+    return ptqi_call_has_lists(call) ? call->results[result].count : layout->rows;
+}
+
+static ptq_status check_lists(const struct run *r, int64_t rows)
+{
+    const struct ptq_call *call = r->call;
+    const int lists = ptqi_call_has_lists(call);
+    for (int64_t i = 0; i < ptqi_call_results(call); i++) {
+        const struct ptqi_result *result = &call->results[i];
+        if (lists != (result->list != NULL))
+            return ptqi_fail(call->context, PTQ_ERROR_CONFLICT,
+                             "%s: result %lld has %s list of rows, unlike result 0", r->function,
+                             (long long)i, lists ? "no" : "a");
+        for (int64_t m = 0; m < result->count; m++)
+            if (result->list[m] < 0 || result->list[m] >= rows)
+                return ptqi_fail(call->context, PTQ_ERROR_BOUNDS,
+                                 "%s: row %lld of result %lld is row %d of x, which has %lld",
+                                 r->function, (long long)m, (long long)i, result->list[m],
+                                 (long long)rows);
+    }
+    return PTQ_OK;
+}
+
+static ptq_status check_results(const struct run *r)
+{
+    const struct ptq_call *call = r->call;
+    for (int64_t i = 0; i < ptqi_call_results(call); i++) {
+        const struct ptqi_result *result = &call->results[i];
+        const int64_t rows = result_rows(call, &r->p.layout, i);
+        if (rows && !result->y)
+            return ptqi_fail(call->context, PTQ_ERROR_MISSING, "%s: result %lld has no y",
+                             r->function, (long long)i);
+        if (result->rows < rows)
+            return ptqi_fail(call->context, PTQ_ERROR_SHAPE,
+                             "%s: result %lld has %lld rows, and its y room for %lld", r->function,
+                             (long long)i, (long long)rows, (long long)result->rows);
+    }
+    return PTQ_OK;
+}
+
+/* The most rows that one result has. */
+static int64_t longest(const struct ptq_call *call)
+{
+    int64_t max = call->rows;
+    for (int64_t i = 0; i < ptqi_call_results(call) && ptqi_call_has_lists(call); i++)
+        max = i == 0 || call->results[i].count > max ? call->results[i].count : max;
+    return max;
+}
+
+/* The layout in which so many rows of x, or the lists, are prepared. */
+static ptq_status plan(struct run *r, int64_t rows)
+{
+    const struct ptq_call *call = r->call;
+    const struct ptq_linear *l = ptqi_call_linear(call);
+    struct ptqi_prepared *layout = &r->p.layout;
+    const int64_t last = ptqi_call_results(call) - 1;
+    const struct ptqi_result *result = &call->results[last];
+    const int64_t places = ptqi_call_has_lists(call)
+                               ? result->first + ptqi_whole_rows(l, result->count)
+                               : ptqi_whole_rows(l, rows);
+    PTQI_TRY(ptqi_lay_out(r->function, l, places, longest(call), layout));
+    layout->rows = rows;
+    layout->lists = hash_lists(call);
+    return PTQ_OK;
+}
+
+/* Activations that were prepared by this call or by another. */
+static ptq_status find_prepared(struct run *r)
+{
+    const struct ptq_call *call = r->call;
+    struct ptqi_prepared *layout = &r->p.layout;
+    if (!call->prepared)
+        return ptqi_fail(call->context, PTQ_ERROR_MISSING,
+                         "%s: the call has neither x nor prepared memory", r->function);
+    memcpy(layout, call->prepared, sizeof *layout);
+    if (layout->magic != PTQI_PREPARED_MAGIC || layout->recipe != ptqi_call_linear(call)->recipe)
+        return ptqi_fail(call->context, PTQ_ERROR_CONFLICT,
+                         "%s: the activations were prepared for a matrix with another recipe",
+                         r->function);
+    if (layout->lists != hash_lists(call) || (call->x && layout->rows != call->rows))
+        return ptqi_fail(call->context, PTQ_ERROR_CONFLICT,
+                         "%s: the activations were prepared for other rows", r->function);
+    if (layout->bytes > call->prepared_bytes)
+        return ptqi_fail(call->context, PTQ_ERROR_ARGUMENT,
+                         "%s: prepared activations of %lld bytes, of which only %lld are there",
+                         r->function, (long long)layout->bytes, (long long)call->prepared_bytes);
+    const struct ptqi_prepared found = *layout;
+    r->p.prepared = call->prepared;
+    PTQI_TRY(plan(r, found.rows));
+    layout->sliced = found.sliced; /* as whoever prepared them wanted it */
+    if (memcmp(layout, &found, sizeof found))
+        return ptqi_fail(call->context, PTQ_ERROR_CONFLICT,
+                         "%s: the prepared activations are damaged", r->function);
+    return PTQ_OK;
+}
+
+/* Where x is prepared by the call itself. */
+static ptq_status plan_prepared(struct run *r)
+{
+    const struct ptq_call *call = r->call;
+    PTQI_TRY(check_lists(r, call->rows));
+    PTQI_TRY(plan(r, call->rows));
+    r->p.prepared = call->prepared;
+    if (!call->prepared)
+        return PTQ_OK;
+    return ptqi_check_memory(call->context, r->function, "prepared memory", call->prepared,
+                             call->prepared_bytes, r->p.layout.bytes);
+}
+
+static int64_t max_bytes(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Rows of a gate that wait for those of up. */
+static int64_t gate_bytes(const struct ptq_call *call, int64_t rows)
+{
+    const struct ptq_linear *l = ptqi_call_linear(call);
+    if (call->epilogue == PTQ_EPILOGUE_NONE)
+        return 0;
+    return ptqi_align(ptqi_min(rows, ptqi_task_max_rows(l)) * ptqi_panel_columns(l) * 4);
+}
+
+static int64_t part_scratch(const struct ptq_call *call, int64_t rows)
+{
+    int64_t product = 0;
+    for (int64_t i = 0; i < call->count; i++)
+        product = max_bytes(product, ptqi_task_scratch(call->linears[i], rows));
+    return max_bytes(product + gate_bytes(call, rows),
+                     ptqi_prepare_scratch(ptqi_call_linear(call)));
+}
+
+/* The product of matrix number index for a result. */
+static struct ptqi_task task_of(const struct run *r, int64_t index, int64_t result)
+{
+    const struct ptq_call *call = r->call;
+    const struct ptqi_result *to = &call->results[result];
+    return (struct ptqi_task){.linear = call->linears[index],
+                              .prepared = r->p.prepared,
+                              .layout = &r->p.layout,
+                              .first = to->first,
+                              .rows = result_rows(call, &r->p.layout, result),
+                              .bias = call->biases[index] ? call->biases[index]
+                                                          : call->linears[index]->bias,
+                              .y = to->y,
+                              .dtype = to->dtype,
+                              .ld = to->ld,
+                              .add = to->add};
+}
+
+/* A panel of a result that two matrices make. */
+static void run_pair(const struct run *r, int64_t result, int64_t panel, char *scratch)
+{
+    struct ptqi_task gate = task_of(r, 2 * result, result), up = task_of(r, 2 * result + 1, result);
+    const int64_t columns = ptqi_panel_columns(up.linear), step = ptqi_task_rows(&up);
+    float *gates = (float *)(void *)scratch;
+    scratch += gate_bytes(r->call, up.rows);
+    gate.y = (char *)gates;
+    gate.dtype = PTQ_DTYPE_F32;
+    gate.ld = columns;
+    gate.add = 0;
+    gate.column = panel * columns;
+    up.epilogue = r->call->epilogue;
+    up.gate = gates;
+    for (int64_t m = 0; m < up.rows; m += step) {
+        const int64_t rows = ptqi_min(up.rows - m, step);
+        gate.row = up.gate_row = m;
+        ptqi_task_run(&gate, panel, m, rows, scratch);
+        ptqi_task_run(&up, panel, m, rows, scratch);
+    }
+}
+
+static void run_panel(const struct run *r, int64_t result, int64_t panel, char *scratch)
+{
+    if (r->call->epilogue != PTQ_EPILOGUE_NONE) {
+        run_pair(r, result, panel, scratch);
+        return;
+    }
+    const struct ptqi_task task = task_of(r, result, result);
+    const int64_t step = ptqi_task_rows(&task);
+    for (int64_t m = 0; m < task.rows; m += step)
+        ptqi_task_run(&task, panel, m, ptqi_min(task.rows - m, step), scratch);
+}
+
+/* Panels of a result: none where it has no rows. */
+static int64_t result_panels(const struct run *r, int64_t result)
+{
+    const int64_t index = result * ptqi_call_step(r->call);
+    return result_rows(r->call, &r->p.layout, result) ? r->call->linears[index]->panels : 0;
+}
+
+static int64_t all_panels(const struct run *r)
+{
+    int64_t panels = 0;
+    for (int64_t i = 0; i < ptqi_call_results(r->call); i++)
+        panels += result_panels(r, i);
+    return panels;
+}
+
+/* The panels from begin to end of all results, laid end to end. */
+static void run_range(const struct run *r, char *scratch, int64_t begin, int64_t end)
+{
+    for (int64_t i = 0, first = 0; i < ptqi_call_results(r->call) && first < end; i++) {
+        const int64_t panels = result_panels(r, i), last = ptqi_min(first + panels, end);
+        for (int64_t at = begin > first ? begin : first; at < last; at++)
+            run_panel(r, i, at - first, scratch);
+        first += panels;
+    }
+}
+
+/* What a panel costs: its weights are read, which takes as long as the work of some rows, and
+ * multiplied by each row. */
+static double panel_cost(const struct run *r, int64_t result)
+{
+    return 16.0 + (double)result_rows(r->call, &r->p.layout, result);
+}
+
+/* The panel at which a share of the whole cost, 0 .. 1, is reached. */
+static int64_t panel_at(const struct run *r, double share)
+{
+    double cost = 0;
+    int64_t panel = 0;
+    for (int64_t i = 0; i < ptqi_call_results(r->call); i++)
+        cost += panel_cost(r, i) * (double)result_panels(r, i);
+    cost *= share;
+    for (int64_t i = 0; i < ptqi_call_results(r->call); i++) {
+        const double whole = panel_cost(r, i) * (double)result_panels(r, i);
+        if (cost < whole)
+            return panel + (int64_t)(cost / panel_cost(r, i));
+        cost -= whole;
+        panel += result_panels(r, i);
+    }
+    return panel;
+}
+
+/* Panels go to whoever is ready for the next ones: a thread that something else keeps from its CPU
+ * does not hold up the others. Many at first, since neighbours are read as one stream from memory,
+ * one by one in the end. Which thread computes a panel changes nothing in it. */
+static void run_thread(void *argument, int64_t part)
+{
+    struct run *r = argument;
+    const int64_t panels = all_panels(r);
+    long long begin = atomic_load_explicit(&r->next, memory_order_relaxed);
+    while (begin < panels) {
+        const long long end = begin + (panels - begin + 2 * r->parts - 1) / (2 * r->parts);
+        if (!atomic_compare_exchange_weak_explicit(&r->next, &begin, end, memory_order_relaxed,
+                                                   memory_order_relaxed))
+            continue; /* begin is what another thread made of it */
+        run_range(r, r->scratch + part * r->part_scratch, begin, end);
+        begin = atomic_load_explicit(&r->next, memory_order_relaxed);
+    }
+}
+
+static void prepare_thread(void *argument, int64_t part)
+{
+    const struct run *r = argument;
+    ptqi_prepare_share(&r->p, part, r->parts, r->scratch + part * r->part_scratch);
+}
+
+static void measure_thread(void *argument, int64_t part)
+{
+    const struct run *r = argument;
+    ptqi_measure_share(&r->p, part, r->parts, r->scratch + part * r->part_scratch);
+}
+
+/* Threads for work of so many multiplications: waking them for little would cost more. */
+static int64_t threads_for(double work, int64_t threads)
+{
+    return work < 65536 ? 1 : threads;
+}
+
+static void prepare(struct run *r, int64_t threads)
+{
+    const struct ptq_linear *l = ptqi_call_linear(r->call);
+    const int64_t places = r->p.layout.places;
+    r->parts = threads_for((double)places * (double)l->k, ptqi_min(threads, places));
+    if (l->activations == PTQ_ACTIVATIONS_INT8_TENSOR) {
+        ptqi_parallel(l->context, r->parts, measure_thread, r);
+        ptqi_share_scale(&r->p);
+        r->p.measured = 1;
+    }
+    ptqi_parallel(l->context, r->parts, prepare_thread, r);
+}
+
+static void multiply(struct run *r, int64_t threads)
+{
+    double work = 0;
+    for (int64_t i = 0; i < r->call->count; i++)
+        work += (double)r->call->linears[i]->n * (double)r->p.layout.places;
+    r->parts = threads_for(work * (double)ptqi_call_linear(r->call)->k, threads);
+    atomic_init(&r->next, 0);
+    ptqi_parallel(r->call->context, r->parts, run_thread, r);
+}
+
+/* Bytes of the scratch memory that are for prepared activations. */
+static int64_t own_prepared(const struct run *r)
+{
+    return r->p.prepared ? 0 : ptqi_align(r->p.layout.bytes);
+}
+
+static void run_in(struct run *r, int64_t threads, char *scratch)
+{
+    r->scratch = scratch + own_prepared(r);
+    if (!r->p.prepared)
+        r->p.prepared = scratch;
+    if (r->call->x)
+        prepare(r, threads);
+    multiply(r, threads);
+}
+
+ptq_status ptq_call_run(const ptq_call *call, void *scratch, int64_t bytes)
+{
+    PTQI_REQUIRE(NULL, call);
+    struct run r = {.call = call, .p = {.call = call}, .function = __func__};
+    int64_t threads = ptqi_threads(call->context);
+    if (call->x_is_set && !call->x && !call->prepared)
+        return PTQ_OK; /* there are no rows */
+    PTQI_TRY(call->x ? plan_prepared(&r) : find_prepared(&r));
+    PTQI_TRY(check_results(&r));
+    r.part_scratch = part_scratch(call, r.p.layout.places);
+    const int64_t prepared = own_prepared(&r);
+    char *own = NULL;
+    if (scratch) {
+        PTQI_TRY(ptqi_check_memory(call->context, __func__, "scratch", scratch, bytes,
+                                   prepared + r.part_scratch));
+        threads = ptqi_min(threads, (bytes - prepared) / r.part_scratch);
+    } else if (!(own = ptqi_alloc(call->context, prepared + threads * r.part_scratch, 1))) {
+        return PTQ_ERROR_MEMORY;
+    }
+    run_in(&r, threads, own ? own : scratch);
+    ptqi_free(call->context, own);
+    return PTQ_OK;
+}
+
+/* What the two functions for parts have in common once the layout is known: *own is memory where
+ * the caller gave none. */
+static ptq_status begin_part(struct run *r, int64_t part, int64_t parts, void *scratch,
+                             int64_t bytes, char **own)
+{
+    const struct ptq_call *call = r->call;
+    const int64_t needed = part_scratch(call, r->p.layout.places);
+    PTQI_TRY(ptqi_check_between(call->context, r->function, "parts", parts, 1, INT64_MAX));
+    PTQI_TRY(ptqi_check_between(call->context, r->function, "part", part, 0, parts - 1));
+    r->scratch = scratch;
+    if (scratch)
+        return ptqi_check_memory(call->context, r->function, "scratch", scratch, bytes, needed);
+    r->scratch = *own = ptqi_alloc(call->context, needed, 1);
+    return *own ? PTQ_OK : PTQ_ERROR_MEMORY;
+}
+
+ptq_status ptq_call_prepare_part(const ptq_call *call, int64_t part, int64_t parts, void *scratch,
+                                 int64_t bytes)
+{
+    PTQI_REQUIRE(NULL, call);
+    struct run r = {.call = call, .p = {.call = call}, .function = __func__};
+    char *own = NULL;
+    if (!call->prepared)
+        return ptqi_fail(call->context, PTQ_ERROR_MISSING, "%s: the call has no prepared memory",
+                         __func__);
+    PTQI_TRY(plan_prepared(&r));
+    PTQI_TRY(begin_part(&r, part, parts, scratch, bytes, &own));
+    ptqi_prepare_share(&r.p, part, parts, r.scratch);
+    ptqi_free(call->context, own);
+    return PTQ_OK;
+}
+
+ptq_status ptq_call_run_part(const ptq_call *call, int64_t part, int64_t parts, void *scratch,
+                             int64_t bytes)
+{
+    PTQI_REQUIRE(NULL, call);
+    struct run r = {.call = call, .p = {.call = call}, .function = __func__};
+    char *own = NULL;
+    PTQI_TRY(find_prepared(&r));
+    PTQI_TRY(check_results(&r));
+    PTQI_TRY(begin_part(&r, part, parts, scratch, bytes, &own));
+    run_range(&r, r.scratch, panel_at(&r, (double)part / (double)parts),
+              panel_at(&r, (double)(part + 1) / (double)parts));
+    ptqi_free(call->context, own);
+    return PTQ_OK;
+}
+
+/* The layout for up to so many rows. */
+static ptq_status plan_size(const char *function, const ptq_call *call, int64_t rows,
+                            struct ptqi_prepared *layout)
+{
+    PTQI_REQUIRE_FOR(NULL, function, call);
+    PTQI_TRY(ptqi_check_between(call->context, function, "rows", rows, 0, PTRDIFF_MAX / 2));
+    const struct ptq_linear *l = ptqi_call_linear(call);
+    /* Each list may end with half a pair. */
+    const int64_t fill =
+        ptqi_call_has_lists(call) ? ptqi_call_results(call) * (l->kernels->x_rows - 1) : 0;
+    return ptqi_lay_out(function, l, ptqi_whole_rows(l, rows + fill), rows, layout);
+}
+
+int64_t ptq_call_prepared_bytes(const ptq_call *call, int64_t rows)
+{
+    struct ptqi_prepared layout;
+    return plan_size(__func__, call, rows, &layout) ? 0 : layout.bytes;
+}
+
+int64_t ptq_call_part_scratch_bytes(const ptq_call *call, int64_t rows)
+{
+    struct ptqi_prepared layout;
+    return plan_size(__func__, call, rows, &layout) ? 0 : part_scratch(call, layout.places);
+}
+
+int64_t ptq_call_scratch_bytes(const ptq_call *call, int64_t rows, int32_t threads)
+{
+    struct ptqi_prepared layout;
+    if (plan_size(__func__, call, rows, &layout) ||
+        ptqi_check_between(call->context, __func__, "threads", threads, 0, PTQI_MAX_THREADS))
+        return 0;
+    const int64_t parts = threads ? threads : ptqi_threads(call->context);
+    return (call->prepared ? 0 : ptqi_align(layout.bytes)) +
+           parts * part_scratch(call, layout.places);
+}
