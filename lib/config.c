@@ -16,7 +16,8 @@ struct choice {
 };
 
 static const struct choice flag[] = {{"off", 0}, {"on", 1}, {NULL, 0}};
-static const struct choice bits[] = {{"2", 2}, {"3", 3}, {"4", 4}, {"8", 8}, {NULL, 0}};
+static const struct choice bits[] = {{"2", 2}, {"3", 3}, {"4", 4}, {"5", 5},
+                                     {"6", 6}, {"8", 8}, {NULL, 0}};
 static const struct choice grids[] = {{"default", PTQ_GRID_DEFAULT}, {"gptq", PTQ_GRID_GPTQ},
                                       {"awq", PTQ_GRID_AWQ},         {"absmax", PTQ_GRID_ABSMAX},
                                       {"range", PTQ_GRID_RANGE},     {NULL, 0}};
@@ -454,8 +455,7 @@ static const char *contradiction(const struct ptq_config *c)
         problem = "the absmax grid is symmetric";
     else if (c->duo && c->equalize != PTQ_EQUALIZE_AWQ)
         problem = "duo needs AWQ's equalization";
-    else if (c->scales == PTQ_SCALES_TWO_LEVEL &&
-             (c->bits == 8 || c->scale_dtype == PTQ_DTYPE_BF16))
+    else if (c->scales == PTQ_SCALES_TWO_LEVEL && (c->bits > 4 || c->scale_dtype == PTQ_DTYPE_BF16))
         problem = "two-level scales need codes of up to 4 bits, and bf16 cannot represent them";
     else if (c->v0 > c->v1)
         problem = "v0 must not be above v1";

@@ -22,10 +22,10 @@ ptq_status ptq_qtensor_create(ptq_context *context, int64_t n, int64_t k, int32_
                          "a quantized matrix of %lld x %lld is not supported", (long long)n,
                          (long long)k);
     if (!ptq_config_choice_name(PTQ_PARAM_BITS, bits))
-        return ptqi_fail(context, PTQ_ERROR_BOUNDS, "bits must be 2, 3, 4 or 8, not %d", bits);
-    if (group < 0 || group % 32 || group > PTQI_MAX_COLUMNS)
+        return ptqi_fail(context, PTQ_ERROR_BOUNDS, "bits must be 2 .. 6 or 8, not %d", bits);
+    if (group < 0 || group % 16 || group > PTQI_MAX_COLUMNS)
         return ptqi_fail(context, PTQ_ERROR_BOUNDS,
-                         "group must be a multiple of 32 up to %d, or 0 for one per row, not %lld",
+                         "group must be a multiple of 16 up to %d, or 0 for one per row, not %lld",
                          PTQI_MAX_COLUMNS, (long long)group);
     struct ptq_qtensor *new = ptqi_alloc_zero(context, 1, (int64_t)sizeof *new);
     if (!new)
@@ -53,6 +53,9 @@ void ptq_qtensor_free(ptq_qtensor *q)
     ptqi_free(q->context, q->scales);
     ptqi_free(q->context, q->row_scales);
     ptqi_free(q->context, q->zeros);
+    ptqi_free(q->context, q->minima);
+    ptqi_free(q->context, q->levels);
+    ptqi_free(q->context, q->group_of);
     ptqi_free(q->context, q->order);
     ptqi_free(q->context, q->input_scale);
     ptqi_free(q->context, q);
@@ -83,25 +86,11 @@ ptq_status ptqi_check_sums(ptq_context *context, int32_t far, int64_t columns)
         (long long)columns, far, (long long)most);
 }
 
-/* Replaces *field with a copy of count elements. */
-static ptq_status replace(ptq_qtensor *q, void **field, const void *from, int64_t count,
-                          int64_t size)
+static ptq_status check_values(const ptq_qtensor *q, const char *what, const uint8_t *values,
+                               int64_t columns, int32_t highest)
 {
-    void *copy = ptqi_alloc(q->context, count, size);
-    if (!copy)
-        return PTQ_ERROR_MEMORY;
-    memcpy(copy, from, (size_t)(count * size));
-    ptqi_free(q->context, *field);
-    *field = copy;
-    return PTQ_OK;
-}
-
-static ptq_status check_below(const ptq_qtensor *q, const char *what, const uint8_t *values,
-                              int64_t columns)
-{
-    int32_t limit = 1 << q->bits;
     for (int64_t i = 0; i < q->n * columns; i++)
-        if (values[i] >= limit)
+        if (values[i] > highest)
             return ptqi_fail(
                 q->context, PTQ_ERROR_BOUNDS, "%s[%lld][%lld] is %d, which exceeds %d bits", what,
                 (long long)(i / columns), (long long)(i % columns), values[i], q->bits);
@@ -112,8 +101,8 @@ ptq_status ptq_qtensor_set_codes(ptq_qtensor *q, const uint8_t *codes)
 {
     PTQI_REQUIRE(NULL, q);
     PTQI_REQUIRE(q->context, codes);
-    PTQI_TRY(check_below(q, "codes", codes, q->k));
-    return replace(q, (void **)&q->codes, codes, q->n * q->k, 1);
+    PTQI_TRY(check_values(q, "codes", codes, q->k, (1 << q->bits) - 1));
+    return ptqi_replace(q->context, (void **)&q->codes, codes, q->n * q->k, 1);
 }
 
 /* The levels were checked against other scales and zeros, and kernels rely on that check. */
@@ -127,8 +116,11 @@ ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros)
 {
     PTQI_REQUIRE(NULL, q);
     PTQI_REQUIRE(q->context, zeros);
-    PTQI_TRY(check_below(q, "zeros", zeros, q->groups));
-    PTQI_TRY(replace(q, (void **)&q->zeros, zeros, q->n * q->groups, 1));
+    if (q->minima || q->levels)
+        return ptqi_fail(q->context, PTQ_ERROR_CONFLICT, "zero points cannot be combined with %s",
+                         q->minima ? "minima" : "levels");
+    PTQI_TRY(check_values(q, "zeros", zeros, q->groups, 1 << q->bits));
+    PTQI_TRY(ptqi_replace(q->context, (void **)&q->zeros, zeros, q->n * q->groups, 1));
     forget_levels(q);
     return PTQ_OK;
 }
@@ -141,7 +133,7 @@ ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales)
         if (scales[i] - scales[i] != 0)
             return ptqi_fail(q->context, PTQ_ERROR_NOT_FINITE, "scales[%lld][%lld] is not finite",
                              (long long)(i / q->groups), (long long)(i % q->groups));
-    PTQI_TRY(replace(q, (void **)&q->scales, scales, q->n * q->groups, 4));
+    PTQI_TRY(ptqi_replace(q->context, (void **)&q->scales, scales, q->n * q->groups, 4));
     forget_levels(q);
     return PTQ_OK;
 }
@@ -151,6 +143,10 @@ ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales)
     PTQI_REQUIRE(NULL, q);
     PTQI_REQUIRE(q->context, row_scales);
     PTQI_TRY(ptqi_qtensor_check(q));
+    if (q->bits > 4 || !ptqi_qtensor_is_plain(q))
+        return ptqi_fail(q->context, PTQ_ERROR_CONFLICT,
+                         "two-level scales need codes of up to 4 bits, groups of a multiple of 32 "
+                         "columns, and neither minima nor levels");
     for (int64_t n = 0; n < q->n; n++)
         for (int64_t g = 0; g < q->groups; g++) {
             float zero = (float)ptqi_qtensor_zero(q, n, g), scale = q->scales[n * q->groups + g];
@@ -160,7 +156,7 @@ ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales)
                                  "scales[%lld][%lld] is no integer multiple of its row's that fits",
                                  (long long)n, (long long)g);
         }
-    return replace(q, (void **)&q->row_scales, row_scales, q->n, 4);
+    return ptqi_replace(q->context, (void **)&q->row_scales, row_scales, q->n, 4);
 }
 
 int32_t ptq_qtensor_has_row_scales(const ptq_qtensor *q)
@@ -178,50 +174,6 @@ ptq_status ptq_qtensor_row_scales(const ptq_qtensor *q, float *out)
     return PTQ_OK;
 }
 
-ptq_status ptq_qtensor_set_order(ptq_qtensor *q, const int32_t *order)
-{
-    PTQI_REQUIRE(NULL, q);
-    PTQI_REQUIRE(q->context, order);
-    uint8_t *seen = ptqi_alloc_zero(q->context, q->k, 1);
-    ptq_status status = seen ? PTQ_OK : PTQ_ERROR_MEMORY;
-    for (int64_t i = 0; i < q->k && !status; i++) {
-        if (order[i] < 0 || order[i] >= q->k || seen[order[i]])
-            status = ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
-                               "order is not a permutation at index %lld", (long long)i);
-        else
-            seen[order[i]] = 1;
-    }
-    ptqi_free(q->context, seen);
-    return status ? status : replace(q, (void **)&q->order, order, q->k, 4);
-}
-
-ptq_status ptq_qtensor_set_group_index(ptq_qtensor *q, const int32_t *group_index)
-{
-    PTQI_REQUIRE(NULL, q);
-    PTQI_REQUIRE(q->context, group_index);
-    int64_t *next = ptqi_alloc(q->context, q->groups, (int64_t)sizeof *next);
-    int32_t *order = ptqi_alloc(q->context, q->k, (int64_t)sizeof *order);
-    ptq_status status = next && order ? PTQ_OK : PTQ_ERROR_MEMORY;
-    for (int64_t g = 0; g < q->groups && !status; g++)
-        next[g] = g * q->group_size;
-    for (int64_t c = 0; c < q->k && !status; c++) {
-        int64_t g = group_index[c];
-        int64_t end = g == q->groups - 1 ? q->k : (g + 1) * q->group_size;
-        if (g < 0 || g >= q->groups || next[g] >= end)
-            status =
-                ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
-                          "group_index[%lld]: group %lld does not exist or has too many columns",
-                          (long long)c, (long long)g);
-        else
-            order[next[g]++] = (int32_t)c;
-    }
-    if (!status)
-        status = ptq_qtensor_set_order(q, order);
-    ptqi_free(q->context, next);
-    ptqi_free(q->context, order);
-    return status;
-}
-
 ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale)
 {
     PTQI_REQUIRE(NULL, q);
@@ -230,7 +182,7 @@ ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale)
         if (!(input_scale[i] > 0) || input_scale[i] - input_scale[i] != 0)
             return ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
                              "input_scale[%lld] is not positive and finite", (long long)i);
-    return replace(q, (void **)&q->input_scale, input_scale, q->k, 4);
+    return ptqi_replace(q->context, (void **)&q->input_scale, input_scale, q->k, 4);
 }
 
 ptq_status ptq_qtensor_set_rotation(ptq_qtensor *q, int32_t rotation)
@@ -349,11 +301,6 @@ double ptq_qtensor_damping(const ptq_qtensor *q)
     return q ? q->damping : 0;
 }
 
-int32_t ptq_qtensor_has_order(const ptq_qtensor *q)
-{
-    return q && q->order;
-}
-
 int32_t ptq_qtensor_has_input_scale(const ptq_qtensor *q)
 {
     return q && q->input_scale;
@@ -387,24 +334,6 @@ ptq_status ptq_qtensor_zeros(const ptq_qtensor *q, uint8_t *out)
     return PTQ_OK;
 }
 
-ptq_status ptq_qtensor_order(const ptq_qtensor *q, int32_t *out)
-{
-    PTQI_REQUIRE(NULL, q);
-    PTQI_REQUIRE(q->context, out);
-    for (int64_t i = 0; i < q->k; i++)
-        out[i] = q->order ? q->order[i] : (int32_t)i;
-    return PTQ_OK;
-}
-
-ptq_status ptq_qtensor_group_index(const ptq_qtensor *q, int32_t *out)
-{
-    PTQI_REQUIRE(NULL, q);
-    PTQI_REQUIRE(q->context, out);
-    for (int64_t i = 0; i < q->k; i++)
-        out[q->order ? q->order[i] : i] = (int32_t)(i / q->group_size);
-    return PTQ_OK;
-}
-
 ptq_status ptq_qtensor_input_scale(const ptq_qtensor *q, float *out)
 {
     PTQI_REQUIRE(NULL, q);
@@ -422,7 +351,7 @@ void ptqi_qtensor_dequantize_rows(const struct ptq_qtensor *q, const int32_t *gr
         const float *scales = q->scales + n * q->groups;
         for (int64_t c = 0; c < q->k; c++) {
             int32_t g = group_of[c];
-            out[c] = scales[g] * (float)(codes[c] - ptqi_qtensor_zero(q, n, g));
+            out[c] = ptqi_qtensor_weight(q, n, g, scales[g], codes[c]);
         }
     }
 }

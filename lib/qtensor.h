@@ -19,6 +19,9 @@ struct ptq_qtensor {
     int64_t groups;
     uint8_t *codes;     /* [n][k], original order; NULL until set */
     float *scales;      /* [n][groups]; NULL until set */
+    float *minima;      /* [n][groups]: w = scale code + minimum; NULL: zero points */
+    int8_t *levels;     /* [2^bits]: w = scale level[code]; NULL: zero points */
+    int32_t *group_of;  /* [k], of uneven groups, sorted by order; NULL: groups are even */
     float *row_scales;  /* [n]: scales are 1 .. 15 times it; NULL: plain scales */
     uint8_t *zeros;     /* [n][groups]; NULL: 2^(bits-1) everywhere */
     int32_t *order;     /* [k]; NULL: 0 .. k-1 */
@@ -38,6 +41,23 @@ struct ptq_qtensor {
 static inline int32_t ptqi_qtensor_zero(const struct ptq_qtensor *q, int64_t n, int64_t g)
 {
     return q->zeros ? q->zeros[n * q->groups + g] : 1 << (q->bits - 1);
+}
+
+/* Whether all groups have a multiple of 32 columns, or are whole rows, and there are neither minima
+ * nor levels. */
+static inline int ptqi_qtensor_is_plain(const struct ptq_qtensor *q)
+{
+    return !q->minima && !q->levels && !q->group_of &&
+           (q->group_size % 32 == 0 || q->group_size == q->k);
+}
+
+/* The weight that a code of row n, group g, stands for, rounded once. */
+static inline float ptqi_qtensor_weight(const struct ptq_qtensor *q, int64_t n, int64_t g,
+                                        float scale, int32_t code)
+{
+    if (q->minima)
+        return fmaf(scale, (float)code, q->minima[n * q->groups + g]);
+    return scale * (float)(q->levels ? q->levels[code] : code - ptqi_qtensor_zero(q, n, g));
 }
 
 /* Columns of group g; the last group may be shorter. */

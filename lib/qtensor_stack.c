@@ -11,6 +11,19 @@ static int same_floats(const float *a, const float *b, int64_t count)
     return (!a && !b) || (a && b && !memcmp(a, b, (size_t)count * sizeof *a));
 }
 
+static int same_integers(const int32_t *a, const int32_t *b, int64_t count)
+{
+    return (!a && !b) || (a && b && !memcmp(a, b, (size_t)count * sizeof *a));
+}
+
+/* Both have minima, or neither; and the same levels, if any. */
+static int same_form(const ptq_qtensor *p, const ptq_qtensor *q)
+{
+    const int levels = (!p->levels && !q->levels) ||
+                       (p->levels && q->levels && !memcmp(p->levels, q->levels, 1u << p->bits));
+    return levels && !p->minima == !q->minima;
+}
+
 /* All parts must agree in everything that concerns the input and the columns. */
 static ptq_status check_parts(ptq_context *context, const char *function,
                               const ptq_qtensor *const *parts, int64_t count)
@@ -22,16 +35,15 @@ static ptq_status check_parts(ptq_context *context, const char *function,
             return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: parts[%lld] is NULL", function,
                              (long long)i);
         PTQI_TRY(ptqi_qtensor_check(p));
-        int same_order = (!p->order && !first->order) ||
-                         (p->order && first->order &&
-                          !memcmp(p->order, first->order, (size_t)p->k * sizeof *p->order));
-        if (p->k != first->k || p->bits != first->bits || p->group != first->group || !same_order ||
+        if (p->k != first->k || p->bits != first->bits || p->group != first->group ||
+            !same_form(p, first) || !same_integers(p->order, first->order, p->k) ||
+            !same_integers(p->group_of, first->group_of, p->k) ||
             !same_floats(p->input_scale, first->input_scale, p->k) ||
             p->rotation != first->rotation || p->activations != first->activations ||
             p->activation_scale != first->activation_scale)
             return ptqi_fail(context, PTQ_ERROR_CONFLICT,
                              "part %lld differs from the first in columns, bits, groups, order, "
-                             "input scale, rotation or activations",
+                             "form, input scale, rotation or activations",
                              (long long)i);
     }
     return PTQ_OK;
@@ -84,9 +96,16 @@ static ptq_status allocate(ptq_context *context, const ptq_qtensor *const *parts
         q->zeros = ptqi_alloc(context, n * q->groups, 1);
     if (two_level)
         q->row_scales = ptqi_alloc(context, n, (int64_t)sizeof *q->row_scales);
-    if (!q->codes || !q->scales || (zeros && !q->zeros) || (two_level && !q->row_scales))
+    if (first->minima)
+        q->minima = ptqi_alloc(context, n * q->groups, (int64_t)sizeof *q->minima);
+    if (!q->codes || !q->scales || (zeros && !q->zeros) || (two_level && !q->row_scales) ||
+        (first->minima && !q->minima))
         return PTQ_ERROR_MEMORY;
-    if (first->order)
+    if (first->levels)
+        PTQI_TRY(ptq_qtensor_set_levels(q, first->levels));
+    if (first->group_of)
+        PTQI_TRY(ptq_qtensor_set_group_index(q, first->group_of));
+    else if (first->order)
         PTQI_TRY(ptq_qtensor_set_order(q, first->order));
     if (first->input_scale)
         PTQI_TRY(ptq_qtensor_set_input_scale(q, first->input_scale));
@@ -104,6 +123,8 @@ static void copy_row(ptq_qtensor *q, int64_t to, const ptq_qtensor *p, int64_t f
     memcpy(q->codes + to * q->k, p->codes + from * q->k, (size_t)q->k);
     for (int64_t g = 0; g < q->groups; g++) {
         q->scales[to * q->groups + g] = p->scales[from * q->groups + g];
+        if (q->minima)
+            q->minima[to * q->groups + g] = p->minima[from * q->groups + g];
         if (q->zeros)
             q->zeros[to * q->groups + g] = (uint8_t)ptqi_qtensor_zero(p, from, g);
     }

@@ -37,6 +37,10 @@ VALID = {
     ("ptq_call_set_prepared", "memory"): "w.prepared",
     ("ptq_call_set_prepared", "bytes"): "(int64_t)sizeof w.prepared",
     ("ptq_config_parameter", "index"): "0",
+    ("ptq_qtensor_set_minima", "q"): "w.with_minima",
+    ("ptq_qtensor_minima", "q"): "w.with_minima",
+    ("ptq_qtensor_set_levels", "q"): "w.with_levels",
+    ("ptq_qtensor_levels", "q"): "w.with_levels",
     "ptq_context *": "w.context",
     "const ptq_context *": "w.context",
     "ptq_context **": "&w.results.context",
@@ -88,6 +92,8 @@ VALID = {
     ("const char *", "path"): "w.path",
     "const float *": "w.ones",
     "const uint8_t *": "w.codes",
+    "const int8_t *": "w.levels",
+    ("int8_t *", "out"): "(int8_t *)w.memory",
     ("const int32_t *", "order"): "w.numbers",
     ("const int32_t *", "ties"): "w.numbers",
     ("const int32_t *", "group_index"): "w.group_index",
@@ -367,7 +373,7 @@ static struct world {
     ptq_stats *stats, *other;
     ptq_config *config;
     ptq_store *reading, *writing;
-    ptq_qtensor *q;
+    ptq_qtensor *q, *with_minima, *with_levels;
     ptq_equalization *equalization;
     ptq_linear *linear;
     ptq_call *call;
@@ -385,6 +391,7 @@ static struct world {
     _Alignas(64) uint8_t memory[SIZE], packed[SIZE], prepared[SIZE];
     float floats[SIZE], ones[SIZE], x[ROWS * K];
     uint8_t codes[SIZE];
+    int8_t levels[16];
     int32_t numbers[K], group_index[K];
     int64_t shape[2], rows[2 * N], integer;
     double number;
@@ -509,6 +516,10 @@ static void make_handles(void)
     need(ptq_qtensor_set_scales(w.q, w.ones));
     need(ptq_qtensor_set_row_scales(w.q, w.ones));
     need(ptq_qtensor_set_activations(w.q, PTQ_ACTIVATIONS_INT8_TOKEN));
+    need(ptq_qtensor_create(w.context, N, K, 4, 32, &w.with_minima));
+    need(ptq_qtensor_set_minima(w.with_minima, w.ones));
+    need(ptq_qtensor_create(w.context, N, K, 4, 32, &w.with_levels));
+    need(ptq_qtensor_set_levels(w.with_levels, w.levels));
     w.parts[0] = w.parts[1] = w.holes.parts[0] = w.q;
     need(ptq_equalize(w.config, w.weights, 1, w.stats, NULL, &w.equalization));
     need(ptq_linear_create_in(w.context, w.q, w.packed, sizeof w.packed, &packed));

@@ -23,6 +23,7 @@
     TEST(kernel)                                                                                   \
     TEST(matmul)                                                                                   \
     TEST(linear)                                                                                   \
+    TEST(forms)                                                                                    \
     TEST(call)                                                                                     \
     TEST(prepared)                                                                                 \
     TEST(packed)                                                                                   \

@@ -14,7 +14,17 @@
 
 void test_packed(void);
 
-enum { ZEROS = 1, ORDER = 2, INPUT_SCALE = 4, BIAS = 8, TWO_LEVEL = 16, WIDE_SCALES = 32 };
+enum {
+    ZEROS = 1,
+    ORDER = 2,
+    INPUT_SCALE = 4,
+    BIAS = 8,
+    TWO_LEVEL = 16,
+    WIDE_SCALES = 32,
+    MINIMA = 64,
+    LEVELS = 128,
+    UNEVEN = 256
+};
 enum { MOST_ROWS = 40, HOSTILE_ROWS = 100, X_SIZE = 1 << 16 };
 
 struct scheme {
@@ -33,6 +43,16 @@ static const struct scheme schemes[] = {
     {17, 100, 32, 4, PTQ_ACTIVATIONS_F32, 0, BIAS | INPUT_SCALE},
     {50, 130, 64, 2, PTQ_ACTIVATIONS_F32, 128, ZEROS | ORDER},
     {20, 64, 0, 8, PTQ_ACTIVATIONS_F32, 0, ZEROS},
+    {20, 96, 16, 4, PTQ_ACTIVATIONS_INT8_TOKEN, 0, ZEROS | ORDER},
+    {40, 100, 16, 6, PTQ_ACTIVATIONS_F32, 0, ZEROS | BIAS},
+    {17, 100, 32, 5, PTQ_ACTIVATIONS_INT8_TOKEN, 0, ZEROS},
+    {20, 100, 32, 6, PTQ_ACTIVATIONS_F32, 0, MINIMA | INPUT_SCALE},
+    {20, 100, 32, 4, PTQ_ACTIVATIONS_INT8_STATIC, 0, MINIMA | BIAS},
+    {33, 96, 32, 4, PTQ_ACTIVATIONS_F32, 64, LEVELS},
+    {33, 96, 32, 4, PTQ_ACTIVATIONS_INT8_TENSOR, 0, LEVELS | INPUT_SCALE},
+    {20, 100, 32, 4, PTQ_ACTIVATIONS_INT8_TOKEN, 0, UNEVEN | ZEROS},
+    {20, 100, 32, 3, PTQ_ACTIVATIONS_F32, 0, UNEVEN},
+    {20, 100, 32, 8, PTQ_ACTIVATIONS_INT8_TOKEN, 32, UNEVEN | MINIMA},
 };
 enum { SCHEMES = sizeof schemes / sizeof *schemes };
 
@@ -79,6 +99,27 @@ static void set_columns(const struct scheme *s, ptq_qtensor *q, struct random *r
         CHECK_OK(ptq_qtensor_set_input_scale(q, input_scale));
 }
 
+/* Minima, levels, groups of any columns. */
+static void set_form(const struct scheme *s, ptq_qtensor *q, struct random *r)
+{
+    const int64_t groups = ptq_qtensor_groups(q);
+    float minima[70 * 8];
+    int8_t levels[16];
+    int32_t index[256];
+    for (int64_t i = 0; i < s->n * groups; i++)
+        minima[i] = 0.05f * random_normal(r);
+    for (int i = 0; i < 16; i++)
+        levels[i] = (int8_t)(random_below(r, 255) - 127);
+    for (int64_t i = 0; i < s->k; i++)
+        index[i] = (int32_t)random_below(r, groups);
+    if (s->what & MINIMA)
+        CHECK_OK(ptq_qtensor_set_minima(q, minima));
+    if (s->what & LEVELS)
+        CHECK_OK(ptq_qtensor_set_levels(q, levels));
+    if (s->what & UNEVEN)
+        CHECK_OK(ptq_qtensor_set_group_index(q, index));
+}
+
 static void make_matrix(const struct scheme *s, struct matrix *m)
 {
     struct random r = {(uint64_t)(s - schemes)};
@@ -99,6 +140,7 @@ static void make_matrix(const struct scheme *s, struct matrix *m)
         CHECK_OK(ptq_qtensor_set_zeros(m->q, zeros));
     set_scales(s, m->q, &r);
     set_columns(s, m->q, &r);
+    set_form(s, m->q, &r);
     CHECK_OK(ptq_qtensor_set_rotation(m->q, s->rotation));
     CHECK_OK(ptq_qtensor_set_activations(m->q, s->activations));
     CHECK_OK(ptq_qtensor_set_activation_scale(m->q, 0.03f));
@@ -154,12 +196,12 @@ static void check_foreign(const struct matrix *m, const char *memory, int64_t by
             continue;
         CHECK_OK(ptq_context_create(&context));
         CHECK_OK(ptq_context_set_isa(context, to));
-        const struct ptqi_packed_layout layout = ptqi_packed_layout(
-            context->kernels, m->s->activations != PTQ_ACTIVATIONS_F32, header.code_bits);
+        const struct ptqi_packed_layout layout =
+            ptqi_packed_layout(context->kernels, header.form, header.code_bits);
         const int same = !memcmp(&header.layout, &layout, sizeof layout);
         CHECK(same || to != from);
         ptq_status status = ptq_linear_open(context, memory, bytes, &linear);
-        CHECK_STATUS(status, same ? PTQ_OK : PTQ_ERROR_UNSUPPORTED);
+        CHECK_STATUS(status, same ? PTQ_OK : PTQ_ERROR_LAYOUT);
         CHECK((status == PTQ_OK) == (linear != NULL));
         if (linear)
             CHECK(gives(linear, m, want));
@@ -175,11 +217,13 @@ static void test_shared_layouts(void)
     static const struct ptqi_kernels *const same[] = {&ptqi_kernels_avx2, &ptqi_kernels_avx_vnni,
                                                       &ptqi_kernels_avx512_vnni,
                                                       &ptqi_kernels_amx_int8};
-    const struct ptqi_packed_layout first = ptqi_packed_layout(same[0], 1, 4);
-    const struct ptqi_packed_layout wide = ptqi_packed_layout(&ptqi_kernels_avx512_vnni, 1, 8);
-    const struct ptqi_packed_layout tiles = ptqi_packed_layout(&ptqi_kernels_amx_int8, 1, 8);
+    const struct ptqi_packed_layout first = ptqi_packed_layout(same[0], PTQI_FORM_PANELS, 4);
+    const struct ptqi_packed_layout wide =
+        ptqi_packed_layout(&ptqi_kernels_avx512_vnni, PTQI_FORM_PANELS, 8);
+    const struct ptqi_packed_layout tiles =
+        ptqi_packed_layout(&ptqi_kernels_amx_int8, PTQI_FORM_PANELS, 8);
     for (int i = 1; i < 4; i++) {
-        const struct ptqi_packed_layout other = ptqi_packed_layout(same[i], 1, 4);
+        const struct ptqi_packed_layout other = ptqi_packed_layout(same[i], PTQI_FORM_PANELS, 4);
         CHECK(!memcmp(&first, &other, sizeof other));
     }
     /* AMX falls back to AVX512-VNNI, so those two share everything. */
@@ -292,7 +336,8 @@ static void check_header(ptq_context *context, const struct matrix *m, const cha
             memcpy(bad, memory, sizeof header);
             bad[at] ^= (char)change;
             ptq_status status = try(context, bad, bytes, m->x);
-            CHECK(status == PTQ_ERROR_FORMAT || status == PTQ_ERROR_UNSUPPORTED);
+            CHECK(status == PTQ_ERROR_FORMAT || status == PTQ_ERROR_LAYOUT ||
+                  status == PTQ_ERROR_UNSUPPORTED);
             memcpy(&header, bad, sizeof header);
             ptqi_packed_write(&header, bad);
             try(context, bad, bytes, m->x);

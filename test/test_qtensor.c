@@ -200,7 +200,7 @@ static void test_setters(void)
     p.scales[7] = INFINITY;
     CHECK_STATUS(ptq_qtensor_set_scales(q, p.scales), PTQ_ERROR_NOT_FINITE);
     p.scales[7] = scale;
-    p.zeros[3] = 8;
+    p.zeros[3] = 9;
     CHECK_STATUS(ptq_qtensor_set_zeros(q, p.zeros), PTQ_ERROR_BOUNDS);
     check_parts(q, &p, 0); /* rejected calls changed nothing */
     static const int32_t wrong[] = {-1, 65, 1 << 30};
@@ -209,7 +209,7 @@ static void test_setters(void)
         memcpy(order, p.order, sizeof order);
         order[64] = i < 3 ? wrong[i] : order[0];
         CHECK_STATUS(ptq_qtensor_set_order(q, order), PTQ_ERROR_BOUNDS);
-        p.group_index[64] = i < 3 ? (i ? 3 : -1) : !index; /* no such group; one too many */
+        p.group_index[64] = i < 3 ? (i ? 3 : -1) : INT32_MIN; /* no such group */
         CHECK_STATUS(ptq_qtensor_set_group_index(q, p.group_index), PTQ_ERROR_BOUNDS);
     }
     p.group_index[64] = index;
@@ -249,10 +249,10 @@ static void test_create(void)
     } cases[] = {
         {0, 4, 4, 0, PTQ_ERROR_SHAPE},         {4, 0, 4, 0, PTQ_ERROR_SHAPE},
         {-1, 4, 4, 0, PTQ_ERROR_SHAPE},        {4, 131073, 4, 0, PTQ_ERROR_SHAPE},
-        {INT64_MAX, 2, 4, 0, PTQ_ERROR_SHAPE}, {4, 64, 5, 0, PTQ_ERROR_BOUNDS},
+        {INT64_MAX, 2, 4, 0, PTQ_ERROR_SHAPE}, {4, 64, 7, 0, PTQ_ERROR_BOUNDS},
         {4, 64, 0, 0, PTQ_ERROR_BOUNDS},       {4, 64, 16, 0, PTQ_ERROR_BOUNDS},
         {4, 64, 4, 33, PTQ_ERROR_BOUNDS},      {4, 64, 4, -32, PTQ_ERROR_BOUNDS},
-        {4, 64, 4, 16, PTQ_ERROR_BOUNDS},
+        {4, 64, 4, 8, PTQ_ERROR_BOUNDS},
     };
     ptq_qtensor *q;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -293,7 +293,7 @@ static ptq_status read_hostile(const struct hostile *h, const char *path)
         order[i] = i;
     memset(bytes, 7, sizeof bytes);
     if (h->break_values == 1)
-        bytes[1] = 16;
+        bytes[1] = 17;
     if (h->break_values == 2)
         order[3] = 4;
     if (h->break_values == 3)
@@ -330,7 +330,7 @@ static void test_hostile_stores(void)
         "[]",
         "{}",
         "5",
-        SETTINGS("2", "4", "33", "32", "\"f32\""),
+        SETTINGS("3", "4", "33", "32", "\"f32\""),
         SETTINGS("1", "5", "33", "32", "\"f32\""),
         SETTINGS("1", "4294967300", "33", "32", "\"f32\""),
         SETTINGS("1", "-4", "33", "32", "\"f32\""),

@@ -17,8 +17,9 @@
  *
  * with exact integer sums and one fused multiply-add per group, in order of g. With two-level
  * scales, sw[n][g] = sr[n] si[n][g], y[m][n] = sx[m] * (sr[n] * (sum_k si (q_w - zero) q_x)), with
- * one integer sum. If a row of x is not finite, its row of y is filled with the quiet NaN
- * 0x7fc00000.
+ * one integer sum. Levels take the place of q_w - zero. With minima m[n][g], q_w has no zero point,
+ * and each group adds m[n][g] * sum_k q_x by another fused multiply-add. If a row of x is not
+ * finite, its row of y is filled with the quiet NaN 0x7fc00000.
  *
  * Memory: functions that take memory also take its size, and check it. Prepared activations and
  * scratch memory are aligned to PTQ_ALIGNMENT. Nothing is kept in scratch memory between calls.

@@ -29,7 +29,7 @@ enum {
 
 /* Parameters. Integers unless noted; choices are integers with named values. */
 enum {
-    PTQ_PARAM_BITS = 1,      /* 2, 3, 4 or 8 */
+    PTQ_PARAM_BITS = 1,      /* 2 .. 6 or 8 */
     PTQ_PARAM_GROUP = 2,     /* columns that share a scale: a multiple of 32; 0: the whole row */
     PTQ_PARAM_SYMMETRIC = 3, /* 1: zero = 2^(bits-1); 0: a zero point per group; or PTQ_AUTO */
     PTQ_PARAM_GRID = 4, /* PTQ_GRID_...: how scale and zero are computed from a group's weights */
@@ -127,7 +127,7 @@ PTQ_API int64_t ptq_config_print(const ptq_config *config, int32_t parameter, ch
                                  int64_t capacity);
 
 /* The smallest and largest value of a parameter. Not every integer in between is necessarily
- * allowed (bits: 2, 3, 4, 8). */
+ * allowed (bits: 2 .. 6, 8). */
 PTQ_API ptq_status ptq_config_bounds(int32_t parameter, double *lowest, double *highest);
 /* Enumeration: the parameter at index, 0 past the end; its name and a one-line description. */
 PTQ_API int32_t ptq_config_parameter(int32_t index);

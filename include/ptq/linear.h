@@ -67,7 +67,7 @@ PTQ_API ptq_status ptq_linear_set_bias(ptq_linear *linear, const float *bias);
  *
  * The bytes are in host byte order, which is little endian on all supported machines. They are the
  * same for the same q and the same panel layout, which several instruction sets may share. _open
- * returns PTQ_ERROR_UNSUPPORTED if they were packed for another layout or by another version (pack
+ * returns PTQ_ERROR_LAYOUT if they were packed for another layout or by another version (pack
  * the matrix again), and PTQ_ERROR_FORMAT if they are not a packed linear or are damaged. It checks
  * everything that could make a product access memory out of bounds, so the worst that a hostile
  * file can do is cause wrong results. Changed weights are not detected.

@@ -3,8 +3,9 @@
  *
  * W is [N][K] (N = out features, K = in features), y = x W^T. Each group of columns in a row has a
  * scale and a zero point: w = scale (code - zero), 0 <= code < 2^bits. The last group may be
- * shorter.
- * Thread safety: many threads may read a qtensor at once, as long as none sets anything in it.
+ * shorter. Instead of zero points, groups may have minima, w = scale code + minimum, or the matrix
+ * a table of levels, w = scale level[code]. Scales may be negative. Thread safety: many threads may
+ * read a qtensor at once, as long as none sets anything in it.
  */
 #ifndef PTQ_QTENSOR_H
 #define PTQ_QTENSOR_H
@@ -22,7 +23,8 @@ typedef struct ptq_qtensor ptq_qtensor;
 /*
  * Creates a quantized matrix from existing parts: create, then set the codes and scales, and
  * whatever differs from the defaults: zeros 2^(bits-1), no order, no input scale, f32 activations.
- * group is a multiple of 32 up to 131072, or 0 for one group per row. All data are copied.
+ * bits is 2 .. 6 or 8. group is a multiple of 16 up to 131072, or 0 for one group per row. All data
+ * are copied.
  */
 PTQ_API ptq_status ptq_qtensor_create(ptq_context *context, int64_t n, int64_t k, int32_t bits,
                                       int64_t group, ptq_qtensor **q);
@@ -36,12 +38,19 @@ PTQ_API ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales);
  * 8 bits for every code. A product with int8 activations is then a single integer sum over all of
  * K. Setting scales or zeros afterwards makes the scales plain again. */
 PTQ_API ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales);
-/* zeros [N][groups], each below 2^bits. */
+/* zeros [N][groups], each 0 .. 2^bits, of 8 bits 0 .. 255. */
 PTQ_API ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros);
+/* minima [N][groups], finite: w = scale code + minimum, one fused multiply-add. PTQ_ERROR_CONFLICT
+ * with zeros, row scales or levels. */
+PTQ_API ptq_status ptq_qtensor_set_minima(ptq_qtensor *q, const float *minima);
+/* levels [2^bits], each -127 .. 127, for codes of up to 4 bits: w = scale level[code].
+ * PTQ_ERROR_CONFLICT with zeros, row scales or minima. */
+PTQ_API ptq_status ptq_qtensor_set_levels(ptq_qtensor *q, const int8_t *levels);
 /* order [K], a permutation: group g consists of the columns order[g * group ..]. */
 PTQ_API ptq_status ptq_qtensor_set_order(ptq_qtensor *q, const int32_t *order);
-/* group_index [K], the group of each column (g_idx of GPTQ checkpoints); every group must have its
- * full number of columns. Sets the order accordingly. */
+/* group_index [K], the group of each column (g_idx of GPTQ checkpoints), in 0 .. groups - 1. Sets
+ * the order accordingly. Groups need not have equal numbers of columns; uneven ones cannot be
+ * combined with two-level scales, and setting an order makes them even again. */
 PTQ_API ptq_status ptq_qtensor_set_group_index(ptq_qtensor *q, const int32_t *group_index);
 /* input_scale [K], finite and > 0: the codes are those of W * s, and the input is divided by s. */
 PTQ_API ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale);
@@ -82,6 +91,12 @@ PTQ_API ptq_status ptq_qtensor_scales(const ptq_qtensor *q, float *out);
 PTQ_API int32_t ptq_qtensor_has_row_scales(const ptq_qtensor *q);
 PTQ_API ptq_status ptq_qtensor_row_scales(const ptq_qtensor *q, float *out);
 PTQ_API ptq_status ptq_qtensor_zeros(const ptq_qtensor *q, uint8_t *out);
+/* PTQ_ERROR_MISSING without minima, or levels. */
+PTQ_API int32_t ptq_qtensor_has_minima(const ptq_qtensor *q);
+PTQ_API ptq_status ptq_qtensor_minima(const ptq_qtensor *q, float *out);
+PTQ_API int32_t ptq_qtensor_has_levels(const ptq_qtensor *q);
+PTQ_API ptq_status ptq_qtensor_levels(const ptq_qtensor *q, int8_t *out);
+PTQ_API int32_t ptq_qtensor_has_uneven_groups(const ptq_qtensor *q);
 PTQ_API int32_t ptq_qtensor_has_order(const ptq_qtensor *q);
 PTQ_API ptq_status ptq_qtensor_order(const ptq_qtensor *q, int32_t *out);
 PTQ_API ptq_status ptq_qtensor_group_index(const ptq_qtensor *q, int32_t *out);

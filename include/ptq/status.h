@@ -38,7 +38,8 @@ enum {
     PTQ_ERROR_CANCELLED = 11,   /* ptq_context_cancel was called */
     PTQ_ERROR_UNSUPPORTED = 12, /* valid, but not on this CPU or in this version */
     PTQ_ERROR_NUMERIC = 13,     /* a computation without a result, such as a singular Hessian */
-    PTQ_ERROR_MISSING = 14      /* something required was not given, such as statistics */
+    PTQ_ERROR_MISSING = 14,     /* something required was not given, such as statistics */
+    PTQ_ERROR_LAYOUT = 15       /* packed for other kernels or by another version: pack again */
 };
 
 /* A value that many settings accept: the library chooses. */

@@ -79,6 +79,9 @@ void ptqi_free(ptq_context *context, void *pointer);
 /* Grows an array of *capacity elements to hold at least needed, keeping its first used elements. */
 ptq_status ptqi_grow(ptq_context *context, void **array, int64_t used, int64_t *capacity,
                      int64_t needed, int64_t size);
+/* Replaces *field, which may be NULL, with a copy of count elements of size bytes. */
+ptq_status ptqi_replace(ptq_context *context, void **field, const void *from, int64_t count,
+                        int64_t size);
 /* A copy of length bytes, zero-terminated. */
 char *ptqi_copy_text(ptq_context *context, const char *text, int64_t length);
 

@@ -67,6 +67,18 @@ ptq_status ptqi_grow(ptq_context *context, void **array, int64_t used, int64_t *
     return PTQ_OK;
 }
 
+ptq_status ptqi_replace(ptq_context *context, void **field, const void *from, int64_t count,
+                        int64_t size)
+{
+    void *copy = ptqi_alloc(context, count, size);
+    if (!copy)
+        return PTQ_ERROR_MEMORY;
+    memcpy(copy, from, (size_t)(count * size));
+    ptqi_free(context, *field);
+    *field = copy;
+    return PTQ_OK;
+}
+
 char *ptqi_copy_text(ptq_context *context, const char *text, int64_t length)
 {
     char *copy = ptqi_alloc(context, length + 1, 1);

@@ -26,6 +26,7 @@ static const struct {
     [PTQ_ERROR_UNSUPPORTED] = {"PTQ_ERROR_UNSUPPORTED", "not supported by this CPU or version"},
     [PTQ_ERROR_NUMERIC] = {"PTQ_ERROR_NUMERIC", "the computation has no result"},
     [PTQ_ERROR_MISSING] = {"PTQ_ERROR_MISSING", "something required was not given"},
+    [PTQ_ERROR_LAYOUT] = {"PTQ_ERROR_LAYOUT", "packed for other kernels or by another version"},
 };
 
 static int is_known(ptq_status status)

@@ -5,10 +5,14 @@
  *     <prefix>.scales       f16 [n][groups] if every scale is exact in f16, else f32
  *     <prefix>.row_scales   f32 [n], absent if scales are plain
  *     <prefix>.zeros        u8 [n][groups], absent if symmetric
+ *     <prefix>.minima       f32 [n][groups], absent if there are none
+ *     <prefix>.levels       i8 [2^bits], absent if there are none
+ *     <prefix>.g_idx        i32 [k], of uneven groups, in place of an order
  *     <prefix>.order        i32 [k], absent if it is 0 .. k-1
  *     <prefix>.input_scale  f32 [k], absent if it is 1
  *
- * and the metadata key <prefix>: JSON with version, bits, k, group, activations and the errors.
+ * and the metadata key <prefix>: JSON with version, bits, k, group, activations and the errors. The
+ * version is 2 if there are minima, levels or uneven groups, which version 1 did not know, else 1.
  */
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +22,7 @@
 #include "config.h"
 #include "format/format.h"
 
-#define VERSION 1
+#define HIGHEST_VERSION 2
 
 /* Packs k codes of bits bits each, without gaps. */
 static void pack_row(const uint8_t *codes, int64_t k, int bits, uint8_t *out)
@@ -102,7 +106,7 @@ static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const c
     struct ptqi_json_writer w;
     ptqi_json_begin(&w, q->context);
     ptqi_json_open(&w, NULL, '{');
-    ptqi_json_add_integer(&w, "version", VERSION);
+    ptqi_json_add_integer(&w, "version", q->minima || q->levels || q->group_of ? 2 : 1);
     ptqi_json_add_integer(&w, "bits", q->bits);
     ptqi_json_add_integer(&w, "k", q->k);
     ptqi_json_add_integer(&w, "group", q->group);
@@ -135,13 +139,22 @@ static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const c
 
 static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *prefix)
 {
-    int64_t shape[2] = {q->n, q->groups};
+    int64_t shape[2] = {q->n, q->groups}, levels = 1 << q->bits;
     PTQI_TRY(write_codes(q, store, prefix));
     PTQI_TRY(write_scales(q, store, prefix));
     if (q->row_scales)
         PTQI_TRY(ptqi_store_put(store, part_name(prefix, "row_scales").text, PTQ_DTYPE_F32, 1,
                                 &q->n, q->row_scales));
-    if (q->order)
+    if (q->minima)
+        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "minima").text, PTQ_DTYPE_F32, 2, shape,
+                                q->minima));
+    if (q->levels)
+        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "levels").text, PTQ_DTYPE_I8, 1, &levels,
+                                q->levels));
+    if (q->group_of)
+        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "g_idx").text, PTQ_DTYPE_I32, 1, &q->k,
+                                q->group_of));
+    if (q->order && !q->group_of)
         PTQI_TRY(ptqi_store_put(store, part_name(prefix, "order").text, PTQ_DTYPE_I32, 1, &q->k,
                                 q->order));
     if (q->input_scale)
@@ -184,7 +197,8 @@ static ptq_status read_settings(ptq_context *context, const char *prefix, const 
     PTQI_TRY(
         ptqi_json_parse(context, settings, (int64_t)strlen(settings), prefix, &document, &root));
     ptq_status status = PTQ_OK;
-    if (!ptqi_json_integer(ptqi_json_get(root, "version"), &version) || version != VERSION)
+    if (!ptqi_json_integer(ptqi_json_get(root, "version"), &version) || version < 1 ||
+        version > HIGHEST_VERSION)
         status = bad(context, prefix, "written by another version of this library");
     else if (!ptqi_json_integer(ptqi_json_get(root, "bits"), &bits) || bits < 2 || bits > 8 ||
              !ptqi_json_integer(ptqi_json_get(root, "k"), &k) ||
@@ -270,12 +284,16 @@ static ptq_status read_scales(const ptq_store *store, const char *prefix, ptq_qt
 
 static ptq_status read_parts(const ptq_store *store, const char *prefix, ptq_qtensor *q)
 {
-    int64_t shape[2] = {q->n, q->groups}, k = q->k;
+    int64_t shape[2] = {q->n, q->groups}, k = q->k, levels = 1 << q->bits;
     PTQI_TRY(read_codes(store, prefix, q));
     PTQI_TRY(read_scales(store, prefix, q));
     READ_OPTIONAL("zeros", PTQ_DTYPE_U8, uint8_t, 2, shape, q->n * q->groups,
                   ptq_qtensor_set_zeros);
     READ_OPTIONAL("row_scales", PTQ_DTYPE_F32, float, 1, &q->n, q->n, ptq_qtensor_set_row_scales);
+    READ_OPTIONAL("minima", PTQ_DTYPE_F32, float, 2, shape, q->n * q->groups,
+                  ptq_qtensor_set_minima);
+    READ_OPTIONAL("levels", PTQ_DTYPE_I8, int8_t, 1, &levels, levels, ptq_qtensor_set_levels);
+    READ_OPTIONAL("g_idx", PTQ_DTYPE_I32, int32_t, 1, &k, k, ptq_qtensor_set_group_index);
     READ_OPTIONAL("order", PTQ_DTYPE_I32, int32_t, 1, &k, k, ptq_qtensor_set_order);
     READ_OPTIONAL("input_scale", PTQ_DTYPE_F32, float, 1, &k, k, ptq_qtensor_set_input_scale);
     return PTQ_OK;
@@ -304,8 +322,9 @@ static const char *can_hold(const ptq_qtensor *q)
     return NULL;
 }
 
-static const char *const endings[] = {".codes", ".scales",      ".row_scales", ".zeros",
-                                      ".order", ".input_scale", NULL};
+static const char *const endings[] = {".codes",       ".scales", ".row_scales", ".zeros",
+                                      ".minima",      ".levels", ".g_idx",      ".order",
+                                      ".input_scale", NULL};
 
 const struct ptqi_format ptqi_format_ptq = {
     .id = PTQ_FORMAT_PTQ,

@@ -27,11 +27,11 @@
  *
  * A strip is nv vectors of a panel: rows x nv sums are what registers hold. The zero points enter
  * as the first value of an integer sum: -zero times the group sum of x. With SHIFT_ZEROS the codes
- * are shifted by 15 - zero instead, in 0 .. 30, so that the zero point is 15 everywhere: where the
+ * are shifted by 16 - zero instead, in 0 .. 31, so that the zero point is 16 everywhere: where the
  * dot product has the bits for that, asymmetric groups cost no multiplication.
  */
 #define MAX_NV 4
-#define SHIFTED_ZERO 15
+#define SHIFTED_ZERO 16
 #ifndef STRIP
 #define STRIP 32 /* columns whose codes are contiguous */
 #endif

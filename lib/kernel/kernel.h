@@ -128,6 +128,20 @@ struct ptqi_words {
     int32_t zero;
 };
 
+#define PTQI_GENERAL_NR 16
+
+/*
+ * A panel of PTQI_GENERAL_NR rows of W for integer products of any groups, the plain path for what
+ * the other forms cannot express: codes less their zero points, or levels, as i16 [k][nr]; scales
+ * and minima f32 [groups][nr].
+ */
+struct ptqi_general {
+    const int16_t *codes;
+    const float *scales, *minima; /* minima may be NULL */
+    const int32_t *group_end;     /* [groups], columns in quantization order */
+    int64_t groups;
+};
+
 struct ptqi_kernels {
     int32_t isa;
 
@@ -152,6 +166,13 @@ struct ptqi_kernels {
     void (*word_dequantize)(const struct ptqi_words *w, int64_t first, int64_t count, float *out);
     void (*word_stream)(int rows, const struct ptqi_words *w, const float *x, int64_t ldx,
                         float *out);
+
+    /* One row of x, i16 [k], with its group sums: out[nr] = sum over g ascending of scale * dot,
+     * then of minimum * sum, each one fused multiply-add from +0; dot is an integer in wrapping 32
+     * bits.
+     */
+    void (*general)(const struct ptqi_general *w, const int16_t *x, const int32_t *sums,
+                    float *out);
 
     /* Integer products: 4-bit codes, 8-bit codes, 4-bit codes with two-level scales. */
     struct ptqi_product w4a8, w8a8, two_level;

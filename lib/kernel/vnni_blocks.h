@@ -3,7 +3,7 @@
  * added to each 32-bit sum. Codes are the unsigned operand, x is the signed one. The including file
  * defines, beside what int_template.h lists, vi_dot, vi_and, vi_shift4 and vi_add_bytes.
  */
-#define SHIFT_ZEROS 1 /* codes up to 30 do no harm */
+#define SHIFT_ZEROS 1 /* codes up to 31 do no harm */
 #define W8_OFFSET 0
 #define TWO_SUMS 1
 
@@ -15,7 +15,7 @@ INLINE VI broadcast4(const int8_t *x)
     return vi_set1(four);
 }
 
-/* shift: 15 - zero in every byte of a column's lane. */
+/* shift: 16 - zero in every byte of a column's lane. */
 INLINE VI shift_of(VI zero)
 {
     return vi_mul(vi_sub(vi_set1(SHIFTED_ZERO), zero), vi_set1(0x01010101));
@@ -80,7 +80,7 @@ INLINE void dot_bytes(const int rows, const int nv, const int width, const struc
 #define dot_bytes4 dot_bytes
 #define dot_bytes8 dot_bytes
 
-/* codes [4][STRIP][4] to room [8][NR][4], shifted by 15 - zero. */
+/* codes [4][STRIP][4] to room [8][NR][4], shifted by 16 - zero. */
 INLINE void unpack_block(const int shift, const uint8_t *codes, const uint8_t *zeros, uint8_t *room)
 {
     const VI mask = vi_set1(0x0f0f0f0f);

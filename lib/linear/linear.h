@@ -21,6 +21,15 @@ struct ptqi_packed_layout {
     int32_t rows, strip, run, w8_offset; /* nr, int_strip, int_kr */
 };
 
+/* How weights are packed: what struct ptq_linear says of each. */
+enum {
+    PTQI_FORM_PANELS = 0,  /* int8 activations */
+    PTQI_FORM_WORDS = 1,   /* f32 activations */
+    PTQI_FORM_DENSE = 2,   /* f32 activations, minima or levels: dequantized */
+    PTQI_FORM_GENERAL = 3, /* int8 activations, what panels cannot express */
+    PTQI_FORMS
+};
+
 /* The head of a packed linear, in its memory and in files: packed.c. In the host's
  * byte order, which is little endian on all that are supported. */
 struct ptqi_packed {
@@ -36,7 +45,8 @@ struct ptqi_packed {
     int32_t zero; /* of all groups where there are no zeros */
     int32_t has_zeros, has_input_scale, has_order, has_bias;
     struct ptqi_packed_layout layout;
-    char reserved[24]; /* zero */
+    int32_t form, has_minima;
+    char reserved[16]; /* zero */
 };
 
 /* int8 activations; else f32. */
@@ -46,7 +56,7 @@ static inline int ptqi_packed_is_integer(const struct ptqi_packed *header)
 }
 
 #define PTQI_PACKED_MAGIC "ptql"
-#define PTQI_PACKED_VERSION 1u
+#define PTQI_PACKED_VERSION 2u
 
 struct ptq_linear {
     ptq_context *context;
@@ -59,6 +69,7 @@ struct ptq_linear {
     float activation_scale; /* static */
     int64_t group_size, groups;
     int32_t code_bits; /* as held: 4 or 8 */
+    int32_t form;      /* PTQI_FORM_... */
     int32_t two_level; /* int8 activations: scales of rows times levels of groups */
 
     /*
@@ -84,6 +95,15 @@ struct ptq_linear {
     int64_t row_words;
     int64_t bytes;
 
+    float *dense; /* PTQI_FORM_DENSE: panels of f32_nr rows, weights [panels][k][nr] */
+
+    /* PTQI_FORM_GENERAL: panels of PTQI_GENERAL_NR rows, columns in the order of quantization;
+     * codes i16 [panels][k][nr], scales above and minima [panels][groups][nr], group_end [groups].
+     */
+    int16_t *general_codes;
+    float *minima; /* or NULL */
+    int32_t *group_end;
+
     float *bias;      /* [n], or NULL */
     float *bias_room; /* for one in the packed form; NULL where that is only read */
     float *own_bias;  /* for one beside it */
@@ -94,6 +114,12 @@ struct ptq_linear {
     int32_t *order;     /* [k], or NULL; only with int8 activations */
     uint64_t recipe;
 };
+
+/* int8 activations; else f32. */
+static inline int ptqi_linear_is_integer(const struct ptq_linear *linear)
+{
+    return linear->activations != PTQ_ACTIVATIONS_F32;
+}
 
 static inline int64_t ptqi_align(int64_t bytes)
 {
@@ -118,6 +144,9 @@ static inline int64_t ptqi_padded_k(const struct ptq_linear *linear)
 
 /* Takes a reference; ptq_linear_free gives it back. */
 struct ptq_linear *ptqi_linear_hold(const ptq_linear *linear);
+
+/* forms.c: weights into the dense or the general form. */
+ptq_status ptqi_linear_pack_form(struct ptq_linear *linear, const struct ptq_qtensor *q);
 
 /* task.c. Few rows, which are best run by streams; only with int8 activations. */
 int ptqi_is_stream(const struct ptq_linear *linear, int64_t rows);
@@ -145,7 +174,7 @@ ptq_status ptqi_linear_pack(struct ptq_linear *linear, const struct ptq_qtensor 
 ptq_status ptqi_packed_check_sums(ptq_context *context, const struct ptqi_packed *header);
 /* packed.c: the bytes that a packed form with this header has, 0 where it cannot be. */
 int64_t ptqi_packed_size(const struct ptqi_packed *header);
-struct ptqi_packed_layout ptqi_packed_layout(const struct ptqi_kernels *kernels, int integer,
+struct ptqi_packed_layout ptqi_packed_layout(const struct ptqi_kernels *kernels, int32_t form,
                                              int32_t code_bits);
 /* Sets the numbers and pointers of a linear whose packed form is in memory, header or not. */
 void ptqi_packed_bind(struct ptq_linear *linear, const struct ptqi_packed *header, void *memory);

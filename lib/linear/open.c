@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 #include "linear/linear.h"
+#include "qtensor.h"
 
 /* Copies the header out of bytes bytes of memory and checks it. */
 static ptq_status read_header(ptq_context *context, const void *memory, int64_t bytes,
@@ -15,15 +16,15 @@ static ptq_status read_header(ptq_context *context, const void *memory, int64_t 
     if (memcmp(h->magic, PTQI_PACKED_MAGIC, sizeof h->magic))
         return ptqi_fail(context, PTQ_ERROR_FORMAT, "this is no packed linear");
     if (h->version != PTQI_PACKED_VERSION)
-        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
+        return ptqi_fail(context, PTQ_ERROR_LAYOUT,
                          "a packed linear of version %u, not %u: pack the matrix again",
                          (unsigned)h->version, PTQI_PACKED_VERSION);
     if (h->checksum != ptqi_packed_checksum(h))
         return ptqi_fail(context, PTQ_ERROR_FORMAT, "the header of a packed linear is damaged");
     const struct ptqi_packed_layout want =
-        ptqi_packed_layout(context->kernels, ptqi_packed_is_integer(h), h->code_bits);
+        ptqi_packed_layout(context->kernels, h->form, h->code_bits);
     if (memcmp(&h->layout, &want, sizeof want))
-        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
+        return ptqi_fail(context, PTQ_ERROR_LAYOUT,
                          "packed in panels of %d rows (%d x %d, offset %d), not of %d (%d x %d, "
                          "offset %d) as the kernels for %s want it: pack the matrix again",
                          h->layout.rows, h->layout.strip, h->layout.run, h->layout.w8_offset,
@@ -36,6 +37,22 @@ static ptq_status read_header(ptq_context *context, const void *memory, int64_t 
                          "a packed linear of %lld bytes, of which only %lld are there",
                          (long long)h->bytes, (long long)bytes);
     return ptqi_packed_check_sums(context, h);
+}
+
+/* Groups of the general form are ranges of columns, one after the other, whose sums fit 32 bits. */
+static ptq_status check_groups(const struct ptq_linear *l)
+{
+    int32_t begin = 0;
+    for (int64_t g = 0; l->group_end && g < l->groups; g++) {
+        if (l->group_end[g] < begin || l->group_end[g] > l->k)
+            return ptqi_fail(l->context, PTQ_ERROR_FORMAT,
+                             "the groups of a packed linear are damaged");
+        PTQI_TRY(ptqi_check_sums(l->context, 1 << 8, l->group_end[g] - begin));
+        begin = l->group_end[g];
+    }
+    if (l->group_end && begin != l->k)
+        return ptqi_fail(l->context, PTQ_ERROR_FORMAT, "the groups of a packed linear are damaged");
+    return PTQ_OK;
 }
 
 /* What kernels use as an index, and what qtensors promise of input scales. */
@@ -73,6 +90,8 @@ ptq_status ptq_linear_open(ptq_context *context, const void *memory, int64_t byt
     ptqi_packed_bind(l, &header, (void *)(uintptr_t)memory); /* which is only read */
     l->bias_room = NULL;
     ptq_status status = check_contents(l);
+    if (!status)
+        status = check_groups(l);
     if (status) {
         ptq_linear_free(l);
         return status;

@@ -147,7 +147,14 @@ static void pack_words(void *argument, int64_t part)
 
 static int is_two_level(const struct ptq_qtensor *q)
 {
-    return q->row_scales && q->activations != PTQ_ACTIVATIONS_F32 && q->bits < 8;
+    return q->row_scales && q->activations != PTQ_ACTIVATIONS_F32;
+}
+
+static int32_t form_of(const struct ptq_qtensor *q)
+{
+    if (q->activations != PTQ_ACTIVATIONS_F32)
+        return ptqi_qtensor_is_plain(q) ? PTQI_FORM_PANELS : PTQI_FORM_GENERAL;
+    return q->minima || q->levels ? PTQI_FORM_DENSE : PTQI_FORM_WORDS;
 }
 
 /* Of a group's scale or level, as packed. */
@@ -155,14 +162,15 @@ static int scale_bytes_of(const struct ptq_qtensor *q)
 {
     if (is_two_level(q))
         return 1;
-    return q->activations != PTQ_ACTIVATIONS_F32 && fits_half(q->scales, q->n * q->groups) ? 2 : 4;
+    return form_of(q) == PTQI_FORM_PANELS && fits_half(q->scales, q->n * q->groups) ? 2 : 4;
 }
 
 ptq_status ptqi_linear_describe(ptq_context *context, const struct ptq_qtensor *q,
                                 struct ptqi_packed *h)
 {
     const int integer = q->activations != PTQ_ACTIVATIONS_F32;
-    const int32_t code_bits = q->bits == 8 ? 8 : 4;
+    const int32_t code_bits = q->bits > 4 ? 8 : 4, form = form_of(q);
+    const int own_zeros = form == PTQI_FORM_PANELS || form == PTQI_FORM_WORDS;
     *h = (struct ptqi_packed){.n = q->n,
                               .k = q->k,
                               .group_size = q->group_size,
@@ -170,17 +178,21 @@ ptq_status ptqi_linear_describe(ptq_context *context, const struct ptq_qtensor *
                               .rotation = q->rotation,
                               .code_bits = code_bits,
                               .scale_bytes = scale_bytes_of(q),
-                              .zero = ptqi_qtensor_zero(q, 0, 0),
-                              .has_zeros = q->zeros != NULL,
+                              .zero = 1 << (q->bits - 1),
+                              .has_zeros = q->zeros && own_zeros,
+                              .form = form,
+                              .has_minima = q->minima && form == PTQI_FORM_GENERAL,
                               .has_input_scale = q->input_scale != NULL,
                               .has_order = integer && q->order,
-                              .layout = ptqi_packed_layout(context->kernels, integer, code_bits)};
+                              .layout = ptqi_packed_layout(context->kernels, form, code_bits)};
     if (h->activations == PTQ_ACTIVATIONS_INT8_STATIC) {
         if (!(q->activation_scale > 0))
             return ptqi_fail(context, PTQ_ERROR_MISSING, "static activations need a scale");
         h->activation_scale = q->activation_scale;
     }
     PTQI_TRY(ptqi_packed_check_sums(context, h));
+    if (form == PTQI_FORM_GENERAL)
+        PTQI_TRY(ptqi_check_sums(context, 1 << 8, q->group_of ? q->k : q->group_size));
     h->bytes = ptqi_packed_size(h);
     if (!h->bytes)
         return ptqi_fail(context, PTQ_ERROR_SHAPE, "a matrix of %lld rows is too large to pack",
@@ -194,11 +206,13 @@ ptq_status ptqi_linear_pack(struct ptq_linear *l, const struct ptq_qtensor *q)
         memcpy(l->input_scale, q->input_scale, (size_t)q->k * sizeof *l->input_scale);
     if (l->order)
         memcpy(l->order, q->order, (size_t)q->k * sizeof *l->order);
-    const int words = l->activations == PTQ_ACTIVATIONS_F32;
+    if (l->form == PTQI_FORM_DENSE || l->form == PTQI_FORM_GENERAL)
+        return ptqi_linear_pack_form(l, q);
+    const int words = l->form == PTQI_FORM_WORDS;
     if (words)
         PTQI_TRY(ptq_qtensor_group_index(q, l->group_of));
     const int64_t threads = ptqi_threads(l->context);
-    struct packing job = {l, q, ptqi_packed_layout(l->kernels, !words, l->code_bits),
+    struct packing job = {l, q, ptqi_packed_layout(l->kernels, l->form, l->code_bits),
                           ptqi_min(threads, l->panels)};
     ptqi_parallel_inside(l->context, job.parts, words ? pack_words : pack_panels, &job);
     return PTQ_OK;

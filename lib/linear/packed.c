@@ -4,7 +4,8 @@
  * reads and then the weights:
  *
  * input_scale f32 [k], order i32 [k], group_of i32 [k]: where they are; room for a bias f32 [n];
- * int8 activations: panels; f32 activations: words, scales and zeros, as struct ptq_linear says.
+ * the weights in one of four forms, as struct ptq_linear says: panels; words, scales and zeros;
+ * dense; general codes, scales and minima, where group_end i32 [groups] stands for group_of.
  *
  * What comes from a file is not to be trusted: sizes follow from the numbers in the header, which
  * are checked, and so is every index; then no weights, scales or zeros can do harm.
@@ -20,7 +21,7 @@ _Static_assert(sizeof(struct ptqi_packed) == 128, "the header has no gaps");
 
 /* Where everything is, from the beginning of the memory, and how large. */
 struct places {
-    int64_t input_scale, order, group_of, bias, panels, words, scales, zeros, bytes;
+    int64_t input_scale, order, group_of, bias, panels, words, scales, zeros, minima, bytes;
     int64_t panel_bytes, row_words;
 };
 
@@ -46,9 +47,21 @@ static struct places places_of(const struct ptqi_packed *h)
     struct places p = {.bytes = (int64_t)sizeof *h};
     p.input_scale = take(&p, h->has_input_scale ? h->k * 4 : 0);
     p.order = take(&p, h->has_order ? h->k * 4 : 0);
-    p.group_of = take(&p, ptqi_packed_is_integer(h) ? 0 : h->k * 4);
+    p.group_of = take(&p, 4 * (h->form == PTQI_FORM_WORDS     ? h->k
+                               : h->form == PTQI_FORM_GENERAL ? groups
+                                                              : 0));
     p.bias = take(&p, h->n * 4);
-    if (ptqi_packed_is_integer(h)) {
+    if (h->form == PTQI_FORM_DENSE) {
+        p.words = take(&p, panels * h->layout.rows * h->k * 4);
+        return p;
+    }
+    if (h->form == PTQI_FORM_GENERAL) {
+        p.words = take(&p, panels * h->layout.rows * h->k * 2);
+        p.scales = take(&p, scales * 4);
+        p.minima = take(&p, h->has_minima ? scales * 4 : 0);
+        return p;
+    }
+    if (h->form == PTQI_FORM_PANELS) {
         p.panel_bytes = (is_two_level(h) ? 4 * h->layout.rows : 0) +
                         ptqi_group_bytes(h->layout.rows, h->code_bits, h->scale_bytes * (int)groups,
                                          h->has_zeros * (int)groups, blocks);
@@ -67,6 +80,17 @@ static int is_flag(int32_t x)
     return x == 0 || x == 1;
 }
 
+/* Which forms go with the activations, and what they have. */
+static int fits_activations(const struct ptqi_packed *h)
+{
+    const int integer = ptqi_packed_is_integer(h);
+    const int form = integer ? h->form == PTQI_FORM_PANELS || h->form == PTQI_FORM_GENERAL
+                             : h->form == PTQI_FORM_WORDS || h->form == PTQI_FORM_DENSE;
+    const int own_zeros = h->form == PTQI_FORM_PANELS || h->form == PTQI_FORM_WORDS;
+    return form && is_flag(h->has_minima) && !(h->has_minima && h->form != PTQI_FORM_GENERAL) &&
+           !(h->has_zeros && !own_zeros) && !(h->scale_bytes != 4 && h->form != PTQI_FORM_PANELS);
+}
+
 /* The numbers of a matrix that can be, and of no other. */
 static int is_possible(const struct ptqi_packed *h)
 {
@@ -75,8 +99,9 @@ static int is_possible(const struct ptqi_packed *h)
               fixed = h->activations == PTQ_ACTIVATIONS_INT8_STATIC;
     return h->layout.rows >= 1 && h->layout.rows <= PTQI_MAX_NR && h->n >= 1 && h->k >= 1 &&
            h->k <= PTQI_MAX_COLUMNS && h->group_size >= 1 && h->group_size <= h->k &&
-           (h->group_size % PTQI_BLOCK == 0 || h->group_size == h->k) &&
-           ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, h->activations) &&
+           (h->group_size % (h->form == PTQI_FORM_PANELS ? PTQI_BLOCK : 16) == 0 ||
+            h->group_size == h->k) &&
+           fits_activations(h) && ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, h->activations) &&
            h->activations != PTQ_ACTIVATIONS_FPTQ &&
            ptq_config_choice_name(PTQ_PARAM_ROTATE, h->rotation) && h->rotation != PTQ_AUTO &&
            (!fixed || (h->activation_scale > 0 && isfinite(h->activation_scale))) &&
@@ -95,7 +120,7 @@ ptq_status ptqi_packed_check_sums(ptq_context *context, const struct ptqi_packed
 {
     const int32_t top = (1 << h->code_bits) - 1, below = h->zero, above = top - h->zero;
     const int32_t far = h->has_zeros ? top : below > above ? below : above;
-    if (!ptqi_packed_is_integer(h) ||
+    if (h->form != PTQI_FORM_PANELS ||
         is_two_level(h)) /* whose levels times codes are 127 at most */
         return PTQ_OK;
     return ptqi_check_sums(context, far, h->group_size);
@@ -109,10 +134,12 @@ int64_t ptqi_packed_size(const struct ptqi_packed *h)
     return places_of(h).bytes;
 }
 
-struct ptqi_packed_layout ptqi_packed_layout(const struct ptqi_kernels *k, int integer,
+struct ptqi_packed_layout ptqi_packed_layout(const struct ptqi_kernels *k, int32_t form,
                                              int32_t code_bits)
 {
-    if (!integer)
+    if (form == PTQI_FORM_GENERAL)
+        return (struct ptqi_packed_layout){.rows = PTQI_GENERAL_NR};
+    if (form != PTQI_FORM_PANELS)
         return (struct ptqi_packed_layout){.rows = k->f32_nr};
     return (struct ptqi_packed_layout){k->int_nr, k->int_strip, k->int_kr,
                                        code_bits == 8 ? k->w8_offset : 0};
@@ -132,6 +159,22 @@ static void bind_panels(struct ptq_linear *l, const struct ptqi_packed *h, const
     l->panel.group_blocks =
         ptqi_min((l->group_size + PTQI_BLOCK - 1) / PTQI_BLOCK, l->panel.blocks);
     l->blocking = ptqi_plan_blocking(l);
+}
+
+/* The dense form and the general one. */
+static void bind_form(struct ptq_linear *l, const struct ptqi_packed *h, const struct places *p)
+{
+    const int64_t rows = l->panels * h->layout.rows;
+    if (h->form == PTQI_FORM_DENSE) {
+        l->dense = (float *)(void *)(l->memory + p->words);
+        l->bytes = rows * l->k * 4;
+        return;
+    }
+    l->general_codes = (int16_t *)(void *)(l->memory + p->words);
+    l->scales = (float *)(void *)(l->memory + p->scales);
+    l->minima = h->has_minima ? (float *)(void *)(l->memory + p->minima) : NULL;
+    l->group_end = (int32_t *)(void *)(l->memory + p->group_of);
+    l->bytes = rows * (l->k * 2 + l->groups * (l->minima ? 8 : 4));
 }
 
 static void bind_words(struct ptq_linear *l, const struct ptqi_packed *h, const struct places *p)
@@ -157,6 +200,7 @@ void ptqi_packed_bind(struct ptq_linear *l, const struct ptqi_packed *h, void *m
     l->group_size = h->group_size;
     l->groups = (h->k + h->group_size - 1) / h->group_size;
     l->code_bits = h->code_bits;
+    l->form = h->form;
     l->panels = (h->n + h->layout.rows - 1) / h->layout.rows;
     l->rotation = h->rotation;
     if (h->has_input_scale)
@@ -165,10 +209,12 @@ void ptqi_packed_bind(struct ptq_linear *l, const struct ptqi_packed *h, void *m
         l->order = (int32_t *)(void *)(l->memory + p.order);
     l->bias_room = (float *)(void *)(l->memory + p.bias);
     l->bias = h->has_bias ? l->bias_room : NULL;
-    if (ptqi_packed_is_integer(h))
+    if (h->form == PTQI_FORM_PANELS)
         bind_panels(l, h, &p);
-    else
+    else if (h->form == PTQI_FORM_WORDS)
         bind_words(l, h, &p);
+    else
+        bind_form(l, h, &p);
 }
 
 uint64_t ptqi_linear_recipe(const struct ptq_linear *l)
@@ -183,7 +229,9 @@ uint64_t ptqi_linear_recipe(const struct ptq_linear *l)
         h = ptqi_hash(h ^ 2, l->order, l->k * (int64_t)sizeof *l->order);
     if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC)
         h = ptqi_hash(h ^ 3, &l->activation_scale, (int64_t)sizeof l->activation_scale);
-    if (l->activations != PTQ_ACTIVATIONS_F32) {
+    if (l->form == PTQI_FORM_GENERAL)
+        h = ptqi_hash(h ^ 4, l->group_end, l->groups * (int64_t)sizeof *l->group_end);
+    if (l->form == PTQI_FORM_PANELS) {
         int64_t arrangement[4] = {l->kernels->x_rows, l->kernels->tile_mr > 0,
                                   l->kernels->starts != NULL, l->blocking.chunk_blocks};
         h = ptqi_hash(h, arrangement, (int64_t)sizeof arrangement);

@@ -9,22 +9,17 @@
 #include "linear/call.h"
 #include "tensor.h"
 
-static int is_integer(const struct ptq_linear *l)
-{
-    return l->activations != PTQ_ACTIVATIONS_F32;
-}
-
 ptq_status ptqi_lay_out(const char *function, const struct ptq_linear *l, int64_t places,
                         int64_t longest, struct ptqi_prepared *layout)
 {
     /* No row takes more than this, and half of all memory is far more than the rest takes. */
     const int64_t row_bytes = 64 + ptqi_sums_stride(l) * 4 + ptqi_x_stride(l) * 4;
-    const int integer = is_integer(l);
+    const int integer = ptqi_linear_is_integer(l);
     if (places > PTRDIFF_MAX / 2 / row_bytes)
         return ptqi_fail(l->context, PTQ_ERROR_SHAPE, "%s: %lld rows are too many", function,
                          (long long)places);
     struct ptqi_prepared p = {.magic = PTQI_PREPARED_MAGIC, .recipe = l->recipe, .places = places};
-    p.sliced = integer && !ptqi_is_stream(l, longest);
+    p.sliced = l->form == PTQI_FORM_PANELS && !ptqi_is_stream(l, longest);
     p.scales = ptqi_align((int64_t)sizeof p);
     p.sums = p.scales + ptqi_align(places * 4);
     p.x = p.sums + (integer ? ptqi_align(places * ptqi_sums_stride(l) * 4) : 0);
@@ -176,6 +171,28 @@ static void quantize_row(const struct ptqi_preparing *p, int64_t row, int64_t pl
         place_row(p, place, q);
 }
 
+/* The same for the general form. */
+static void quantize_general(const struct ptqi_preparing *p, int64_t row, int64_t place,
+                             struct buffers b)
+{
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    int32_t *sums = (int32_t *)(void *)(p->prepared + p->layout.sums) + place * ptqi_sums_stride(l);
+    int16_t *x = (int16_t *)(void *)(p->prepared + p->layout.x + place * ptqi_x_stride(l));
+    const float *from = ordered_row(p, row, b);
+    const float scale = scale_of(p, place, from);
+    int8_t *q = (int8_t *)(from == b.ordered ? b.x : b.ordered);
+    int32_t sum;
+    *scale_at(p, place) = scale;
+    memset(q, 0, (size_t)l->k);
+    if (scale > 0.0f)
+        l->kernels->quantize(from, scale, l->k, l->k, q, &sum);
+    for (int64_t g = 0, i = 0; g < l->groups; g++)
+        for (sums[g] = 0; i < l->group_end[g]; i++) {
+            x[i] = q[i];
+            sums[g] += q[i];
+        }
+}
+
 static void keep_row(const struct ptqi_preparing *p, int64_t row, int64_t place)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
@@ -195,11 +212,14 @@ static void fill_place(const struct ptqi_preparing *p, int64_t place)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
     *scale_at(p, place) = 0;
-    if (!is_integer(l))
+    if (!ptqi_linear_is_integer(l))
         return;
     memset((int32_t *)(void *)(p->prepared + p->layout.sums) + place * ptqi_sums_stride(l), 0,
            (size_t)ptqi_sums_stride(l) * sizeof(int32_t));
-    place_row(p, place, NULL);
+    if (l->form == PTQI_FORM_GENERAL)
+        memset(p->prepared + p->layout.x + place * ptqi_x_stride(l), 0, (size_t)ptqi_x_stride(l));
+    else
+        place_row(p, place, NULL);
 }
 
 /* The row of x at a place, or -1; places are asked for in ascending order, *result from 0 on. */
@@ -272,7 +292,9 @@ void ptqi_prepare_share(const struct ptqi_preparing *p, int64_t part, int64_t pa
         const int64_t row = row_at(p->call, place, &result);
         if (row < 0)
             fill_place(p, place);
-        else if (is_integer(l))
+        else if (l->form == PTQI_FORM_GENERAL)
+            quantize_general(p, row, place, b);
+        else if (ptqi_linear_is_integer(l))
             quantize_row(p, row, place, b);
         else
             keep_row(p, row, place);

@@ -14,7 +14,8 @@
  * them the starts of its blocks where kernels have such, for tiles; x i8: for streams
  * [places][x stride]; for tiles slice after slice, each the columns of one chunk,
  * [places][columns], so that a chunk reads memory from front to back; both in pairs of rows where
- * the kernels' x_rows is 2; f32: x f32 [places][k].
+ * the kernels' x_rows  is 2; of the general form, sums [places][groups] and x i16 [places][k], rows
+ * an x stride apart; f32: x f32 [places][k].
  */
 struct ptqi_prepared {
     uint64_t magic, recipe;
@@ -26,16 +27,20 @@ struct ptqi_prepared {
     int64_t bytes;
 };
 
-/* From one row of x in int8 to the next: an odd number of cache lines, since at a multiple of 4096
- * bytes all rows would fall into the same few lines of a cache. */
+/* Bytes from one quantized row of x to the next: an odd number of cache lines, since at a multiple
+ * of 4096 bytes all rows would fall into the same few lines of a cache. */
 static inline int64_t ptqi_x_stride(const struct ptq_linear *linear)
 {
+    if (linear->form == PTQI_FORM_GENERAL)
+        return ptqi_align(linear->k * (int64_t)sizeof(int16_t));
     return ((ptqi_padded_k(linear) + 63) / 64 | 1) * 64;
 }
 
 /* From one row's sums to the next. */
 static inline int64_t ptqi_sums_stride(const struct ptq_linear *linear)
 {
+    if (linear->form == PTQI_FORM_GENERAL)
+        return linear->groups;
     return linear->groups + 1 + (linear->kernels->starts ? linear->panel.blocks : 0);
 }
 

@@ -13,11 +13,6 @@
 #include "base/half.h"
 #include "linear/call.h"
 
-static int is_integer(const struct ptq_linear *l)
-{
-    return l->activations != PTQ_ACTIVATIONS_F32;
-}
-
 static const struct ptqi_product *product_of(const struct ptq_linear *l)
 {
     return l->two_level        ? &l->kernels->two_level
@@ -75,7 +70,9 @@ int ptqi_next_chunk(const struct ptq_linear *l, struct ptqi_chunk *c)
 
 int ptqi_panel_columns(const struct ptq_linear *l)
 {
-    return is_integer(l) ? l->kernels->int_nr : l->kernels->f32_nr;
+    if (l->form == PTQI_FORM_GENERAL)
+        return PTQI_GENERAL_NR;
+    return l->form == PTQI_FORM_PANELS ? l->kernels->int_nr : l->kernels->f32_nr;
 }
 
 /* Where the parts of a task's scratch memory are, in bytes, and their sum. */
@@ -99,12 +96,15 @@ static struct room plan_room(const struct ptq_linear *l, int64_t rows)
     return room;
 }
 
-#define F32_CHUNK 256 /* columns of W dequantized at a time */
+#define F32_CHUNK 256   /* columns of W dequantized at a time, and rows of x */
+#define GENERAL_ROWS 16 /* rows of x at a time, an even number */
 
 int64_t ptqi_task_rows(const struct ptqi_task *t)
 {
     const struct ptq_linear *l = t->linear;
-    if (!is_integer(l))
+    if (l->form == PTQI_FORM_GENERAL)
+        return GENERAL_ROWS;
+    if (l->form != PTQI_FORM_PANELS)
         return F32_CHUNK;
     if (t->layout->sliced)
         return l->blocking.rows;
@@ -114,7 +114,9 @@ int64_t ptqi_task_rows(const struct ptqi_task *t)
 
 int64_t ptqi_task_max_rows(const struct ptq_linear *l)
 {
-    if (!is_integer(l))
+    if (l->form == PTQI_FORM_GENERAL)
+        return GENERAL_ROWS;
+    if (l->form != PTQI_FORM_PANELS)
         return F32_CHUNK;
     return l->blocking.rows > l->kernels->stream_mr ? l->blocking.rows : l->kernels->stream_mr;
 }
@@ -122,7 +124,9 @@ int64_t ptqi_task_max_rows(const struct ptq_linear *l)
 /* Of a matrix alone. Another one may have made a call prepare x for tiles. */
 static int64_t product_scratch(const struct ptq_linear *l, int64_t rows)
 {
-    if (!is_integer(l))
+    if (l->form == PTQI_FORM_GENERAL)
+        return 0;
+    if (l->form != PTQI_FORM_PANELS)
         return (F32_CHUNK + ptqi_min(rows, F32_CHUNK)) * l->kernels->f32_nr * 4;
     return rows > l->kernels->stream_mr && l->kernels->tile_mr ? plan_room(l, rows).bytes : 0;
 }
@@ -315,37 +319,81 @@ static void run_int_panel(const struct ptqi_task *t, int64_t panel, int64_t m0, 
         stream_panel(t, &p, m0, rows, n0);
 }
 
+/* A chunk of weights: dequantized into out, or as they are packed. */
+static const float *f32_weights(const struct ptq_linear *l, const struct ptqi_words *words,
+                                int64_t panel, int64_t k0, int64_t count, float *out)
+{
+    if (l->form == PTQI_FORM_DENSE)
+        return l->dense + (panel * l->k + k0) * l->kernels->f32_nr;
+    l->kernels->word_dequantize(words, k0, count, out);
+    return out;
+}
+
+static struct ptqi_words words_of(const struct ptq_linear *l, int64_t panel)
+{
+    const int64_t nr = l->kernels->f32_nr, at = panel * l->groups * nr;
+    if (l->form == PTQI_FORM_DENSE)
+        return (struct ptqi_words){.words = NULL};
+    return (struct ptqi_words){.words = l->words + panel * l->row_words * nr,
+                               .bits = l->code_bits,
+                               .k = l->k,
+                               .group_of = l->group_of,
+                               .scales = l->scales + at,
+                               .zeros = l->zeros ? l->zeros + at : NULL,
+                               .zero = l->zero};
+}
+
 static void run_f32_panel(const struct ptqi_task *t, int64_t panel, int64_t m0, int64_t rows,
                           char *scratch)
 {
     const struct ptq_linear *l = t->linear;
     const struct ptqi_kernels *kernels = l->kernels;
     const int nr = kernels->f32_nr, mr = kernels->f32_mr;
-    const int64_t at = panel * l->groups * nr;
-    const struct ptqi_words words = {.words = l->words + panel * l->row_words * nr,
-                                     .bits = l->code_bits,
-                                     .k = l->k,
-                                     .group_of = l->group_of,
-                                     .scales = l->scales + at,
-                                     .zeros = l->zeros ? l->zeros + at : NULL,
-                                     .zero = l->zero};
+    const struct ptqi_words words = words_of(l, panel);
+    const int stream = l->form == PTQI_FORM_WORDS && rows <= kernels->word_mr;
     float *weights = (float *)(void *)scratch, *sum = weights + F32_CHUNK * nr;
     const float *x =
         (const float *)(const void *)(t->prepared + t->layout->x) + (t->first + m0) * l->k;
-    if (rows <= kernels->word_mr)
+    if (stream)
         kernels->word_stream((int)rows, &words, x, l->k, sum);
-    for (int64_t k0 = 0; k0 < l->k && rows > kernels->word_mr; k0 += F32_CHUNK) {
+    for (int64_t k0 = 0; k0 < l->k && !stream; k0 += F32_CHUNK) {
         const int64_t k = ptqi_min(F32_CHUNK, l->k - k0);
-        kernels->word_dequantize(&words, k0, k, weights);
+        const float *w = f32_weights(l, &words, panel, k0, k, weights);
         for (int64_t m = 0; m < rows; m += mr)
-            kernels->f32_tile((int)ptqi_min(rows - m, mr), k, x + m * l->k + k0, l->k, 1, weights,
+            kernels->f32_tile((int)ptqi_min(rows - m, mr), k, x + m * l->k + k0, l->k, 1, w,
                               sum + m * nr, nr, k0 > 0);
     }
     store_rows(t, sum, m0, rows, panel * nr);
 }
 
+static void run_general_panel(const struct ptqi_task *t, int64_t panel, int64_t m0, int64_t rows,
+                              char *scratch)
+{
+    const struct ptq_linear *l = t->linear;
+    const int64_t at = panel * l->groups * PTQI_GENERAL_NR;
+    const struct ptqi_general w = {.codes = l->general_codes + panel * l->k * PTQI_GENERAL_NR,
+                                   .scales = l->scales + at,
+                                   .minima = l->minima ? l->minima + at : NULL,
+                                   .group_end = l->group_end,
+                                   .groups = l->groups};
+    const char *x = t->prepared + t->layout->x + (t->first + m0) * ptqi_x_stride(l);
+    float sum[GENERAL_ROWS * PTQI_GENERAL_NR];
+    (void)scratch;
+    for (int64_t m = 0; m < rows; m++)
+        l->kernels->general(&w, (const int16_t *)(const void *)(x + m * ptqi_x_stride(l)),
+                            sums_at(t, m0 + m), sum + m * PTQI_GENERAL_NR);
+    store_rows(t, sum, m0, rows, panel * PTQI_GENERAL_NR);
+}
+
 void ptqi_task_run(const struct ptqi_task *t, int64_t panel, int64_t m0, int64_t rows,
                    char *scratch)
 {
-    (is_integer(t->linear) ? run_int_panel : run_f32_panel)(t, panel, m0, rows, scratch);
+    static void (*const run[PTQI_FORMS])(const struct ptqi_task *, int64_t, int64_t, int64_t,
+                                         char *) = {
+        [PTQI_FORM_PANELS] = run_int_panel,
+        [PTQI_FORM_WORDS] = run_f32_panel,
+        [PTQI_FORM_DENSE] = run_f32_panel,
+        [PTQI_FORM_GENERAL] = run_general_panel,
+    };
+    run[t->linear->form](t, panel, m0, rows, scratch);
 }
