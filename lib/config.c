@@ -254,7 +254,7 @@ ptq_status ptq_config_create(ptq_context *context, int32_t method, ptq_config **
     PTQI_REQUIRE(NULL, context);
     if (!ptq_method_name(method))
         return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "there is no method %d", method);
-    struct ptq_config *c = ptqi_alloc(context, 1, (int64_t)sizeof *c);
+    struct ptq_config *c = ptqi_new_handle(context, (int64_t)sizeof *c);
     if (!c)
         return PTQ_ERROR_MEMORY;
     *c = defaults;
@@ -270,7 +270,7 @@ ptq_status ptq_config_copy(const ptq_config *config, ptq_config **copy)
     PTQI_REQUIRE(config ? config->context : NULL, copy);
     *copy = NULL;
     PTQI_REQUIRE(NULL, config);
-    struct ptq_config *c = ptqi_alloc(config->context, 1, (int64_t)sizeof *c);
+    struct ptq_config *c = ptqi_new_handle(config->context, (int64_t)sizeof *c);
     if (!c)
         return PTQ_ERROR_MEMORY;
     *c = *config;
@@ -281,7 +281,7 @@ ptq_status ptq_config_copy(const ptq_config *config, ptq_config **copy)
 void ptq_config_free(ptq_config *config)
 {
     if (config)
-        ptqi_free(config->context, config);
+        ptqi_free_handle(config->context, config);
 }
 
 int32_t ptq_config_method(const ptq_config *config)

@@ -31,6 +31,7 @@ static ptq_status create(ptq_allocate_function allocate, ptq_release_function re
     c->release = release;
     c->allocator_user = user;
     ptqi_cpu_caches(&c->l1_bytes, &c->l2_bytes);
+    atomic_init(&c->references, 1);
     atomic_init(&c->cancelled, 0);
     if (pthread_mutex_init(&c->message_lock, NULL)) {
         release(user, c);
@@ -67,11 +68,8 @@ ptq_status ptq_context_create(ptq_context **context)
 
 void ptq_context_free(ptq_context *context)
 {
-    if (!context)
-        return;
-    ptqi_team_free(context, context->team);
-    pthread_mutex_destroy(&context->message_lock);
-    context->release(context->allocator_user, context);
+    if (context)
+        ptqi_context_release(context);
 }
 
 ptq_status ptq_context_set_threads(ptq_context *context, int32_t threads)

@@ -27,7 +27,7 @@ ptq_status ptq_qtensor_create(ptq_context *context, int64_t n, int64_t k, int32_
         return ptqi_fail(context, PTQ_ERROR_BOUNDS,
                          "group must be a multiple of 16 up to %d, or 0 for one per row, not %lld",
                          PTQI_MAX_COLUMNS, (long long)group);
-    struct ptq_qtensor *new = ptqi_alloc_zero(context, 1, (int64_t)sizeof *new);
+    struct ptq_qtensor *new = ptqi_new_handle(context, (int64_t)sizeof *new);
     if (!new)
         return PTQ_ERROR_MEMORY;
     new->context = context;
@@ -58,7 +58,7 @@ void ptq_qtensor_free(ptq_qtensor *q)
     ptqi_free(q->context, q->group_of);
     ptqi_free(q->context, q->order);
     ptqi_free(q->context, q->input_scale);
-    ptqi_free(q->context, q);
+    ptqi_free_handle(q->context, q);
 }
 
 ptq_status ptqi_qtensor_check(const struct ptq_qtensor *q)

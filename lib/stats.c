@@ -26,7 +26,7 @@ ptq_status ptq_stats_create(ptq_context *context, int64_t k, int32_t flags, ptq_
     PTQI_REQUIRE(NULL, context);
     PTQI_TRY(ptqi_check_between(context, __func__, "k", k, 1, MAX_CHANNELS));
     PTQI_TRY(ptqi_check_between(context, __func__, "flags", flags, 0, ALL_FLAGS));
-    struct ptq_stats *s = ptqi_alloc_zero(context, 1, (int64_t)sizeof *s);
+    struct ptq_stats *s = ptqi_new_handle(context, (int64_t)sizeof *s);
     if (!s)
         return PTQ_ERROR_MEMORY;
     s->context = context;
@@ -65,7 +65,7 @@ void ptq_stats_free(ptq_stats *s)
     ptqi_free(s->context, s->sample);
     ptqi_free(s->context, s->extremes);
     ptqi_free(s->context, s->extreme_sizes);
-    ptqi_free(s->context, s);
+    ptqi_free_handle(s->context, s);
 }
 
 /* Doubles the stride: drops every second sampled row. */

@@ -9,7 +9,7 @@ ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor
 {
     PTQI_REQUIRE(store ? store->context : NULL, tensor);
     *tensor = NULL;
-    PTQI_REQUIRE(NULL, store);
+    PTQI_TRY(ptqi_store_check_reading(__func__, store));
     PTQI_REQUIRE(store->context, name);
     const struct ptqi_entry *e = ptqi_store_find(store, name);
     if (!e)
@@ -22,6 +22,10 @@ ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor
     if ((uintptr_t)e->data % (uintptr_t)ptq_dtype_size(e->dtype) == 0) {
         void *data = (void *)(uintptr_t)e->data;
         status = ptq_tensor_borrow(store->context, e->dtype, e->rank, e->shape, data, tensor);
+        if (!status) {
+            ptqi_store_hold(store);
+            (*tensor)->store = (ptq_store *)(uintptr_t)store;
+        }
     } else {
         status = ptq_tensor_create(store->context, e->dtype, e->rank, e->shape, tensor);
         if (!status)
@@ -36,6 +40,11 @@ ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor
     return status;
 }
 
+static void drop_tensor(void *tensor)
+{
+    ptqi_tensor_release(tensor);
+}
+
 ptq_status ptq_store_add(ptq_store *store, const char *name, const ptq_tensor *tensor)
 {
     struct ptqi_entry *e;
@@ -44,5 +53,8 @@ ptq_status ptq_store_add(ptq_store *store, const char *name, const ptq_tensor *t
     PTQI_REQUIRE(store->context, tensor);
     PTQI_TRY(ptqi_store_describe(store, name, tensor->dtype, tensor->rank, tensor->shape, &e));
     e->data = tensor->data;
+    ptqi_tensor_hold(tensor);
+    e->held = (void *)(uintptr_t)tensor;
+    e->drop = drop_tensor;
     return PTQ_OK;
 }

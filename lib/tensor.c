@@ -4,6 +4,7 @@
 #include "tensor.h"
 #include <string.h>
 #include "base/half.h"
+#include "store/store.h"
 
 static ptq_status make(const char *function, ptq_context *context, int32_t dtype, int32_t rank,
                        const int64_t *shape, ptq_tensor **tensor)
@@ -24,10 +25,11 @@ static ptq_status make(const char *function, ptq_context *context, int32_t dtype
     if (!ptqi_multiply(elements, ptq_dtype_size(dtype), &bytes) || bytes > PTRDIFF_MAX)
         return ptqi_fail(context, PTQ_ERROR_SHAPE, "a tensor of %lld elements is too large",
                          (long long)elements);
-    struct ptq_tensor *t = ptqi_alloc_zero(context, 1, (int64_t)sizeof *t);
+    struct ptq_tensor *t = ptqi_new_handle(context, (int64_t)sizeof *t);
     if (!t)
         return PTQ_ERROR_MEMORY;
     t->context = context;
+    atomic_init(&t->references, 1);
     t->dtype = dtype;
     t->rank = rank;
     for (int32_t i = 0; i < rank; i++)
@@ -78,14 +80,28 @@ ptq_status ptq_tensor_borrow(ptq_context *context, int32_t dtype, int32_t rank,
     return PTQ_OK;
 }
 
+void ptqi_tensor_hold(const ptq_tensor *tensor)
+{
+    ptq_tensor *t = (ptq_tensor *)(uintptr_t)tensor;
+    atomic_fetch_add_explicit(&t->references, 1, memory_order_relaxed);
+}
+
+void ptqi_tensor_release(ptq_tensor *t)
+{
+    if (atomic_fetch_sub_explicit(&t->references, 1, memory_order_acq_rel) > 1)
+        return;
+    if (t->owned)
+        ptqi_free(t->context, t->data);
+    if (t->store)
+        ptqi_store_release(t->store);
+    ptqi_free(t->context, t->name);
+    ptqi_free_handle(t->context, t);
+}
+
 void ptq_tensor_free(ptq_tensor *tensor)
 {
-    if (!tensor)
-        return;
-    if (tensor->owned)
-        ptqi_free(tensor->context, tensor->data);
-    ptqi_free(tensor->context, tensor->name);
-    ptqi_free(tensor->context, tensor);
+    if (tensor)
+        ptqi_tensor_release(tensor);
 }
 
 int32_t ptq_tensor_dtype(const ptq_tensor *tensor)

@@ -7,13 +7,19 @@
 
 struct ptq_tensor {
     ptq_context *context;
+    atomic_llong references; /* the user's, and one for each store being written that it is in */
     int32_t dtype, rank;
     int64_t shape[PTQ_MAX_RANK];
     int64_t elements, bytes;
     void *data;
     int owned;
-    char *name; /* or NULL */
+    struct ptq_store *store; /* that data belong to, held; or NULL */
+    char *name;              /* or NULL */
 };
+
+/* References, from any thread; the last one to be released frees the tensor. */
+void ptqi_tensor_hold(const ptq_tensor *tensor);
+void ptqi_tensor_release(ptq_tensor *tensor);
 
 /* The caller's rows, with row stride ld, and their names in the header. */
 struct ptqi_block {

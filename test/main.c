@@ -18,6 +18,7 @@
     TEST(json)                                                                                     \
     TEST(store)                                                                                    \
     TEST(stats)                                                                                    \
+    TEST(lifetimes)                                                                                \
     TEST(config)                                                                                   \
     TEST(qtensor)                                                                                  \
     TEST(kernel)                                                                                   \

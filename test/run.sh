@@ -139,6 +139,14 @@ test_examples()
     else
         fail "examples/embed.lua" "$(cat "$tmp/log")"
     fi
+    if ! command -v luajit >/dev/null; then
+        skip "handles owned by a garbage collector: no luajit"
+    elif luajit test/gc.lua "$library" "$tmp/gc.safetensors" >"$tmp/log" 2>&1; then
+        pass
+        sed 's/^/    /' "$tmp/log"
+    else
+        fail "test/gc.lua" "exit status $?: $(cat "$tmp/log")"
+    fi
 }
 
 # Calls of every public function with invalid arguments. A sanitizer's allocator must return NULL for

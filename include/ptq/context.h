@@ -1,13 +1,14 @@
 /*
  * ptq/context.h - memory, threads, the instruction set and messages.
  *
- * Every other handle is created from a context, and the context must outlive all of them.
+ * Every other handle is created from a context and holds a reference to it, so handles and their
+ * context may be freed in any order: see ptq_context_free.
  *
- * Thread safety: a context may be used by many threads at once, except that the setters and
- * ptq_context_free must not run while another thread uses the context. ptq_context_cancel may be
- * called at any time, even from a signal handler. After fork, the child may keep using a context
- * and the handles made from it, provided that no other thread was using them at the time of the
- * fork.
+ * Thread safety: a context may be used by many threads at once, except that the setters must not
+ * run while another thread uses the context. Handles and contexts may be freed from any thread.
+ * ptq_context_cancel may be called at any time, even from a signal handler. After fork, the child
+ * may keep using a context and the handles made from it, provided that no other thread was using
+ * them at the time of the fork.
  *
  * Bit-exact results: the same inputs and settings give the same results to the last bit on every
  * CPU, with every instruction set and any number of threads, provided that the floating-point
@@ -50,14 +51,19 @@ PTQ_API ptq_status ptq_context_create(ptq_context **context);
 PTQ_API ptq_status ptq_context_create_with_allocator(ptq_allocate_function allocate,
                                                      ptq_release_function release, void *user,
                                                      ptq_context **context);
-/* Stops the worker threads and frees the context. NULL is allowed. */
+/*
+ * Drops the caller's reference to the context, which must not be used directly afterwards. The
+ * handles made from it can still be used. When the last of them is freed as well, by any thread,
+ * the worker threads are stopped and the context's memory is freed. Until then the allocator, the
+ * callbacks and their user pointers must stay valid. NULL is allowed.
+ */
 PTQ_API void ptq_context_free(ptq_context *context);
 
 /*
  * Number of threads that an operation is split over, 1 to 1024. 0, the default, means one for every
  * CPU that the process was allowed to use when the context was created. The library starts its own
  * threads when they are first needed, with memory from the context's allocator, and keeps them
- * until ptq_context_free. While they are busy with one call, any other call runs on its calling
+ * until the context goes. While they are busy with one call, any other call runs on its calling
  * thread alone.
  */
 PTQ_API ptq_status ptq_context_set_threads(ptq_context *context, int32_t threads);

@@ -21,7 +21,8 @@ typedef struct ptq_store ptq_store;
  */
 PTQ_API ptq_status ptq_store_open(ptq_context *context, const char *path, ptq_store **store);
 /* Closes a store that was open for reading, or discards one that was being written and was not
- * committed, leaving no file behind. NULL is allowed. */
+ * committed, leaving no file behind. Its files stay mapped as long as tensors read from it, or
+ * stores that copy from it, exist. NULL is allowed. */
 PTQ_API void ptq_store_free(ptq_store *store);
 
 /* Number of tensors, and their names in file order; NULL past the end. */
@@ -35,8 +36,9 @@ PTQ_API int64_t ptq_store_bytes(const ptq_store *store, int64_t index);
  */
 PTQ_API const void *ptq_store_data(const ptq_store *store, int64_t index);
 PTQ_API int32_t ptq_store_has(const ptq_store *store, const char *name);
-/* Returns a tensor by name and gives it that name. It refers to the mapped file (read-only; free it
- * before the store), or owns a copy if the data in the file are not aligned. */
+/* Returns a tensor by name and gives it that name. It refers to the mapped file, which is
+ * read-only, and keeps the store open until it is freed; or it owns a copy if the data in the file
+ * are not aligned. PTQ_ERROR_ARGUMENT if store is being written. */
 PTQ_API ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor **tensor);
 /* Metadata keys in order; NULL past the end. */
 PTQ_API const char *ptq_store_metadata_key(const ptq_store *store, int64_t index);
@@ -45,13 +47,15 @@ PTQ_API const char *ptq_store_metadata(const ptq_store *store, const char *key);
 
 /*
  * Starts writing a .safetensors file. Tensors are added by reference and must not change until
- * ptq_store_commit writes them, in the order in which they were added. Nothing appears at path
- * until the whole file is on disk: it is written next to path, synced, and renamed.
+ * ptq_store_commit writes them, in the order in which they were added. The store keeps the tensors
+ * that were added, and the stores that it copies from, until it is freed; the caller may free its
+ * own handles at once. Memory that an added tensor borrows must stay until then. Nothing appears at
+ * path until the whole file is on disk: it is written next to path, synced, and renamed.
  */
 PTQ_API ptq_status ptq_store_create(ptq_context *context, const char *path, ptq_store **store);
 PTQ_API ptq_status ptq_store_add(ptq_store *store, const char *name, const ptq_tensor *tensor);
 /* Adds a tensor of another store unchanged, even one whose element type ptq_tensor does not
- * support; from must stay open until the commit. */
+ * support; from must be open for reading. */
 PTQ_API ptq_status ptq_store_copy(ptq_store *store, const ptq_store *from, const char *name);
 PTQ_API ptq_status ptq_store_set_metadata(ptq_store *store, const char *key, const char *value);
 PTQ_API ptq_status ptq_store_commit(ptq_store *store);

@@ -18,6 +18,8 @@ struct ptqi_team;
 struct ptqi_kernels;
 
 struct ptq_context {
+    atomic_llong references; /* the user's, and one for each handle; base/handle.c */
+
     ptq_allocate_function allocate;
     ptq_release_function release;
     void *allocator_user;
@@ -84,6 +86,17 @@ ptq_status ptqi_replace(ptq_context *context, void **field, const void *from, in
                         int64_t size);
 /* A copy of length bytes, zero-terminated. */
 char *ptqi_copy_text(ptq_context *context, const char *text, int64_t length);
+
+/*
+ * References, from any thread. The last one to be released stops the worker threads and frees the
+ * context, so nothing may touch it afterwards.
+ */
+void ptqi_context_hold(ptq_context *context);
+void ptqi_context_release(ptq_context *context);
+/* Zeroed memory for a handle, which holds a reference to the context until _free_handle, where
+ * handle is not NULL. */
+void *ptqi_new_handle(ptq_context *context, int64_t bytes);
+void ptqi_free_handle(ptq_context *context, void *handle);
 
 /* *product = a * b for a, b >= 0; returns 0 on overflow. */
 int ptqi_multiply(int64_t a, int64_t b, int64_t *product);

@@ -6,7 +6,7 @@
 
 struct ptq_equalization *ptqi_create_equalization(ptq_context *context, int64_t k)
 {
-    struct ptq_equalization *e = ptqi_alloc_zero(context, 1, (int64_t)sizeof *e);
+    struct ptq_equalization *e = ptqi_new_handle(context, (int64_t)sizeof *e);
     if (!e)
         return NULL;
     e->context = context;
@@ -21,7 +21,7 @@ void ptq_equalization_free(ptq_equalization *e)
     if (!e)
         return;
     ptqi_free(e->context, e->scale);
-    ptqi_free(e->context, e);
+    ptqi_free_handle(e->context, e);
 }
 
 int32_t ptq_equalization_has_scale(const ptq_equalization *equalization)

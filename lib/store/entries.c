@@ -100,6 +100,15 @@ ptq_status ptqi_store_check_writing(const char *function, const ptq_store *store
     return PTQ_OK;
 }
 
+ptq_status ptqi_store_check_reading(const char *function, const ptq_store *store)
+{
+    PTQI_REQUIRE_FOR(NULL, function, store);
+    if (store->writing)
+        return ptqi_fail(store->context, PTQ_ERROR_ARGUMENT, "%s: %s is being written", function,
+                         store->path);
+    return PTQ_OK;
+}
+
 /* Adds an entry to a store being written. */
 ptq_status ptqi_store_describe(ptq_store *s, const char *name, int32_t dtype, int32_t rank,
                                const int64_t *shape, struct ptqi_entry **out)

@@ -15,10 +15,11 @@ static ptq_status new_store(const char *function, ptq_context *context, const ch
     *store = NULL;
     PTQI_REQUIRE_FOR(NULL, function, context);
     PTQI_REQUIRE_FOR(context, function, path);
-    struct ptq_store *s = ptqi_alloc_zero(context, 1, (int64_t)sizeof *s);
+    struct ptq_store *s = ptqi_new_handle(context, (int64_t)sizeof *s);
     if (!s)
         return PTQ_ERROR_MEMORY;
     s->context = context;
+    atomic_init(&s->references, 1);
     ptqi_table_begin(&s->by_name, context);
     ptqi_table_begin(&s->by_key, context);
     s->path = ptqi_copy_text(context, path, (int64_t)strlen(path));
@@ -30,14 +31,18 @@ static ptq_status new_store(const char *function, ptq_context *context, const ch
     return PTQ_OK;
 }
 
-void ptq_store_free(ptq_store *s)
+static void free_entry(ptq_context *context, struct ptqi_entry *e)
 {
-    if (!s)
-        return;
-    for (int64_t i = 0; i < s->count; i++) {
-        ptqi_free(s->context, s->entries[i].name);
-        ptqi_free(s->context, s->entries[i].owned);
-    }
+    ptqi_free(context, e->name);
+    ptqi_free(context, e->owned);
+    if (e->held)
+        e->drop(e->held);
+}
+
+static void free_store(ptq_store *s)
+{
+    for (int64_t i = 0; i < s->count; i++)
+        free_entry(s->context, &s->entries[i]);
     for (int64_t i = 0; i < s->metadata_count; i++) {
         ptqi_free(s->context, s->metadata[i].key);
         ptqi_free(s->context, s->metadata[i].value);
@@ -50,7 +55,37 @@ void ptq_store_free(ptq_store *s)
     ptqi_free(s->context, s->metadata);
     ptqi_free(s->context, s->maps);
     ptqi_free(s->context, s->path);
-    ptqi_free(s->context, s);
+    ptqi_free_handle(s->context, s);
+}
+
+void ptqi_store_hold(const ptq_store *store)
+{
+    ptq_store *s = (ptq_store *)(uintptr_t)store;
+    atomic_fetch_add_explicit(&s->references, 1, memory_order_relaxed);
+}
+
+void ptqi_store_release(ptq_store *s)
+{
+    if (atomic_fetch_sub_explicit(&s->references, 1, memory_order_acq_rel) == 1)
+        free_store(s);
+}
+
+void ptq_store_free(ptq_store *s)
+{
+    if (s)
+        ptqi_store_release(s);
+}
+
+static void drop_store(void *store)
+{
+    ptqi_store_release(store);
+}
+
+void ptqi_entry_hold(struct ptqi_entry *e, const ptq_store *from)
+{
+    ptqi_store_hold(from);
+    e->held = (void *)(uintptr_t)from;
+    e->drop = drop_store;
 }
 
 /* Reports a file that no container recognizes, or that cannot even be opened. */
@@ -150,6 +185,7 @@ ptq_status ptq_store_copy(ptq_store *store, const ptq_store *from, const char *n
     struct ptqi_entry *e;
     PTQI_TRY(ptqi_store_check_writing(__func__, store));
     PTQI_REQUIRE(store->context, from);
+    PTQI_TRY(ptqi_store_check_reading(__func__, from));
     PTQI_REQUIRE(store->context, name);
     const struct ptqi_entry *source = ptqi_store_find(from, name);
     if (!source)
@@ -159,7 +195,7 @@ ptq_status ptq_store_copy(ptq_store *store, const ptq_store *from, const char *n
     const struct ptqi_entry own = *e;
     *e = *source;
     e->name = own.name;
-    e->owned = NULL;
+    ptqi_entry_hold(e, from);
     return PTQ_OK;
 }
 

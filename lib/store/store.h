@@ -17,6 +17,9 @@ struct ptqi_entry {
     const void *data;
     int64_t bytes;
     void *owned; /* data that the store frees */
+    /* The tensor or store that data belong to, and what drops the reference to it; or NULL. */
+    void *held;
+    void (*drop)(void *held);
 };
 
 struct ptqi_pair {
@@ -35,6 +38,7 @@ extern const struct ptqi_container ptqi_safetensors;
 
 struct ptq_store {
     ptq_context *context;
+    atomic_llong references; /* the user's, and one for each tensor or store that uses its data */
     char *path;
     const struct ptqi_container *container;
 
@@ -52,6 +56,12 @@ struct ptq_store {
     int writing;
 };
 
+/* References, from any thread; the last one to be released closes the store. */
+void ptqi_store_hold(const ptq_store *store);
+void ptqi_store_release(ptq_store *store);
+/* Makes the entry hold a store that it takes its data from. */
+void ptqi_entry_hold(struct ptqi_entry *entry, const ptq_store *from);
+
 /* entries.c. Finds a tensor by name, and a metadata value by key; NULL if there is none. */
 const struct ptqi_entry *ptqi_store_find(const ptq_store *store, const char *name);
 const char *ptqi_store_value(const ptq_store *store, const char *key);
@@ -67,8 +77,10 @@ ptq_status ptqi_store_set_pair(ptq_store *store, const char *key, const char *va
 ptq_status ptqi_safetensors_read(ptq_store *store, const char *path);
 ptq_status ptqi_safetensors_write(ptq_store *store);
 
-/* PTQ_ERROR_ARGUMENT, with the name of the calling function, unless store is being written. */
+/* PTQ_ERROR_ARGUMENT, with the name of the calling function, unless store is being written; or
+ * unless it is open for reading. */
 ptq_status ptqi_store_check_writing(const char *function, const ptq_store *store);
+ptq_status ptqi_store_check_reading(const char *function, const ptq_store *store);
 
 /* Adds a copy of data, which need not outlive the call. */
 ptq_status ptqi_store_put(ptq_store *store, const char *name, int32_t dtype, int32_t rank,
