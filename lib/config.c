@@ -265,6 +265,22 @@ ptq_status ptq_config_create(ptq_context *context, int32_t method, ptq_config **
     return PTQ_OK;
 }
 
+ptq_status ptq_config_set_parallel_user(ptq_config *config, void *user)
+{
+    PTQI_REQUIRE(NULL, config);
+    config->has_user = 1;
+    config->user = user;
+    return PTQ_OK;
+}
+
+struct ptqi_crew ptqi_config_crew(const struct ptq_config *config)
+{
+    struct ptqi_crew crew = ptqi_crew_of(config->context);
+    if (config->has_user)
+        crew.user = config->user;
+    return crew;
+}
+
 ptq_status ptq_config_copy(const ptq_config *config, ptq_config **copy)
 {
     PTQI_REQUIRE(config ? config->context : NULL, copy);

@@ -2,7 +2,7 @@
 #ifndef PTQI_CONFIG_H
 #define PTQI_CONFIG_H
 
-#include "base/context.h"
+#include "base/team.h"
 #include "ptq/config.h"
 
 struct ptq_config {
@@ -28,7 +28,12 @@ struct ptq_config {
     int32_t rotate;
     int32_t effort;
     int32_t scales; /* PTQ_SCALES_... */
+    int32_t has_user;
+    void *user; /* for the context's parallel_for, if has_user is set */
 };
+
+/* Who does the work of calls with this config. */
+struct ptqi_crew ptqi_config_crew(const struct ptq_config *config);
 
 /* Stores the value of a choice by name; returns 0 and stores nothing if there is none. */
 int ptqi_choice_value(int32_t parameter, const char *name, int64_t *value);

@@ -456,9 +456,9 @@ static void release(void *user, void *pointer)
     free(pointer);
 }
 
-static void hear(void *user, const char *text)
+static void hear(void *user, int32_t level, const char *text)
 {
-    (void)user, (void)text;
+    (void)user, (void)level, (void)text;
 }
 
 static void progress(void *user, double fraction, const char *what)
@@ -466,11 +466,12 @@ static void progress(void *user, double fraction, const char *what)
     (void)user, (void)fraction, (void)what;
 }
 
-static void in_turn(void *user, int64_t parts, ptq_body_function body, void *argument)
+static ptq_status in_turn(void *user, int64_t parts, ptq_body_function body, void *argument)
 {
     (void)user;
     for (int64_t part = 0; part < parts; part++)
         body(argument, part);
+    return PTQ_OK;
 }
 
 static void fill_memory(const char *directory)

@@ -29,6 +29,7 @@
     TEST(prepared)                                                                                 \
     TEST(packed)                                                                                   \
     TEST(door)                                                                                     \
+    TEST(parallel)                                                                                 \
     TEST(method)                                                                                   \
     TEST(gptaq)                                                                                    \
     TEST(extremes)                                                                                 \

@@ -121,11 +121,12 @@ static void test_other_messages(void)
 }
 
 /* A parallel_for that counts its calls, and runs the parts in reverse order. */
-static void count_call(void *user, int64_t parts, ptq_body_function body, void *argument)
+static ptq_status count_call(void *user, int64_t parts, ptq_body_function body, void *argument)
 {
     ++*(int *)user;
     for (int64_t part = parts; part-- > 0;)
         body(argument, part);
+    return PTQ_OK;
 }
 
 static ptq_context *counting_context(int *calls)

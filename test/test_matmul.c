@@ -225,7 +225,7 @@ static void check_factor(int64_t n)
             for (int64_t row = 0; row < n; row++) /* only the upper triangle counts */
                 for (int64_t column = 0; column < row; column++)
                     u[row * n + column] = NAN;
-            CHECK_OK(ptqi_inverse_factor(context, n, u));
+            CHECK_OK(ptqi_inverse_factor(ptqi_crew_of(context), n, u));
             ptq_context_free(context);
             if (!first) {
                 int below = 0;
@@ -255,13 +255,14 @@ static void test_factor(void)
             static const float bad[] = {0, -1, NAN, INFINITY};
             float *h = make_hessian(100, 1);
             h[places[i] * 100 + places[i]] = bad[kind];
-            CHECK_STATUS(ptqi_inverse_factor(test_context(), 100, h), PTQ_ERROR_NUMERIC);
+            CHECK_STATUS(ptqi_inverse_factor(ptqi_crew_of(test_context()), 100, h),
+                         PTQ_ERROR_NUMERIC);
             free(h);
         }
     ptq_context *context = make_context(1, PTQ_AUTO);
     float *h = make_hessian(130, 2);
     ptq_context_cancel(context);
-    CHECK_STATUS(ptqi_inverse_factor(context, 130, h), PTQ_ERROR_CANCELLED);
+    CHECK_STATUS(ptqi_inverse_factor(ptqi_crew_of(context), 130, h), PTQ_ERROR_CANCELLED);
     free(h);
     ptq_context_free(context);
 }

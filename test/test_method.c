@@ -453,9 +453,9 @@ static void test_dead(const char *settings)
     free_layer(&l);
 }
 
-static void count_line(void *user, const char *text)
+static void count_line(void *user, int32_t level, const char *text)
 {
-    *(int *)user += strstr(text, "damping") != NULL;
+    *(int *)user += level == PTQ_LOG_WARNING && strstr(text, "damping");
 }
 
 /* Zero weights (kind 0), constant rows (1), a single nonzero weight (2): little is lost. */

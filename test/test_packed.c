@@ -233,10 +233,11 @@ static void test_shared_layouts(void)
 }
 
 /* The engine may already be in a parallel region. */
-static void no_parallel_for(void *user, int64_t parts, ptq_body_function body, void *argument)
+static ptq_status no_parallel_for(void *user, int64_t parts, ptq_body_function body, void *argument)
 {
     (void)user, (void)parts, (void)body, (void)argument;
     CHECK(0);
+    return PTQ_OK;
 }
 
 static void check_round_trip(const struct matrix *m, int32_t isa)

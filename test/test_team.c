@@ -159,13 +159,15 @@ struct own_threads {
 };
 
 /* In reverse order, on the calling thread. */
-static void own_parallel_for(void *user, int64_t parts, ptq_body_function body, void *argument)
+static ptq_status own_parallel_for(void *user, int64_t parts, ptq_body_function body,
+                                   void *argument)
 {
     struct own_threads *own = user;
     own->calls++;
     own->parts += parts;
     for (int64_t part = parts - 1; part >= 0; part--)
         body(argument, part);
+    return PTQ_OK;
 }
 
 static void test_parallel_for(void)

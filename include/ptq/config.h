@@ -107,6 +107,11 @@ PTQ_API int32_t ptq_config_method(const ptq_config *config);
 /* Creates a copy of a config. */
 PTQ_API ptq_status ptq_config_copy(const ptq_config *config, ptq_config **copy);
 
+/* The user pointer that calls with this config pass to the context's parallel_for, in place of the
+ * one that was set with it: for engines whose every call has its own pool or task. Threads that
+ * quantize at the same time with different pointers each take a copy of the config. */
+PTQ_API ptq_status ptq_config_set_parallel_user(ptq_config *config, void *user);
+
 /* Enumeration: the method at index; 0 past the end. */
 PTQ_API int32_t ptq_method(int32_t index);
 /* Converts between methods and names ("gptq"); 0 for an unknown name, NULL for an unknown value. */

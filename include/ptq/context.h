@@ -30,16 +30,26 @@ typedef struct ptq_context ptq_context;
 typedef void *(*ptq_allocate_function)(void *user, int64_t bytes, int64_t alignment);
 /* Frees memory that the allocate function returned; pointer is never NULL. */
 typedef void (*ptq_release_function)(void *user, void *pointer);
-/* Receives one line of text, without a line feed. */
-typedef void (*ptq_log_function)(void *user, const char *text);
+/* Receives one line of text, without a line feed, and its level, PTQ_LOG_... */
+typedef void (*ptq_log_function)(void *user, int32_t level, const char *text);
 /* Receives the completed fraction of a long operation, 0 to 1, and what it is working on. */
 typedef void (*ptq_progress_function)(void *user, double fraction, const char *what);
 /* One part of a parallel operation. */
 typedef void (*ptq_body_function)(void *argument, int64_t part);
 /* Calls body(argument, part) exactly once for every part in 0 .. parts - 1, in any order, possibly
- * concurrently, and returns when all calls have returned. */
-typedef void (*ptq_parallel_function)(void *user, int64_t parts, ptq_body_function body,
-                                      void *argument);
+ * concurrently, and returns PTQ_OK when all calls have returned. If it cannot, it returns another
+ * status, which the operation then returns too. It may have made some of the calls, but none may be
+ * running or follow when it returns. */
+typedef ptq_status (*ptq_parallel_function)(void *user, int64_t parts, ptq_body_function body,
+                                            void *argument);
+
+/* Levels of the log. */
+enum {
+    PTQ_LOG_ERROR = 1,   /* something failed that no status reports */
+    PTQ_LOG_WARNING = 2, /* the result may not be what was wanted */
+    PTQ_LOG_INFO = 3,    /* what was done */
+    PTQ_LOG_DEBUG = 4    /* for developers */
+};
 
 /*
  * Creates a context with the C library's allocator or with the caller's. In the latter case every
@@ -77,7 +87,11 @@ PTQ_API int32_t ptq_context_threads(const ptq_context *context);
  * and may be called from inside a parallel region. ptq_linear_create, ptq_linear_create_in,
  * ptq_stats_update and ptq_stats_update_paired use the library's threads by default, but if
  * parallel_for is set, they run on the calling thread alone. The results are the same in every
- * case.
+ * case. If parallel_for fails, so does the function: results of such a call are as after any other
+ * failure, and the contents of output arrays are undefined.
+ *
+ * user is passed to every call of parallel_for. Callers that need another pointer for each call
+ * give it with ptq_config_set_parallel_user and ptq_call_set_parallel_user.
  */
 PTQ_API ptq_status ptq_context_set_parallel_for(ptq_context *context,
                                                 ptq_parallel_function parallel_for, void *user);

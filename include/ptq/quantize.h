@@ -22,8 +22,8 @@ extern "C" {
  * more than 66311 columns give PTQ_ERROR_UNSUPPORTED, because sums might not fit in 32 bits.
  *
  * Threads, progress and cancellation come from the context of config. Runs on its parallel_for if
- * there is one, else on the library's threads, and allocates. Each file in lib/method names the
- * paper that its algorithm comes from.
+ * there is one (with the pointer of ptq_config_set_parallel_user), else on the library's threads,
+ * and allocates. Each file in lib/method names the paper that its algorithm comes from.
  */
 PTQ_API ptq_status ptq_quantize(const ptq_config *config, const ptq_tensor *const *weights,
                                 int64_t count, const ptq_stats *stats,

@@ -101,7 +101,8 @@ void ptqi_free_handle(ptq_context *context, void *handle);
 /* *product = a * b for a, b >= 0; returns 0 on overflow. */
 int ptqi_multiply(int64_t a, int64_t b, int64_t *product);
 
-void ptqi_log_line(ptq_context *context, const char *format, ...) PTQI_PRINTF(2, 3);
+/* level: PTQ_LOG_... */
+void ptqi_log_line(ptq_context *context, int32_t level, const char *format, ...) PTQI_PRINTF(3, 4);
 void ptqi_progress(ptq_context *context, double fraction, const char *what);
 /* PTQ_ERROR_CANCELLED if ptq_context_cancel was called. */
 ptq_status ptqi_check_cancelled(ptq_context *context);

@@ -89,7 +89,7 @@ char *ptqi_copy_text(ptq_context *context, const char *text, int64_t length)
     return copy;
 }
 
-void ptqi_log_line(ptq_context *context, const char *format, ...)
+void ptqi_log_line(ptq_context *context, int32_t level, const char *format, ...)
 {
     char text[PTQI_MESSAGE_SIZE];
     va_list arguments;
@@ -98,7 +98,7 @@ void ptqi_log_line(ptq_context *context, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    context->log(context->log_user, text);
+    context->log(context->log_user, level, text);
 }
 
 void ptqi_progress(ptq_context *context, double fraction, const char *what)

@@ -224,8 +224,8 @@ static void run_on_team(struct ptqi_team *team, int64_t parts, ptq_body_function
     pthread_mutex_unlock(&team->lock);
 }
 
-void ptqi_parallel_inside(ptq_context *context, int64_t parts, ptq_body_function body,
-                          void *argument)
+ptq_status ptqi_parallel_inside(ptq_context *context, int64_t parts, ptq_body_function body,
+                                void *argument)
 {
     const int64_t threads = context->parallel_for ? 1 : ptqi_threads(context);
     if (parts > 1 && threads > 1 && is_ours(context->team) &&
@@ -233,16 +233,32 @@ void ptqi_parallel_inside(ptq_context *context, int64_t parts, ptq_body_function
         start_workers(context->team, (threads < parts ? threads : parts) - 1);
         run_on_team(context->team, parts, body, argument);
         pthread_mutex_unlock(&context->team->busy);
-        return;
+        return PTQ_OK;
     }
     for (int64_t part = 0; part < parts; part++)
         body(argument, part);
+    return PTQ_OK;
 }
 
-void ptqi_parallel(ptq_context *context, int64_t parts, ptq_body_function body, void *argument)
+ptq_status ptqi_parallel_as(ptq_context *context, void *user, int64_t parts, ptq_body_function body,
+                            void *argument)
 {
-    if (parts > 1 && context->parallel_for)
-        context->parallel_for(context->parallel_user, parts, body, argument);
-    else
-        ptqi_parallel_inside(context, parts, body, argument);
+    if (parts <= 1 || !context->parallel_for)
+        return ptqi_parallel_inside(context, parts, body, argument);
+    const ptq_status status = context->parallel_for(user, parts, body, argument);
+    if (status)
+        return ptqi_fail(context, status, "parallel_for returned %s (%d)", ptq_status_name(status),
+                         status);
+    return PTQ_OK;
+}
+
+ptq_status ptqi_parallel(ptq_context *context, int64_t parts, ptq_body_function body,
+                         void *argument)
+{
+    return ptqi_parallel_as(context, context->parallel_user, parts, body, argument);
+}
+
+struct ptqi_crew ptqi_crew_of(ptq_context *context)
+{
+    return (struct ptqi_crew){context, context->parallel_user};
 }

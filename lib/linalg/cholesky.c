@@ -57,27 +57,28 @@ static void solve_rows(void *argument, int64_t part)
 }
 
 /* The rows above the diagonal block. */
-static void solve_panel(ptq_context *context, int64_t n, float *h, int64_t b0, int64_t b1)
+static ptq_status solve_panel(struct ptqi_crew crew, int64_t n, float *h, int64_t b0, int64_t b1)
 {
-    struct panel p = {.kernels = context->kernels, .n = n, .b0 = b0, .b1 = b1, .h = h};
-    p.parts = b0 > 2 * BLOCK ? ptqi_threads(context) : 1;
+    struct panel p = {.kernels = crew.context->kernels, .n = n, .b0 = b0, .b1 = b1, .h = h};
+    p.parts = b0 > 2 * BLOCK ? ptqi_threads(crew.context) : 1;
     for (int64_t i = b0; i < b1; i++)
         for (int64_t j = b0; j < b1; j++)
             p.transposed[j - b0][i - b0] = h[i * n + j];
-    ptqi_parallel(context, p.parts, solve_rows, &p);
+    return ptqi_parallel_as(crew.context, crew.user, p.parts, solve_rows, &p);
 }
 
-static ptq_status factor(ptq_context *context, int64_t n, float *h)
+static ptq_status factor(struct ptqi_crew crew, int64_t n, float *h)
 {
     for (int64_t b1 = n; b1 > 0;) {
         int64_t b0 = (b1 - 1) / BLOCK * BLOCK;
         if (!factor_diagonal(n, h, b0, b1))
-            return ptqi_fail(context, PTQ_ERROR_NUMERIC, "the Hessian is not positive definite");
-        solve_panel(context, n, h, b0, b1);
+            return ptqi_fail(crew.context, PTQ_ERROR_NUMERIC,
+                             "the Hessian is not positive definite");
+        PTQI_TRY(solve_panel(crew, n, h, b0, b1));
         struct ptqi_matrix p = {h + b0, n, 1}, transposed = {h + b0, 1, n};
-        PTQI_TRY(ptqi_matmul(context, b0, b0, b1 - b0, p, transposed, h, n,
-                             PTQI_ACCUMULATE | PTQI_SUBTRACT | PTQI_UPPER));
-        PTQI_TRY(ptqi_check_cancelled(context));
+        PTQI_TRY(ptqi_matmul_as(crew, b0, b0, b1 - b0, p, transposed, h, n,
+                                PTQI_ACCUMULATE | PTQI_SUBTRACT | PTQI_UPPER));
+        PTQI_TRY(ptqi_check_cancelled(crew.context));
         b1 = b0;
     }
     return PTQ_OK;
@@ -100,9 +101,9 @@ static void invert_diagonal(int64_t n, float *r, int64_t b0, int64_t b1)
 }
 
 /* In place, by block rows from the bottom: U_IJ = -U_II (sum over I < L <= J of R_IL U_LJ). */
-static ptq_status invert(ptq_context *context, int64_t n, float *r)
+static ptq_status invert(struct ptqi_crew crew, int64_t n, float *r)
 {
-    float *row = ptqi_alloc(context, BLOCK * n, (int64_t)sizeof *row);
+    float *row = ptqi_alloc(crew.context, BLOCK * n, (int64_t)sizeof *row);
     if (!row)
         return PTQ_ERROR_MEMORY;
     ptq_status status = PTQ_OK;
@@ -112,23 +113,23 @@ static ptq_status invert(ptq_context *context, int64_t n, float *r)
         if (width > 0) {
             struct ptqi_matrix right = {r + b0 * n + b1, n, 1}, below = {r + b1 * n + b1, n, 1};
             struct ptqi_matrix product = {row, width, 1}, diagonal = {r + b0 * n + b0, n, 1};
-            status = ptqi_matmul(context, height, width, width, right, below, row, width, 0);
+            status = ptqi_matmul_as(crew, height, width, width, right, below, row, width, 0);
             if (!status)
-                status = ptqi_matmul(context, height, width, height, diagonal, product,
-                                     r + b0 * n + b1, n, PTQI_SUBTRACT);
+                status = ptqi_matmul_as(crew, height, width, height, diagonal, product,
+                                        r + b0 * n + b1, n, PTQI_SUBTRACT);
         }
         if (!status)
-            status = ptqi_check_cancelled(context);
+            status = ptqi_check_cancelled(crew.context);
         b1 = b0;
     }
-    ptqi_free(context, row);
+    ptqi_free(crew.context, row);
     return status;
 }
 
-ptq_status ptqi_inverse_factor(ptq_context *context, int64_t n, float *h)
+ptq_status ptqi_inverse_factor(struct ptqi_crew crew, int64_t n, float *h)
 {
-    PTQI_TRY(factor(context, n, h));
+    PTQI_TRY(factor(crew, n, h));
     for (int64_t i = 0; i < n; i++)
         memset(h + i * n, 0, (size_t)i * sizeof *h);
-    return invert(context, n, h);
+    return invert(crew, n, h);
 }

@@ -205,9 +205,11 @@ static void plan(struct job *j)
     j->split_columns = j->n > j->m && !(j->flags & PTQI_UPPER);
 }
 
-ptq_status ptqi_matmul(ptq_context *context, int64_t m, int64_t n, int64_t k, struct ptqi_matrix a,
-                       struct ptqi_matrix b, float *c, int64_t ldc, int flags)
+ptq_status ptqi_matmul_as(struct ptqi_crew crew, int64_t m, int64_t n, int64_t k,
+                          struct ptqi_matrix a, struct ptqi_matrix b, float *c, int64_t ldc,
+                          int flags)
 {
+    ptq_context *context = crew.context;
     struct job j = {.context = context,
                     .kernels = context->kernels,
                     .m = m,
@@ -233,15 +235,27 @@ ptq_status ptqi_matmul(ptq_context *context, int64_t m, int64_t n, int64_t k, st
     if (flags & PTQI_INSIDE)
         ptqi_parallel_inside(context, j.parts, run_part, &j);
     else
-        ptqi_parallel(context, j.parts, run_part, &j);
+        PTQI_TRY(ptqi_parallel_as(context, crew.user, j.parts, run_part, &j));
     if (atomic_load(&j.failed))
         return ptqi_fail(context, PTQ_ERROR_MEMORY, "out of memory in a matrix product");
     return PTQ_OK;
 }
 
+ptq_status ptqi_matmul(ptq_context *context, int64_t m, int64_t n, int64_t k, struct ptqi_matrix a,
+                       struct ptqi_matrix b, float *c, int64_t ldc, int flags)
+{
+    return ptqi_matmul_as(ptqi_crew_of(context), m, n, k, a, b, c, ldc, flags);
+}
+
+ptq_status ptqi_matmul_linear_as(struct ptqi_crew crew, int64_t rows, int64_t n, int64_t k,
+                                 const float *x, const float *w, float *y)
+{
+    struct ptqi_matrix a = {x, k, 1}, b = {w, 1, k};
+    return ptqi_matmul_as(crew, rows, n, k, a, b, y, n, 0);
+}
+
 ptq_status ptqi_matmul_linear(ptq_context *context, int64_t rows, int64_t n, int64_t k,
                               const float *x, const float *w, float *y)
 {
-    struct ptqi_matrix a = {x, k, 1}, b = {w, 1, k};
-    return ptqi_matmul(context, rows, n, k, a, b, y, n, 0);
+    return ptqi_matmul_linear_as(ptqi_crew_of(context), rows, n, k, x, w, y);
 }

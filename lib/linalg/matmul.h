@@ -6,7 +6,7 @@
 #ifndef PTQI_MATMUL_H
 #define PTQI_MATMUL_H
 
-#include "base/context.h"
+#include "base/team.h"
 
 /* A matrix in memory: element (i, j) at data[i * row + j * column]. */
 struct ptqi_matrix {
@@ -22,13 +22,19 @@ enum {
     PTQI_INSIDE = 16     /* like ptqi_parallel_inside: never on the caller's parallel_for */
 };
 
-/* C[m][n] (row stride ldc) = A[m][k] B[k][n], modified by flags. Fails only if memory is exhausted;
- * then C is undefined. */
+/* C[m][n] (row stride ldc) = A[m][k] B[k][n], modified by flags. Fails only if memory is exhausted
+ * or parallel_for fails; then C is undefined. */
 ptq_status ptqi_matmul(ptq_context *context, int64_t m, int64_t n, int64_t k, struct ptqi_matrix a,
                        struct ptqi_matrix b, float *c, int64_t ldc, int flags);
+
+ptq_status ptqi_matmul_as(struct ptqi_crew crew, int64_t m, int64_t n, int64_t k,
+                          struct ptqi_matrix a, struct ptqi_matrix b, float *c, int64_t ldc,
+                          int flags);
 
 /* y[rows][n] = x[rows][k] w[n][k]^T, all dense: a linear layer. */
 ptq_status ptqi_matmul_linear(ptq_context *context, int64_t rows, int64_t n, int64_t k,
                               const float *x, const float *w, float *y);
+ptq_status ptqi_matmul_linear_as(struct ptqi_crew crew, int64_t rows, int64_t n, int64_t k,
+                                 const float *x, const float *w, float *y);
 
 #endif

@@ -112,7 +112,8 @@ static ptq_status run(const struct search *s, struct trial *t)
     for (int64_t i = 0; i < count; i++)
         t->errors[i] = ptq_qtensor_output_error(t->q[i]);
     if (t->e->activations != PTQ_ACTIVATIONS_F32 && call.stats->sampled)
-        PTQI_TRY(ptqi_add_activation_errors(t->e, call.stats, count, t->q, t->errors));
+        PTQI_TRY(ptqi_add_activation_errors(ptqi_config_crew(call.config), t->e, call.stats, count,
+                                            t->q, t->errors));
     for (int64_t i = 0; i < count; i++)
         t->error += t->errors[i];
     return PTQ_OK;

@@ -90,30 +90,31 @@ static void make_candidate(const struct search *s, float r)
 }
 
 /* difference = W - Q(W s) / s of one matrix. */
-static void round_candidate(const struct search *s, const struct ptqi_weight *weight)
+static ptq_status round_candidate(const struct search *s, const struct ptqi_weight *weight)
 {
     const int64_t k = s->matrices->k;
     for (int64_t row = 0; row < weight->n; row++)
         for (int64_t c = 0; c < k; c++)
             s->scaled[row * k + c] = weight->w[row * k + c] * s->scale[c];
-    ptqi_rtn_dequantize(s->config, s->scaled, weight->n, k, ptqi_group_size(s->config, k),
-                        s->difference);
+    PTQI_TRY(ptqi_rtn_dequantize(s->config, s->scaled, weight->n, k, ptqi_group_size(s->config, k),
+                                 s->difference));
     for (int64_t row = 0; row < weight->n; row++)
         for (int64_t c = 0; c < k; c++) {
             float *d = &s->difference[row * k + c];
             *d = weight->w[row * k + c] - *d / s->scale[c];
         }
+    return PTQ_OK;
 }
 
 /* |X D^T|^2 for the n rows of the difference. */
 static ptq_status output_loss(const struct search *s, int64_t n, double *loss)
 {
-    ptq_context *context = s->config->context;
+    const struct ptqi_crew crew = ptqi_config_crew(s->config);
     const int64_t k = s->matrices->k;
     if (s->hessian)
-        return ptqi_energy(context, s->hessian, k, n, s->difference, s->product, loss);
+        return ptqi_energy(crew, s->hessian, k, n, s->difference, s->product, loss);
     *loss = 0;
-    PTQI_TRY(ptqi_matmul_linear(context, n, s->rows, k, s->difference, s->x, s->product));
+    PTQI_TRY(ptqi_matmul_linear_as(crew, n, s->rows, k, s->difference, s->x, s->product));
     for (int64_t i = 0; i < n * s->rows; i++)
         *loss += (double)s->product[i] * (double)s->product[i];
     return PTQ_OK;
@@ -124,7 +125,7 @@ static ptq_status candidate_loss(const struct search *s, double *loss)
     *loss = 0;
     for (int64_t i = 0; i < s->matrices->count; i++) {
         double part;
-        round_candidate(s, &s->matrices->weights[i]);
+        PTQI_TRY(round_candidate(s, &s->matrices->weights[i]));
         PTQI_TRY(output_loss(s, s->matrices->weights[i].n, &part));
         *loss += part;
     }

@@ -44,7 +44,8 @@ static ptq_status compute_gram(const struct clip *c, int64_t first, int64_t widt
         return PTQ_OK;
     }
     struct ptqi_matrix a = {c->sample + first, 1, c->k}, b = {c->sample + first, c->k, 1};
-    return ptqi_matmul(c->config->context, width, width, c->rows, a, b, c->gram, width, 0);
+    return ptqi_matmul_as(ptqi_config_crew(c->config), width, width, c->rows, a, b, c->gram, width,
+                          0);
 }
 
 /* Loads the columns first .. first + width of w into group, and their max |w| into limit. */
@@ -69,11 +70,12 @@ static ptq_status round_clamped(const struct clip *c, int64_t width, double shri
         for (int64_t i = n * width; i < (n + 1) * width; i++)
             c->clamped[i] = clamp(c->group[i], limit);
     }
-    ptqi_rtn_dequantize(c->config, c->clamped, c->n, width, width, c->rounded);
+    PTQI_TRY(ptqi_rtn_dequantize(c->config, c->clamped, c->n, width, width, c->rounded));
     for (int64_t i = 0; i < c->n * width; i++)
         c->rounded[i] = c->group[i] - c->rounded[i];
     const struct ptqi_matrix d = {c->rounded, width, 1}, g = {c->gram, width, 1};
-    return ptqi_matmul(c->config->context, c->n, width, width, d, g, c->product, width, 0);
+    return ptqi_matmul_as(ptqi_config_crew(c->config), c->n, width, width, d, g, c->product, width,
+                          0);
 }
 
 /* Keeps shrink times the range for the rows in which it loses less than those before. */

@@ -112,22 +112,22 @@ static void permute_and_damp(struct ptqi_curvature *c, double damping)
 }
 
 /* c->factor = U. Raises the damping until H is positive definite. */
-static ptq_status factor_damped(ptq_context *context, double damping, struct ptqi_curvature *c)
+static ptq_status factor_damped(struct ptqi_crew crew, double damping, struct ptqi_curvature *c)
 {
     for (;;) {
         permute_and_damp(c, damping);
         if (c->damped)
             memcpy(c->damped, c->factor, (size_t)(c->k * c->k) * sizeof *c->damped);
-        ptq_status status = ptqi_inverse_factor(context, c->k, c->factor);
+        ptq_status status = ptqi_inverse_factor(crew, c->k, c->factor);
         c->damping = damping;
         if (status != PTQ_ERROR_NUMERIC)
             return status;
         if (damping >= 1.0)
-            return ptqi_fail(context, PTQ_ERROR_NUMERIC,
+            return ptqi_fail(crew.context, PTQ_ERROR_NUMERIC,
                              "the Hessian is not positive definite, even with damping %g", damping);
         damping = damping < 0.005 ? damping + 0.005 : damping * 2.0;
-        ptqi_log_line(context, "the Hessian is not positive definite; damping raised to %g",
-                      damping);
+        ptqi_log_line(crew.context, PTQ_LOG_WARNING,
+                      "the Hessian is not positive definite; damping raised to %g", damping);
     }
 }
 
@@ -147,17 +147,17 @@ static ptq_status load_mismatch(double alpha, const struct ptq_equalization *e,
 }
 
 /* c->correction = P = (m U^T, strictly upper) U; upper is scratch. */
-static ptq_status correct(ptq_context *context, const float *m, float *upper,
+static ptq_status correct(struct ptqi_crew crew, const float *m, float *upper,
                           struct ptqi_curvature *c)
 {
     const int64_t k = c->k;
     const struct ptqi_matrix u = {c->factor, k, 1}, transposed = {c->factor, 1, k};
     const struct ptqi_matrix mismatch = {m, k, 1}, strict = {upper, k, 1};
-    PTQI_TRY(ptqi_matmul(context, k, k, k, mismatch, transposed, upper, k, PTQI_UPPER));
+    PTQI_TRY(ptqi_matmul_as(crew, k, k, k, mismatch, transposed, upper, k, PTQI_UPPER));
     for (int64_t i = 0; i < k; i++)
         for (int64_t j = 0; j <= i; j++)
             upper[i * k + j] = 0.0f;
-    return ptqi_matmul(context, k, k, k, strict, u, c->correction, k, PTQI_UPPER);
+    return ptqi_matmul_as(crew, k, k, k, strict, u, c->correction, k, PTQI_UPPER);
 }
 
 static ptq_status load_correction(const struct ptq_config *config, const struct ptq_equalization *e,
@@ -172,7 +172,7 @@ static ptq_status load_correction(const struct ptq_config *config, const struct 
     if (!status)
         status = load_mismatch(config->gptaq, e, stats, c, scratch, m);
     if (!status)
-        status = correct(context, m, scratch, c);
+        status = correct(ptqi_config_crew(config), m, scratch, c);
     ptqi_free(context, scratch);
     if (keep_mismatch)
         c->mismatch = m;
@@ -191,6 +191,6 @@ ptq_status ptqi_factor_curvature(const struct ptq_config *config, const struct p
         c->damped = ptqi_alloc(context, c->k * c->k, (int64_t)sizeof *c->damped);
     if (!c->factor || (keep_damped && !c->damped))
         return PTQ_ERROR_MEMORY;
-    PTQI_TRY(factor_damped(context, config->damping, c));
+    PTQI_TRY(factor_damped(ptqi_config_crew(config), config->damping, c));
     return config->gptaq > 0 ? load_correction(config, e, stats, keep_damped, c) : PTQ_OK;
 }

@@ -45,7 +45,7 @@ static void report_underflow(ptq_context *context, const struct ptq_stats *stats
         count += stats->hessian[i * stats->k + i] == 0 &&
                  (stats->minimum[i] < 0 || stats->maximum[i] > 0);
     if (count)
-        ptqi_log_line(context,
+        ptqi_log_line(context, PTQ_LOG_WARNING,
                       "%lld channels have inputs whose squares are 0 in f32; they count as unused",
                       (long long)count);
 }

@@ -18,7 +18,7 @@
 
 /* H is symmetric: for each block of columns, the columns before it count twice and those after it
  * are skipped. */
-ptq_status ptqi_energy(ptq_context *context, const float *hessian, int64_t k, int64_t n,
+ptq_status ptqi_energy(struct ptqi_crew crew, const float *hessian, int64_t k, int64_t n,
                        const float *d, float *product, double *sum)
 {
     *sum = 0;
@@ -29,7 +29,7 @@ ptq_status ptqi_energy(ptq_context *context, const float *hessian, int64_t k, in
             const struct ptqi_matrix a = {d + from, k, 1};
             const struct ptqi_matrix h = {hessian + from * k + first, k, 1};
             double part = 0;
-            PTQI_TRY(ptqi_matmul(context, n, columns, inner, a, h, product, columns, 0));
+            PTQI_TRY(ptqi_matmul_as(crew, n, columns, inner, a, h, product, columns, 0));
             for (int64_t row = 0; row < n; row++)
                 for (int64_t c = 0; c < columns; c++)
                     part += (double)d[row * k + first + c] * (double)product[row * columns + c];
@@ -59,16 +59,16 @@ static ptq_status dequantize(const struct ptq_qtensor *q, float *out)
     return status;
 }
 
-static ptq_status measure_output(const float *w, const float *difference,
+static ptq_status measure_output(struct ptqi_crew crew, const float *w, const float *difference,
                                  const struct ptqi_curvature *c, struct ptq_qtensor *q)
 {
     double lost, whole;
     float *product = ptqi_alloc(q->context, q->n * PTQI_ENERGY_BLOCK, (int64_t)sizeof *product);
     ptq_status status = PTQ_ERROR_MEMORY;
     if (product)
-        status = ptqi_energy(q->context, c->hessian, q->k, q->n, difference, product, &lost);
+        status = ptqi_energy(crew, c->hessian, q->k, q->n, difference, product, &lost);
     if (!status)
-        status = ptqi_energy(q->context, c->hessian, q->k, q->n, w, product, &whole);
+        status = ptqi_energy(crew, c->hessian, q->k, q->n, w, product, &whole);
     if (!status) {
         lost = lost > 0 ? lost : 0; /* rounding can leave a tiny negative sum */
         q->output_error = whole > 0 ? lost / whole : 0;
@@ -78,7 +78,7 @@ static ptq_status measure_output(const float *w, const float *difference,
     return status;
 }
 
-ptq_status ptqi_measure_weights(const struct ptq_equalization *e, float *w,
+ptq_status ptqi_measure_weights(struct ptqi_crew crew, const struct ptq_equalization *e, float *w,
                                 const struct ptqi_curvature *c, struct ptq_qtensor *q)
 {
     const int64_t count = q->n * q->k;
@@ -87,7 +87,7 @@ ptq_status ptqi_measure_weights(const struct ptq_equalization *e, float *w,
     for (int64_t i = 0; i < count && !status; i++)
         difference[i] = w[i] - difference[i];
     if (!status && c->hessian)
-        status = measure_output(w, difference, c, q);
+        status = measure_output(crew, w, difference, c, q);
     if (!status) {
         ptqi_restore_weights(e, difference, q->n);
         ptqi_restore_weights(e, w, q->n);
@@ -131,15 +131,15 @@ static void sample_rows(const struct ptq_equalization *e, const struct ptq_stats
 }
 
 /* |d Q'^T|^2 / |x Q'^T|^2; x and d are [rows][k]. */
-static ptq_status activation_error(const struct ptq_qtensor *q, const float *x, const float *d,
-                                   int64_t rows, double *error)
+static ptq_status activation_error(struct ptqi_crew crew, const struct ptq_qtensor *q,
+                                   const float *x, const float *d, int64_t rows, double *error)
 {
     float *w = ptqi_alloc(q->context, q->n * q->k, (int64_t)sizeof *w);
     float *y = ptqi_alloc(q->context, rows * q->n, (int64_t)sizeof *y);
     double sums[2] = {0, 0};
     ptq_status status = w && y ? dequantize(q, w) : PTQ_ERROR_MEMORY;
     for (int side = 0; side < 2 && !status; side++) {
-        status = ptqi_matmul_linear(q->context, rows, q->n, q->k, side ? d : x, w, y);
+        status = ptqi_matmul_linear_as(crew, rows, q->n, q->k, side ? d : x, w, y);
         if (!status)
             sums[side] = squares(y, rows * q->n);
     }
@@ -149,7 +149,7 @@ static ptq_status activation_error(const struct ptq_qtensor *q, const float *x, 
     return status;
 }
 
-ptq_status ptqi_add_activation_errors(const struct ptq_equalization *e,
+ptq_status ptqi_add_activation_errors(struct ptqi_crew crew, const struct ptq_equalization *e,
                                       const struct ptq_stats *stats, int64_t count,
                                       ptq_qtensor *const *q, double *errors)
 {
@@ -162,7 +162,7 @@ ptq_status ptqi_add_activation_errors(const struct ptq_equalization *e,
         sample_rows(e, stats, rows, step, x, d);
     for (int64_t i = 0; i < count && !status; i++) {
         double error;
-        status = activation_error(q[i], x, d, rows, &error);
+        status = activation_error(crew, q[i], x, d, rows, &error);
         errors[i] += error;
     }
     ptqi_free(e->context, x);

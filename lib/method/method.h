@@ -111,8 +111,8 @@ static inline int64_t ptqi_group_size(const struct ptq_config *config, int64_t k
 ptq_status ptqi_check_runs(const struct ptq_config *config, int32_t activations, int64_t k);
 
 /* rtn.c: out [n][k] = w rounded to nearest and dequantized, in groups of that many columns. */
-void ptqi_rtn_dequantize(const struct ptq_config *config, const float *w, int64_t n, int64_t k,
-                         int64_t group, float *out);
+ptq_status ptqi_rtn_dequantize(const struct ptq_config *config, const float *w, int64_t n,
+                               int64_t k, int64_t group, float *out);
 
 /* gptq.c: GPTQ's pass over the columns. metric [k], in quantization order, weighs the columns when
  * scales are searched; NULL: scales are not searched. */

@@ -187,7 +187,7 @@ static ptq_status round_copy(const struct shared *s, int64_t index, float *w,
     PTQI_TRY(new_qtensor(s, s->call->matrices->weights[index].n, q));
     PTQI_TRY(is_clipped(s->config, index) ? round_clipped(s, w, c, *q)
                                           : round_weights(s, w, c, *q));
-    return ptqi_measure_weights(s->e, w, c, *q);
+    return ptqi_measure_weights(ptqi_config_crew(s->config), s->e, w, c, *q);
 }
 
 /* The factor of a Hessian that is loaded, if the rounding needs it. */
@@ -215,7 +215,8 @@ static ptq_status load_curvature(const struct shared *s, const struct ptq_stats 
     if (status != PTQ_ERROR_NOT_FINITE || needed)
         return status;
     ptqi_free_curvature(s->config->context, c);
-    ptqi_log_line(s->config->context, "the Hessian is not finite; the output error is unknown");
+    ptqi_log_line(s->config->context, PTQ_LOG_WARNING,
+                  "the Hessian is not finite; the output error is unknown");
     return PTQ_OK;
 }
 

@@ -87,9 +87,10 @@ static void dequantize_rows(void *argument, int64_t part)
     }
 }
 
-void ptqi_rtn_dequantize(const struct ptq_config *config, const float *w, int64_t n, int64_t k,
-                         int64_t group, float *out)
+ptq_status ptqi_rtn_dequantize(const struct ptq_config *config, const float *w, int64_t n,
+                               int64_t k, int64_t group, float *out)
 {
     struct dequantize_job job = {config, w, n, k, group, ptqi_threads(config->context), out};
-    ptqi_parallel(config->context, job.parts, dequantize_rows, &job);
+    const struct ptqi_crew crew = ptqi_config_crew(config);
+    return ptqi_parallel_as(crew.context, crew.user, job.parts, dequantize_rows, &job);
 }

@@ -26,7 +26,8 @@ ptq_status ptqi_run_pass(struct ptqi_pass *pass)
     pass->parts = ptqi_min(ptqi_threads(context), pass->q->n);
     atomic_init(&pass->failed, 0);
     atomic_init(&pass->adjusted, 0);
-    ptqi_parallel(context, pass->parts, run_share, pass);
+    PTQI_TRY(ptqi_parallel_as(context, ptqi_config_crew(pass->config).user, pass->parts, run_share,
+                              pass));
     ptq_status status = atomic_load(&pass->failed);
     if (status) /* said again, because the message belongs to the thread that failed */
         return ptqi_fail(context, status, "%s: %s", pass->name, ptq_status_sentence(status));

@@ -34,15 +34,15 @@ static ptq_status add_tensors(const struct checkpoint *c, struct ptqi_json_write
     char text[24];
     if (!job.hashes)
         return PTQ_ERROR_MEMORY;
-    ptqi_parallel(c->context, job.parts, hash_tensors, &job);
+    const ptq_status status = ptqi_parallel(c->context, job.parts, hash_tensors, &job);
     ptqi_json_open(w, "tensors", '{');
-    for (int64_t i = 0; i < count; i++) {
+    for (int64_t i = 0; i < count && !status; i++) {
         snprintf(text, sizeof text, "%016llx", (unsigned long long)job.hashes[i]);
         ptqi_json_add_text(w, ptq_store_name(c->store, i), text);
     }
     ptqi_json_close(w, '}');
     ptqi_free(c->context, job.hashes);
-    return PTQ_OK;
+    return status;
 }
 
 ptq_status identity_add(const struct checkpoint *c, struct ptqi_json_writer *w)

@@ -85,7 +85,8 @@ static ptq_status choose_id(struct vocabulary *v, const struct ptqi_json *json,
         PTQI_TRY(vocabulary_add(v, content, (*next_id)++, token));
     (*token)->added = 1;
     if (ptqi_json_integer(ptqi_json_get(json, "id"), &id) && id != (*token)->id)
-        ptqi_log_line(v->context, "tokenizer: an added token should have the id %lld, but gets %d",
+        ptqi_log_line(v->context, PTQ_LOG_WARNING,
+                      "tokenizer: an added token should have the id %lld, but gets %d",
                       (long long)id, (int)(*token)->id);
     return PTQ_OK;
 }
