@@ -5,19 +5,11 @@
  * bit. A merge is one addition per element, so a fixed tree of merges is reproducible too.
  */
 #include "stats.h"
-#include <math.h>
 #include <string.h>
-#include "base/half.h"
-#include "base/team.h"
-#include "linalg/matmul.h"
 #include "linalg/vector.h"
-#include "store/store.h"
-#include "tensor.h"
 
 #define MAX_CHANNELS 131072
 #define ALL_FLAGS (PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE | PTQ_STATS_MISMATCH)
-#define MAX_SAMPLE_ROWS 65536 /* in a sample set by the caller */
-#define CHUNK_ROWS 512        /* rows converted to f32 at a time */
 
 ptq_status ptq_stats_create(ptq_context *context, int64_t k, int32_t flags, ptq_stats **stats)
 {
@@ -33,6 +25,7 @@ ptq_status ptq_stats_create(ptq_context *context, int64_t k, int32_t flags, ptq_
     s->k = k;
     s->flags = flags;
     s->stride = 1;
+    atomic_init(&s->finished, 0);
     s->minimum = ptqi_alloc_zero(context, k, 4);
     s->maximum = ptqi_alloc_zero(context, k, 4);
     s->sum_abs = ptqi_alloc_zero(context, k, 8);
@@ -78,22 +71,19 @@ static void thin_sample(struct ptq_stats *s)
     s->stride *= 2;
 }
 
-/* Samples the row at this position among all rows seen, if the position is a multiple of the
- * stride. */
-static void sample_row(struct ptq_stats *s, const float *row, int64_t position)
+float *ptqi_stats_sample_place(struct ptq_stats *s, int64_t position)
 {
     if (position % s->stride)
-        return;
+        return NULL;
     if (s->sampled == PTQI_SAMPLE_ROWS)
         thin_sample(s);
     if (position % s->stride)
-        return;
-    memcpy(s->sample + s->sampled++ * s->k, row, (size_t)s->k * 4);
+        return NULL;
+    return s->sample + s->sampled++ * s->k;
 }
 
-void ptqi_stats_keep_extreme(struct ptq_stats *s, const float *row)
+float *ptqi_stats_extreme_place(struct ptq_stats *s, float size)
 {
-    const float size = ptqi_absmax(s->context, row, s->k);
     int64_t place = s->extreme_count;
     if (place == PTQI_EXTREME_ROWS) {
         place = 0;
@@ -101,91 +91,19 @@ void ptqi_stats_keep_extreme(struct ptq_stats *s, const float *row)
             if (s->extreme_sizes[i] < s->extreme_sizes[place])
                 place = i;
         if (!(size > s->extreme_sizes[place]))
-            return;
+            return NULL;
     } else {
         s->extreme_count++;
     }
     s->extreme_sizes[place] = size;
-    memcpy(s->extremes + place * s->k, row, (size_t)s->k * sizeof *row);
+    return s->extremes + place * s->k;
 }
 
-struct ranges_job {
-    struct ptq_stats *s;
-    const float *x, *weights;
-    int64_t rows, parts;
-};
-
-/* One part of the channels: minimum, maximum and the weighted sum of |x|. */
-static void update_ranges(void *argument, int64_t part)
+void ptqi_stats_keep_extreme(struct ptq_stats *s, const float *row)
 {
-    struct ranges_job *j = argument;
-    struct ptq_stats *s = j->s;
-    int64_t begin, end;
-    ptqi_split(s->k, 16, part, j->parts, &begin, &end);
-    for (int64_t r = 0; r < j->rows; r++) {
-        const float *x = j->x + r * s->k;
-        double weight = j->weights ? (double)j->weights[r] : 1.0;
-        int first = s->rows + r == 0;
-        for (int64_t c = begin; c < end; c++) {
-            s->minimum[c] = first || x[c] < s->minimum[c] ? x[c] : s->minimum[c];
-            s->maximum[c] = first || x[c] > s->maximum[c] ? x[c] : s->maximum[c];
-            s->sum_abs[c] += weight * (double)fabsf(x[c]);
-        }
-    }
-}
-
-/* Rows as f32: x, its full-precision counterpart, and the left operand of a product. */
-struct chunk {
-    int64_t rows;
-    float *x, *reference, *left; /* [rows][k]; reference is NULL if it is x itself */
-    const float *weights;        /* [rows], or NULL */
-};
-
-/* Adds the sum of (w_t d_t) x_t^T, where d is the difference between reference and x. */
-static ptq_status update_mismatch(struct ptq_stats *s, const struct chunk *c)
-{
-    for (int64_t r = 0; r < c->rows; r++)
-        for (int64_t i = 0; i < s->k; i++) {
-            float difference = c->reference[r * s->k + i] - c->x[r * s->k + i];
-            c->left[r * s->k + i] = c->weights ? c->weights[r] * difference : difference;
-        }
-    struct ptqi_matrix a = {c->left, 1, s->k}, b = {c->x, s->k, 1};
-    return ptqi_matmul(s->context, s->k, s->k, c->rows, a, b, s->mismatch, s->k,
-                       PTQI_ACCUMULATE | PTQI_INSIDE);
-}
-
-/* H += sum of (w_t x_t) x_t^T: the weighted row is rounded once, then the chain is fused. */
-static ptq_status update_hessian(struct ptq_stats *s, const struct chunk *c)
-{
-    const float *left = c->x;
-    if (c->weights) {
-        for (int64_t r = 0; r < c->rows; r++)
-            for (int64_t i = 0; i < s->k; i++)
-                c->left[r * s->k + i] = c->weights[r] * c->x[r * s->k + i];
-        left = c->left;
-    }
-    struct ptqi_matrix a = {left, 1, s->k}, b = {c->x, s->k, 1};
-    return ptqi_matmul(s->context, s->k, s->k, c->rows, a, b, s->hessian, s->k,
-                       PTQI_ACCUMULATE | PTQI_UPPER | PTQI_INSIDE);
-}
-
-static ptq_status update_chunk(struct ptq_stats *s, const struct chunk *c)
-{
-    if (s->hessian)
-        PTQI_TRY(update_hessian(s, c));
-    if (s->mismatch && c->reference)
-        PTQI_TRY(update_mismatch(s, c));
-    struct ranges_job job = {s, c->x, c->weights, c->rows, ptqi_threads(s->context)};
-    ptqi_parallel_inside(s->context, job.parts, update_ranges, &job);
-    for (int64_t r = 0; r < c->rows; r++) {
-        s->total_weight += c->weights ? (double)c->weights[r] : 1.0;
-        if (s->sample) {
-            sample_row(s, c->x + r * s->k, s->rows + r);
-            ptqi_stats_keep_extreme(s, c->x + r * s->k);
-        }
-    }
-    s->rows += c->rows;
-    return PTQ_OK;
+    float *place = ptqi_stats_extreme_place(s, ptqi_absmax(s->context, row, s->k));
+    if (place)
+        memcpy(place, row, (size_t)s->k * sizeof *row);
 }
 
 ptq_status ptqi_stats_fail_own_sample(const ptq_stats *s)
@@ -201,110 +119,6 @@ ptq_status ptqi_stats_check_width(ptq_context *context, const ptq_stats *s, int6
     return ptqi_fail(context, PTQ_ERROR_SHAPE,
                      "statistics of %lld channels do not fit a matrix of %lld columns",
                      (long long)s->k, (long long)k);
-}
-
-/* An update in progress; blocks without data are absent. */
-struct update {
-    const char *function; /* the public function called */
-    struct ptqi_block x, reference;
-    const float *weights;
-};
-
-static struct ptqi_block weights_block(const float *weights, int64_t rows)
-{
-    return (struct ptqi_block){"row_weights", "row_weights", "1", weights,
-                               PTQ_DTYPE_F32, rows,          1,   1};
-}
-
-static ptq_status check_weights(struct ptq_stats *s, const struct update *u)
-{
-    const struct ptqi_block block = weights_block(u->weights, u->x.rows);
-    if (!u->weights)
-        return PTQ_OK;
-    PTQI_TRY(ptqi_check_block(s->context, u->function, &block));
-    for (int64_t r = 0; r < u->x.rows; r++)
-        if (!(u->weights[r] >= 0) || u->weights[r] - u->weights[r] != 0)
-            return ptqi_fail(s->context, PTQ_ERROR_ARGUMENT,
-                             "row_weights[%lld] is negative or not finite", (long long)r);
-    return PTQ_OK;
-}
-
-/* Everything that can be rejected without looking at the numbers comes first. */
-static ptq_status check_update(struct ptq_stats *s, const struct update *u)
-{
-    const struct ptqi_block *x = &u->x, *reference = &u->reference;
-    PTQI_TRY(ptqi_check_block(s->context, u->function, x));
-    if (reference->data)
-        PTQI_TRY(ptqi_check_block(s->context, u->function, reference));
-    if (!s->stride)
-        return ptqi_stats_fail_own_sample(s);
-    PTQI_TRY(check_weights(s, u));
-    PTQI_TRY(ptqi_check_finite(s->context, x->name, x->data, x->dtype, x->rows, x->columns, x->ld));
-    if (!reference->data)
-        return PTQ_OK;
-    return ptqi_check_finite(s->context, reference->name, reference->data, reference->dtype,
-                             reference->rows, reference->columns, reference->ld);
-}
-
-/* Rows first .. first + count of a block, dense and as f32. */
-static void load_rows(float *out, const struct ptqi_block *b, int64_t first, int64_t count)
-{
-    const int64_t size = ptq_dtype_size(b->dtype);
-    for (int64_t r = 0; r < count; r++)
-        ptqi_to_f32(out + r * b->columns, (const char *)b->data + (first + r) * b->ld * size,
-                    b->dtype, b->columns);
-}
-
-static ptq_status update(struct ptq_stats *s, const struct update *u)
-{
-    PTQI_TRY(check_update(s, u));
-    const int64_t rows = u->x.rows, count = rows < CHUNK_ROWS ? rows : CHUNK_ROWS;
-    const int paired = u->reference.data && s->mismatch;
-    const int left = paired || (u->weights && s->hessian);
-    struct chunk c = {.x = ptqi_alloc(s->context, count * s->k, 4),
-                      .reference = paired ? ptqi_alloc(s->context, count * s->k, 4) : NULL,
-                      .left = left ? ptqi_alloc(s->context, count * s->k, 4) : NULL};
-    ptq_status status = PTQ_OK;
-    if (!c.x || (paired && !c.reference) || (left && !c.left))
-        status = PTQ_ERROR_MEMORY;
-    for (int64_t r = 0; r < rows && !status; r += count) {
-        c.rows = rows - r < count ? rows - r : count;
-        c.weights = u->weights ? u->weights + r : NULL;
-        load_rows(c.x, &u->x, r, c.rows);
-        if (paired)
-            load_rows(c.reference, &u->reference, r, c.rows);
-        status = update_chunk(s, &c);
-    }
-    ptqi_free(s->context, c.x);
-    ptqi_free(s->context, c.reference);
-    ptqi_free(s->context, c.left);
-    return status;
-}
-
-static struct ptqi_block x_block(const ptq_stats *s, const void *x, int32_t dtype, int64_t rows,
-                                 int64_t ldx)
-{
-    return (struct ptqi_block){"x", "ldx", "K", x, dtype, rows, s->k, ldx};
-}
-
-ptq_status ptq_stats_update_paired(ptq_stats *stats, const void *x, int64_t ldx,
-                                   const void *reference, int64_t ldreference, int32_t dtype,
-                                   int64_t rows, const float *row_weights)
-{
-    PTQI_REQUIRE(NULL, stats);
-    const struct ptqi_block paired = {"reference", "ldreference", "K",      reference,
-                                      dtype,       rows,          stats->k, ldreference};
-    const struct update u = {__func__, x_block(stats, x, dtype, rows, ldx), paired, row_weights};
-    return update(stats, &u);
-}
-
-ptq_status ptq_stats_update(ptq_stats *stats, const void *x, int32_t dtype, int64_t rows,
-                            int64_t ldx, const float *row_weights)
-{
-    PTQI_REQUIRE(NULL, stats);
-    const struct update u = {
-        .function = __func__, .x = x_block(stats, x, dtype, rows, ldx), .weights = row_weights};
-    return update(stats, &u);
 }
 
 /* Row i of the other sample represents the positions up to its next row. It is kept if they include
@@ -356,25 +170,5 @@ ptq_status ptq_stats_merge(ptq_stats *stats, const ptq_stats *other)
     if (!stats->stride || !other->stride)
         return ptqi_stats_fail_own_sample(stats);
     merge(stats, other);
-    return PTQ_OK;
-}
-
-ptq_status ptq_stats_set_sample(ptq_stats *stats, const void *x, int32_t dtype, int64_t rows,
-                                int64_t ldx)
-{
-    PTQI_REQUIRE(NULL, stats);
-    const struct ptqi_block block = x_block(stats, x, dtype, rows, ldx);
-    PTQI_TRY(ptqi_check_between(stats->context, __func__, "rows", rows, 0, MAX_SAMPLE_ROWS));
-    PTQI_TRY(ptqi_check_block(stats->context, __func__, &block));
-    PTQI_TRY(ptqi_check_finite(stats->context, "sample", x, dtype, rows, stats->k, ldx));
-    float *sample = ptqi_alloc(stats->context, rows * stats->k, 4);
-    if (!sample)
-        return PTQ_ERROR_MEMORY;
-    load_rows(sample, &block, 0, rows);
-    ptqi_free(stats->context, stats->sample);
-    stats->sample = sample;
-    stats->sampled = rows;
-    stats->stride = 0;
-    stats->extreme_count = 0;
     return PTQ_OK;
 }

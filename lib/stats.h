@@ -29,8 +29,14 @@ struct ptq_stats {
     float *extremes;      /* [extreme_count][k], unordered */
     float *extreme_sizes; /* [extreme_count], max |x| of each */
     int64_t extreme_count;
+
+    atomic_llong finished; /* parts of the update in progress */
 };
 
+/* Where a row belongs, as f32: in the sample, if the position among all rows seen is a multiple of
+ * the stride; among the extremes, if its max |x| is large enough. Else NULL. */
+float *ptqi_stats_sample_place(struct ptq_stats *stats, int64_t position);
+float *ptqi_stats_extreme_place(struct ptq_stats *stats, float size);
 /* Adds a row to the extremes if it belongs there. */
 void ptqi_stats_keep_extreme(struct ptq_stats *stats, const float *row);
 ptq_status ptqi_stats_fail_own_sample(const ptq_stats *stats);

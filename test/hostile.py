@@ -107,6 +107,7 @@ VALID = {
     ("double *", "lowest"): "&w.number",
     ("double *", "highest"): "&w.number",
     ("double", "value"): "0.05",
+    ("double", "total_weight"): "4",
     ("float", "scale"): "1.0f",
     ("int64_t", "capacity"): "(int64_t)sizeof w.text",
     ("int64_t", "k"): "K",
@@ -156,6 +157,7 @@ OPTIONAL = {
     "ptq_quantize_equalized": {"stats"},
     "ptq_qtensor_stack": {"rows"},
     "ptq_call_set_prepared": {"memory"},
+    "ptq_stats_set_ranges": {"min"},
 }
 
 # Numbers that look hostile, but with which a call may succeed.
@@ -181,6 +183,8 @@ ALLOWED = {
     "ptq_call_set_rows": {"count": ["0", *HUGE]},  # a list is looked at when it is used
     "ptq_call_set_add": {"add": ["0"]},
     "ptq_call_set_epilogue": {"epilogue": ["0"]},
+    "ptq_stats_update_part": {"part": ["0"]},
+    "ptq_stats_update_paired_part": {"part": ["0"]},
 }
 
 # Calls that are left out: memory of such a size can be, so that what the caller says of his is believed,

@@ -18,6 +18,7 @@
     TEST(json)                                                                                     \
     TEST(store)                                                                                    \
     TEST(stats)                                                                                    \
+    TEST(stats_parts)                                                                              \
     TEST(lifetimes)                                                                                \
     TEST(config)                                                                                   \
     TEST(qtensor)                                                                                  \

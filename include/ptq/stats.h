@@ -2,7 +2,8 @@
  * ptq/stats.h - calibration statistics of the input of a linear layer.
  *
  * X is [rows][K], the inputs that the layer saw: K = in features, a row usually one token.
- * Thread safety: updates of one handle must not overlap; different handles are independent.
+ * Thread safety: updates of one handle must not overlap, except the parts of one update; different
+ * handles are independent.
  */
 #ifndef PTQ_STATS_H
 #define PTQ_STATS_H
@@ -38,7 +39,9 @@ PTQ_API void ptq_stats_free(ptq_stats *stats);
  * among updates: every sum is one chain over the rows in order. PTQ_ERROR_NOT_FINITE names the
  * first element that is not finite; in that case nothing is added. x may be NULL if rows is 0. Runs
  * on the library's threads, or on the calling thread alone if the context has a parallel_for.
- * Allocates temporary memory for a few rows.
+ *
+ * An update of up to 32 rows allocates nothing and takes about 80 KiB of stack. For more rows each
+ * thread allocates 576 KiB for the duration of the call; if it cannot, it is only slower.
  */
 PTQ_API ptq_status ptq_stats_update(ptq_stats *stats, const void *x, int32_t dtype, int64_t rows,
                                     int64_t ldx, const float *row_weights);
@@ -52,6 +55,23 @@ PTQ_API ptq_status ptq_stats_update(ptq_stats *stats, const void *x, int32_t dty
 PTQ_API ptq_status ptq_stats_update_paired(ptq_stats *stats, const void *x, int64_t ldx,
                                            const void *reference, int64_t ldreference,
                                            int32_t dtype, int64_t rows, const float *row_weights);
+
+/*
+ * Does one of `parts` shares of an update, for engines that are already inside a parallel region:
+ * each of their threads calls this with its own part, 0 <= part < parts, and otherwise the same
+ * arguments. Together, the parts give what the whole update gives, to the last bit. Parts may run
+ * at the same time, in any order, several on one thread; they do not wait for each other. Only when
+ * all have returned may the handle be read or updated again. Invalid arguments and numbers that are
+ * not finite fail in every part, and nothing is added. Memory is as for ptq_stats_update.
+ */
+PTQ_API ptq_status ptq_stats_update_part(ptq_stats *stats, const void *x, int32_t dtype,
+                                         int64_t rows, int64_t ldx, const float *row_weights,
+                                         int64_t part, int64_t parts);
+PTQ_API ptq_status ptq_stats_update_paired_part(ptq_stats *stats, const void *x, int64_t ldx,
+                                                const void *reference, int64_t ldreference,
+                                                int32_t dtype, int64_t rows,
+                                                const float *row_weights, int64_t part,
+                                                int64_t parts);
 
 /* Adds the statistics of other to stats, as if its rows came later, with one addition per element.
  * Both must have the same K and flags. */
@@ -76,6 +96,24 @@ PTQ_API ptq_status ptq_stats_mismatch(const ptq_stats *stats, float *out);
 /* Number of rows in the sample, and the rows, copied to out[sample_rows * K]. */
 PTQ_API int64_t ptq_stats_sample_rows(const ptq_stats *stats);
 PTQ_API ptq_status ptq_stats_sample(const ptq_stats *stats, float *out);
+/*
+ * Statistics that were collected elsewhere, in the form in which the functions above return them.
+ * Quantizing with them gives the same codes as with statistics of the rows themselves. They may be
+ * updated, merged and saved afterwards.
+ *
+ * _set_ranges replaces what is always collected: the number of rows, at least 1, the sum of their
+ * weights, > 0 (the number of rows if they have none), and for each channel min, max and mean |x|,
+ * each [K]. If min is NULL, max is max |x|, and min becomes -max. A sample taken so far is dropped.
+ * _set_hessian replaces the sum of w_t x_t x_t^T, [K][K], of which only the upper triangle,
+ * hessian[i * K + j] with i <= j, is read. The sum itself is wanted: multiply a mean by the total
+ * weight, and halve a Hessian of 2 X^T X. _set_mismatch replaces the whole matrix. Both need the
+ * flag that collects the matrix. Nothing changes if a number is not finite.
+ */
+PTQ_API ptq_status ptq_stats_set_ranges(ptq_stats *stats, int64_t rows, double total_weight,
+                                        const float *min, const float *max, const float *mean_abs);
+PTQ_API ptq_status ptq_stats_set_hessian(ptq_stats *stats, const float *hessian);
+PTQ_API ptq_status ptq_stats_set_mismatch(ptq_stats *stats, const float *mismatch);
+
 /* Replaces the sample with the given rows, at most 65536, for callers who choose their own.
  * Afterwards the statistics can no longer be updated, merged or saved. */
 PTQ_API ptq_status ptq_stats_set_sample(ptq_stats *stats, const void *x, int32_t dtype,

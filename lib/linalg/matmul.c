@@ -228,14 +228,10 @@ ptq_status ptqi_matmul_as(struct ptqi_crew crew, int64_t m, int64_t n, int64_t k
     if (m == 0 || n == 0 || k == 0)
         return PTQ_OK;
     /* Below a few hundred thousand operations, waking the team costs more than it saves. */
-    const int alone = (flags & PTQI_SERIAL) || ((flags & PTQI_INSIDE) && context->parallel_for);
-    if (!alone && (double)m * (double)n * (double)k > 2e5)
+    if (!(flags & PTQI_SERIAL) && (double)m * (double)n * (double)k > 2e5)
         j.parts = ptqi_threads(context);
     plan(&j);
-    if (flags & PTQI_INSIDE)
-        ptqi_parallel_inside(context, j.parts, run_part, &j);
-    else
-        PTQI_TRY(ptqi_parallel_as(context, crew.user, j.parts, run_part, &j));
+    PTQI_TRY(ptqi_parallel_as(context, crew.user, j.parts, run_part, &j));
     if (atomic_load(&j.failed))
         return ptqi_fail(context, PTQ_ERROR_MEMORY, "out of memory in a matrix product");
     return PTQ_OK;

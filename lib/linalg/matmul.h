@@ -18,8 +18,7 @@ enum {
     PTQI_ACCUMULATE = 1, /* add to C instead of replacing it */
     PTQI_SUBTRACT = 2,   /* subtract the product: -a * b, exact */
     PTQI_UPPER = 4,      /* only elements with m <= n are needed; others are undefined */
-    PTQI_SERIAL = 8,     /* on the calling thread alone, for use inside parallel work */
-    PTQI_INSIDE = 16     /* like ptqi_parallel_inside: never on the caller's parallel_for */
+    PTQI_SERIAL = 8      /* on the calling thread alone, for use inside parallel work */
 };
 
 /* C[m][n] (row stride ldc) = A[m][k] B[k][n], modified by flags. Fails only if memory is exhausted
