@@ -51,6 +51,9 @@ ptq_status ptq_store_add(ptq_store *store, const char *name, const ptq_tensor *t
     PTQI_TRY(ptqi_store_check_writing(__func__, store));
     PTQI_REQUIRE(store->context, name);
     PTQI_REQUIRE(store->context, tensor);
+    if (ptqi_tensor_has_gaps(tensor))
+        return ptqi_fail(store->context, PTQ_ERROR_UNSUPPORTED,
+                         "%s: there are gaps between the rows of %.200s", __func__, name);
     PTQI_TRY(ptqi_store_describe(store, name, tensor->dtype, tensor->rank, tensor->shape, &e));
     e->data = tensor->data;
     ptqi_tensor_hold(tensor);

@@ -36,6 +36,9 @@ static ptq_status make(const char *function, ptq_context *context, int32_t dtype
         t->shape[i] = shape[i];
     t->elements = elements;
     t->bytes = bytes;
+    t->row_stride = 1;
+    for (int32_t i = 1; i < rank && elements; i++)
+        t->row_stride *= shape[i]; /* cannot overflow: no size is 0 */
     *tensor = t;
     return PTQ_OK;
 }
@@ -66,18 +69,56 @@ static ptq_status check_data(ptq_context *context, const char *function, const p
     return PTQ_OK;
 }
 
-ptq_status ptq_tensor_borrow(ptq_context *context, int32_t dtype, int32_t rank,
-                             const int64_t *shape, void *data, ptq_tensor **tensor)
+/* Frees the tensor if the data cannot be its. */
+static ptq_status borrow(ptq_context *context, const char *function, ptq_tensor **tensor,
+                         const void *data)
 {
-    PTQI_TRY(make(__func__, context, dtype, rank, shape, tensor));
-    ptq_status status = check_data(context, __func__, *tensor, data);
+    const ptq_status status = check_data(context, function, *tensor, data);
     if (status) {
         ptq_tensor_free(*tensor);
         *tensor = NULL;
         return status;
     }
-    (*tensor)->data = data;
+    (*tensor)->data = (void *)(uintptr_t)data;
     return PTQ_OK;
+}
+
+ptq_status ptq_tensor_borrow(ptq_context *context, int32_t dtype, int32_t rank,
+                             const int64_t *shape, const void *data, ptq_tensor **tensor)
+{
+    PTQI_TRY(make(__func__, context, dtype, rank, shape, tensor));
+    return borrow(context, __func__, tensor, data);
+}
+
+/* Whether the last element is within the address space. */
+static int fits(int64_t rows, int64_t columns, int64_t ld, int64_t size)
+{
+    int64_t elements, bytes;
+    return !rows || (ptqi_multiply(rows - 1, ld, &elements) && elements <= INT64_MAX - columns &&
+                     ptqi_multiply(elements + columns, size, &bytes) && bytes <= PTRDIFF_MAX);
+}
+
+ptq_status ptq_tensor_borrow_rows(ptq_context *context, int32_t dtype, int64_t rows,
+                                  int64_t columns, int64_t ld, const void *data,
+                                  ptq_tensor **tensor)
+{
+    const int64_t shape[2] = {rows, columns};
+    PTQI_TRY(make(__func__, context, dtype, 2, shape, tensor));
+    ptq_status status = PTQ_OK;
+    if (ld < columns)
+        status = ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: ld is %lld, below columns = %lld",
+                           __func__, (long long)ld, (long long)columns);
+    else if (!fits(rows, columns, ld, ptq_dtype_size(dtype)))
+        status = ptqi_fail(context, PTQ_ERROR_SHAPE,
+                           "%s: %lld rows with ld = %lld exceed the address space", __func__,
+                           (long long)rows, (long long)ld);
+    if (status) {
+        ptq_tensor_free(*tensor);
+        *tensor = NULL;
+        return status;
+    }
+    (*tensor)->row_stride = ld;
+    return borrow(context, __func__, tensor, data);
 }
 
 void ptqi_tensor_hold(const ptq_tensor *tensor)
@@ -131,6 +172,11 @@ int64_t ptq_tensor_bytes(const ptq_tensor *tensor)
     return tensor ? tensor->bytes : 0;
 }
 
+int64_t ptq_tensor_row_stride(const ptq_tensor *tensor)
+{
+    return tensor ? tensor->row_stride : 0;
+}
+
 void *ptq_tensor_data(const ptq_tensor *tensor)
 {
     return tensor ? tensor->data : NULL;
@@ -162,17 +208,15 @@ ptq_status ptq_tensor_to_f32(const ptq_tensor *tensor, float *out)
     if (!ptqi_is_float(tensor->dtype))
         return ptqi_fail(tensor->context, PTQ_ERROR_DTYPE, "%s: has dtype %s, not a float type",
                          tensor->name ? tensor->name : "a tensor", ptq_dtype_name(tensor->dtype));
-    ptqi_to_f32(out, tensor->data, tensor->dtype, tensor->elements);
+    if (!ptqi_tensor_has_gaps(tensor)) {
+        ptqi_to_f32(out, tensor->data, tensor->dtype, tensor->elements);
+        return PTQ_OK;
+    }
+    const int64_t columns = tensor->shape[1], size = ptq_dtype_size(tensor->dtype);
+    for (int64_t r = 0; r < tensor->shape[0]; r++)
+        ptqi_to_f32(out + r * columns, (const char *)tensor->data + r * tensor->row_stride * size,
+                    tensor->dtype, columns);
     return PTQ_OK;
-}
-
-/* Whether ((rows - 1) * ld + columns) * size, for rows > 0, is within the address space. */
-static int fits_memory(const struct ptqi_block *b)
-{
-    int64_t elements, bytes;
-    return ptqi_multiply(b->rows - 1, b->ld, &elements) && elements <= INT64_MAX - b->columns &&
-           ptqi_multiply(elements + b->columns, ptq_dtype_size(b->dtype), &bytes) &&
-           bytes <= PTRDIFF_MAX;
 }
 
 ptq_status ptqi_check_block(ptq_context *context, const char *function, const struct ptqi_block *b)
@@ -189,7 +233,7 @@ ptq_status ptqi_check_block(ptq_context *context, const char *function, const st
     if (b->ld < b->columns)
         return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: %s is %lld, below %s = %lld", function,
                          b->ld_name, (long long)b->ld, b->columns_name, (long long)b->columns);
-    if (b->rows && !fits_memory(b))
+    if (!fits(b->rows, b->columns, b->ld, ptq_dtype_size(b->dtype)))
         return ptqi_fail(context, PTQ_ERROR_SHAPE,
                          "%s: %s: %lld rows with %s = %lld exceed the address space", function,
                          b->name, (long long)b->rows, b->ld_name, (long long)b->ld);

@@ -11,11 +11,19 @@ struct ptq_tensor {
     int32_t dtype, rank;
     int64_t shape[PTQ_MAX_RANK];
     int64_t elements, bytes;
+    int64_t row_stride; /* elements from one index along the first axis to the next */
     void *data;
     int owned;
     struct ptq_store *store; /* that data belong to, held; or NULL */
     char *name;              /* or NULL */
 };
+
+/* Whether there are gaps between the rows. */
+static inline int ptqi_tensor_has_gaps(const ptq_tensor *t)
+{
+    return t->elements && t->rank > 0 && t->shape[0] > 1 &&
+           t->row_stride != t->elements / t->shape[0];
+}
 
 /* References, from any thread; the last one to be released frees the tensor. */
 void ptqi_tensor_hold(const ptq_tensor *tensor);

@@ -28,6 +28,9 @@ VALID = {
     ("ptq_store_tensor", "name"): '"q.codes"',
     ("ptq_store_has", "name"): '"q.codes"',
     ("ptq_store_copy", "name"): '"q.codes"',
+    ("ptq_store_find", "name"): '"q.codes"',
+    ("ptq_store_open_memory", "data"): "w.file",
+    ("ptq_store_open_memory", "bytes"): "w.file_bytes",
     ("ptq_store_create", "path"): "w.out_path",
     ("ptq_stats_save", "path"): "w.out_path",
     ("ptq_stats_load", "path"): "w.stats_path",
@@ -79,7 +82,7 @@ VALID = {
     "ptq_progress_function": "progress",
     "ptq_parallel_function": "in_turn",
     ("void *", "user"): "&w",
-    ("void *", "data"): "w.floats",
+    ("const void *", "data"): "w.floats",
     ("const void *", "x"): "w.x",
     ("const void *", "reference"): "w.x",
     ("void *", "y"): "w.floats",
@@ -121,6 +124,8 @@ VALID = {
     ("int32_t", "add"): "1",
     ("int32_t", "epilogue"): "PTQ_EPILOGUE_NONE",
     ("int64_t", "rows"): "ROWS",
+    ("int64_t", "columns"): "K",
+    ("int64_t", "ld"): "K",
     ("int64_t", "ldx"): "K",
     ("int64_t", "ldreference"): "K",
     ("int64_t", "ldy"): "N",
@@ -183,13 +188,14 @@ ALLOWED = {
     "ptq_call_set_rows": {"count": ["0", *HUGE]},  # a list is looked at when it is used
     "ptq_call_set_add": {"add": ["0"]},
     "ptq_call_set_epilogue": {"epilogue": ["0"]},
+    "ptq_tensor_borrow_rows": {"columns": ["0"]},
     "ptq_stats_update_part": {"part": ["0"]},
     "ptq_stats_update_paired_part": {"part": ["0"]},
 }
 
 # Calls that are left out: memory of such a size can be, so that what the caller says of his is believed,
 # and the library would read or write it.
-CLAIMED = {"rows": ["2^31"], "ldx": ["2^31"], "ldreference": ["2^31"], "ldy": ["2^31"]}
+CLAIMED = {"rows": ["2^31"], "ld": ["2^31"], "ldx": ["2^31"], "ldreference": ["2^31"], "ldy": ["2^31"]}
 
 # Functions that return a size: 0 where it cannot be.
 SIZES = {
@@ -400,6 +406,8 @@ static struct world {
     int64_t shape[2], rows[2 * N], integer;
     double number;
     char text[64], path[512], stats_path[512], out_path[512];
+    uint8_t file[SIZE]; /* what is at path */
+    int64_t file_bytes;
 } w;
 
 /* What the process that makes the calls of a function tells the one that started it. */
@@ -549,6 +557,14 @@ static void write_files(void)
     need(ptq_stats_save(w.stats, w.stats_path));
 }
 
+static void read_file(void)
+{
+    FILE *in = fopen(w.path, "rb");
+    w.file_bytes = in ? (int64_t)fread(w.file, 1, sizeof w.file, in) : 0;
+    if (in)
+        fclose(in);
+}
+
 static void describe(const char *function, const char *what)
 {
     snprintf(shared->now, sizeof shared->now, "%s with %s", function, what);
@@ -561,6 +577,7 @@ static void begin(const char *function, const char *what)
     double unused;
     describe(function, what);
     make_handles();
+    read_file();
     need(ptq_store_open(w.context, w.path, &w.reading));
     need(ptq_store_create(w.context, w.out_path, &w.writing));
     w.results = (struct results){.context = w.context, /* anything but NULL */

@@ -19,6 +19,7 @@
     TEST(store)                                                                                    \
     TEST(stats)                                                                                    \
     TEST(stats_parts)                                                                              \
+    TEST(enumerate)                                                                                \
     TEST(lifetimes)                                                                                \
     TEST(config)                                                                                   \
     TEST(qtensor)                                                                                  \

@@ -292,6 +292,70 @@ static void test_tensor(void)
     CHECK(ptq_dtype_size(0) == 0 && ptq_dtype_name(7) == NULL && ptq_dtype_size(-1) == 0);
 }
 
+enum { STRIDED_N = 5, STRIDED_K = 64, STRIDED_LD = 100 };
+
+/* A matrix within a larger one, quantized, and dense, gives the same. */
+static void check_strided(int32_t dtype, const void *wide, const float *want)
+{
+    ptq_context *context = test_context();
+    const int64_t shape[2] = {STRIDED_N, STRIDED_K};
+    float out[STRIDED_N * STRIDED_K];
+    uint8_t codes[2][STRIDED_N * STRIDED_K];
+    ptq_tensor *t[2];
+    ptq_config *config;
+    CHECK_OK(ptq_tensor_borrow_rows(context, dtype, STRIDED_N, STRIDED_K, STRIDED_LD, wide, &t[0]));
+    CHECK_OK(ptq_tensor_borrow(context, PTQ_DTYPE_F32, 2, shape, want, &t[1]));
+    CHECK(ptq_tensor_row_stride(t[0]) == STRIDED_LD && ptq_tensor_row_stride(t[1]) == STRIDED_K);
+    CHECK(ptq_tensor_elements(t[0]) == STRIDED_N * STRIDED_K && ptq_tensor_data(t[0]) == wide);
+    CHECK_OK(ptq_tensor_to_f32(t[0], out));
+    CHECK(!memcmp(out, want, sizeof out));
+    CHECK_OK(ptq_config_create(context, PTQ_METHOD_RTN, &config));
+    for (int i = 0; i < 2; i++) {
+        const ptq_tensor *list[1] = {t[i]};
+        ptq_qtensor *q;
+        CHECK_OK(ptq_quantize(config, list, 1, NULL, NULL, &q));
+        CHECK_OK(ptq_qtensor_codes(q, codes[i]));
+        ptq_qtensor_free(q);
+    }
+    CHECK(!memcmp(codes[0], codes[1], sizeof codes[0]));
+    ptq_store *store;
+    CHECK_OK(ptq_store_create(context, test_scratch("strided.safetensors"), &store));
+    CHECK_STATUS(ptq_store_add(store, "a", t[0]), PTQ_ERROR_UNSUPPORTED);
+    CHECK_OK(ptq_store_add(store, "a", t[1]));
+    ptq_store_free(store);
+    ptq_config_free(config);
+    ptq_tensor_free(t[0]);
+    ptq_tensor_free(t[1]);
+}
+
+static void test_strided(void)
+{
+    ptq_context *context = test_context();
+    static float wide[STRIDED_N * STRIDED_LD], dense[STRIDED_N * STRIDED_K];
+    static uint16_t halves[STRIDED_N * STRIDED_LD];
+    ptq_tensor *t;
+    for (int i = 0; i < STRIDED_N * STRIDED_LD; i++) {
+        const int row = i / STRIDED_LD, column = i % STRIDED_LD;
+        wide[i] = column < STRIDED_K ? (float)(i % 23 - 11) : NAN;
+        halves[i] = ptqi_f32_to_f16(wide[i]);
+        if (column < STRIDED_K)
+            dense[row * STRIDED_K + column] = wide[i];
+    }
+    check_strided(PTQ_DTYPE_F32, wide, dense);
+    check_strided(PTQ_DTYPE_F16, halves, dense);
+    CHECK_STATUS(ptq_tensor_borrow_rows(context, PTQ_DTYPE_F32, 2, 8, 7, wide, &t),
+                 PTQ_ERROR_ARGUMENT);
+    CHECK(t == NULL);
+    CHECK_STATUS(ptq_tensor_borrow_rows(context, PTQ_DTYPE_F32, 3, 8, INT64_MAX / 8, wide, &t),
+                 PTQ_ERROR_SHAPE);
+    CHECK_STATUS(ptq_tensor_borrow_rows(context, PTQ_DTYPE_F32, 2, 8, 8, NULL, &t),
+                 PTQ_ERROR_ARGUMENT);
+    CHECK_OK(ptq_tensor_borrow_rows(context, PTQ_DTYPE_F32, 0, 8, 8, NULL, &t));
+    ptq_tensor_free(t);
+    CHECK_OK(ptq_tensor_borrow_rows(context, PTQ_DTYPE_U8, 2, 0, INT64_MAX, NULL, &t));
+    ptq_tensor_free(t);
+}
+
 /* The hash table, with items of equal hashes, and with hashes of numbers, which are never equal. */
 static void test_table(void)
 {
@@ -337,4 +401,5 @@ void test_base(void)
     test_half_rows();
     test_allocator();
     test_tensor();
+    test_strided();
 }

@@ -36,6 +36,15 @@ PTQ_API ptq_status ptq_format_can_hold(int32_t format, const ptq_qtensor *q);
 /* The format in which a store holds a quantized matrix with this prefix; 0 if it holds none. */
 PTQ_API int32_t ptq_format_find(const ptq_store *store, const char *prefix);
 
+/*
+ * Enumeration: copies the prefix of the quantized matrix at index, in whatever format, in the order
+ * of the store's tensors. buffer, capacity and the return value are as for ptq_last_message; past
+ * the end, the return value is 0 and the text empty. ptq_format_find tells the format. Prefixes of
+ * more than 480 bytes are left out. Takes longer the larger index is.
+ */
+PTQ_API int64_t ptq_format_matrix(const ptq_store *store, int64_t index, char *buffer,
+                                  int64_t capacity);
+
 /* Adds the parts of q to a store being written. q may be freed before the store is committed. */
 PTQ_API ptq_status ptq_qtensor_write(const ptq_qtensor *q, int32_t format, ptq_store *store,
                                      const char *prefix);

@@ -20,18 +20,30 @@ typedef struct ptq_store ptq_store;
  * Headers are fully validated before use: sizes, bounds, overlaps, holes, duplicates.
  */
 PTQ_API ptq_status ptq_store_open(ptq_context *context, const char *path, ptq_store **store);
+/*
+ * The same for the bytes of one .safetensors file in the caller's memory, which must not change and
+ * must outlive the store, the tensors read from it, and the stores that copy from it.
+ */
+PTQ_API ptq_status ptq_store_open_memory(ptq_context *context, const void *data, int64_t bytes,
+                                         ptq_store **store);
 /* Closes a store that was open for reading, or discards one that was being written and was not
  * committed, leaving no file behind. Its files stay mapped as long as tensors read from it, or
  * stores that copy from it, exist. NULL is allowed. */
 PTQ_API void ptq_store_free(ptq_store *store);
 
-/* Number of tensors, and their names in file order; NULL past the end. */
+/* Number of tensors, and their names in file order; NULL past the end. The index of a name; -1 if
+ * there is none. */
 PTQ_API int64_t ptq_store_count(const ptq_store *store);
 PTQ_API const char *ptq_store_name(const ptq_store *store, int64_t index);
+PTQ_API int64_t ptq_store_find(const ptq_store *store, const char *name);
 /* The element type of the tensor at index, as the file names it ("BF16"; may be one that ptq_tensor
- * does not support), and the size of its data in bytes. */
+ * does not support) and as PTQ_DTYPE_... (0 if it does not), and the size of its data in bytes. */
 PTQ_API const char *ptq_store_dtype(const ptq_store *store, int64_t index);
+PTQ_API int32_t ptq_store_dtype_value(const ptq_store *store, int64_t index);
 PTQ_API int64_t ptq_store_bytes(const ptq_store *store, int64_t index);
+/* Its shape: the number of axes, and the size along an axis; 1 for an axis past the rank. */
+PTQ_API int32_t ptq_store_rank(const ptq_store *store, int64_t index);
+PTQ_API int64_t ptq_store_size(const ptq_store *store, int64_t index, int32_t axis);
 /* Its bytes as stored in the file: read-only, possibly unaligned, valid until the store is freed.
  */
 PTQ_API const void *ptq_store_data(const ptq_store *store, int64_t index);

@@ -1,7 +1,7 @@
 /*
  * ptq/tensor.h - an element type, a shape and the data, owned or borrowed.
  *
- * Tensors are dense and row-major.
+ * Tensors are row-major, and dense except for ptq_tensor_borrow_rows.
  * Thread safety: a tensor may be read by many threads at once.
  */
 #ifndef PTQ_TENSOR_H
@@ -33,21 +33,32 @@ PTQ_API const char *ptq_dtype_name(int32_t dtype);
  * Creates a tensor of the given shape (rank 0 to PTQ_MAX_RANK, each size at least 0). shape may be
  * NULL for rank 0. _create allocates zeroed memory, which the tensor owns. _borrow refers to the
  * caller's data, which must be aligned for its dtype and outlive the tensor, and may be NULL if
- * there are no elements.
+ * there are no elements. The library never writes to it, so it may be constant. _borrow_rows is the
+ * same for a matrix [rows][columns] whose rows begin ld >= columns elements apart, such as some
+ * columns of a larger one. ptq_quantize, ptq_equalize and ptq_tensor_to_f32 take such matrices;
+ * ptq_store_add returns PTQ_ERROR_UNSUPPORTED unless ld is columns or rows is at most 1.
  */
 PTQ_API ptq_status ptq_tensor_create(ptq_context *context, int32_t dtype, int32_t rank,
                                      const int64_t *shape, ptq_tensor **tensor);
 PTQ_API ptq_status ptq_tensor_borrow(ptq_context *context, int32_t dtype, int32_t rank,
-                                     const int64_t *shape, void *data, ptq_tensor **tensor);
+                                     const int64_t *shape, const void *data, ptq_tensor **tensor);
+PTQ_API ptq_status ptq_tensor_borrow_rows(ptq_context *context, int32_t dtype, int64_t rows,
+                                          int64_t columns, int64_t ld, const void *data,
+                                          ptq_tensor **tensor);
 PTQ_API void ptq_tensor_free(ptq_tensor *tensor);
 
 PTQ_API int32_t ptq_tensor_dtype(const ptq_tensor *tensor);
 PTQ_API int32_t ptq_tensor_rank(const ptq_tensor *tensor);
 /* Size along axis, counted from 0; 1 for an axis past the rank. */
 PTQ_API int64_t ptq_tensor_size(const ptq_tensor *tensor, int32_t axis);
+/* Number of elements, and their size in bytes, without gaps between rows. */
 PTQ_API int64_t ptq_tensor_elements(const ptq_tensor *tensor);
 PTQ_API int64_t ptq_tensor_bytes(const ptq_tensor *tensor);
-/* The data. Must not be written if the tensor comes from a store, whose memory is read-only. */
+/* Elements from one index along the first axis to the next: ld of ptq_tensor_borrow_rows, else the
+ * product of the other sizes. */
+PTQ_API int64_t ptq_tensor_row_stride(const ptq_tensor *tensor);
+/* The data. Must not be written if the tensor comes from a store, whose memory is read-only, or
+ * borrows memory that must not be. */
 PTQ_API void *ptq_tensor_data(const ptq_tensor *tensor);
 
 /* A name for messages ("model.layers.3.mlp.down_proj.weight"); copied. Tensors read from a store

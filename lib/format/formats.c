@@ -66,6 +66,35 @@ int32_t ptq_format_find(const ptq_store *store, const char *prefix)
     return 0;
 }
 
+#define MAX_PREFIX 480 /* as in ptq.c */
+
+/* If a tensor's name is that of the first part of a matrix, copies the matrix's prefix. */
+static int read_prefix(const ptq_store *store, const char *name, char *prefix)
+{
+    const size_t length = strlen(name);
+    for (int i = 0; i < FORMATS; i++) {
+        const char *ending = formats[i]->endings[0];
+        const size_t rest = length - strlen(ending);
+        if (length <= strlen(ending) || rest > MAX_PREFIX || strcmp(name + rest, ending))
+            continue;
+        memcpy(prefix, name, rest);
+        prefix[rest] = 0;
+        if (ptq_format_find(store, prefix) == formats[i]->id)
+            return 1;
+    }
+    return 0;
+}
+
+int64_t ptq_format_matrix(const ptq_store *store, int64_t index, char *buffer, int64_t capacity)
+{
+    char prefix[MAX_PREFIX + 1];
+    const int64_t count = index >= 0 ? ptq_store_count(store) : 0;
+    for (int64_t i = 0; i < count; i++)
+        if (read_prefix(store, ptq_store_name(store, i), prefix) && index-- == 0)
+            return ptqi_copy_out(prefix, buffer, capacity);
+    return ptqi_copy_out("", buffer, capacity);
+}
+
 ptq_status ptq_qtensor_write(const ptq_qtensor *q, int32_t format, ptq_store *store,
                              const char *prefix)
 {

@@ -33,7 +33,7 @@ static ptq_status load_weight(ptq_context *context, const ptq_tensor *t, struct 
     weight->n = t->shape[0];
     weight->name = t->name;
     weight->w = t->data;
-    if (t->dtype == PTQ_DTYPE_F32)
+    if (t->dtype == PTQ_DTYPE_F32 && !ptqi_tensor_has_gaps(t))
         return PTQ_OK;
     weight->widened = ptqi_alloc(context, t->elements, (int64_t)sizeof *weight->widened);
     if (!weight->widened)
@@ -50,7 +50,7 @@ ptq_status ptqi_load_matrices(ptq_context *context, const ptq_tensor *const *ten
     for (int64_t i = 0; i < count; i++) {
         const ptq_tensor *t = tensors[i];
         PTQI_TRY(ptqi_check_finite(context, label(t), t->data, t->dtype, t->shape[0], t->shape[1],
-                                   t->shape[1]));
+                                   t->row_stride));
     }
     m->weights = ptqi_alloc_zero(context, count, (int64_t)sizeof *m->weights);
     if (!m->weights)

@@ -23,8 +23,8 @@ struct ptqi_matrices {
 ptq_status ptqi_check_shapes(ptq_context *context, const ptq_tensor *const *tensors, int64_t count);
 
 /*
- * Checks that all weights are finite and widens them to f32. Matrices that are f32 already are
- * not copied. The tensors must outlive m. On failure m holds nothing.
+ * Checks that all weights are finite and widens them to f32. Matrices that are f32 and dense
+ * are not copied. The tensors must outlive m. On failure m holds nothing.
  */
 ptq_status ptqi_load_matrices(ptq_context *context, const ptq_tensor *const *tensors, int64_t count,
                               struct ptqi_matrices *m);

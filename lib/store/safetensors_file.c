@@ -149,28 +149,33 @@ static ptq_status read_header(ptq_store *s, const char *path, const struct ptqi_
     return status;
 }
 
-ptq_status ptqi_safetensors_read(ptq_store *s, const char *path)
+ptq_status ptqi_safetensors_read_bytes(ptq_store *s, const char *path, const uint8_t *bytes,
+                                       int64_t size)
 {
     struct ptqi_json_document *document;
     const struct ptqi_json *root;
+    if (size < 8)
+        return bad(s, path, "", "too short for a safetensors file");
+    uint64_t header = read_u64(bytes);
+    if (header > MAX_HEADER || (int64_t)header > size - 8)
+        return bad(s, path, "",
+                   "the length of the header is beyond the file (truncated, or not "
+                   "safetensors)");
+    PTQI_TRY(ptqi_json_parse(s->context, (const char *)bytes + 8, (int64_t)header, path, &document,
+                             &root));
+    ptq_status status = read_header(s, path, root, bytes + 8 + header, size - 8 - (int64_t)header);
+    ptqi_json_free(document);
+    return status;
+}
+
+ptq_status ptqi_safetensors_read(ptq_store *s, const char *path)
+{
     PTQI_TRY(ptqi_grow(s->context, (void **)&s->maps, s->map_count, &s->map_capacity,
                        s->map_count + 1, (int64_t)sizeof *s->maps));
     struct ptqi_map *map = &s->maps[s->map_count];
     PTQI_TRY(ptqi_map_file(s->context, path, map));
     s->map_count++;
-    if (map->size < 8)
-        return bad(s, path, "", "too short for a safetensors file");
-    uint64_t header = read_u64(map->data);
-    if (header > MAX_HEADER || (int64_t)header > map->size - 8)
-        return bad(s, path, "",
-                   "the length of the header is beyond the file (truncated, or not "
-                   "safetensors)");
-    PTQI_TRY(ptqi_json_parse(s->context, (const char *)map->data + 8, (int64_t)header, path,
-                             &document, &root));
-    ptq_status status =
-        read_header(s, path, root, map->data + 8 + header, map->size - 8 - (int64_t)header);
-    ptqi_json_free(document);
-    return status;
+    return ptqi_safetensors_read_bytes(s, path, map->data, map->size);
 }
 
 static ptq_status format_header(ptq_store *s, struct ptqi_json_writer *w)

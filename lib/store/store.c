@@ -123,6 +123,23 @@ ptq_status ptq_store_open(ptq_context *context, const char *path, ptq_store **st
     return status;
 }
 
+ptq_status ptq_store_open_memory(ptq_context *context, const void *data, int64_t bytes,
+                                 ptq_store **store)
+{
+    PTQI_TRY(new_store(__func__, context, "memory", store));
+    ptq_status status = ptqi_check_between(context, __func__, "bytes", bytes, 1, PTRDIFF_MAX);
+    if (!status && !data)
+        status = ptqi_fail_null(context, __func__, "data");
+    (*store)->container = &ptqi_safetensors;
+    if (!status)
+        status = ptqi_safetensors_read_bytes(*store, (*store)->path, data, bytes);
+    if (status) {
+        ptq_store_free(*store);
+        *store = NULL;
+    }
+    return status;
+}
+
 static const struct ptqi_entry *entry_at(const ptq_store *store, int64_t index)
 {
     return store && index >= 0 && index < store->count ? &store->entries[index] : NULL;
@@ -137,6 +154,32 @@ const char *ptq_store_name(const ptq_store *store, int64_t index)
 {
     const struct ptqi_entry *e = entry_at(store, index);
     return e ? e->name : NULL;
+}
+
+int64_t ptq_store_find(const ptq_store *store, const char *name)
+{
+    const struct ptqi_entry *e = store && name ? ptqi_store_find(store, name) : NULL;
+    return e ? e - store->entries : -1;
+}
+
+int32_t ptq_store_dtype_value(const ptq_store *store, int64_t index)
+{
+    const struct ptqi_entry *e = entry_at(store, index);
+    return e ? e->dtype : 0;
+}
+
+int32_t ptq_store_rank(const ptq_store *store, int64_t index)
+{
+    const struct ptqi_entry *e = entry_at(store, index);
+    return e ? e->rank : 0;
+}
+
+int64_t ptq_store_size(const ptq_store *store, int64_t index, int32_t axis)
+{
+    const struct ptqi_entry *e = entry_at(store, index);
+    if (!e)
+        return 0;
+    return axis >= 0 && axis < e->rank ? e->shape[axis] : 1;
 }
 
 const char *ptq_store_dtype(const ptq_store *store, int64_t index)

@@ -73,8 +73,11 @@ ptq_status ptqi_store_new_entry(ptq_store *store, const char *name, struct ptqi_
 /* Sets a metadata key. If replace is 0, an existing key is kept (later shards do not override). */
 ptq_status ptqi_store_set_pair(ptq_store *store, const char *key, const char *value, int replace);
 
-/* safetensors_file.c: maps a file and adds its tensors; writes all entries to a file. */
+/* safetensors_file.c: maps a file and adds its tensors; adds those of a file in memory, which path
+ * names in messages; writes all entries to a file. */
 ptq_status ptqi_safetensors_read(ptq_store *store, const char *path);
+ptq_status ptqi_safetensors_read_bytes(ptq_store *store, const char *path, const uint8_t *bytes,
+                                       int64_t size);
 ptq_status ptqi_safetensors_write(ptq_store *store);
 
 /* PTQ_ERROR_ARGUMENT, with the name of the calling function, unless store is being written; or
