@@ -71,7 +71,7 @@ $(BUILD)/unit: $(TEST_OBJECTS) $(filter-out $(BUILD)/src/main.o,$(CMD_OBJECTS)) 
 
 # Only the command and the tests see the library's internals.
 $(CMD_OBJECTS) $(TEST_OBJECTS): ALL_CFLAGS += -Ilib -Isrc
-$(LIB_OBJECTS): ALL_CFLAGS += -Ilib
+$(LIB_OBJECTS): ALL_CFLAGS += -Ilib -DPTQ_BUILDING
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)

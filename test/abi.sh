@@ -20,7 +20,7 @@ constants()
 {
     cat include/ptq/*.h | grep -v VERSION | grep -o 'PTQ_[A-Z0-9_]* = -*[0-9][0-9a-fx]*' | sort
     sed -n 's/^#define \(PTQ_[A-Z_]*\) \([0-9][0-9a-fx]*\)$/\1 = \2/p' include/ptq/*.h |
-        grep -v VERSION | sort
+        grep -v VERSION | sort -u
 }
 
 # Paths, line numbers and the contents of handles are not part of the interface.

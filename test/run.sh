@@ -57,6 +57,12 @@ test_symbols()
     equal "declared twice" "$(uniq -d "$tmp/declared")" ""
     equal "exported, but in no header" "$(echo $(comm -13 "$tmp/declared" "$tmp/exported"))" ""
     equal "declared, but not exported" "$(echo $(comm -23 "$tmp/declared" "$tmp/exported"))" ""
+    release=$(sed -n 's/^#define PTQ_VERSION_M[AI][JN]OR \([0-9]*\)$/\1/p' include/ptq/status.h |
+        paste -s -d .)
+    equal "functions without the version of a release" "$("$nm" -D --defined-only "$BUILD/libptq.so" |
+        awk '$2 == "T" { print $3 }' | grep -v '@@*PTQ_[0-9]*\.[0-9]*$')" ""
+    equal "the newest node of lib/libptq.map" \
+        "$(sed -n 's/^\(PTQ_[0-9.]*\) {$/\1/p' lib/libptq.map | tail -n 1)" "PTQ_$release"
     equal "exported without ptq_" "$(echo $(grep -v '^ptq_' "$tmp/exported"))" ""
     case "${CFLAGS-} ${LDFLAGS-}" in
     *-fsanitize=*)
@@ -95,6 +101,14 @@ test_headers()
         [ -n "$cxx" ] || continue
         message=$($CC -x c++ -std=c++11 "$@" "$tmp/header.c" 2>&1)
         equal "$name as C++11" "$message" ""
+    done
+    # As a Windows compiler reads them, its keywords being macros here.
+    echo '#include <ptq/ptq.h>' >"$tmp/header.c"
+    echo "ptq_status PTQ_CALLBACK run(void *, int64_t, ptq_body_function, void *);" >>"$tmp/header.c"
+    for how in PTQ_SHARED PTQ_STATIC PTQ_BUILDING; do
+        message=$($CC -std=c99 -D_WIN32 -D$how '-D__declspec(x)=' -D__cdecl= -Iinclude -Wall -Wextra \
+            -pedantic -Werror -fsyntax-only "$tmp/header.c" 2>&1)
+        equal "ptq/ptq.h on Windows, $how" "$message" ""
     done
     [ -n "$cxx" ] || skip "C++11: $CC has no C++ compiler"
 }

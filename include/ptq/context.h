@@ -27,21 +27,21 @@ extern "C" {
 typedef struct ptq_context ptq_context;
 
 /* Returns at least bytes bytes of memory aligned to alignment (a power of two), or NULL. */
-typedef void *(*ptq_allocate_function)(void *user, int64_t bytes, int64_t alignment);
+typedef void *(PTQ_CALLBACK *ptq_allocate_function)(void *user, int64_t bytes, int64_t alignment);
 /* Frees memory that the allocate function returned; pointer is never NULL. */
-typedef void (*ptq_release_function)(void *user, void *pointer);
+typedef void(PTQ_CALLBACK *ptq_release_function)(void *user, void *pointer);
 /* Receives one line of text, without a line feed, and its level, PTQ_LOG_... */
-typedef void (*ptq_log_function)(void *user, int32_t level, const char *text);
+typedef void(PTQ_CALLBACK *ptq_log_function)(void *user, int32_t level, const char *text);
 /* Receives the completed fraction of a long operation, 0 to 1, and what it is working on. */
-typedef void (*ptq_progress_function)(void *user, double fraction, const char *what);
+typedef void(PTQ_CALLBACK *ptq_progress_function)(void *user, double fraction, const char *what);
 /* One part of a parallel operation. */
-typedef void (*ptq_body_function)(void *argument, int64_t part);
+typedef void(PTQ_CALLBACK *ptq_body_function)(void *argument, int64_t part);
 /* Calls body(argument, part) exactly once for every part in 0 .. parts - 1, in any order, possibly
  * concurrently, and returns PTQ_OK when all calls have returned. If it cannot, it returns another
  * status, which the operation then returns too. It may have made some of the calls, but none may be
  * running or follow when it returns. */
-typedef ptq_status (*ptq_parallel_function)(void *user, int64_t parts, ptq_body_function body,
-                                            void *argument);
+typedef ptq_status(PTQ_CALLBACK *ptq_parallel_function)(void *user, int64_t parts,
+                                                        ptq_body_function body, void *argument);
 
 /* Levels of the log. */
 enum {

@@ -6,11 +6,31 @@
 
 #include <stdint.h>
 
-#if defined(__GNUC__) || defined(__clang__)
+/*
+ * PTQ_API is on every function of the library. On Windows, programs that link the static library
+ * define PTQ_STATIC, and PTQ_BUILDING is defined only while the DLL itself is compiled.
+ * PTQ_CALLBACK is the calling convention of the functions that callers hand to the library.
+ */
+#if defined(_WIN32) && defined(PTQ_STATIC)
+#define PTQ_API
+#elif defined(_WIN32) && defined(PTQ_BUILDING)
+#define PTQ_API __declspec(dllexport)
+#elif defined(_WIN32)
+#define PTQ_API __declspec(dllimport)
+#elif defined(__GNUC__) || defined(__clang__)
 #define PTQ_API __attribute__((visibility("default")))
 #else
 #define PTQ_API
 #endif
+#if defined(_WIN32)
+#define PTQ_CALLBACK __cdecl
+#else
+#define PTQ_CALLBACK
+#endif
+
+/* Alignment in bytes of all memory that callers provide for packed weights, prepared activations
+ * and scratch. It will never be larger. */
+#define PTQ_ALIGNMENT 64
 
 #ifdef __cplusplus
 extern "C" {

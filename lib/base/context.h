@@ -12,7 +12,7 @@
 #include "ptq/context.h"
 
 #define PTQI_MESSAGE_SIZE 512
-#define PTQI_ALLOCATION_ALIGNMENT 64 /* a cache line, and the widest vector */
+#define PTQI_ALLOCATION_ALIGNMENT PTQ_ALIGNMENT /* a cache line, and the widest vector */
 
 struct ptqi_team;
 struct ptqi_kernels;
