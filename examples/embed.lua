@@ -18,7 +18,7 @@ int64_t ptq_last_message(char *buffer, int64_t capacity);
 ptq_status ptq_context_create(ptq_context **context);
 void ptq_context_free(ptq_context *context);
 ptq_status ptq_tensor_borrow(ptq_context *context, int32_t dtype, int32_t rank, const int64_t *shape,
-                             void *data, ptq_tensor **tensor);
+                             const void *data, ptq_tensor **tensor);
 void ptq_tensor_free(ptq_tensor *tensor);
 ptq_status ptq_stats_create(ptq_context *context, int64_t k, int32_t flags, ptq_stats **stats);
 ptq_status ptq_stats_update(ptq_stats *stats, const void *x, int32_t dtype, int64_t rows, int64_t ldx,

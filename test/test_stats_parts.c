@@ -155,6 +155,28 @@ static void test_threads(void)
     test_free_failing(context);
 }
 
+/* Every instruction set gives the same, also below the diagonal of H, which files contain. */
+static void test_isas(void)
+{
+    ptq_stats *whole = make(test_context());
+    struct update u = {whole, 0, ROWS, 0, 1, 1, 1};
+    CHECK_OK(run_part(&u, 0));
+    for (int32_t i = 0; ptq_isa(i); i++) {
+        ptq_context *context;
+        if (!ptq_isa_usable(ptq_isa(i)))
+            continue;
+        CHECK_OK(ptq_context_create(&context));
+        CHECK_OK(ptq_context_set_isa(context, ptq_isa(i)));
+        u.stats = make(context);
+        CHECK_OK(run_part(&u, 0));
+        CHECK(same(whole, u.stats));
+        ptq_stats_free(u.stats);
+        ptq_context_free(context);
+    }
+    CHECK(whole->hessian[K] == 0 && whole->hessian[K * K - 2] == 0);
+    ptq_stats_free(whole);
+}
+
 /* Every part refuses what the whole update refuses, and nothing is added. */
 static void test_refused(void)
 {
@@ -336,6 +358,7 @@ void test_stats_parts(void)
     for (int kind = 0; kind < 8; kind++)
         test_parts(kind & 1, kind >> 1 & 1, kind >> 2);
     test_threads();
+    test_isas();
     test_refused();
     test_allocations();
     test_no_memory();
