@@ -965,7 +965,7 @@ test_bad_use()
     refuses 2 "method" "no method" "$@"
     refuses 2 "magic" "unknown method" "$@" --method magic
     refuses 2 "frobnicate" "unknown option" "$@" --method rtn --frobnicate 3
-    refuses 2 "bits" "5 bits" "$@" --method rtn --bits 5
+    refuses 2 "bits" "7 bits" "$@" --method rtn --bits 7
     refuses 2 "bits" "bits that are no number" "$@" --method rtn --bits four
     refuses 2 "group" "group 33" "$@" --method rtn --group 33
     refuses 2 "group" "group -64" "$@" --method rtn --group -64

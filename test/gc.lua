@@ -10,6 +10,12 @@ typedef struct ptq_config ptq_config;
 typedef struct ptq_qtensor ptq_qtensor;
 typedef struct ptq_equalization ptq_equalization;
 typedef struct ptq_store ptq_store;
+typedef struct ptq_linear ptq_linear;
+typedef struct ptq_call ptq_call;
+int32_t ptq_linear_create(ptq_context *context, const ptq_qtensor *q, ptq_linear **linear);
+void ptq_linear_free(ptq_linear *linear);
+int32_t ptq_call_create(ptq_context *context, const ptq_linear *const *linears, int64_t count, ptq_call **call);
+void ptq_call_free(ptq_call *call);
 int64_t ptq_last_message(char *buffer, int64_t capacity);
 int32_t ptq_context_create(ptq_context **context);
 void ptq_context_free(ptq_context *context);
@@ -78,7 +84,9 @@ local function family()
     check(ptq.ptq_store_commit(writing))
     local reading = make("store", ptq.ptq_store_open, context, path)
     local mapped = make("tensor", ptq.ptq_store_tensor, reading, "weight")
-    return { context, tensor, stats, config, equalization, q, writing, reading, mapped }
+    local linear = make("linear", ptq.ptq_linear_create, context, q)
+    local call = make("call", ptq.ptq_call_create, context, ffi.new("const ptq_linear *[1]", { linear }), 1)
+    return { context, tensor, stats, config, equalization, q, writing, reading, mapped, linear, call }
 end
 
 math.randomseed(1)

@@ -380,8 +380,42 @@ static void test_shared_scale(void)
     free_layer(&l);
 }
 
+/* A parallel_for that fails at its call number *user, and counts them down. */
+static ptq_status fail_at(void *user, int64_t parts, ptq_body_function body, void *argument)
+{
+    if (--*(int *)user == 0)
+        return PTQ_ERROR_IO;
+    for (int64_t part = 0; part < parts; part++)
+        body(argument, part);
+    return PTQ_OK;
+}
+
+/* A call returns what parallel_for returned, and gives it its own pointer. */
+static void test_parallel_for(void)
+{
+    struct set s = make_set(PTQ_AUTO, 3, INT8);
+    float *y = malloc(MAX_ROWS * MAX_N * sizeof *y);
+    int theirs = 100, mine;
+    ptq_call *call = make_call(&s, MAX_ROWS);
+    for (int i = 0; i < MATRICES; i++)
+        CHECK_OK(ptq_call_set_y(call, i, y, PTQ_DTYPE_F32, MAX_ROWS, sizes[i]));
+    CHECK_OK(ptq_context_set_parallel_for(s.context, fail_at, &theirs));
+    CHECK_OK(ptq_call_run(call, NULL, 0));
+    CHECK(theirs == 99); /* preparing x is too little for several threads */
+    CHECK_OK(ptq_call_set_parallel_user(call, &mine));
+    for (int i = 1; i <= 2; i++) {
+        mine = i;
+        CHECK_STATUS(ptq_call_run(call, NULL, 0), i < 2 ? PTQ_ERROR_IO : PTQ_OK);
+    }
+    CHECK(theirs == 99);
+    ptq_call_free(call);
+    free(y);
+    free_set(&s);
+}
+
 void test_call(void)
 {
+    test_parallel_for();
     test_results();
     test_threads_raised();
     test_conflicts();

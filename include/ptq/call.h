@@ -98,6 +98,10 @@ PTQ_API ptq_status ptq_call_set_rows(ptq_call *call, int64_t result, const int32
  */
 PTQ_API ptq_status ptq_call_set_prepared(ptq_call *call, void *memory, int64_t bytes);
 
+/* The user pointer for the context's parallel_for when this call runs, instead of the one given
+ * with it; may be NULL. */
+PTQ_API ptq_status ptq_call_set_parallel_user(ptq_call *call, void *user);
+
 /*
  * Sizes in bytes for up to `rows` rows of x or, with lists, of all lists together. 0, with a
  * message, if rows is negative or too large. _scratch_bytes is for ptq_call_run on up to `threads`
@@ -111,7 +115,8 @@ PTQ_API int64_t ptq_call_part_scratch_bytes(const ptq_call *call, int64_t rows);
 /*
  * Prepares x, if it is set, and computes all results. Runs on the context's parallel_for if there
  * is one, else on the library's threads, but on no more of them than scratch has room for. If
- * scratch is NULL, it comes from the context's allocator.
+ * scratch is NULL, it comes from the context's allocator. If parallel_for fails, its status is the
+ * result, and the contents of y and of prepared memory are undefined.
  */
 PTQ_API ptq_status ptq_call_run(const ptq_call *call, void *scratch, int64_t bytes);
 

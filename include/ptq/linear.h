@@ -15,9 +15,6 @@ extern "C" {
 
 typedef struct ptq_linear ptq_linear;
 
-/* Alignment in bytes of packed linears, prepared activations and scratch memory. */
-#define PTQ_ALIGNMENT 64
-
 /*
  * Packs q, which may be freed afterwards. Packing runs on the library's threads, or on the calling
  * thread alone if the context has a parallel_for, since an engine with its own threads packs

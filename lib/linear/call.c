@@ -37,7 +37,7 @@ ptq_status ptq_call_create(ptq_context *context, const ptq_linear *const *linear
     *call = NULL;
     PTQI_REQUIRE(NULL, context);
     PTQI_TRY(check_linears(__func__, context, linears, count));
-    struct ptq_call *c = ptqi_alloc_zero(context, 1, (int64_t)sizeof *c);
+    struct ptq_call *c = ptqi_new_handle(context, (int64_t)sizeof *c);
     if (!c)
         return PTQ_ERROR_MEMORY;
     c->context = context;
@@ -63,7 +63,15 @@ void ptq_call_free(ptq_call *call)
     ptqi_free(call->context, call->linears);
     ptqi_free(call->context, call->biases);
     ptqi_free(call->context, call->results);
-    ptqi_free(call->context, call);
+    ptqi_free_handle(call->context, call);
+}
+
+ptq_status ptq_call_set_parallel_user(ptq_call *call, void *user)
+{
+    PTQI_REQUIRE(NULL, call);
+    call->parallel_user = user;
+    call->has_parallel_user = 1;
+    return PTQ_OK;
 }
 
 ptq_status ptq_call_set_x(ptq_call *call, const void *x, int32_t dtype, int64_t rows, int64_t ldx)

@@ -35,6 +35,9 @@ struct ptq_call {
 
     char *prepared; /* the caller's, or NULL */
     int64_t prepared_bytes;
+
+    void *parallel_user; /* for parallel_for in place of the context's, if there is one */
+    int has_parallel_user;
 };
 
 /* Matrices that make one result. */

@@ -303,27 +303,36 @@ static int64_t threads_for(double work, int64_t threads)
     return work < 65536 ? 1 : threads;
 }
 
-static void prepare(struct run *r, int64_t threads)
+/* Parts on the threads of the context, or of its parallel_for. */
+static ptq_status run_parts(struct run *r, ptq_body_function body)
+{
+    ptq_context *context = r->call->context;
+    if (r->call->has_parallel_user)
+        return ptqi_parallel_as(context, r->call->parallel_user, r->parts, body, r);
+    return ptqi_parallel(context, r->parts, body, r);
+}
+
+static ptq_status prepare(struct run *r, int64_t threads)
 {
     const struct ptq_linear *l = ptqi_call_linear(r->call);
     const int64_t places = r->p.layout.places;
     r->parts = threads_for((double)places * (double)l->k, ptqi_min(threads, places));
     if (l->activations == PTQ_ACTIVATIONS_INT8_TENSOR) {
-        ptqi_parallel(l->context, r->parts, measure_thread, r);
+        PTQI_TRY(run_parts(r, measure_thread));
         ptqi_share_scale(&r->p);
         r->p.measured = 1;
     }
-    ptqi_parallel(l->context, r->parts, prepare_thread, r);
+    return run_parts(r, prepare_thread);
 }
 
-static void multiply(struct run *r, int64_t threads)
+static ptq_status multiply(struct run *r, int64_t threads)
 {
     double work = 0;
     for (int64_t i = 0; i < r->call->count; i++)
         work += (double)r->call->linears[i]->n * (double)r->p.layout.places;
     r->parts = threads_for(work * (double)ptqi_call_linear(r->call)->k, threads);
     atomic_init(&r->next, 0);
-    ptqi_parallel(r->call->context, r->parts, run_thread, r);
+    return run_parts(r, run_thread);
 }
 
 /* Bytes of the scratch memory that are for prepared activations. */
@@ -332,14 +341,14 @@ static int64_t own_prepared(const struct run *r)
     return r->p.prepared ? 0 : ptqi_align(r->p.layout.bytes);
 }
 
-static void run_in(struct run *r, int64_t threads, char *scratch)
+static ptq_status run_in(struct run *r, int64_t threads, char *scratch)
 {
     r->scratch = scratch + own_prepared(r);
     if (!r->p.prepared)
         r->p.prepared = scratch;
     if (r->call->x)
-        prepare(r, threads);
-    multiply(r, threads);
+        PTQI_TRY(prepare(r, threads));
+    return multiply(r, threads);
 }
 
 ptq_status ptq_call_run(const ptq_call *call, void *scratch, int64_t bytes)
@@ -361,9 +370,9 @@ ptq_status ptq_call_run(const ptq_call *call, void *scratch, int64_t bytes)
     } else if (!(own = ptqi_alloc(call->context, prepared + threads * r.part_scratch, 1))) {
         return PTQ_ERROR_MEMORY;
     }
-    run_in(&r, threads, own ? own : scratch);
+    ptq_status status = run_in(&r, threads, own ? own : scratch);
     ptqi_free(call->context, own);
-    return PTQ_OK;
+    return status;
 }
 
 /* What the two functions for parts have in common once the layout is known: *own is memory where

@@ -11,7 +11,7 @@
 static ptq_status pack(ptq_context *context, const ptq_qtensor *q, struct ptqi_packed *header,
                        void *memory, ptq_linear **linear)
 {
-    struct ptq_linear *l = ptqi_alloc_zero(context, 1, (int64_t)sizeof *l);
+    struct ptq_linear *l = ptqi_new_handle(context, (int64_t)sizeof *l);
     if (!l)
         return PTQ_ERROR_MEMORY;
     l->context = context;
@@ -85,7 +85,7 @@ void ptq_linear_free(ptq_linear *l)
         return;
     ptqi_free(l->context, l->own_memory);
     ptqi_free(l->context, l->own_bias);
-    ptqi_free(l->context, l);
+    ptqi_free_handle(l->context, l);
 }
 
 int64_t ptq_linear_n(const ptq_linear *linear)

@@ -81,7 +81,7 @@ ptq_status ptq_linear_open(ptq_context *context, const void *memory, int64_t byt
     PTQI_REQUIRE(NULL, context);
     PTQI_REQUIRE_ALIGNED(context, __func__, memory);
     PTQI_TRY(read_header(context, memory, bytes, &header));
-    struct ptq_linear *l = ptqi_alloc_zero(context, 1, (int64_t)sizeof *l);
+    struct ptq_linear *l = ptqi_new_handle(context, (int64_t)sizeof *l);
     if (!l)
         return PTQ_ERROR_MEMORY;
     l->context = context;
