@@ -208,16 +208,18 @@ static void check_experts(const struct set *s, int64_t rows, int pairs, enum way
     free(want);
 }
 
+/* Few rows, and so many that tiles run them, which takes longer to check. */
 static void check_set(const struct set *s)
 {
-    static const int64_t rows[] = {1, 2, 5, 9, MAX_ROWS};
-    for (int i = 0; i < 5; i++)
+    static const int64_t rows[] = {1, 5, MAX_ROWS};
+    for (int i = 0; i < 3; i++)
         for (int way = WHOLE; way <= PARTS; way++) {
             check_several(s, rows[i], way);
-            for (int variant = 0; variant < 6; variant++)
+            for (int variant = way; variant < 6; variant += rows[i] < MAX_ROWS ? 1 : 3)
                 check_epilogue(s, rows[i], variant, way);
-            check_experts(s, rows[i], 0, way);
-            check_experts(s, rows[i], 1, way);
+            check_experts(s, rows[i], way == WHOLE, way);
+            if (rows[i] < MAX_ROWS)
+                check_experts(s, rows[i], way != WHOLE, way);
         }
 }
 
