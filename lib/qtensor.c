@@ -356,6 +356,30 @@ void ptqi_qtensor_dequantize_rows(const struct ptq_qtensor *q, const int32_t *gr
     }
 }
 
+/* Takes a row back to the original basis. */
+static void restore_row(const ptq_qtensor *q, float *row)
+{
+    if (q->rotation)
+        ptqi_rotate(q->context, row, 1, q->k, q->rotation);
+    for (int64_t c = 0; q->input_scale && c < q->k; c++)
+        row[c] /= q->input_scale[c];
+}
+
+ptq_status ptq_qtensor_dequantize_row(const ptq_qtensor *q, int64_t n, float *out)
+{
+    PTQI_REQUIRE(NULL, q);
+    PTQI_REQUIRE(q->context, out);
+    PTQI_TRY(ptqi_qtensor_check(q));
+    PTQI_TRY(ptqi_check_between(q->context, __func__, "n", n, 0, q->n - 1));
+    for (int64_t i = 0; i < q->k; i++) {
+        const int64_t c = q->order ? q->order[i] : i;
+        const int64_t g = q->group_of ? q->group_of[c] : i / q->group_size;
+        out[c] = ptqi_qtensor_weight(q, n, g, q->scales[n * q->groups + g], q->codes[n * q->k + c]);
+    }
+    restore_row(q, out);
+    return PTQ_OK;
+}
+
 ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out)
 {
     PTQI_REQUIRE(NULL, q);
@@ -366,11 +390,8 @@ ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out)
         return PTQ_ERROR_MEMORY;
     ptq_qtensor_group_index(q, group_of);
     ptqi_qtensor_dequantize_rows(q, group_of, 0, q->n, out);
-    if (q->rotation)
-        ptqi_rotate(q->context, out, q->n, q->k, q->rotation);
-    for (int64_t n = 0; q->input_scale && n < q->n; n++)
-        for (int64_t c = 0; c < q->k; c++)
-            out[n * q->k + c] /= q->input_scale[c];
+    for (int64_t n = 0; n < q->n; n++)
+        restore_row(q, out + n * q->k);
     ptqi_free(q->context, group_of);
     return PTQ_OK;
 }

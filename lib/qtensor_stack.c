@@ -1,6 +1,6 @@
 /*
  * Combines the rows of several quantized matrices into one, for example heads that were each
- * rounded with their own statistics.
+ * rounded with their own statistics; and divides a matrix by rows or by columns.
  */
 #include <math.h>
 #include <string.h>
@@ -77,17 +77,11 @@ static void add_errors(ptq_qtensor *q, const ptq_qtensor *const *parts, int64_t 
     q->chosen_error = mean_error(chosen, q->output_energy);
 }
 
-static ptq_status allocate(ptq_context *context, const ptq_qtensor *const *parts, int64_t count,
-                           ptq_qtensor **out)
+/* A matrix of n rows with everything that concerns the columns of first, and memory for the rest.
+ */
+static ptq_status allocate(ptq_context *context, const ptq_qtensor *first, int64_t n, int zeros,
+                           int two_level, ptq_qtensor **out)
 {
-    const ptq_qtensor *first = parts[0];
-    int64_t n = 0;
-    int zeros = 0, two_level = 1;
-    for (int64_t i = 0; i < count; i++) {
-        n += parts[i]->n;
-        zeros |= parts[i]->zeros != NULL;
-        two_level &= parts[i]->row_scales != NULL;
-    }
     PTQI_TRY(ptq_qtensor_create(context, n, first->k, first->bits, first->group, out));
     ptq_qtensor *q = *out;
     q->codes = ptqi_alloc(context, n * q->k, 1);
@@ -150,6 +144,28 @@ static ptq_status copy_rows(ptq_qtensor *q, const ptq_qtensor *const *parts, int
     return status;
 }
 
+static ptq_status allocate_stack(ptq_context *context, const ptq_qtensor *const *parts,
+                                 int64_t count, ptq_qtensor **q)
+{
+    int64_t n = 0;
+    int zeros = 0, two_level = 1;
+    for (int64_t i = 0; i < count; i++) {
+        n += parts[i]->n;
+        zeros |= parts[i]->zeros != NULL;
+        two_level &= parts[i]->row_scales != NULL;
+    }
+    return allocate(context, parts[0], n, zeros, two_level, q);
+}
+
+static ptq_status free_failed(ptq_status status, ptq_qtensor **q)
+{
+    if (status) {
+        ptq_qtensor_free(*q);
+        *q = NULL;
+    }
+    return status;
+}
+
 ptq_status ptq_qtensor_stack(ptq_context *context, const ptq_qtensor *const *parts, int64_t count,
                              const int64_t *rows, ptq_qtensor **q)
 {
@@ -159,14 +175,83 @@ ptq_status ptq_qtensor_stack(ptq_context *context, const ptq_qtensor *const *par
     PTQI_REQUIRE(context, parts);
     PTQI_TRY(ptqi_check_count(context, __func__, count));
     PTQI_TRY(check_parts(context, __func__, parts, count));
-    ptq_status status = allocate(context, parts, count, q);
+    ptq_status status = allocate_stack(context, parts, count, q);
     if (!status)
         status = copy_rows(*q, parts, count, rows);
-    if (status) {
-        ptq_qtensor_free(*q);
-        *q = NULL;
-        return status;
-    }
+    PTQI_TRY(free_failed(status, q));
     add_errors(*q, parts, count);
     return PTQ_OK;
+}
+
+/* first .. first + count within 0 .. total. */
+static ptq_status check_range(const char *function, const ptq_qtensor *q, int64_t first,
+                              int64_t count, int64_t total)
+{
+    PTQI_TRY(ptqi_qtensor_check(q));
+    PTQI_TRY(ptqi_check_between(q->context, function, "first", first, 0, total - 1));
+    return ptqi_check_between(q->context, function, "count", count, 1, total - first);
+}
+
+ptq_status ptq_qtensor_rows(const ptq_qtensor *q, int64_t first, int64_t count, ptq_qtensor **out)
+{
+    PTQI_REQUIRE(q ? q->context : NULL, out);
+    *out = NULL;
+    PTQI_REQUIRE(NULL, q);
+    PTQI_TRY(check_range(__func__, q, first, count, q->n));
+    ptq_status status =
+        allocate(q->context, q, count, q->zeros != NULL, q->row_scales != NULL, out);
+    for (int64_t n = 0; n < count && !status; n++)
+        copy_row(*out, n, q, first + n);
+    return free_failed(status, out);
+}
+
+static ptq_status check_columns(const char *function, const ptq_qtensor *q, int64_t first,
+                                int64_t count)
+{
+    PTQI_TRY(check_range(function, q, first, count, q->k));
+    if (q->order || q->rotation)
+        return ptqi_fail(q->context, PTQ_ERROR_CONFLICT,
+                         "a matrix with %s cannot be divided by columns",
+                         q->order ? "a column order" : "a rotation");
+    if (q->groups > 1 &&
+        (first % q->group_size || (count % q->group_size && first + count != q->k)))
+        return ptqi_fail(q->context, PTQ_ERROR_CONFLICT,
+                         "columns %lld .. %lld do not consist of whole groups of %lld",
+                         (long long)first, (long long)(first + count - 1),
+                         (long long)q->group_size);
+    return PTQ_OK;
+}
+
+/* Row n of columns from first on. */
+static void copy_columns(ptq_qtensor *to, const ptq_qtensor *q, int64_t n, int64_t first)
+{
+    const int64_t from = n * q->groups + (q->groups > 1 ? first / q->group_size : 0);
+    const int64_t at = n * to->groups;
+    memcpy(to->codes + n * to->k, q->codes + n * q->k + first, (size_t)to->k);
+    memcpy(to->scales + at, q->scales + from, (size_t)to->groups * sizeof *to->scales);
+    if (to->zeros)
+        memcpy(to->zeros + at, q->zeros + from, (size_t)to->groups);
+    if (to->minima)
+        memcpy(to->minima + at, q->minima + from, (size_t)to->groups * sizeof *to->minima);
+    if (to->row_scales)
+        to->row_scales[n] = q->row_scales[n];
+}
+
+ptq_status ptq_qtensor_columns(const ptq_qtensor *q, int64_t first, int64_t count,
+                               ptq_qtensor **out)
+{
+    PTQI_REQUIRE(q ? q->context : NULL, out);
+    *out = NULL;
+    PTQI_REQUIRE(NULL, q);
+    PTQI_TRY(check_columns(__func__, q, first, count));
+    /* What allocate copies by columns: here it is a part. */
+    struct ptq_qtensor narrow = *q;
+    narrow.k = count;
+    narrow.group = q->groups > 1 ? q->group : 0;
+    narrow.input_scale = q->input_scale ? q->input_scale + first : NULL;
+    ptq_status status =
+        allocate(q->context, &narrow, q->n, q->zeros != NULL, q->row_scales != NULL, out);
+    for (int64_t n = 0; n < q->n && !status; n++)
+        copy_columns(*out, q, n, first);
+    return free_failed(status, out);
 }

@@ -62,6 +62,12 @@ VALID = {
     "ptq_store *": "w.writing",
     "const ptq_store *": "w.reading",
     "ptq_store **": "&w.results.store",
+    ("ptq_qtensor_rows", "out"): "&w.results.q[0]",
+    ("ptq_qtensor_columns", "out"): "&w.results.q[0]",
+    ("ptq_qtensor_dequantize_row", "n"): "1",
+    ("ptq_qtensor_rows", "count"): "2",
+    ("ptq_qtensor_columns", "count"): "32",
+    ("int64_t", "first"): "0",
     "ptq_qtensor *": "w.q",
     "const ptq_qtensor *": "w.q",
     "ptq_qtensor **": "w.results.q",
@@ -168,7 +174,7 @@ OPTIONAL = {
 # Numbers that look hostile, but with which a call may succeed.
 HUGE = ["2^31", "2^61", "2^62", "INT64_MAX"]
 ALLOWED = {
-    "": {"rows": ["0"], "result": ["0"], "index": ["0"]},  # nothing to do, the first one
+    "": {"rows": ["0"], "result": ["0"], "index": ["0"], "first": ["0"]},  # nothing to do, the first one
     "ptq_context_set_threads": {"threads": ["0"]},  # one for each CPU
     "ptq_context_set_isa": {"isa": ["-1"]},  # PTQ_AUTO
     "ptq_tensor_create": {"rank": ["0"]},  # one element
@@ -182,6 +188,7 @@ ALLOWED = {
     "ptq_linear_create_in": {"bytes": HUGE},  # the caller's word
     "ptq_linear_open": {"bytes": HUGE},
     "ptq_call_run": {"bytes": HUGE},
+    "ptq_qtensor_dequantize_row": {"n": ["0"]},
     "ptq_call_run_part": {"part": ["0"], "parts": HUGE, "bytes": HUGE},  # most parts are empty
     "ptq_call_prepare_part": {"part": ["0"], "parts": HUGE, "bytes": HUGE},
     "ptq_call_set_prepared": {"bytes": HUGE},

@@ -187,6 +187,41 @@ static void check_copies(const struct matrix *m)
     ptq_qtensor_free(q);
 }
 
+/* Parts by rows and by columns, and single rows, are what the whole matrix has there. */
+static void check_ranges(const struct matrix *m)
+{
+    static const int64_t rows[][2] = {{0, N}, {3, 5}, {N - 1, 1}};
+    const int64_t columns[][2] = {{0, K}, {m->group, m->group}, {m->group, K - m->group}};
+    float whole[N * K], part[N * K];
+    ptq_qtensor *q;
+    CHECK_OK(ptq_qtensor_dequantize(m->q, whole));
+    for (int n = 0; n < N; n++) {
+        CHECK_OK(ptq_qtensor_dequantize_row(m->q, n, part));
+        CHECK(!memcmp(part, whole + n * K, K * sizeof *part));
+    }
+    for (int i = 0; i < 3; i++) {
+        CHECK_OK(ptq_qtensor_rows(m->q, rows[i][0], rows[i][1], &q));
+        CHECK_OK(ptq_qtensor_dequantize(q, part));
+        CHECK(!memcmp(part, whole + rows[i][0] * K, (size_t)(rows[i][1] * K) * sizeof *part));
+        ptq_qtensor_free(q);
+    }
+    for (int i = 0; i < 3 && m->groups > 1; i++) {
+        const int64_t first = columns[i][0], count = columns[i][1];
+        ptq_status status = ptq_qtensor_columns(m->q, first, count, &q);
+        CHECK_STATUS(status, m->what & IS_UNEVEN ? PTQ_ERROR_CONFLICT : PTQ_OK);
+        if (status)
+            continue;
+        CHECK_OK(ptq_qtensor_dequantize(q, part));
+        for (int n = 0; n < N; n++)
+            CHECK(!memcmp(part + n * count, whole + n * K + first, (size_t)count * sizeof *part));
+        ptq_qtensor_free(q);
+    }
+    CHECK_STATUS(ptq_qtensor_rows(m->q, 1, N, &q), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_qtensor_columns(m->q, 1, m->groups > 1 ? 16 : K, &q),
+                 m->groups > 1 ? PTQ_ERROR_CONFLICT : PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_qtensor_dequantize_row(m->q, N, part), PTQ_ERROR_ARGUMENT);
+}
+
 static void test_all(void)
 {
     static const int32_t bits[] = {2, 3, 4, 5, 6, 8};
@@ -208,6 +243,7 @@ static void test_all(void)
         check_parts(&m, m.q);
         check_products(&m, x);
         check_copies(&m);
+        check_ranges(&m);
         ptq_qtensor_free(m.q);
     }
 }

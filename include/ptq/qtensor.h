@@ -74,6 +74,18 @@ PTQ_API ptq_status ptq_qtensor_set_activation_scale(ptq_qtensor *q, float scale)
 PTQ_API ptq_status ptq_qtensor_stack(ptq_context *context, const ptq_qtensor *const *parts,
                                      int64_t count, const int64_t *rows, ptq_qtensor **q);
 
+/*
+ * Parts of a matrix, for tensor parallelism: copies of rows, or of columns, first .. first + count
+ * -
+ * 1. Errors are unknown in them. Columns must consist of whole groups, unless there is one group
+ * per row; a matrix with a column order or a rotation cannot be divided by columns:
+ * PTQ_ERROR_CONFLICT.
+ */
+PTQ_API ptq_status ptq_qtensor_rows(const ptq_qtensor *q, int64_t first, int64_t count,
+                                    ptq_qtensor **out);
+PTQ_API ptq_status ptq_qtensor_columns(const ptq_qtensor *q, int64_t first, int64_t count,
+                                       ptq_qtensor **out);
+
 PTQ_API int64_t ptq_qtensor_n(const ptq_qtensor *q);
 PTQ_API int64_t ptq_qtensor_k(const ptq_qtensor *q);
 PTQ_API int32_t ptq_qtensor_bits(const ptq_qtensor *q);
@@ -109,6 +121,8 @@ PTQ_API int32_t ptq_qtensor_equalize(const ptq_qtensor *q);
 /* out [N][K] = scale (code - zero), rounded once; then rotated back if there is a rotation, and
  * divided by the input scale if there is one. Allocates K indices. */
 PTQ_API ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out);
+/* out [K] = row n of that, without any allocation: one token of a quantized embedding. */
+PTQ_API ptq_status ptq_qtensor_dequantize_row(const ptq_qtensor *q, int64_t n, float *out);
 
 /* |W - Q|^2 / |W|^2, and |X W^T - X Q^T|^2 / |X W^T|^2 over the calibration rows (Frobenius norms).
  * NaN if unknown: a qtensor made from parts, or quantized without statistics or with an infinite
