@@ -129,51 +129,6 @@ static const struct ptq_config defaults = {
     .effort = PTQ_EFFORT_DEFAULT,
 };
 
-static const struct choice methods[] = {{"rtn", PTQ_METHOD_RTN},
-                                        {"gptq", PTQ_METHOD_GPTQ},
-                                        {"awq", PTQ_METHOD_AWQ},
-                                        {"smoothquant", PTQ_METHOD_SMOOTHQUANT},
-                                        {"fptq", PTQ_METHOD_FPTQ},
-                                        {"auto", PTQ_METHOD_AUTO},
-                                        {NULL, 0}};
-
-/* The settings of a method's original implementation; everything else keeps its default. */
-static void apply_preset(struct ptq_config *c)
-{
-    switch (c->method) {
-    case PTQ_METHOD_GPTQ:
-        c->rounding = PTQ_ROUNDING_GPTQ;
-        break;
-    case PTQ_METHOD_AWQ: /* W4A16, zero points */
-        c->equalize = PTQ_EQUALIZE_AWQ;
-        c->clip = 1;
-        c->grid = PTQ_GRID_RANGE;
-        c->symmetric = 0;
-        break;
-    case PTQ_METHOD_SMOOTHQUANT: /* W8A8, weights per row, activations per token (O1) */
-        c->equalize = PTQ_EQUALIZE_SMOOTHQUANT;
-        c->grid = PTQ_GRID_RANGE;
-        c->bits = 8;
-        c->group = 0;
-        c->activations = PTQ_ACTIVATIONS_INT8_TOKEN;
-        break;
-    case PTQ_METHOD_FPTQ: /* W4A8 */
-        c->equalize = PTQ_EQUALIZE_FPTQ;
-        c->grid = PTQ_GRID_ABSMAX;
-        c->activations = PTQ_ACTIVATIONS_FPTQ;
-        break;
-    case PTQ_METHOD_AUTO: /* W4A8 */
-        c->rounding = PTQ_ROUNDING_GPTQ_PLUS;
-        c->equalize = PTQ_AUTO;
-        c->rotate = PTQ_AUTO;
-        c->symmetric = PTQ_AUTO;
-        c->clip = PTQ_AUTO;
-        c->activations = PTQ_ACTIVATIONS_INT8_TOKEN;
-        c->scales = PTQ_AUTO;
-        break;
-    }
-}
-
 static const struct choice *choice_named(const struct choice *c, const char *name)
 {
     for (; c && c->name; c++)
@@ -196,24 +151,6 @@ static const struct parameter *find(int32_t id)
         if (parameters[i].id == id)
             return &parameters[i];
     return NULL;
-}
-
-int32_t ptq_method(int32_t index)
-{
-    const int32_t count = sizeof methods / sizeof *methods - 1;
-    return index >= 0 && index < count ? methods[index].value : 0;
-}
-
-int32_t ptq_method_from_name(const char *name)
-{
-    const struct choice *c = name ? choice_named(methods, name) : NULL;
-    return c ? c->value : 0;
-}
-
-const char *ptq_method_name(int32_t method)
-{
-    const struct choice *c = choice_valued(methods, method);
-    return c ? c->name : NULL;
 }
 
 const char *ptq_config_choice_name(int32_t parameter, int64_t value)
@@ -260,7 +197,7 @@ ptq_status ptq_config_create(ptq_context *context, int32_t method, ptq_config **
     *c = defaults;
     c->context = context;
     c->method = method;
-    apply_preset(c);
+    ptqi_apply_preset(c);
     *config = c;
     return PTQ_OK;
 }

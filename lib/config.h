@@ -32,6 +32,10 @@ struct ptq_config {
     void *user; /* for the context's parallel_for, if has_user is set */
 };
 
+/* presets.c: the settings of a method's original implementation; everything else keeps its default.
+ */
+void ptqi_apply_preset(struct ptq_config *config);
+
 /* Who does the work of calls with this config. */
 struct ptqi_crew ptqi_config_crew(const struct ptq_config *config);
 

@@ -110,7 +110,8 @@ static void print_help(const struct option *table, const char *usage)
         }
         print_option(table[i].name, table[i].value, table[i].help);
         for (int32_t j = 0; !strcmp(table[i].name, "method") && ptq_method(j); j++)
-            printf("%s%s", j ? ", " : ": ", ptq_method_name(ptq_method(j)));
+            printf("%s\n%27s%s: %s", j ? "" : ":", "", ptq_method_name(ptq_method(j)),
+                   ptq_method_sentence(ptq_method(j)));
         printf("\n");
     }
 }

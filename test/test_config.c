@@ -130,6 +130,16 @@ static void test_parameters(void)
     CHECK(ptq_config_parameter(-1) == 0 && ptq_config_parameter(INT32_MAX) == 0);
 }
 
+/* Every method has a name and a sentence. */
+static void test_sentences(void)
+{
+    for (int32_t i = 0; ptq_method(i); i++) {
+        CHECK_EQ(ptq_method_from_name(ptq_method_name(ptq_method(i))), ptq_method(i));
+        CHECK(strlen(ptq_method_sentence(ptq_method(i))) > 20);
+    }
+    CHECK(!ptq_method_name(0) && !ptq_method_sentence(0) && !ptq_method_from_name("none"));
+}
+
 /* Bits and groups have gaps. */
 static void test_gaps(void)
 {
@@ -282,6 +292,7 @@ void test_config(void)
     test_walks();
     test_methods();
     test_parameters();
+    test_sentences();
     test_gaps();
     test_names();
     test_conflicts();

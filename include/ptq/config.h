@@ -117,6 +117,8 @@ PTQ_API int32_t ptq_method(int32_t index);
 /* Converts between methods and names ("gptq"); 0 for an unknown name, NULL for an unknown value. */
 PTQ_API int32_t ptq_method_from_name(const char *name);
 PTQ_API const char *ptq_method_name(int32_t method);
+/* What a method does, and what its preset quantizes to, in words; NULL for an unknown value. */
+PTQ_API const char *ptq_method_sentence(int32_t method);
 
 /* On PTQ_ERROR_UNKNOWN and PTQ_ERROR_BOUNDS the parameter keeps its value. */
 PTQ_API ptq_status ptq_config_set_int(ptq_config *config, int32_t parameter, int64_t value);
