@@ -33,7 +33,7 @@ struct ptq_qtensor {
     double weight_error, output_error, damping;
     int64_t adjusted_groups;          /* groups of PTQ_GRID_RANGE that differ from AWQ's */
     int64_t clamped_groups;           /* groups whose scale does not fit its dtype */
-    double plain_error, chosen_error; /* of auto's first candidate and its choice; else NaN */
+    double plain_error, chosen_error; /* of the plain matrix and of auto's choice; else NaN */
     double weight_energy,
         output_energy; /* |W|^2 and |X W^T|^2, if errors were measured; else NaN */
 };

@@ -77,7 +77,8 @@ static void test_least(const char *settings)
         return;
     double chosen = ptq_qtensor_chosen_error(best[0]) + ptq_qtensor_chosen_error(best[1]);
     for (int i = 0; i < 12; i++) {
-        /* clip stays auto, and is tried only with effort best; so the errors are reported */
+        /* Errors are reported only if something is auto: clip is, and is not tried without effort
+         * best, so each of these runs is one candidate. */
         snprintf(text, sizeof text, "%s rotate %s equalize %s sym %s", settings, rotations[i % 2],
                  equalizations[i / 2 % 3], symmetric[i / 6]);
         CHECK_OK(quantize(test_context(), text, stats, q));

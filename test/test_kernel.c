@@ -281,7 +281,8 @@ static void check_integer(const struct ptqi_kernels *kernels, int rows, int bits
         EXPECT(is_product(&l, &c, want), name_of(&l), k);
     }
     for (int i = 0; i < 5 && kernels->tile_mr; i++) {
-        /* If there are starts, parts of groups have an even number of blocks. */
+        /* Kernels with starts (avx2_levels.h) take two blocks at a time: parts of groups are even.
+         */
         const int odd = kernels->starts && l.scale_bytes == 1 && chunks[i] % 2;
         run_chunks(kernels, &l, &c, chunks[i] + odd);
         EXPECT(is_product(&l, &c, want), name_of(&l), k);

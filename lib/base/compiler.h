@@ -25,8 +25,8 @@
 #define PTQI_PREFETCH_LATER(p) (void)(p)
 #endif
 
-/* Hides from the compiler where p points, so that it does not keep memory behind p in registers
- * that a loop needs for other things. */
+/* Hides from the compiler where p points, so that it does not keep values loaded through p, or
+ * addresses computed from it, in registers that a loop needs for other things. */
 #if defined(__GNUC__) || defined(__clang__)
 #define PTQI_FORGET(p) __asm__("" : "+r"(p))
 #else

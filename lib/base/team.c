@@ -33,7 +33,7 @@ struct ptqi_team {
 struct worker_start {
     struct ptqi_team *team;
     int64_t index;
-    long long generation; /* the last job before this worker started */
+    long long generation; /* number of the last job that was given out before this worker started */
 };
 
 static int online_cpus(void)

@@ -56,8 +56,9 @@ static void pack_b(const struct job *j, int64_t k0, int64_t k, int64_t n0, int64
 
 /*
  * out [slivers][k][mr] = A[m0 .. m0 + m)[k0 .. k0 + k), negated for PTQI_SUBTRACT. Rows or columns
- * of A are often a multiple of 4096 bytes apart, so a cache holds few of them. Therefore the dense
- * dimension is read as far as it goes, or one line from each row, so that many loads are in flight.
+ * of A are often a multiple of 4096 bytes apart, so a cache holds few of them. If columns are
+ * contiguous, all rows of a column are read at once; if rows are, one cache line of each row in
+ * turn, so that many loads are in flight.
  */
 static void pack_a(const struct job *j, int64_t m0, int64_t m, int64_t k0, int64_t k, float *out)
 {

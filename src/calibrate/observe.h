@@ -21,8 +21,8 @@ ptq_status observe_site(struct calibration *c, const struct block *b, enum site 
                         int32_t flags, struct observation *o);
 void observation_free(struct observation *o);
 
-/* Computes the input of a site for window i from the results of the preceding sites. Also advances
- * the residual stream past the preceding site if that ends with an addition to it. */
+/* Computes the input of a site for window i from the results of the preceding sites. If the
+ * preceding site ends with an addition to the residual stream, that addition is done here too. */
 ptq_status site_input(struct calibration *c, const struct block *b, enum site site, int64_t i,
                       const float **input);
 
