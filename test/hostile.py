@@ -15,7 +15,8 @@ had before, this script does not know a valid value and ends with a message; add
 import re
 import sys
 
-HEADERS = ["status", "context", "tensor", "stats", "config", "store", "qtensor", "format", "equalize", "quantize", "linear"]
+# All that ptq/ptq.h brings in.
+HEADERS = re.findall(r'^#include "(\w+)\.h"', open("include/ptq/ptq.h", encoding="utf-8").read(), re.M)
 
 # Valid values: by function and parameter where it matters, else by type and name, else by type.
 VALID = {
@@ -79,6 +80,14 @@ VALID = {
     "const ptq_linear *": "w.linear",
     "ptq_linear **": "&w.results.linear",
     "const ptq_linear *const *": "w.linears",
+    "ptq_layout *": "w.layout",
+    "const ptq_layout *": "w.layout",
+    "ptq_layout **": "&w.results.layout",
+    ("ptq_layout_set", "parameter"): "PTQ_LAYOUT_ORDER",
+    ("ptq_layout_set", "value"): "1",
+    ("ptq_layout_get", "parameter"): "PTQ_LAYOUT_ORDER",
+    ("ptq_linear_create_with", "memory"): "w.memory",
+    ("int32_t *", "value"): "w.numbers",
     "ptq_call *": "w.call",
     "const ptq_call *": "w.call",
     "ptq_call **": "&w.results.call",
@@ -168,6 +177,7 @@ OPTIONAL = {
     "ptq_quantize_equalized": {"stats"},
     "ptq_qtensor_stack": {"rows"},
     "ptq_call_set_prepared": {"memory"},
+    "ptq_linear_create_with": {"memory"},
     "ptq_stats_set_ranges": {"min"},
 }
 
@@ -188,6 +198,9 @@ ALLOWED = {
     "ptq_linear_create_in": {"bytes": HUGE},  # the caller's word
     "ptq_linear_open": {"bytes": HUGE},
     "ptq_call_run": {"bytes": HUGE},
+    "ptq_layout_set": {"value": ["0"]},
+    "ptq_layout_create": {"group": ["0"], "n": ["2^31"]},
+    "ptq_linear_create_with": {"bytes": HUGE},
     "ptq_qtensor_dequantize_row": {"n": ["0"]},
     "ptq_call_run_part": {"part": ["0"], "parts": HUGE, "bytes": HUGE},  # most parts are empty
     "ptq_call_prepare_part": {"part": ["0"], "parts": HUGE, "bytes": HUGE},
@@ -381,6 +394,7 @@ struct results {
     ptq_equalization *equalization;
     ptq_linear *linear;
     ptq_call *call;
+    ptq_layout *layout;
 };
 
 /* Everything that calls take: handles, and memory that is large enough for what they say of it. */
@@ -394,6 +408,7 @@ static struct world {
     ptq_equalization *equalization;
     ptq_linear *linear;
     ptq_call *call;
+    ptq_layout *layout;
     const ptq_linear *linears[2];
     const ptq_tensor *weights[2];
     const ptq_stats *own_stats[2];
@@ -546,6 +561,7 @@ static void make_handles(void)
     ptq_linear_free(packed);
     need(ptq_linear_create(w.context, w.q, &w.linear));
     w.linears[0] = w.linears[1] = w.holes.linears[0] = w.linear;
+    need(ptq_layout_of(w.context, w.q, &w.layout));
     need(ptq_call_create(w.context, w.linears, 1, &w.call));
     need(ptq_call_set_x(w.call, w.x, PTQ_DTYPE_F32, ROWS, K));
     need(ptq_call_set_y(w.call, 0, w.floats, PTQ_DTYPE_F32, ROWS, N));

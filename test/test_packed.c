@@ -588,8 +588,109 @@ static void test_accumulate(void)
         }
 }
 
+/* The layout of q says how large it is and packs it to the same bytes as ptq_linear_create_in. */
+static void check_layout(ptq_context *context, const struct matrix *m)
+{
+    ptq_layout *layout;
+    ptq_linear *linear;
+    char *memory, *other, one[200], two[200];
+    int64_t bytes;
+    ptq_linear_free(pack_in(context, m, 1, &memory, &bytes));
+    CHECK_OK(ptq_layout_of(context, m->q, &layout));
+    CHECK_EQ(ptq_layout_packed_bytes(layout), bytes);
+    other = aligned_alloc(PTQ_ALIGNMENT, (size_t)bytes);
+    memset(other, 2, (size_t)bytes);
+    CHECK_OK(ptq_linear_create_with(layout, m->q, other, bytes, &linear));
+    if (m->s->what & BIAS)
+        CHECK_OK(ptq_linear_set_bias(linear, m->bias));
+    CHECK(!memcmp(memory, other, (size_t)bytes));
+    ptq_linear_free(linear);
+    CHECK_STATUS(ptq_linear_create_with(layout, m->q, other, bytes - 1, &linear),
+                 PTQ_ERROR_ARGUMENT);
+    CHECK(ptq_layout_identity(layout, one, sizeof one) > 20);
+    CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_INPUT_SCALE, !(m->s->what & INPUT_SCALE)));
+    CHECK(ptq_layout_identity(layout, two, sizeof two) > 20 && strcmp(one, two));
+    ptq_layout_free(layout);
+    free(other);
+    free(memory);
+}
+
+/* Room for everything that a plain matrix does not have changes no output. */
+static void check_room(ptq_context *context, const struct matrix *m)
+{
+    struct outputs want;
+    ptq_layout *layout;
+    ptq_linear *linear;
+    CHECK_OK(ptq_linear_create(context, m->q, &linear));
+    run(linear, m, &want);
+    ptq_linear_free(linear);
+    CHECK_OK(ptq_layout_create(context, m->s->n, m->s->k, m->s->bits, m->s->group, &layout));
+    CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_ACTIVATIONS, m->s->activations));
+    CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_ZEROS, PTQ_ZEROS_INTEGER));
+    CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_ORDER, 1));
+    CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_INPUT_SCALE, 1));
+    for (int uneven = 0; uneven < 2; uneven++) {
+        CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_UNEVEN, uneven));
+        CHECK_OK(ptq_linear_create_with(layout, m->q, NULL, 0, &linear));
+        CHECK(gives(linear, m, &want));
+        ptq_linear_free(linear);
+    }
+    ptq_layout_free(layout);
+}
+
+static void check_refused(const struct matrix *m, int32_t parameter, int32_t value)
+{
+    ptq_layout *layout;
+    ptq_linear *linear;
+    CHECK_OK(ptq_layout_of(test_context(), m->q, &layout));
+    CHECK_OK(ptq_layout_set(layout, parameter, value));
+    CHECK_STATUS(ptq_linear_create_with(layout, m->q, NULL, 0, &linear), PTQ_ERROR_CONFLICT);
+    ptq_layout_free(layout);
+}
+
+static void test_layouts(void)
+{
+    struct matrix m;
+    ptq_layout *layout;
+    int32_t value;
+    char text[8];
+    for (int i = 0; i < SCHEMES; i++) {
+        make_matrix(&schemes[i], &m);
+        for (int32_t isa = 1; isa < 32; isa++) {
+            ptq_context *context;
+            if (!ptq_isa_usable(isa))
+                continue;
+            CHECK_OK(ptq_context_create(&context));
+            CHECK_OK(ptq_context_set_isa(context, isa));
+            check_layout(context, &m);
+            if (!(schemes[i].what & (TWO_LEVEL | MINIMA | LEVELS | UNEVEN | BIAS)))
+                check_room(context, &m);
+            ptq_context_free(context);
+        }
+        if (schemes[i].what & ORDER && schemes[i].activations != PTQ_ACTIVATIONS_F32)
+            check_refused(&m, PTQ_LAYOUT_ORDER, 0);
+        if (schemes[i].what & INPUT_SCALE)
+            check_refused(&m, PTQ_LAYOUT_INPUT_SCALE, 0);
+        if (schemes[i].what & ZEROS)
+            check_refused(&m, PTQ_LAYOUT_ZEROS, PTQ_ZEROS_NONE);
+        if (schemes[i].what & WIDE_SCALES)
+            check_refused(&m, PTQ_LAYOUT_SCALE_DTYPE, PTQ_DTYPE_F16);
+        ptq_qtensor_free(m.q);
+    }
+    CHECK_OK(ptq_layout_create(test_context(), 16, 64, 4, 32, &layout));
+    CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_SCALES, PTQ_SCALES_TWO_LEVEL)); /* f32 activations */
+    CHECK_EQ(ptq_layout_packed_bytes(layout), 0);
+    CHECK_EQ(ptq_layout_identity(layout, text, sizeof text), 0);
+    CHECK_STATUS(ptq_layout_set(layout, 99, 0), PTQ_ERROR_UNKNOWN);
+    CHECK_STATUS(ptq_layout_set(layout, PTQ_LAYOUT_ORDER, 2), PTQ_ERROR_BOUNDS);
+    CHECK_OK(ptq_layout_get(layout, PTQ_LAYOUT_SCALES, &value));
+    CHECK_EQ(value, PTQ_SCALES_TWO_LEVEL);
+    ptq_layout_free(layout);
+}
+
 void test_packed(void)
 {
+    test_layouts();
     test_shared_layouts();
     test_round_trips();
     test_hostile();

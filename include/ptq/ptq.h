@@ -34,6 +34,7 @@
 #include "equalize.h"
 #include "quantize.h"
 #include "linear.h"
+#include "layout.h"
 #include "call.h"
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * ptq_linear: creating and freeing it, and its bias.
  */
-#include "linear/linear.h"
+#include "linear/layout.h"
 #include <string.h>
 #include "base/half.h"
 #include "base/team.h"
@@ -36,13 +36,26 @@ static ptq_status pack(ptq_context *context, const ptq_qtensor *q, struct ptqi_p
     return PTQ_OK;
 }
 
+ptq_status ptqi_linear_create(const char *function, ptq_context *context,
+                              const struct ptq_qtensor *q, struct ptqi_packed *header, void *memory,
+                              int64_t bytes, ptq_linear **linear)
+{
+    if (!memory)
+        return pack(context, q, header, NULL, linear);
+    PTQI_REQUIRE_ALIGNED(context, function, memory);
+    PTQI_TRY(ptqi_check_between(context, function, "bytes", bytes, header->bytes, INT64_MAX));
+    return pack(context, q, header, memory, linear);
+}
+
 static ptq_status describe(const char *function, ptq_context *context, const ptq_qtensor *q,
                            struct ptqi_packed *header)
 {
     PTQI_REQUIRE_FOR(NULL, function, context);
     PTQI_REQUIRE_FOR(context, function, q);
     PTQI_TRY(ptqi_qtensor_check(q));
-    return ptqi_linear_describe(context, q, header);
+    const struct ptqi_shape shape = ptqi_shape_of(q);
+    PTQI_TRY(ptqi_shape_describe(context, &shape, header));
+    return ptqi_shape_complete(context, q, header);
 }
 
 ptq_status ptq_linear_create(ptq_context *context, const ptq_qtensor *q, ptq_linear **linear)
@@ -67,9 +80,8 @@ ptq_status ptq_linear_create_in(ptq_context *context, const ptq_qtensor *q, void
     PTQI_REQUIRE(context, linear);
     *linear = NULL;
     PTQI_TRY(describe(__func__, context, q, &header));
-    PTQI_REQUIRE_ALIGNED(context, __func__, memory);
-    PTQI_TRY(ptqi_check_between(context, __func__, "bytes", bytes, header.bytes, INT64_MAX));
-    return pack(context, q, &header, memory, linear);
+    PTQI_REQUIRE(context, memory);
+    return ptqi_linear_create(__func__, context, q, &header, memory, bytes, linear);
 }
 
 struct ptq_linear *ptqi_linear_hold(const ptq_linear *linear)

@@ -164,10 +164,8 @@ static inline int64_t ptqi_chunk_column(const struct ptq_linear *linear,
 /* For packed.c, once the panels are known. */
 struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *linear);
 
-/* pack.c: the header that q gets with these kernels, and the weights and all else but the
- * header and a bias into memory that was cleared. */
-ptq_status ptqi_linear_describe(ptq_context *context, const struct ptq_qtensor *q,
-                                struct ptqi_packed *header);
+/* pack.c: the weights of q, and all else but the header and a bias, into memory that was cleared.
+ */
 ptq_status ptqi_linear_pack(struct ptq_linear *linear, const struct ptq_qtensor *q);
 
 /* packed.c: PTQ_ERROR_UNSUPPORTED where sums over a group might not fit 32 bits. */

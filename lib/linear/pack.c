@@ -4,7 +4,7 @@
 #include <string.h>
 #include "base/half.h"
 #include "base/team.h"
-#include "linear/linear.h"
+#include "linear/layout.h"
 #include "qtensor.h"
 
 /* 1 where every scale is an f16 exactly; then the packed ones take half the bytes. */
@@ -80,7 +80,7 @@ static void pack_group(const struct packing *job, int64_t n, int64_t g, uint8_t 
     else
         memcpy(group + 4 * row, &scale, 4);
     if (p->has_zeros)
-        header[row] = q->zeros[n * q->groups + g];
+        header[row] = (uint8_t)ptqi_qtensor_zero(q, n, g);
     const int64_t blocks = ptqi_min(p->blocks - g * p->group_blocks, p->group_blocks);
     const int64_t block_bytes = 4 * l->code_bits * strip;
     uint8_t *out =
@@ -139,73 +139,105 @@ static void pack_words(void *argument, int64_t part)
         for (int64_t g = 0; g < q->groups; g++) {
             const int64_t at = (panel * q->groups + g) * nr + row;
             l->scales[at] = q->scales[n * q->groups + g];
-            if (q->zeros)
-                l->zeros[at] = q->zeros[n * q->groups + g];
+            if (l->zeros)
+                l->zeros[at] = ptqi_qtensor_zero(q, n, g);
         }
     }
 }
 
-static int is_two_level(const struct ptq_qtensor *q)
+int ptqi_scales_fit_half(const struct ptq_qtensor *q)
 {
-    return q->row_scales && q->activations != PTQ_ACTIVATIONS_F32;
+    return fits_half(q->scales, q->n * q->groups);
 }
 
-static int32_t form_of(const struct ptq_qtensor *q)
-{
-    if (q->activations != PTQ_ACTIVATIONS_F32)
-        return ptqi_qtensor_is_plain(q) ? PTQI_FORM_PANELS : PTQI_FORM_GENERAL;
-    return q->minima || q->levels ? PTQI_FORM_DENSE : PTQI_FORM_WORDS;
-}
-
-/* Of a group's scale or level, as packed. */
-static int scale_bytes_of(const struct ptq_qtensor *q)
-{
-    if (is_two_level(q))
-        return 1;
-    return form_of(q) == PTQI_FORM_PANELS && fits_half(q->scales, q->n * q->groups) ? 2 : 4;
-}
-
-ptq_status ptqi_linear_describe(ptq_context *context, const struct ptq_qtensor *q,
-                                struct ptqi_packed *h)
+struct ptqi_shape ptqi_shape_of(const struct ptq_qtensor *q)
 {
     const int integer = q->activations != PTQ_ACTIVATIONS_F32;
-    const int32_t code_bits = q->bits > 4 ? 8 : 4, form = form_of(q);
+    struct ptqi_shape s = {.n = q->n,
+                           .k = q->k,
+                           .group_size = q->group_size,
+                           .bits = q->bits,
+                           .activations = q->activations,
+                           .zeros = q->minima  ? PTQ_ZEROS_MINIMA
+                                    : q->zeros ? PTQ_ZEROS_INTEGER
+                                               : PTQ_ZEROS_NONE,
+                           .scales = PTQ_SCALES_PLAIN,
+                           .scale_dtype = PTQ_DTYPE_F32,
+                           .order = integer && q->order,
+                           .input_scale = q->input_scale != NULL,
+                           .levels = q->levels != NULL,
+                           .uneven = q->group_of != NULL};
+    if (integer && q->row_scales)
+        s.scales = PTQ_SCALES_TWO_LEVEL;
+    else if (integer && q->scales && ptqi_shape_is_plain(&s) && ptqi_scales_fit_half(q))
+        s.scale_dtype = PTQ_DTYPE_F16;
+    return s;
+}
+
+int ptqi_shape_is_plain(const struct ptqi_shape *s)
+{
+    return s->zeros != PTQ_ZEROS_MINIMA && !s->levels && !s->uneven &&
+           (s->group_size % PTQI_BLOCK == 0 || s->group_size == s->k);
+}
+
+static int32_t form_of(const struct ptqi_shape *s)
+{
+    if (s->activations != PTQ_ACTIVATIONS_F32)
+        return ptqi_shape_is_plain(s) ? PTQI_FORM_PANELS : PTQI_FORM_GENERAL;
+    return s->zeros == PTQ_ZEROS_MINIMA || s->levels ? PTQI_FORM_DENSE : PTQI_FORM_WORDS;
+}
+
+ptq_status ptqi_shape_describe(ptq_context *context, const struct ptqi_shape *s,
+                               struct ptqi_packed *h)
+{
+    const int integer = s->activations != PTQ_ACTIVATIONS_F32;
+    const int32_t code_bits = s->bits > 4 ? 8 : 4, form = form_of(s);
     const int own_zeros = form == PTQI_FORM_PANELS || form == PTQI_FORM_WORDS;
-    *h = (struct ptqi_packed){.n = q->n,
-                              .k = q->k,
-                              .group_size = q->group_size,
-                              .activations = q->activations,
-                              .rotation = q->rotation,
+    *h = (struct ptqi_packed){.n = s->n,
+                              .k = s->k,
+                              .group_size = s->group_size,
+                              .activations = s->activations,
+                              .activation_scale = s->activations == PTQ_ACTIVATIONS_INT8_STATIC,
                               .code_bits = code_bits,
-                              .scale_bytes = scale_bytes_of(q),
-                              .zero = 1 << (q->bits - 1),
-                              .has_zeros = q->zeros && own_zeros,
+                              .scale_bytes = s->scales == PTQ_SCALES_TWO_LEVEL ? 1
+                                             : s->scale_dtype == PTQ_DTYPE_F16 ? 2
+                                                                               : 4,
+                              .zero = 1 << (s->bits - 1),
+                              .has_zeros = s->zeros == PTQ_ZEROS_INTEGER && own_zeros,
                               .form = form,
-                              .has_minima = q->minima && form == PTQI_FORM_GENERAL,
-                              .has_input_scale = q->input_scale != NULL,
-                              .has_order = integer && q->order,
+                              .has_minima =
+                                  s->zeros == PTQ_ZEROS_MINIMA && form == PTQI_FORM_GENERAL,
+                              .has_input_scale = s->input_scale,
+                              .has_order = integer && s->order,
                               .layout = ptqi_packed_layout(context->kernels, form, code_bits)};
-    if (h->activations == PTQ_ACTIVATIONS_INT8_STATIC) {
-        if (!(q->activation_scale > 0))
-            return ptqi_fail(context, PTQ_ERROR_MISSING, "static activations need a scale");
-        h->activation_scale = q->activation_scale;
-    }
     PTQI_TRY(ptqi_packed_check_sums(context, h));
     if (form == PTQI_FORM_GENERAL)
-        PTQI_TRY(ptqi_check_sums(context, 1 << 8, q->group_of ? q->k : q->group_size));
+        PTQI_TRY(ptqi_check_sums(context, 1 << 8, s->uneven ? s->k : s->group_size));
     h->bytes = ptqi_packed_size(h);
     if (!h->bytes)
         return ptqi_fail(context, PTQ_ERROR_SHAPE, "a matrix of %lld rows is too large to pack",
-                         (long long)q->n);
+                         (long long)s->n);
+    return PTQ_OK;
+}
+
+ptq_status ptqi_shape_complete(ptq_context *context, const struct ptq_qtensor *q,
+                               struct ptqi_packed *h)
+{
+    h->rotation = q->rotation;
+    if (h->activations != PTQ_ACTIVATIONS_INT8_STATIC)
+        return PTQ_OK;
+    if (!(q->activation_scale > 0))
+        return ptqi_fail(context, PTQ_ERROR_MISSING, "static activations need a scale");
+    h->activation_scale = q->activation_scale;
     return PTQ_OK;
 }
 
 ptq_status ptqi_linear_pack(struct ptq_linear *l, const struct ptq_qtensor *q)
 {
-    if (q->input_scale)
-        memcpy(l->input_scale, q->input_scale, (size_t)q->k * sizeof *l->input_scale);
+    if (l->input_scale)
+        PTQI_TRY(ptq_qtensor_input_scale(q, l->input_scale));
     if (l->order)
-        memcpy(l->order, q->order, (size_t)q->k * sizeof *l->order);
+        PTQI_TRY(ptq_qtensor_order(q, l->order));
     if (l->form == PTQI_FORM_DENSE || l->form == PTQI_FORM_GENERAL)
         return ptqi_linear_pack_form(l, q);
     const int words = l->form == PTQI_FORM_WORDS;
