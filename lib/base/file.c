@@ -67,7 +67,7 @@ static ptq_status create_partial(struct ptqi_output *output)
     if (!output->partial)
         return PTQ_ERROR_MEMORY;
     for (int i = 0; i < PARTIAL_NAMES; i++) {
-        char number[8] = "";
+        char number[12] = "";
         if (i)
             snprintf(number, sizeof number, ".%d", i);
         snprintf(output->partial, (size_t)size, "%s%s%s", output->path, number, partial_ending);
