@@ -255,6 +255,13 @@ static void test_threads_raised(void)
     free_set(&s);
 }
 
+static const char *last_message(void)
+{
+    static char message[256];
+    ptq_last_message(message, sizeof message);
+    return message;
+}
+
 /* What does not fit together. */
 static void test_conflicts(void)
 {
@@ -288,6 +295,11 @@ static void test_conflicts(void)
     CHECK_OK(ptq_call_set_prepared(foreign, in(&prepared), prepared.bytes));
     CHECK_STATUS(ptq_call_run(foreign, NULL, 0), PTQ_ERROR_CONFLICT);
     CHECK_STATUS(ptq_call_run_part(foreign, 0, 1, NULL, 0), PTQ_ERROR_CONFLICT);
+    CHECK_OK(ptq_call_set_prepared(call, in(&prepared), prepared.bytes));
+    CHECK_OK(ptq_call_set_rows(call, 1, list, 3)); /* the others have no list, here too */
+    CHECK_STATUS(ptq_call_run(call, NULL, 0), PTQ_ERROR_CONFLICT);
+    CHECK_STATUS(ptq_call_run_part(call, 0, 1, NULL, 0), PTQ_ERROR_CONFLICT);
+    CHECK(strstr(last_message(), "list of rows") != NULL);
     CHECK_STATUS(ptq_call_set_epilogue(call, 3), PTQ_ERROR_ARGUMENT);
     ptq_call_free(call);
     ptq_call_free(foreign);

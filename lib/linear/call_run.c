@@ -35,22 +35,31 @@ static int64_t result_rows(const struct ptq_call *call, const struct ptqi_prepar
     return ptqi_call_has_lists(call) ? call->results[result].count : layout->rows;
 }
 
-static ptq_status check_lists(const struct run *r, int64_t rows)
+/* Either every result has a list or none has. */
+static ptq_status check_lists(const struct run *r)
 {
     const struct ptq_call *call = r->call;
     const int lists = ptqi_call_has_lists(call);
-    for (int64_t i = 0; i < ptqi_call_results(call); i++) {
-        const struct ptqi_result *result = &call->results[i];
-        if (lists != (result->list != NULL))
+    for (int64_t i = 0; i < ptqi_call_results(call); i++)
+        if (lists != (call->results[i].list != NULL))
             return ptqi_fail(call->context, PTQ_ERROR_CONFLICT,
                              "%s: result %lld has %s list of rows, unlike result 0", r->function,
                              (long long)i, lists ? "no" : "a");
+    return PTQ_OK;
+}
+
+/* Lists name rows of x. */
+static ptq_status check_rows(const struct run *r)
+{
+    const struct ptq_call *call = r->call;
+    for (int64_t i = 0; i < ptqi_call_results(call); i++) {
+        const struct ptqi_result *result = &call->results[i];
         for (int64_t m = 0; m < result->count; m++)
-            if (result->list[m] < 0 || result->list[m] >= rows)
+            if (result->list[m] < 0 || result->list[m] >= call->rows)
                 return ptqi_fail(call->context, PTQ_ERROR_BOUNDS,
                                  "%s: row %lld of result %lld is row %d of x, which has %lld",
                                  r->function, (long long)m, (long long)i, result->list[m],
-                                 (long long)rows);
+                                 (long long)call->rows);
     }
     return PTQ_OK;
 }
@@ -102,29 +111,29 @@ static ptq_status plan(struct run *r, int64_t rows)
 static ptq_status find_prepared(struct run *r)
 {
     const struct ptq_call *call = r->call;
-    struct ptqi_prepared *layout = &r->p.layout;
+    struct ptqi_prepared *layout = &r->p.layout, found;
     if (!call->prepared)
         return ptqi_fail(call->context, PTQ_ERROR_MISSING,
                          "%s: the call has neither x nor prepared memory", r->function);
-    memcpy(layout, call->prepared, sizeof *layout);
-    if (layout->magic != PTQI_PREPARED_MAGIC || layout->recipe != ptqi_call_linear(call)->recipe)
+    PTQI_TRY(check_lists(r));
+    memcpy(&found, call->prepared, sizeof found);
+    if (found.magic != PTQI_PREPARED_MAGIC || found.recipe != ptqi_call_linear(call)->recipe)
         return ptqi_fail(call->context, PTQ_ERROR_CONFLICT,
                          "%s: the activations were prepared for a matrix with another recipe",
                          r->function);
-    if (layout->lists != hash_lists(call) || (call->x && layout->rows != call->rows))
+    PTQI_TRY(plan(r, found.rows));
+    if (found.lists != layout->lists || (call->x && found.rows != call->rows))
         return ptqi_fail(call->context, PTQ_ERROR_CONFLICT,
                          "%s: the activations were prepared for other rows", r->function);
-    if (layout->bytes > call->prepared_bytes)
-        return ptqi_fail(call->context, PTQ_ERROR_ARGUMENT,
-                         "%s: prepared activations of %lld bytes, of which only %lld are there",
-                         r->function, (long long)layout->bytes, (long long)call->prepared_bytes);
-    const struct ptqi_prepared found = *layout;
-    r->p.prepared = call->prepared;
-    PTQI_TRY(plan(r, found.rows));
     layout->sliced = found.sliced; /* as whoever prepared them wanted it */
     if (memcmp(layout, &found, sizeof found))
         return ptqi_fail(call->context, PTQ_ERROR_CONFLICT,
                          "%s: the prepared activations are damaged", r->function);
+    if (found.bytes > call->prepared_bytes)
+        return ptqi_fail(call->context, PTQ_ERROR_ARGUMENT,
+                         "%s: prepared activations of %lld bytes, of which only %lld are there",
+                         r->function, (long long)found.bytes, (long long)call->prepared_bytes);
+    r->p.prepared = call->prepared;
     return PTQ_OK;
 }
 
@@ -132,7 +141,8 @@ static ptq_status find_prepared(struct run *r)
 static ptq_status plan_prepared(struct run *r)
 {
     const struct ptq_call *call = r->call;
-    PTQI_TRY(check_lists(r, call->rows));
+    PTQI_TRY(check_lists(r));
+    PTQI_TRY(check_rows(r));
     PTQI_TRY(plan(r, call->rows));
     r->p.prepared = call->prepared;
     if (!call->prepared)
