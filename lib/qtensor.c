@@ -343,16 +343,19 @@ ptq_status ptq_qtensor_input_scale(const ptq_qtensor *q, float *out)
     return PTQ_OK;
 }
 
-void ptqi_qtensor_dequantize_rows(const struct ptq_qtensor *q, const int32_t *group_of,
-                                  int64_t first, int64_t count, float *out)
+void ptqi_qtensor_dequantize_row(const struct ptq_qtensor *q, int64_t n, float *out)
 {
-    for (int64_t n = first; n < first + count; n++, out += q->k) {
-        const uint8_t *codes = q->codes + n * q->k;
-        const float *scales = q->scales + n * q->groups;
-        for (int64_t c = 0; c < q->k; c++) {
-            int32_t g = group_of[c];
-            out[c] = ptqi_qtensor_weight(q, n, g, scales[g], codes[c]);
+    const uint8_t *codes = q->codes + n * q->k;
+    const float *scales = q->scales + n * q->groups;
+    for (int64_t i = 0, g = 0, end = q->group_size; i < q->k; i++) {
+        const int64_t c = q->order ? q->order[i] : i;
+        if (q->group_of) {
+            g = q->group_of[c];
+        } else if (i == end) {
+            g++;
+            end += q->group_size;
         }
+        out[c] = ptqi_qtensor_weight(q, n, g, scales[g], codes[c]);
     }
 }
 
@@ -371,11 +374,7 @@ ptq_status ptq_qtensor_dequantize_row(const ptq_qtensor *q, int64_t n, float *ou
     PTQI_REQUIRE(q->context, out);
     PTQI_TRY(ptqi_qtensor_check(q));
     PTQI_TRY(ptqi_check_between(q->context, __func__, "n", n, 0, q->n - 1));
-    for (int64_t i = 0; i < q->k; i++) {
-        const int64_t c = q->order ? q->order[i] : i;
-        const int64_t g = q->group_of ? q->group_of[c] : i / q->group_size;
-        out[c] = ptqi_qtensor_weight(q, n, g, q->scales[n * q->groups + g], q->codes[n * q->k + c]);
-    }
+    ptqi_qtensor_dequantize_row(q, n, out);
     restore_row(q, out);
     return PTQ_OK;
 }
@@ -385,13 +384,9 @@ ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out)
     PTQI_REQUIRE(NULL, q);
     PTQI_REQUIRE(q->context, out);
     PTQI_TRY(ptqi_qtensor_check(q));
-    int32_t *group_of = ptqi_alloc(q->context, q->k, (int64_t)sizeof *group_of);
-    if (!group_of)
-        return PTQ_ERROR_MEMORY;
-    ptq_qtensor_group_index(q, group_of);
-    ptqi_qtensor_dequantize_rows(q, group_of, 0, q->n, out);
-    for (int64_t n = 0; n < q->n; n++)
+    for (int64_t n = 0; n < q->n; n++) {
+        ptqi_qtensor_dequantize_row(q, n, out + n * q->k);
         restore_row(q, out + n * q->k);
-    ptqi_free(q->context, group_of);
+    }
     return PTQ_OK;
 }

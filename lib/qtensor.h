@@ -91,9 +91,7 @@ static inline int64_t ptqi_most_columns(int32_t far)
 ptq_status ptqi_check_sums(ptq_context *context, int32_t far, int64_t columns);
 /* PTQ_ERROR_MISSING unless codes and scales are set. */
 ptq_status ptqi_qtensor_check(const struct ptq_qtensor *q);
-/* out [count][k] = rows first .. first + count, dequantized; group_of [k] is the group of each
- * column. */
-void ptqi_qtensor_dequantize_rows(const struct ptq_qtensor *q, const int32_t *group_of,
-                                  int64_t first, int64_t count, float *out);
+/* out [k] = row n, dequantized in the basis of the codes. */
+void ptqi_qtensor_dequantize_row(const struct ptq_qtensor *q, int64_t n, float *out);
 
 #endif

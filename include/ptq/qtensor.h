@@ -119,7 +119,7 @@ PTQ_API int32_t ptq_qtensor_rotation(const ptq_qtensor *q);
  */
 PTQ_API int32_t ptq_qtensor_equalize(const ptq_qtensor *q);
 /* out [N][K] = scale (code - zero), rounded once; then rotated back if there is a rotation, and
- * divided by the input scale if there is one. Allocates K indices. */
+ * divided by the input scale if there is one. */
 PTQ_API ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out);
 /* out [K] = row n of that, without any allocation: one token of a quantized embedding. */
 PTQ_API ptq_status ptq_qtensor_dequantize_row(const ptq_qtensor *q, int64_t n, float *out);

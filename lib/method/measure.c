@@ -49,14 +49,10 @@ static double squares(const float *a, int64_t count)
 }
 
 /* out [n][k] = the codes of q, dequantized in the equalized basis. */
-static ptq_status dequantize(const struct ptq_qtensor *q, float *out)
+static void dequantize(const struct ptq_qtensor *q, float *out)
 {
-    int32_t *group_of = ptqi_alloc(q->context, q->k, (int64_t)sizeof *group_of);
-    ptq_status status = group_of ? ptq_qtensor_group_index(q, group_of) : PTQ_ERROR_MEMORY;
-    if (!status)
-        ptqi_qtensor_dequantize_rows(q, group_of, 0, q->n, out);
-    ptqi_free(q->context, group_of);
-    return status;
+    for (int64_t n = 0; n < q->n; n++)
+        ptqi_qtensor_dequantize_row(q, n, out + n * q->k);
 }
 
 static ptq_status measure_output(struct ptqi_crew crew, const float *w, const float *difference,
@@ -83,7 +79,9 @@ ptq_status ptqi_measure_weights(struct ptqi_crew crew, const struct ptq_equaliza
 {
     const int64_t count = q->n * q->k;
     float *difference = ptqi_alloc(q->context, count, (int64_t)sizeof *difference);
-    ptq_status status = difference ? dequantize(q, difference) : PTQ_ERROR_MEMORY;
+    ptq_status status = difference ? PTQ_OK : PTQ_ERROR_MEMORY;
+    if (!status)
+        dequantize(q, difference);
     for (int64_t i = 0; i < count && !status; i++)
         difference[i] = w[i] - difference[i];
     if (!status && c->hessian)
@@ -137,7 +135,9 @@ static ptq_status activation_error(struct ptqi_crew crew, const struct ptq_qtens
     float *w = ptqi_alloc(q->context, q->n * q->k, (int64_t)sizeof *w);
     float *y = ptqi_alloc(q->context, rows * q->n, (int64_t)sizeof *y);
     double sums[2] = {0, 0};
-    ptq_status status = w && y ? dequantize(q, w) : PTQ_ERROR_MEMORY;
+    ptq_status status = w && y ? PTQ_OK : PTQ_ERROR_MEMORY;
+    if (!status)
+        dequantize(q, w);
     for (int side = 0; side < 2 && !status; side++) {
         status = ptqi_matmul_linear_as(crew, rows, q->n, q->k, side ? d : x, w, y);
         if (!status)
