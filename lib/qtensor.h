@@ -43,12 +43,16 @@ static inline int32_t ptqi_qtensor_zero(const struct ptq_qtensor *q, int64_t n, 
     return q->zeros ? q->zeros[n * q->groups + g] : 1 << (q->bits - 1);
 }
 
-/* Whether all groups have a multiple of 32 columns, or are whole rows, and there are neither minima
- * nor levels. */
+/* Whether groups of this size have a multiple of 32 columns, or are whole rows of k. */
+static inline int ptqi_is_plain_group(int64_t group_size, int64_t k)
+{
+    return group_size % 32 == 0 || group_size == k;
+}
+
+/* Whether there are such groups, even ones, and neither minima nor levels. */
 static inline int ptqi_qtensor_is_plain(const struct ptq_qtensor *q)
 {
-    return !q->minima && !q->levels && !q->group_of &&
-           (q->group_size % 32 == 0 || q->group_size == q->k);
+    return !q->minima && !q->levels && !q->group_of && ptqi_is_plain_group(q->group_size, q->k);
 }
 
 /* The weight that a code of row n, group g, stands for, rounded once. */

@@ -1,9 +1,9 @@
 /*
- * What a quantized matrix may have beyond scales and integer zero points: minima, a table of
- * levels, and groups of any columns.
+ * What a quantized matrix may have in place of zero points: minima, or levels that codes index.
  */
 #include <string.h>
 #include "qtensor.h"
+#include "tensor.h"
 
 static ptq_status conflict(const ptq_qtensor *q, const char *what)
 {
@@ -18,10 +18,8 @@ ptq_status ptq_qtensor_set_minima(ptq_qtensor *q, const float *minima)
     PTQI_REQUIRE(q->context, minima);
     if (q->zeros || q->row_scales || q->levels)
         return conflict(q, "minima");
-    for (int64_t i = 0; i < q->n * q->groups; i++)
-        if (minima[i] - minima[i] != 0)
-            return ptqi_fail(q->context, PTQ_ERROR_NOT_FINITE, "minima[%lld][%lld] is not finite",
-                             (long long)(i / q->groups), (long long)(i % q->groups));
+    PTQI_TRY(
+        ptqi_check_finite(q->context, "minima", minima, PTQ_DTYPE_F32, q->n, q->groups, q->groups));
     return ptqi_replace(q->context, (void **)&q->minima, minima, q->n * q->groups, 4);
 }
 

@@ -236,46 +236,53 @@ static int64_t row_at(const struct ptq_call *call, int64_t place, int64_t *resul
     return place - r->first < r->count ? r->list[place - r->first] : -1;
 }
 
+/* The scale that the row at a place would have alone; 0 where there is none. Places ascend. */
+static float measure(const struct ptqi_preparing *p, int64_t place, int64_t *result,
+                     struct buffers b)
+{
+    const int64_t row = row_at(p->call, place, result);
+    return row < 0 ? 0 : own_scale(ptqi_call_linear(p->call), ordered_row(p, row, b));
+}
+
 void ptqi_measure_share(const struct ptqi_preparing *p, int64_t part, int64_t parts, char *scratch)
 {
-    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    const struct buffers b = cut_scratch(ptqi_call_linear(p->call), scratch);
     int64_t begin, end, result = 0;
     ptqi_split(p->layout.places, 1, part, parts, &begin, &end);
+    for (int64_t place = begin; place < end; place++)
+        *scale_at(p, place) = measure(p, place, &result, b);
+}
+
+/* Places begin .. end get one scale, but for rows that are not finite. */
+static void set_scales(const struct ptqi_preparing *p, int64_t begin, int64_t end, float shared)
+{
     for (int64_t place = begin; place < end; place++) {
-        const int64_t row = row_at(p->call, place, &result);
-        *scale_at(p, place) =
-            row < 0 ? 0 : own_scale(l, ordered_row(p, row, cut_scratch(l, scratch)));
+        float *scale = scale_at(p, place);
+        *scale = *scale == *scale ? shared : *scale;
     }
 }
 
-/* One scale for all rows that are finite. */
 void ptqi_share_scale(const struct ptqi_preparing *p)
 {
     float max = 0;
     for (int64_t place = 0; place < p->layout.places; place++)
         max = *scale_at(p, place) > max ? *scale_at(p, place) : max;
-    for (int64_t place = 0; place < p->layout.places; place++)
-        *scale_at(p, place) =
-            *scale_at(p, place) == *scale_at(p, place) ? max : *scale_at(p, place);
+    set_scales(p, 0, p->layout.places, max);
 }
 
 /* The same for a share of the rows, by a look at all of them: no other share is waited for. */
 static void measure_alone(const struct ptqi_preparing *p, int64_t begin, int64_t end,
                           struct buffers b)
 {
-    const struct ptq_linear *l = ptqi_call_linear(p->call);
     float max = 0;
     int64_t result = 0;
     for (int64_t place = 0; place < p->layout.places; place++) {
-        const int64_t row = row_at(p->call, place, &result);
-        const float own = row < 0 ? 0 : own_scale(l, ordered_row(p, row, b));
+        const float own = measure(p, place, &result, b);
         max = own > max ? own : max;
         if (place >= begin && place < end)
             *scale_at(p, place) = own;
     }
-    for (int64_t place = begin; place < end; place++)
-        *scale_at(p, place) =
-            *scale_at(p, place) == *scale_at(p, place) ? max : *scale_at(p, place);
+    set_scales(p, begin, end, max);
 }
 
 void ptqi_prepare_share(const struct ptqi_preparing *p, int64_t part, int64_t parts, char *scratch)

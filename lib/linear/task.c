@@ -99,13 +99,19 @@ static struct room plan_room(const struct ptq_linear *l, int64_t rows)
 #define F32_CHUNK 256   /* columns of W dequantized at a time, and rows of x */
 #define GENERAL_ROWS 16 /* rows of x at a time, an even number */
 
+/* Rows at a time of a form that always takes the same number; 0: it depends. */
+static int64_t fixed_rows(const struct ptq_linear *l)
+{
+    if (l->form == PTQI_FORM_GENERAL)
+        return GENERAL_ROWS;
+    return l->form == PTQI_FORM_PANELS ? 0 : F32_CHUNK;
+}
+
 int64_t ptqi_task_rows(const struct ptqi_task *t)
 {
     const struct ptq_linear *l = t->linear;
-    if (l->form == PTQI_FORM_GENERAL)
-        return GENERAL_ROWS;
-    if (l->form != PTQI_FORM_PANELS)
-        return F32_CHUNK;
+    if (fixed_rows(l))
+        return fixed_rows(l);
     if (t->layout->sliced)
         return l->blocking.rows;
     const int64_t passes = (t->rows + l->kernels->stream_mr - 1) / l->kernels->stream_mr;
@@ -114,10 +120,8 @@ int64_t ptqi_task_rows(const struct ptqi_task *t)
 
 int64_t ptqi_task_max_rows(const struct ptq_linear *l)
 {
-    if (l->form == PTQI_FORM_GENERAL)
-        return GENERAL_ROWS;
-    if (l->form != PTQI_FORM_PANELS)
-        return F32_CHUNK;
+    if (fixed_rows(l))
+        return fixed_rows(l);
     return l->blocking.rows > l->kernels->stream_mr ? l->blocking.rows : l->kernels->stream_mr;
 }
 

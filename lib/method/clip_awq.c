@@ -117,8 +117,8 @@ static ptq_status load_input(struct clip *c, const struct ptq_stats *stats,
         c->hessian = ptqi_alloc(c->config->context, c->k * c->k, (int64_t)sizeof *c->hessian);
         if (!c->hessian)
             return PTQ_ERROR_MEMORY;
-        PTQI_TRY(ptq_stats_hessian(stats, c->hessian));
-        return ptqi_equalize_square(e, c->hessian, 1);
+        double unit; /* errors are only compared */
+        return ptqi_load_hessian(e, stats, c->hessian, &unit);
     }
     c->sample = ptqi_alloc(c->config->context, c->rows * c->k, (int64_t)sizeof *c->sample);
     if (!c->sample)

@@ -30,6 +30,15 @@ double ptqi_normalize_square(float *a, int64_t k)
     return ldexp(1.0, -exponent);
 }
 
+ptq_status ptqi_load_hessian(const struct ptq_equalization *e, const struct ptq_stats *stats,
+                             float *hessian, double *unit)
+{
+    PTQI_TRY(ptq_stats_hessian(stats, hessian));
+    PTQI_TRY(ptqi_equalize_square(e, hessian, 1));
+    *unit = ptqi_normalize_square(hessian, stats->k);
+    return PTQ_OK;
+}
+
 ptq_status ptqi_load_curvature(const struct ptq_equalization *e, const struct ptq_stats *stats,
                                struct ptqi_curvature *c)
 {
@@ -40,9 +49,7 @@ ptq_status ptqi_load_curvature(const struct ptq_equalization *e, const struct pt
     c->dead = ptqi_alloc(e->context, k, 1);
     if (!c->hessian || !c->dead)
         return PTQ_ERROR_MEMORY;
-    PTQI_TRY(ptq_stats_hessian(stats, c->hessian));
-    PTQI_TRY(ptqi_equalize_square(e, c->hessian, 1));
-    c->unit = ptqi_normalize_square(c->hessian, k);
+    PTQI_TRY(ptqi_load_hessian(e, stats, c->hessian, &c->unit));
     for (int64_t i = 0; i < k; i++) {
         c->dead[i] = c->hessian[i * k + i] == 0.0f;
         c->live += !c->dead[i];

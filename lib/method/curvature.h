@@ -35,6 +35,9 @@ static inline int64_t ptqi_column(const struct ptqi_curvature *c, int64_t positi
  * returns that factor. Does nothing, and returns 1, if the element is within 2^-40 .. 2^40: there,
  * no product of it can leave the range of f32. */
 double ptqi_normalize_square(float *a, int64_t k);
+/* hessian [k][k] = the Hessian of the input that e equalizes, normalized by *unit. */
+ptq_status ptqi_load_hessian(const struct ptq_equalization *e, const struct ptq_stats *stats,
+                             float *hessian, double *unit);
 /* The Hessian and the dead columns, for the input that e equalizes. */
 ptq_status ptqi_load_curvature(const struct ptq_equalization *e, const struct ptq_stats *stats,
                                struct ptqi_curvature *c);
