@@ -32,7 +32,7 @@ static const struct option table[] = {
     {"n", "N", "rows of the matrix; default 4096"},
     {"k", "K", "columns of the matrix; default 4096"},
     {"group", "G", "columns that share a scale, a multiple of 32; 0: the whole row; default 128"},
-    {"kernel", "NAME", "only w4a8, w8a8, w4a32, f32 or xtx"},
+    {"kernel", "NAME", "only w4a8, w8a8, w4a32, f32 or xtx (an update of statistics)"},
     {"asym", NULL, "a zero point for each group"},
     {"scales", "FORM", "plain or two-level; default plain"},
     COMMON_OPTIONS,
@@ -52,7 +52,8 @@ struct bench {
     int asym, two_level;
     const char *only; /* the kernel to measure; NULL: all */
     float *x, *y, *w;
-    char *memory; /* memory for the plain read: ring pieces of least bytes */
+    ptq_stats *stats; /* X^T X is a part of an update of calibration statistics */
+    char *memory;     /* memory for the plain read: ring pieces of least bytes */
     void *scratch;
     int64_t scratch_bytes;
     ptq_linear *linear[MAX_RING];
@@ -193,11 +194,10 @@ static ptq_status make_linears(struct bench *b, int kernel)
 
 static ptq_status run_once(struct bench *b, const struct line *l, int64_t turn)
 {
-    struct ptqi_matrix x = {b->x, b->k, 1}, transposed = {b->x, 1, b->k};
     if (l->kernel == F32)
         return ptqi_matmul_linear(b->context, l->m, b->n, b->k, b->x, b->w, b->y);
     if (l->kernel == XTX)
-        return ptqi_matmul(b->context, b->k, b->k, l->m, transposed, x, b->w, b->k, PTQI_UPPER);
+        return ptq_stats_update(b->stats, b->x, PTQ_DTYPE_F32, l->m, b->k, NULL);
     ptq_call *call = b->call[turn % b->ring];
     PTQI_TRY(ptq_call_set_x(call, b->x, PTQ_DTYPE_F32, l->m, b->k));
     return ptq_call_run(call, b->scratch, b->scratch_bytes);
@@ -373,13 +373,14 @@ static int kernel_wanted(const struct bench *b, int kernel)
 
 static ptq_status allocate(struct bench *b)
 {
-    const int64_t square = b->n > b->k ? b->n : b->k;
-    const int floats = kernel_wanted(b, F32) || kernel_wanted(b, XTX);
+    const int floats = kernel_wanted(b, F32);
     b->x = get(b, b->most * b->k * 4);
     b->y = get(b, b->most * b->n * 4);
-    b->w = floats ? get(b, square * b->k * 4) : NULL;
+    b->w = floats ? get(b, b->n * b->k * 4) : NULL;
     if (!b->x || !b->y || (floats && !b->w))
         return PTQ_ERROR_MEMORY;
+    if (kernel_wanted(b, XTX))
+        PTQI_TRY(ptq_stats_create(b->context, b->k, PTQ_STATS_HESSIAN, &b->stats));
     for (int64_t i = 0; i < b->most * b->k; i++)
         b->x[i] = (float)(i % 251) * 0.01f - 1.25f;
     for (int64_t i = 0; floats && i < b->n * b->k; i++)
@@ -464,6 +465,7 @@ int command_bench(int argc, char **argv)
     b.asym = option_given(&o, "asym");
     ptq_status status = run(&b, &o);
     free_linears(&b);
+    ptq_stats_free(b.stats);
     void *memory[] = {b.x, b.y, b.w, b.memory, b.scratch};
     for (int i = 0; i < 5; i++)
         ptqi_free(b.context, memory[i]);
