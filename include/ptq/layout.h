@@ -1,6 +1,6 @@
 /*
- * ptq/layout.h - the shape of a packed matrix, before there are any data: for engines that allocate
- * memory, or look for packed files, first.
+ * ptq/layout.h - the shape of a packed matrix, before there are data: for engines that first
+ * allocate memory or look for packed files.
  *
  * The size of a packed matrix follows from its layout and the context's instruction set alone,
  * never from values. Thread safety: many threads may use a layout at once, as long as none sets
@@ -26,7 +26,7 @@ enum {
     PTQ_LAYOUT_ORDER = 5,       /* flag: columns have an order */
     PTQ_LAYOUT_INPUT_SCALE = 6, /* flag: the input is divided by a scale */
     PTQ_LAYOUT_LEVELS = 7,      /* flag: codes index levels */
-    PTQ_LAYOUT_UNEVEN = 8       /* flag: groups have any columns */
+    PTQ_LAYOUT_UNEVEN = 8       /* flag: groups consist of arbitrary columns */
 };
 enum { PTQ_ZEROS_NONE = 0, PTQ_ZEROS_INTEGER = 1, PTQ_ZEROS_MINIMA = 2 };
 

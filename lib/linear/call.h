@@ -1,6 +1,6 @@
 /*
- * A call from inside, and how it becomes tasks: a task is one matrix with its rows of x, and where
- * its product goes.
+ * Call internals. A call is divided into tasks: one matrix, its rows of x, and the memory of its
+ * product.
  */
 #ifndef PTQI_CALL_H
 #define PTQI_CALL_H
@@ -9,7 +9,7 @@
 #include "linear/prepared.h"
 #include "ptq/call.h"
 
-/* Where a result goes, and which rows of x it is made from. */
+/* The memory of a result, and the rows of x that it is computed from. */
 struct ptqi_result {
     char *y;
     int32_t dtype;
@@ -17,7 +17,7 @@ struct ptqi_result {
     int add;
     const int32_t *list; /* [count]; NULL: all rows of x */
     int64_t count;
-    int64_t first; /* prepared row at which its list begins; a multiple of x_rows */
+    int64_t first; /* the prepared row where its list begins; a multiple of x_rows */
 };
 
 struct ptq_call {
@@ -36,7 +36,7 @@ struct ptq_call {
     char *prepared; /* the caller's, or NULL */
     int64_t prepared_bytes;
 
-    void *parallel_user; /* for parallel_for in place of the context's, if there is one */
+    void *parallel_user; /* replaces the context's, if has_parallel_user */
     int has_parallel_user;
 };
 
@@ -56,7 +56,7 @@ static inline int ptqi_call_has_lists(const struct ptq_call *call)
     return call->results[0].list != NULL;
 }
 
-/* The matrices of a call share all that concerns x: those of the first one stand for all. */
+/* The matrices of a call agree in everything that concerns x, so the first one represents all. */
 static inline const struct ptq_linear *ptqi_call_linear(const struct ptq_call *call)
 {
     return call->linears[0];

@@ -1,6 +1,6 @@
 /*
- * Running a call. The panels of all matrices, laid end to end, are shared out among threads or
- * parts; task.c makes one panel of one matrix.
+ * Runs a call. The panels of all matrices form one sequence, which is divided among threads or
+ * parts; task.c computes one panel of one matrix.
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -8,17 +8,17 @@
 #include "base/team.h"
 #include "linear/call.h"
 
-/* A call under way. */
+/* A call in progress. */
 struct run {
     const struct ptq_call *call;
-    struct ptqi_preparing p; /* its layout, and where x is prepared */
+    struct ptqi_preparing p; /* the layout and the memory of prepared activations */
     const char *function;
-    char *scratch; /* of all threads */
+    char *scratch; /* for all threads */
     int64_t part_scratch, parts;
-    atomic_llong next; /* panel that nobody has begun */
+    atomic_llong next; /* the first panel not yet taken */
 };
 
-/* A hash of how many rows each result has, and 0 without lists. */
+/* A hash of the number of rows of each result; 0 if there are no lists. */
 static uint64_t hash_lists(const struct ptq_call *call)
 {
     uint64_t h = PTQI_HASH_START;
@@ -48,7 +48,7 @@ static ptq_status check_lists(const struct run *r)
     return PTQ_OK;
 }
 
-/* Lists name rows of x. */
+/* Every entry of a list must be a row of x. */
 static ptq_status check_rows(const struct run *r)
 {
     const struct ptq_call *call = r->call;
@@ -81,7 +81,7 @@ static ptq_status check_results(const struct run *r)
     return PTQ_OK;
 }
 
-/* The most rows that one result has. */
+/* The largest number of rows of any result. */
 static int64_t longest(const struct ptq_call *call)
 {
     int64_t max = call->rows;
@@ -90,7 +90,7 @@ static int64_t longest(const struct ptq_call *call)
     return max;
 }
 
-/* The layout in which so many rows of x, or the lists, are prepared. */
+/* The layout of prepared activations for this many rows of x, or for the lists. */
 static ptq_status plan(struct run *r, int64_t rows)
 {
     const struct ptq_call *call = r->call;
@@ -107,7 +107,7 @@ static ptq_status plan(struct run *r, int64_t rows)
     return PTQ_OK;
 }
 
-/* Activations that were prepared by this call or by another. */
+/* Finds activations that this call or another one prepared. */
 static ptq_status find_prepared(struct run *r)
 {
     const struct ptq_call *call = r->call;
@@ -125,7 +125,7 @@ static ptq_status find_prepared(struct run *r)
     if (found.lists != layout->lists || (call->x && found.rows != call->rows))
         return ptqi_fail(call->context, PTQ_ERROR_CONFLICT,
                          "%s: the activations were prepared for other rows", r->function);
-    layout->sliced = found.sliced; /* as whoever prepared them wanted it */
+    layout->sliced = found.sliced; /* chosen by the call that prepared them */
     if (memcmp(layout, &found, sizeof found))
         return ptqi_fail(call->context, PTQ_ERROR_CONFLICT,
                          "%s: the prepared activations are damaged", r->function);
@@ -137,7 +137,7 @@ static ptq_status find_prepared(struct run *r)
     return PTQ_OK;
 }
 
-/* Where x is prepared by the call itself. */
+/* Plans activations that the call itself prepares. */
 static ptq_status plan_prepared(struct run *r)
 {
     const struct ptq_call *call = r->call;
@@ -156,7 +156,7 @@ static int64_t max_bytes(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Rows of a gate that wait for those of up. */
+/* Bytes for a gate's values, which wait for those of up. */
 static int64_t gate_bytes(const struct ptq_call *call, int64_t rows)
 {
     const struct ptq_linear *l = ptqi_call_linear(call);
@@ -174,7 +174,7 @@ static int64_t part_scratch(const struct ptq_call *call, int64_t rows)
                      ptqi_prepare_scratch(ptqi_call_linear(call)));
 }
 
-/* The product of matrix number index for a result. */
+/* The task of matrix number index for a result. */
 static struct ptqi_task task_of(const struct run *r, int64_t index, int64_t result)
 {
     const struct ptq_call *call = r->call;
@@ -192,7 +192,7 @@ static struct ptqi_task task_of(const struct run *r, int64_t index, int64_t resu
                               .add = to->add};
 }
 
-/* A panel of a result that two matrices make. */
+/* Computes a panel of a result with an epilogue: first gate, then up. */
 static void run_pair(const struct run *r, int64_t result, int64_t panel, char *scratch)
 {
     struct ptqi_task gate = task_of(r, 2 * result, result), up = task_of(r, 2 * result + 1, result);
@@ -226,7 +226,7 @@ static void run_panel(const struct run *r, int64_t result, int64_t panel, char *
         ptqi_task_run(&task, panel, m, ptqi_min(task.rows - m, step), scratch);
 }
 
-/* Panels of a result: none where it has no rows. */
+/* The number of panels of a result; 0 if it has no rows. */
 static int64_t result_panels(const struct run *r, int64_t result)
 {
     const int64_t index = result * ptqi_call_step(r->call);
@@ -241,7 +241,7 @@ static int64_t all_panels(const struct run *r)
     return panels;
 }
 
-/* The panels from begin to end of all results, laid end to end. */
+/* Computes panels begin .. end - 1 of the sequence of all panels. */
 static void run_range(const struct run *r, char *scratch, int64_t begin, int64_t end)
 {
     for (int64_t i = 0, first = 0; i < ptqi_call_results(r->call) && first < end; i++) {
@@ -252,14 +252,14 @@ static void run_range(const struct run *r, char *scratch, int64_t begin, int64_t
     }
 }
 
-/* What a panel costs: its weights are read, which takes as long as the work of some rows, and
- * multiplied by each row. */
+/* The relative cost of a panel: reading its weights takes about as long as multiplying 16 rows, and
+ * then each row is multiplied. */
 static double panel_cost(const struct run *r, int64_t result)
 {
     return 16.0 + (double)result_rows(r->call, &r->p.layout, result);
 }
 
-/* The panel at which a share of the whole cost, 0 .. 1, is reached. */
+/* The panel at which the given fraction of the total cost is reached. */
 static int64_t panel_at(const struct run *r, double share)
 {
     double cost = 0;
@@ -277,9 +277,9 @@ static int64_t panel_at(const struct run *r, double share)
     return panel;
 }
 
-/* Panels go to whoever is ready for the next ones: a thread that something else keeps from its CPU
- * does not hold up the others. Many at first, since neighbours are read as one stream from memory,
- * one by one in the end. Which thread computes a panel changes nothing in it. */
+/* Threads take panels as they become free, so a thread that lost its CPU does not delay the others.
+ * They take many at first, because neighbouring panels are one stream of memory, and single ones at
+ * the end. Which thread computes a panel does not affect its result. */
 static void run_thread(void *argument, int64_t part)
 {
     struct run *r = argument;
@@ -289,7 +289,7 @@ static void run_thread(void *argument, int64_t part)
         const long long end = begin + (panels - begin + 2 * r->parts - 1) / (2 * r->parts);
         if (!atomic_compare_exchange_weak_explicit(&r->next, &begin, end, memory_order_relaxed,
                                                    memory_order_relaxed))
-            continue; /* begin is what another thread made of it */
+            continue; /* another thread was faster; begin was reloaded */
         run_range(r, r->scratch + part * r->part_scratch, begin, end);
         begin = atomic_load_explicit(&r->next, memory_order_relaxed);
     }
@@ -307,13 +307,14 @@ static void measure_thread(void *argument, int64_t part)
     ptqi_measure_share(&r->p, part, r->parts, r->scratch + part * r->part_scratch);
 }
 
-/* Threads for work of so many multiplications: waking them for little would cost more. */
+/* The number of threads for this many multiplications. Waking threads for little work costs more
+ * than it saves. */
 static int64_t threads_for(double work, int64_t threads)
 {
     return work < 65536 ? 1 : threads;
 }
 
-/* Parts on the threads of the context, or of its parallel_for. */
+/* Runs the parts on the context's parallel_for or on the library's threads. */
 static ptq_status run_parts(struct run *r, ptq_body_function body)
 {
     ptq_context *context = r->call->context;
@@ -345,7 +346,7 @@ static ptq_status multiply(struct run *r, int64_t threads)
     return run_parts(r, run_thread);
 }
 
-/* Bytes of the scratch memory that are for prepared activations. */
+/* Bytes of scratch memory needed for prepared activations. */
 static int64_t own_prepared(const struct run *r)
 {
     return r->p.prepared ? 0 : ptqi_align(r->p.layout.bytes);
@@ -385,8 +386,8 @@ ptq_status ptq_call_run(const ptq_call *call, void *scratch, int64_t bytes)
     return status;
 }
 
-/* What the two functions for parts have in common once the layout is known: *own is memory where
- * the caller gave none. */
+/* The common part of ptq_call_prepare_part and ptq_call_run_part, once the layout is known. *own is
+ * the scratch memory to free, if the caller gave none. */
 static ptq_status begin_part(struct run *r, int64_t part, int64_t parts, void *scratch,
                              int64_t bytes, char **own)
 {
@@ -432,14 +433,14 @@ ptq_status ptq_call_run_part(const ptq_call *call, int64_t part, int64_t parts, 
     return PTQ_OK;
 }
 
-/* The layout for up to so many rows. */
+/* The layout for up to this many rows. */
 static ptq_status plan_size(const char *function, const ptq_call *call, int64_t rows,
                             struct ptqi_prepared *layout)
 {
     PTQI_REQUIRE_FOR(NULL, function, call);
     PTQI_TRY(ptqi_check_between(call->context, function, "rows", rows, 0, PTRDIFF_MAX / 2));
     const struct ptq_linear *l = ptqi_call_linear(call);
-    /* Each list may end with half a pair. */
+    /* Each list may end with an incomplete pair. */
     const int64_t fill =
         ptqi_call_has_lists(call) ? ptqi_call_results(call) * (l->kernels->x_rows - 1) : 0;
     return ptqi_lay_out(function, l, ptqi_whole_rows(l, rows + fill), rows, layout);

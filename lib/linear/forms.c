@@ -1,6 +1,6 @@
 /*
- * Packing what panels and words cannot express: the dense form, weights in f32, and the general
- * one, codes less their zero points in 16 bits. Plain, correct and large.
+ * Packs what panels and words cannot express. The dense form holds weights in f32, the general one
+ * holds codes minus their zero points in 16 bits. Both are simple and large.
  */
 #include "base/team.h"
 #include "linear/linear.h"
@@ -30,7 +30,7 @@ static void pack_dense(void *argument, int64_t part)
     }
 }
 
-/* The integer that a code of row n, group g, is multiplied as. */
+/* The integer that represents a code of row n, group g, in the product. */
 static int16_t integer_of(const struct ptq_qtensor *q, int64_t n, int64_t g, int32_t code)
 {
     if (q->levels)
@@ -61,7 +61,7 @@ static void pack_general(void *argument, int64_t part)
     }
 }
 
-/* Where each group ends, in the order of quantization. */
+/* Computes the end of each group, in quantization order. */
 static void find_ends(const struct packing *job)
 {
     const struct ptq_linear *l = job->l;

@@ -1,5 +1,5 @@
 /*
- * ptq_layout: what a packed matrix has room for, before there are data.
+ * ptq_layout: the shape of a packed matrix, before there are data.
  */
 #include "linear/layout.h"
 #include <stdio.h>
@@ -73,7 +73,7 @@ void ptq_layout_free(ptq_layout *layout)
         ptqi_free_handle(layout->context, layout);
 }
 
-/* The place of a parameter's value in a shape, and its row; NULL for an unknown one. */
+/* Returns the field of a parameter and its row in the table; NULL if it is unknown. */
 static int32_t *value_of(struct ptqi_shape *shape, int32_t parameter, int *row)
 {
     for (*row = 0; *row < PARAMETERS; ++*row)
@@ -158,7 +158,7 @@ int64_t ptq_layout_identity(const ptq_layout *layout, char *buffer, int64_t capa
     return ptqi_copy_out(text, buffer, capacity);
 }
 
-/* Whether a shape has room for all that q has. */
+/* Checks that a layout has room for everything that q has. */
 static ptq_status check_fits(const struct ptq_layout *layout, const ptq_qtensor *q)
 {
     const struct ptqi_shape *s = &layout->shape, have = ptqi_shape_of(q);

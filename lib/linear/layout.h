@@ -1,4 +1,4 @@
-/* The shape of a packed matrix: what follows from no value. */
+/* The shape of a packed matrix, which does not depend on values. */
 #ifndef PTQI_LAYOUT_H
 #define PTQI_LAYOUT_H
 

@@ -1,6 +1,6 @@
 /*
- * Preparing activations: divided by the input scale, rotated, put in the order of the columns, and
- * quantized to int8 with their group sums; or, for weight-only linears, just as f32.
+ * Prepares activations: divides them by the input scale, rotates them, puts them in column order
+ * and quantizes them to int8, with group sums. Weight-only linears keep them in f32.
  */
 #include <string.h>
 #include "base/half.h"
@@ -23,7 +23,7 @@ ptq_status ptqi_lay_out(const char *function, const struct ptq_linear *l, int64_
     p.scales = ptqi_align((int64_t)sizeof p);
     p.sums = p.scales + ptqi_align(places * 4);
     p.x = p.sums + (integer ? ptqi_align(places * ptqi_sums_stride(l) * 4) : 0);
-    /* Slices need less, but what is enough for some rows must be enough for fewer. */
+    /* Slices need less, but memory for some number of rows must suffice for fewer rows. */
     p.bytes = p.x + ptqi_align(places * (integer ? ptqi_x_stride(l) : l->k * 4));
     *layout = p;
     return PTQ_OK;
@@ -34,8 +34,8 @@ static float *scale_at(const struct ptqi_preparing *p, int64_t place)
     return (float *)(void *)(p->prepared + p->layout.scales) + place;
 }
 
-/* One row of x as f32, divided by the input scale and rotated: in out, or where it is if nothing
- * changes. */
+/* Returns one row of x as f32, divided by the input scale and rotated: in out, or in place if
+ * nothing changes. */
 static const float *load_row(const struct ptqi_preparing *p, int64_t row, float *out)
 {
     const struct ptq_call *call = p->call;
@@ -59,7 +59,7 @@ static const float *load_row(const struct ptqi_preparing *p, int64_t row, float 
     return from;
 }
 
-/* Two buffers of a row. */
+/* Two buffers of one row each. */
 struct buffers {
     float *x, *ordered;
 };
@@ -75,7 +75,7 @@ static struct buffers cut_scratch(const struct ptq_linear *l, char *scratch)
                             (float *)(void *)(scratch + ptqi_align(l->k * 4))};
 }
 
-/* x as it will be quantized, divided and in order: where it is, or in one of the buffers. */
+/* Returns a row as it will be quantized, in column order: in place or in one of the buffers. */
 static const float *ordered_row(const struct ptqi_preparing *p, int64_t row, struct buffers b)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
@@ -107,7 +107,7 @@ static void place_columns(int x_rows, int64_t row, const int8_t *q, int64_t n, i
     }
 }
 
-/* A row of codes, or zeros, to its place in x, or in each of its slices. */
+/* Stores a row of codes, or zeros, in its place in x or in each of its slices. */
 static void place_row(const struct ptqi_preparing *p, int64_t place, const int8_t *q)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
@@ -161,7 +161,7 @@ static void quantize_row(const struct ptqi_preparing *p, int64_t row, int64_t pl
     int32_t *sums = (int32_t *)(void *)(p->prepared + p->layout.sums) + place * ptqi_sums_stride(l);
     const float *from = ordered_row(p, row, b);
     const int spread = l->kernels->x_rows == 2 || p->layout.sliced;
-    /* A row whose columns are not side by side is quantized in the buffer that is free. */
+    /* If the columns of a row are not contiguous, it is quantized in the unused buffer. */
     int8_t *q = spread ? (int8_t *)(from == b.ordered ? b.x : b.ordered)
                        : (int8_t *)(p->prepared + p->layout.x) + place * ptqi_x_stride(l);
     const float scale = scale_of(p, place, from);
@@ -207,7 +207,7 @@ static void keep_row(const struct ptqi_preparing *p, int64_t row, int64_t place)
     }
 }
 
-/* A place that no row has: the second of a pair. */
+/* Fills a place without a row: the second one of an incomplete pair. */
 static void fill_place(const struct ptqi_preparing *p, int64_t place)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
@@ -222,7 +222,7 @@ static void fill_place(const struct ptqi_preparing *p, int64_t place)
         place_row(p, place, NULL);
 }
 
-/* The row of x at a place, or -1; places are asked for in ascending order, *result from 0 on. */
+/* The row of x at a place, or -1. Call this with ascending places; *result starts at 0. */
 static int64_t row_at(const struct ptq_call *call, int64_t place, int64_t *result)
 {
     if (!ptqi_call_has_lists(call))
@@ -236,7 +236,8 @@ static int64_t row_at(const struct ptq_call *call, int64_t place, int64_t *resul
     return place - r->first < r->count ? r->list[place - r->first] : -1;
 }
 
-/* The scale that the row at a place would have alone; 0 where there is none. Places ascend. */
+/* The scale that the row at a place would have alone; 0 if there is none. Ascending, like row_at.
+ */
 static float measure(const struct ptqi_preparing *p, int64_t place, int64_t *result,
                      struct buffers b)
 {
@@ -253,7 +254,7 @@ void ptqi_measure_share(const struct ptqi_preparing *p, int64_t part, int64_t pa
         *scale_at(p, place) = measure(p, place, &result, b);
 }
 
-/* Places begin .. end get one scale, but for rows that are not finite. */
+/* Sets one scale for places begin .. end - 1, except for rows that are not finite. */
 static void set_scales(const struct ptqi_preparing *p, int64_t begin, int64_t end, float shared)
 {
     for (int64_t place = begin; place < end; place++) {
@@ -270,7 +271,7 @@ void ptqi_share_scale(const struct ptqi_preparing *p)
     set_scales(p, 0, p->layout.places, max);
 }
 
-/* The same for a share of the rows, by a look at all of them: no other share is waited for. */
+/* The same for one part of the rows. It measures all rows, so it need not wait for other parts. */
 static void measure_alone(const struct ptqi_preparing *p, int64_t begin, int64_t end,
                           struct buffers b)
 {

@@ -1,5 +1,5 @@
 /*
- * Running panels of a packed matrix over rows of x: what is done for one task.
+ * Computes panels of a packed matrix for rows of x: the work of one task.
  *
  * int8 activations, few rows: the kernel reads the packed codes once and unpacks them in registers.
  * Many rows: a chunk of a panel, so many columns of W as fit into the first-level cache, is
@@ -99,7 +99,7 @@ static struct room plan_room(const struct ptq_linear *l, int64_t rows)
 #define F32_CHUNK 256   /* columns of W dequantized at a time, and rows of x */
 #define GENERAL_ROWS 16 /* rows of x at a time, an even number */
 
-/* Rows at a time of a form that always takes the same number; 0: it depends. */
+/* The number of rows at a time of a form for which it is fixed; else 0. */
 static int64_t fixed_rows(const struct ptq_linear *l)
 {
     if (l->form == PTQI_FORM_GENERAL)
@@ -125,7 +125,8 @@ int64_t ptqi_task_max_rows(const struct ptq_linear *l)
     return l->blocking.rows > l->kernels->stream_mr ? l->blocking.rows : l->kernels->stream_mr;
 }
 
-/* Of a matrix alone. Another one may have made a call prepare x for tiles. */
+/* Scratch bytes for the products of one matrix. x may be prepared for tiles, even if this matrix
+ * alone would use streams. */
 static int64_t product_scratch(const struct ptq_linear *l, int64_t rows)
 {
     if (l->form == PTQI_FORM_GENERAL)
@@ -150,7 +151,8 @@ static void apply_epilogue(const struct ptqi_task *t, int64_t m, float *y, int64
     (t->epilogue == PTQ_EPILOGUE_SWIGLU ? kernels->swiglu : kernels->geglu)(gate, y, n);
 }
 
-/* y of n columns from sum, scaled and biased, or by an epilogue, in y or added to it. */
+/* Scales n columns of sum, adds the bias, applies the epilogue, and stores the result in y or adds
+ * it to y. */
 static void finish(const struct ptqi_task *t, const float *sum, int64_t m, int64_t n0, float *y,
                    int64_t n)
 {
@@ -167,7 +169,7 @@ static void finish(const struct ptqi_task *t, const float *sum, int64_t m, int64
     kernels->finish(product, 1.0f, NULL, y, n, t->add);
 }
 
-/* sum [rows][nr], finished, becomes columns n0 .. of rows m0 .. of y, or is added to them. */
+/* Finishes sum [rows][nr] and stores it as columns n0 .. of rows m0 .. of y, or adds it to them. */
 static void store_rows(const struct ptqi_task *t, const float *sum, int64_t m0, int64_t rows,
                        int64_t n0)
 {
@@ -323,7 +325,7 @@ static void run_int_panel(const struct ptqi_task *t, int64_t panel, int64_t m0, 
         stream_panel(t, &p, m0, rows, n0);
 }
 
-/* A chunk of weights: dequantized into out, or as they are packed. */
+/* Returns a chunk of weights: dequantized in out, or in place if they are packed in f32. */
 static const float *f32_weights(const struct ptq_linear *l, const struct ptqi_words *words,
                                 int64_t panel, int64_t k0, int64_t count, float *out)
 {
