@@ -62,12 +62,12 @@ static const char partial_ending[] = ".partial";
 /* Creates a file with an unused name and stores that name in output->partial. */
 static ptq_status create_partial(struct ptqi_output *output)
 {
-    const int64_t size = (int64_t)strlen(output->path) + 20;
+    const int64_t size = (int64_t)strlen(output->path) + 24;
     output->partial = ptqi_alloc(output->context, size, 1);
     if (!output->partial)
         return PTQ_ERROR_MEMORY;
     for (int i = 0; i < PARTIAL_NAMES; i++) {
-        char number[12] = "";
+        char number[16] = "";
         if (i)
             snprintf(number, sizeof number, ".%d", i);
         snprintf(output->partial, (size_t)size, "%s%s%s", output->path, number, partial_ending);
