@@ -1,15 +1,15 @@
 /*
- * Products of many rows for CPUs with AMX-INT8, Intel servers since Sapphire Rapids (2023); all
- * else of their table is that of AVX512-VNNI (avx512_vnni.c), whose panels and chunks these tiles
- * read as they are.
+ * Products of many rows for CPUs with AMX-INT8: Intel servers since Sapphire Rapids (2023). The
+ * rest of their table is the same as for AVX512-VNNI (avx512_vnni.c), and the tiles read its panels
+ * and chunks unchanged.
  *
- * An instruction multiplies a tile of 16 rows of x by one of 16 columns, 64 numbers deep, in 16
- * cycles; a load of a tile takes 8. Of the eight tile registers four hold the sums of 16 rows by
- * all 64 columns, so that x is read once, from the second-level cache, and the first one is left to
- * the chunk. (Sums of 32 x 32 would take fewer loads, but read x twice.) A group's sums go through
- * memory to the vector registers, and are scaled and added while the next is multiplied.
+ * One instruction multiplies a tile of 16 rows of x by a tile of 16 columns, 64 numbers deep, in 16
+ * cycles; loading a tile takes 8. Four of the eight tile registers hold the sums of 16 rows by all
+ * 64 columns. So x is read once, from the L2 cache, which leaves the L1 cache to the chunk. (Sums
+ * of 32 x 32 would need fewer loads but read x twice.) The sums of a group go through memory to the
+ * vector registers, and are scaled and added while the next group is multiplied.
  *
- * A test compiles this file once more with the tile instructions in C; then PTQI_AMX_EMULATED is
+ * A test compiles this file again, with the tile instructions written in C and PTQI_AMX_EMULATED
  * defined.
  */
 #include "kernel.h"
@@ -24,8 +24,8 @@ ptqi_tile ptqi_emulated_tile, ptqi_emulated_level_tile;
 void ptqi_emulated_release(void);
 #else
 #define AMX(function) ptqi_amx_##function
-/* Not by the intrinsics: GCC's do not tell it that they read memory, and it would drop the stores
- * that prepare a configuration. Nothing else uses tile registers. */
+/* Not intrinsics: GCC's do not say that they read memory, so GCC would drop the stores that prepare
+ * a configuration. Nothing else uses tile registers. */
 #define TILE_CONFIGURE(config) __asm__ volatile("ldtilecfg %0" : : "m"(*(config)))
 #define TILE_RELEASE() __asm__ volatile("tilerelease")
 #define TILE_ZERO(t) __asm__ volatile("tilezero %%tmm" #t : :)
@@ -39,22 +39,22 @@ void ptqi_emulated_release(void);
                      :                                                                             \
                      : "r"(to), "r"((int64_t)(stride))                                             \
                      : "memory")
-/* sums += a b, a of signed bytes, b of unsigned ones */
+/* sums += a b; the bytes of a are signed, those of b unsigned */
 #define TILE_DOT(sums, a, b) __asm__ volatile("tdpbsud %%tmm" #b ", %%tmm" #a ", %%tmm" #sums : :)
 #endif
 
 #define NR 64
 #define SIDE 16 /* rows or columns of a tile of sums */
 
-/* Tiles 0 .. 3: sums of SIDE rows, SIDE columns each; 4, 5: x, 6, 7: W. */
+/* Tiles 0 .. 3: sums of SIDE rows by SIDE columns each; 4, 5: x; 6, 7: W. */
 struct tile_config {
     uint8_t palette, start_row, reserved[14];
     uint16_t column_bytes[16];
     uint8_t rows[16];
 };
 
-/* For so many rows of x, up to SIDE, and steps of one or two blocks of 32 columns. It takes as long
- * as many products of tiles: a shape is kept while chunks want the same. */
+/* Configures the tiles for up to SIDE rows of x and steps of one or two blocks of 32 columns. This
+ * takes as long as many tile products, so the shape is kept until a chunk needs another one. */
 TARGET static void configure(struct ptqi_chunk *chunk, int rows, int step)
 {
     const int wanted = 4 * rows + step;
@@ -71,7 +71,7 @@ TARGET static void configure(struct ptqi_chunk *chunk, int rows, int step)
     TILE_CONFIGURE(&c);
 }
 
-/* Sums begin at zero, or go on from partial [..][NR]. */
+/* Sets the sums to zero, or to partial [..][NR]. */
 INLINE void begin_sums(const int32_t *partial)
 {
     if (!partial) {
@@ -111,7 +111,7 @@ INLINE void store_sums(int32_t *to)
         x += step * PTQI_BLOCK;                                                                    \
     } while (0)
 
-/* Blocks of 32 columns, step at a time; codes [blocks][8][NR][4]. */
+/* Multiplies blocks of 32 columns, step at a time; codes [blocks][8][NR][4]. */
 INLINE void multiply(int64_t blocks, int step, const uint8_t *codes, const int8_t *x, int64_t ldx)
 {
     for (; blocks > step; blocks -= 2 * step) {
@@ -122,17 +122,17 @@ INLINE void multiply(int64_t blocks, int step, const uint8_t *codes, const int8_
         MULTIPLY(4);
 }
 
-/* Rows whose integers wait to be scaled and added to out. */
+/* Rows whose integers are yet to be scaled and added to out. */
 struct waiting {
     const int32_t *dots;  /* [rows][NR] */
-    int rows;             /* 0: there are none */
+    int rows;             /* 0: none */
     const void *scales;   /* f32 [NR] */
     const int32_t *zeros; /* [NR], or NULL: zero */
     int32_t zero;
     const int32_t *sums; /* of x, ldsums apart */
     int64_t ldsums;
     float *out; /* [rows][NR] */
-    int begin;  /* out begins with them */
+    int begin;  /* these are the first values of out */
 };
 
 INLINE void add_rows(const struct waiting *w, const int with_zeros)
@@ -163,7 +163,7 @@ INLINE void add_waiting(const struct waiting *w)
         add_rows(w, 0);
 }
 
-/* What a call works on: rows of x from one on, up to SIDE. */
+/* The operands of a call: up to SIDE consecutive rows of x. */
 struct rows {
     int count, step;
     struct ptqi_rows x;
@@ -172,8 +172,8 @@ struct rows {
     int32_t *dots; /* [SIDE][NR] */
 };
 
-/* Group by group, the sums of one added while the next one is multiplied. Two-level scales have one
- * sum over all of K, whose bytes have the same zero everywhere. */
+/* Group by group; the sums of one group are added while the next one is multiplied. Two-level
+ * scales have one sum over all of K, and their bytes have the same zero everywhere. */
 INLINE void multiply_groups(const int levels, const struct ptqi_chunk *c, const struct rows *r,
                             struct waiting *waiting)
 {
@@ -233,7 +233,8 @@ TARGET void AMX(release)(void)
 TARGET void AMX(tile)(int64_t rows, struct ptqi_chunk *chunk, const struct ptqi_rows *x, float *out,
                       int32_t *partial)
 {
-    /* Groups of an odd number of blocks of 32 columns cannot be taken 64 columns at a time. */
+    /* Groups with an odd number of blocks of 32 columns cannot be processed 64 columns at a
+     * time. */
     const int odd = chunk->blocks % 2 || (chunk->groups > 1 && chunk->group_blocks % 2);
     multiply_rows(0, odd ? 1 : 2, rows, chunk, x, out, partial);
 }

@@ -9,7 +9,7 @@
 #include "x86_256.h"
 #include "x86_transpose.h"
 
-/* 16 registers: 12 sums, 2 vectors of b and a number of a. */
+/* 16 registers: 12 sums, 2 vectors of b and one number of a. */
 #define F32_MR 6
 #define F32_NV 2
 #define F32_CASES F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3) F32_CASE(2) F32_CASE(1)

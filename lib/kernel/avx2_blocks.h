@@ -1,6 +1,7 @@
 /*
- * The blocks of int_template.h with vpmaddubsw: unsigned codes by signed x, pairs added in 16 bits.
- * Eight of them are added, 8 * 2 * 15 * 127 = 30480 < 32768, before one vpmaddwd widens them.
+ * The blocks of int_template.h with vpmaddubsw: unsigned codes times signed x, pairs added in 16
+ * bits. Eight of these are added, 8 * 2 * 15 * 127 = 30480 < 32768, before one vpmaddwd widens
+ * them.
  */
 #define SHIFT_ZEROS 0 /* codes up to 30 would not fit */
 #define W8_OFFSET 128
@@ -18,7 +19,7 @@ INLINE VI shift_of(VI zero)
     return zero;
 }
 
-/* s = pairs of w x, or that added to s. */
+/* s = pairs of w x, or s += them. */
 INLINE void multiply(const int rows, const int nv, const int first, const VI *w, const int8_t *x,
                      int64_t ldx, VI (*s)[MAX_NV])
 {
@@ -33,7 +34,7 @@ INLINE void multiply(const int rows, const int nv, const int first, const VI *w,
     }
 }
 
-/* dot += s times factor, a number in 16 bits for each pair of columns. */
+/* dot += s times factor, a 16-bit number for each pair of columns. */
 INLINE void widen(const int rows, const int nv, VI (*s)[MAX_NV], const VI *factor,
                   VI (*dot)[MAX_NV])
 {
@@ -75,7 +76,7 @@ INLINE void dot_packed(const int rows, const int nv, const int shift, const stru
     widen(rows, nv, s, ones, dot);
 }
 
-/* s = pairs of a block, a byte for each code, or those added to s. */
+/* s = pairs of a block with one byte per code, or s += them. */
 INLINE void multiply_block(const int rows, const int nv, const int first, const uint8_t *codes,
                            const int8_t *x, int64_t ldx, VI (*s)[MAX_NV])
 {
@@ -93,15 +94,15 @@ INLINE void dot_bytes4(const int rows, const int nv, const int width, const stru
                        const struct ptqi_rows *x, VI (*dot)[MAX_NV])
 {
     VI s[ROWS_HELD][MAX_NV], ones[MAX_NV];
-    (void)width; /* NR, as tiles have it */
+    (void)width; /* always NR in tiles */
     set_ones(nv, ones);
     multiply_block(rows, nv, 1, w->codes, x->x, x->ldx, s);
     widen(rows, nv, s, ones, dot);
 }
 
 /*
- * 8-bit codes, held minus 128: vpmaddubsw wants one unsigned operand, so the sign of w moves to x.
- * |w| <= 128 and |x| <= 127: a pair is at most 32512 and does not saturate.
+ * 8-bit codes, stored minus 128: vpmaddubsw needs one unsigned operand, so the sign of w moves to
+ * x. |w| <= 128 and |x| <= 127: a pair is at most 32512 and does not saturate.
  */
 INLINE void dot_bytes8(const int rows, const int nv, const int width, const struct weights *weights,
                        const struct ptqi_rows *from, VI (*dot)[MAX_NV])
@@ -123,7 +124,7 @@ INLINE void dot_bytes8(const int rows, const int nv, const int width, const stru
     }
 }
 
-/* codes [4][STRIP][4] to room [8][NR][4]. */
+/* Unpacks codes [4][STRIP][4] to room [8][NR][4]. */
 INLINE void unpack_block(const int shift, const uint8_t *codes, const uint8_t *zeros, uint8_t *room)
 {
     const VI mask = vi_set1(0x0f0f0f0f);

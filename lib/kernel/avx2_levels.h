@@ -1,16 +1,16 @@
 /*
- * Two-level scales with vpmaddubsw: the level of a row of W, in 16 bits, stands where vpmaddwd has
- * its ones, so that a group ends in nothing.
+ * Two-level scales with vpmaddubsw: vpmaddwd multiplies by the level of a row of W, in 16 bits,
+ * instead of by 1, so the end of a group costs nothing.
  *
- * Sums in 16 bits are those of codes minus 8, -8 .. 7: two blocks fit in one, 16 * 2 * 8 * 127 =
- * 32512, and where the zero point is 8 it is dealt with. They begin with their starts, -8 times
- * what x adds up to under them, and end right whatever wraps on the way. Other zeros take away
- * level * (zero - 8) * sum of x at the beginning of a group, where level * (zero - 8) has 16 bits,
- * since level <= 15.
+ * The 16-bit sums are over codes minus 8, -8 .. 7. One sum covers two blocks, 16 * 2 * 8 * 127 =
+ * 32512, and the zero point 8 needs nothing more. A sum starts at -8 times the sum of its x;
+ * intermediate values may wrap, but the final value is right. For other zeros, level * (zero - 8) *
+ * sum of x is subtracted at the beginning of a group; level * (zero - 8) fits in 16 bits, since
+ * level <= 15.
  */
 #define CODE_START 8
 
-/* -8 times the sums of columns 4i and 4i + 1, and of 4i + 2 and 4i + 3, of a block or two. */
+/* -8 times the sums of columns 4i and 4i + 1, and of 4i + 2 and 4i + 3, of one or two blocks. */
 INLINE int32_t start_of(const int8_t *x, int two)
 {
     const VI eights = _mm256_set1_epi8(CODE_START);
@@ -58,7 +58,7 @@ INLINE void dot_scaled(const int rows, const int nv, struct weights w, const str
     } while (w.blocks > 0);
 }
 
-/* Levels and their products with zeros less 8 as dot_levels wants them. */
+/* Levels, and their products with zeros minus 8, in the form that dot_levels needs. */
 INLINE void unpack_level_head(const struct strip *s, const uint8_t *levels, int32_t *factors,
                               int32_t *zeros)
 {
@@ -70,8 +70,8 @@ INLINE void unpack_level_head(const struct strip *s, const uint8_t *levels, int3
     }
 }
 
-/* total -= zero * sum of x; narrow: |sum| < 2^15, and one multiplication in 16 bits does, if
- * nothing of sum meets the upper half of a zero, which is not 0 in a negative one. */
+/* total -= zero * sum of x. narrow: |sum| < 2^15, so one 16-bit multiplication is enough. The upper
+ * half of sum must then be 0, because the upper half of a negative zero is not. */
 INLINE void subtract_zeros(const int rows, const int nv, const int narrow, const int32_t *zeros,
                            const struct ptqi_rows *x, VI (*total)[MAX_NV])
 {
@@ -88,7 +88,8 @@ INLINE void subtract_zeros(const int rows, const int nv, const int narrow, const
     }
 }
 
-/* A part of a group has its part of the sum, the first part its zero. with_zeros is a constant. */
+/* Each part of a group adds its part of the dot product; the first one also subtracts the zero.
+ * with_zeros is a constant. */
 INLINE void dot_groups(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
                        const struct ptqi_rows *x, const int with_zeros, VI (*total)[MAX_NV])
 {

@@ -11,14 +11,14 @@
 #include "x86_512.h"
 #include "x86_transpose.h"
 
-/* Not the intrinsic, whose sums are of another type to GCC than VI: they move between registers. */
+/* Not the intrinsic: GCC gives its sums another type than VI, and moves them between registers. */
 INLINE VI vi_dot(VI sum, VI codes, VI x)
 {
     __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(codes), "v"(x));
     return sum;
 }
 
-/* 32 registers: 24 sums, 2 rows of b and a number of a. */
+/* 32 registers: 24 sums, 2 vectors of b and one number of a. */
 #define F32_MR 12
 #define F32_NV 2
 #define F32_CASES                                                                                  \
@@ -40,7 +40,7 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define STREAM_ROWS8 96, 160, 224
 #define STREAM_ROWS_LEVELS 18, 36, 56
 #define STREAM_NV(rows) 2
-/* 12 sums of integers and 12 of floats stay in registers; with two-level scales 16 of integers. */
+/* 12 integer and 12 f32 sums stay in registers; with two-level scales, 16 integer sums. */
 #define TILE_MR 3
 #define TILE_NV 4
 #define HOLD_SUMS 1
@@ -59,13 +59,13 @@ const struct ptqi_kernels ptqi_kernels_avx512_vnni = {
     VECTOR_KERNELS,
 };
 
-/* With the tiles of AMX for more rows than one stream takes. */
+/* With AMX tiles if there are more rows than a stream takes. */
 const struct ptqi_kernels ptqi_kernels_amx_int8 = {
     .isa = PTQ_ISA_AMX_INT8,
     F32_KERNELS,
     WORD_KERNELS,
     INT_SHAPE,
-    .tile_mr = 32, /* two tiles of sums: the first are added while the second are multiplied */
+    .tile_mr = 32, /* two tiles of sums: one is added while the other is multiplied */
     .release = ptqi_amx_release,
     .w4a8 = {w4a8_stream, w4a8_unpack, ptqi_amx_tile, {ONE_STREAM}},
     .w8a8 = {w8a8_stream, w8a8_unpack, ptqi_amx_tile, {ONE_STREAM}},

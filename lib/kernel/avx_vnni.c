@@ -2,8 +2,8 @@
  * Kernels for CPUs with AVX-VNNI, vpdpbusd on 256-bit registers without AVX-512: Intel laptops and
  * desktops since Alder Lake (2021), Sierra Forest; AMD since Zen 5.
  *
- * A test compiles this file once more with the same instruction in its AVX-512 form, which more
- * machines have; then PTQI_EVEX is defined.
+ * A test compiles this file again, with PTQI_EVEX defined and the instruction in its AVX-512 form,
+ * which more machines have.
  */
 #include "kernel.h"
 #ifdef PTQI_X86
@@ -20,7 +20,7 @@
 #include "x86_256.h"
 #include "x86_transpose.h"
 
-/* Not the intrinsic: avx512_vnni.c says why. */
+/* Not the intrinsic; see avx512_vnni.c. */
 INLINE VI vi_dot(VI sum, VI codes, VI x)
 {
 #ifdef PTQI_EVEX
@@ -31,7 +31,7 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
     return sum;
 }
 
-/* 16 registers: 12 sums, 2 vectors of b and a number of a. */
+/* 16 registers: 12 sums, 2 vectors of b and one number of a. */
 #define F32_MR 6
 #define F32_NV 2
 #define F32_CASES F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3) F32_CASE(2) F32_CASE(1)

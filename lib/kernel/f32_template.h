@@ -1,9 +1,9 @@
 /*
  * The f32 tile, written once for all vector instruction sets: F32_MR x F32_NV vectors of sums stay
- * in registers, with F32_NV of b and one number of a. The including file also defines what
- * int_template.h wants of floats; F32_CASES, the switch over the number of rows; transpose_square,
- * of SQUARE rows of SQUARE numbers; and, with OWN_VX, VX, vx_load and vx_fma: a number that an
- * instruction multiplies a vector by.
+ * in registers, with F32_NV vectors of b and one number of a. The including file also defines the
+ * f32 primitives of int_template.h; F32_CASES, the switch over the number of rows;
+ * transpose_square, which transposes SQUARE x SQUARE numbers; and, with OWN_VX, VX, vx_load and
+ * vx_fma: a number that an instruction multiplies a vector by.
  */
 #define F32_NR (F32_NV * LANES)
 #ifndef OWN_VX

@@ -1,14 +1,14 @@
 /*
- * Two-level scales in int_template.h: a row's integer is the sum over its groups of level * (dot -
- * zero * sum of x), one sum over all of K.
+ * Two-level scales in int_template.h: the integer of a row is the sum over its groups of level *
+ * (dot - zero * sum of x), one sum over all of K.
  *
- * Streams keep such totals in out, as integers, and scale them at the end. Tiles with UNPACK_LEVELS
- * run over bytes level * (code - zero) + 128 - W8_OFFSET, unpacked once, whose zero is the same
- * everywhere, so that groups are gone. Without it, where the product of bytes is slower than that
- * of 4-bit codes, they multiply the sum of each group by its level, or do as OWN_LEVELS says, a
- * file with unpack_level_head and dot_levels, and starts if it wants some.
+ * Streams keep these totals in out, as integers, and scale them at the end. Tiles with
+ * UNPACK_LEVELS use bytes level * (code - zero) + 128 - W8_OFFSET, unpacked once. Their zero is the
+ * same everywhere, so groups disappear. Without UNPACK_LEVELS, if products of bytes are slower than
+ * products of 4-bit codes, tiles multiply the sum of each group by its level, or use OWN_LEVELS, a
+ * file with unpack_level_head, dot_levels and, if needed, starts.
  */
-#define LEVELS 0 /* in the place of bits */
+#define LEVELS 0 /* in place of bits */
 
 INLINE void clear_dots(const int rows, const int nv, VI (*dot)[MAX_NV])
 {
@@ -29,7 +29,7 @@ INLINE void add_levels_to_out(const int rows, const int nv, const uint8_t *level
     store_dots(rows, nv, total, out);
 }
 
-/* Totals in out to row scale * total. */
+/* Replaces the totals in out by row scale * total. */
 INLINE void scale_totals(const int rows, const uint8_t *row_scales, float *out)
 {
     for (int column = 0; column < NR; column += LANES) {
@@ -43,7 +43,7 @@ INLINE void scale_totals(const int rows, const uint8_t *row_scales, float *out)
 }
 
 #if UNPACK_LEVELS
-/* Some blocks of a group as bytes. */
+/* Unpacks some blocks of a group to bytes. */
 INLINE uint8_t *unpack_level_group(const struct ptqi_panel *p, const uint8_t *group,
                                    const uint8_t *codes, int64_t in_group, int64_t blocks,
                                    uint8_t *room)
@@ -57,14 +57,14 @@ INLINE uint8_t *unpack_level_group(const struct ptqi_panel *p, const uint8_t *gr
     return room + blocks * 32 * NR;
 }
 
-/* There are no heads of groups. */
+/* Groups have no heads here. */
 INLINE void unpack_level_head(const struct strip *s, const uint8_t *levels, int32_t *factors,
                               int32_t *zeros)
 {
     (void)s, (void)levels, (void)factors, (void)zeros;
 }
 
-/* The integers of a chunk: all of K is one group of bytes, whose zero is counted once. */
+/* The integers of a chunk: all of K is one group of bytes, and its zero is subtracted once. */
 INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
                        const struct ptqi_rows *x, VI (*total)[MAX_NV])
 {
@@ -76,7 +76,7 @@ INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c,
     dot_blocks(rows, nv, 8, 0, 0, w, x, total, NULL);
 }
 #else
-/* There are no such bytes. */
+/* Not used: there are no such bytes. */
 INLINE uint8_t *unpack_level_group(const struct ptqi_panel *p, const uint8_t *group,
                                    const uint8_t *codes, int64_t in_group, int64_t blocks,
                                    uint8_t *room)
@@ -88,7 +88,7 @@ INLINE uint8_t *unpack_level_group(const struct ptqi_panel *p, const uint8_t *gr
 #ifdef OWN_LEVELS
 #include OWN_LEVELS
 #else
-/* Levels of a group, and its zeros where it has some, as 32-bit integers. */
+/* Levels of a group, and its zeros if it has them, as 32-bit integers. */
 INLINE void unpack_level_head(const struct strip *s, const uint8_t *levels, int32_t *factors,
                               int32_t *zeros)
 {
@@ -99,8 +99,8 @@ INLINE void unpack_level_head(const struct strip *s, const uint8_t *levels, int3
     }
 }
 
-/* The integers of a chunk, group by group. A part of a group has its part of the sum, the first
- * part its zero. */
+/* The integers of a chunk, group by group. Each part of a group adds its part of the dot product;
+ * the first one also subtracts the zero. */
 INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c, const int column,
                        const struct ptqi_rows *x, VI (*total)[MAX_NV])
 {

@@ -1,11 +1,13 @@
 /*
- * The sums of int_template.h where the instruction multiplies two rows of x by two columns and a
- * vector of four sums is that square: with i = 0 or 1, dot[2p + i][v] and sum[2p + i][v] are
+ * The sums of int_template.h if the instruction multiplies two rows of x by two columns, and a
+ * vector of four sums is the resulting square: with i = 0 or 1, dot[2p + i][v] and sum[2p + i][v]
+ * are
  *
  *   row 2p,     columns 4v + 2i, 4v + 2i + 1,
  *   row 2p + 1, the same columns.
  *
- * Where rows is odd, the last row of the last pair is computed from what stands there, and dropped.
+ * If rows is odd, the second row of the last pair is computed from whatever is in memory, and
+ * dropped.
  */
 #define X_ROWS 2
 
@@ -29,7 +31,7 @@ INLINE VF vf_high_pairs(VF a, VF b)
     return vreinterpretq_f32_s32(vi_high_pairs(vreinterpretq_s32_f32(a), vreinterpretq_s32_f32(b)));
 }
 
-/* Minus the sums of x of rows m and m + 1, each twice. */
+/* The negated sums of x for rows m and m + 1, each twice. */
 INLINE VI negated_sums(const int rows, int m, const struct ptqi_rows *x)
 {
     const int32_t *first = x->sums + m * x->ldsums;
@@ -63,7 +65,7 @@ INLINE void start_dots(const int rows, const int nv, const struct strip *s, int 
     }
 }
 
-/* sum += scale * dot, from a column of the panel on. */
+/* sum += scale * dot, starting at a column of the panel. */
 INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
                        const int column, VI (*dot)[MAX_NV], VF (*sum)[MAX_NV])
 {
@@ -79,7 +81,7 @@ INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int 
     }
 }
 
-/* The same in integers with levels, wrapping. */
+/* The same with levels, in wrapping integers. */
 INLINE void add_leveled(const int rows, const int nv, const uint8_t *levels, int level_bytes,
                         const int column, VI (*dot)[MAX_NV], VI (*total)[MAX_NV])
 {
@@ -95,7 +97,7 @@ INLINE void add_leveled(const int rows, const int nv, const uint8_t *levels, int
     }
 }
 
-/* From and to [rows][NR]: squares to rows and back are the same exchange. */
+/* Load from and store to [rows][NR]; the same exchange converts squares to rows and back. */
 INLINE void load_dots(const int rows, const int nv, const int32_t *partial, VI (*dot)[MAX_NV])
 {
     PTQI_UNROLL
@@ -152,7 +154,7 @@ INLINE void store_sums(const int rows, const int nv, VF (*sum)[MAX_NV], float *o
     }
 }
 
-/* add_scaled with sums that stand in out [rows][NR]. */
+/* add_scaled with sums in out [rows][NR]. */
 INLINE void add_to_out(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
                        const int column, VI (*dot)[MAX_NV], float *out)
 {

@@ -1,10 +1,10 @@
 /*
- * The sums of int_template.h where a vector holds neighbouring columns of one row of x: dot[m][v]
- * and sum[m][v] are row m, columns v * LANES .. of the strip.
+ * The sums of int_template.h if a vector holds adjacent columns of one row of x: dot[m][v] and
+ * sum[m][v] are row m, columns v * LANES .. of the strip.
  */
 #define X_ROWS 1
 
-/* dot = -zero * sum of x, for each row; one number for all columns where there is one zero. */
+/* dot = -zero * sum of x, for each row; a single number if all columns have one zero. */
 INLINE void start_dots(const int rows, const int nv, const struct strip *s, int offset,
                        const struct ptqi_rows *x, VI (*dot)[MAX_NV])
 {
@@ -28,7 +28,7 @@ INLINE void start_dots(const int rows, const int nv, const struct strip *s, int 
     }
 }
 
-/* total += level * dot, wrapping, from a column of the panel on. */
+/* total += level * dot, wrapping, starting at a column of the panel. */
 INLINE void add_leveled(const int rows, const int nv, const uint8_t *levels, int level_bytes,
                         const int column, VI (*dot)[MAX_NV], VI (*total)[MAX_NV])
 {
@@ -41,7 +41,7 @@ INLINE void add_leveled(const int rows, const int nv, const uint8_t *levels, int
     }
 }
 
-/* sum += scale * dot, from a column of the panel on. */
+/* sum += scale * dot, starting at a column of the panel. */
 INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
                        const int column, VI (*dot)[MAX_NV], VF (*sum)[MAX_NV])
 {
@@ -54,8 +54,7 @@ INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int 
     }
 }
 
-/* The same with sums that stand in out [rows][NR], one after the other: there is no room for all.
- */
+/* The same with sums in out [rows][NR], one at a time, because registers cannot hold them all. */
 INLINE void add_to_out(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
                        const int column, VI (*dot)[MAX_NV], float *out)
 {
@@ -73,7 +72,7 @@ INLINE void add_to_out(const int rows, const int nv, const uint8_t *scales, int 
     }
 }
 
-/* From and to [rows][NR]. */
+/* Load from and store to [rows][NR]. */
 INLINE void load_dots(const int rows, const int nv, const int32_t *partial, VI (*dot)[MAX_NV])
 {
     PTQI_UNROLL

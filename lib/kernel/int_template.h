@@ -3,32 +3,34 @@
  *
  *   NR, LANES        columns of a panel, and of a vector: 32-bit integers (VI) and floats (VF)
  *   INLINE, TARGET   how primitives and functions are declared
- *   STREAM_MR        rows of a stream at most: 4, 6 or 8; STREAM_NV(rows), the vectors of its
- * strips STREAM_ROWS4, STREAM_ROWS8, STREAM_ROWS_LEVELS  stream_rows of the three products, if they
- *                    were measured
- *   TILE_MR, TILE_NV rows and vectors of a tile; LEVEL_MR, rows with two-level scales, if others
+ *   STREAM_MR        maximum rows of a stream: 4, 6 or 8
+ *   STREAM_NV(rows)  vectors of its strips
+ *   STREAM_ROWS4, STREAM_ROWS8, STREAM_ROWS_LEVELS
+ *                    stream_rows of the three products, if they were measured
+ *   TILE_MR, TILE_NV rows and vectors of a tile
+ *   LEVEL_MR         rows of a tile with two-level scales, if different
  *   X_AHEAD          x_ahead, if it was measured
- *   HOLD_SUMS        a tile has registers for its sums of floats, beside those of integers
+ *   HOLD_SUMS        1: a tile keeps its f32 sums in registers, besides the integer sums
  *   W8_OFFSET, SHIFT_ZEROS
  *   UNPACK_LEVELS    how tiles run with two-level scales: int_levels.h
- *   OWN_LEVELS       ... another way, if there is one, with the INT_BLOCKS that it knows
+ *   OWN_LEVELS       a file that does this in another way, for its INT_BLOCKS only
  *   vi_load vi_store vi_set1 vi_zero vi_add vi_sub vi_mul vi_held, vf_load vf_store vf_zero vf_fma
  *   vf_from_vi vf_held, vf_from_half (16-bit scales), vi_from_bytes (zeros)
  *   INT_BLOCKS       the file with the functions on blocks of 32 columns:
  *   dot_packed(rows, nv, ..)  a block of 4-bit codes times x, straight from the panel
- *   dot_bytes4, dot_bytes8    a block of codes with a byte each
- *   unpack_block              a strip's block of 4-bit codes to bytes
- *   unpack_levels             the same times their levels, with UNPACK_LEVELS
- *   TWO_SUMS                  its streams may add high nibbles to sums of their own
+ *   dot_bytes4, dot_bytes8    a block of codes of one byte each
+ *   unpack_block              unpacks a strip's block of 4-bit codes to bytes
+ *   unpack_levels             the same, multiplied by the levels, with UNPACK_LEVELS
+ *   TWO_SUMS                  1: streams may add the high nibbles to separate sums
  *   or, with OWN_DOT_BLOCKS, dot_blocks instead of the first three
  *
- * and, where they are not as on x86, KR, the columns of a row that stand side by side in a panel,
- * STRIP, and INT_SUMS, the file that says which sums a vector holds.
+ * and, if they differ from x86, KR, the adjacent columns of a row in a panel, STRIP, and INT_SUMS,
+ * the file that defines which sums a vector holds.
  *
- * A strip is nv vectors of a panel: rows x nv sums are what registers hold. The zero points enter
- * as the first value of an integer sum: -zero times the group sum of x. With SHIFT_ZEROS the codes
- * are shifted by 16 - zero instead, in 0 .. 31, so that the zero point is 16 everywhere: where the
- * dot product has the bits for that, asymmetric groups cost no multiplication.
+ * A strip is nv vectors of a panel; the registers hold its rows x nv sums. The zero points enter as
+ * the initial value of an integer sum: -zero times the group sum of x. SHIFT_ZEROS adds 16 - zero
+ * to the codes instead, which are then 0 .. 31 and have the zero point 16 everywhere. If the dot
+ * product has enough bits for that, asymmetric groups cost no multiplication.
  */
 #define MAX_NV 4
 #define SHIFTED_ZERO 16
@@ -44,11 +46,11 @@
 #ifndef HOLD_SUMS
 #define HOLD_SUMS 0
 #endif
-/* Only the first strip of a panel finds new rows of x, in bursts that the CPU may not foresee. */
+/* Only the first strip of a panel reads new rows of x, in bursts that the CPU may not predict. */
 #ifndef X_AHEAD
 #define X_AHEAD 0
 #endif
-#define ONE_STREAM STREAM_MR, STREAM_MR, STREAM_MR /* stream_rows: tiles for all that are more */
+#define ONE_STREAM STREAM_MR, STREAM_MR, STREAM_MR /* stream_rows: tiles for all larger numbers */
 #ifndef STREAM_ROWS4
 #define STREAM_ROWS4 ONE_STREAM
 #define STREAM_ROWS8 ONE_STREAM
@@ -57,9 +59,9 @@
 /* What a product reads of a strip of W. */
 struct weights {
     const uint8_t *codes;
-    int64_t next;     /* of a stream: vectors beyond a strip are so many bytes further */
+    int64_t next;     /* streams: bytes from a strip to the vectors after it */
     int64_t blocks;   /* at least one */
-    const VI *shifts; /* of each vector, where codes are shifted */
+    const VI *shifts; /* of each vector, if codes are shifted */
 };
 
 #include INT_BLOCKS
@@ -98,18 +100,18 @@ INLINE VI levels_at(const uint8_t *levels, int level_bytes, int column)
 
 #include INT_SUMS
 
-/* The same rows, some columns and groups further. */
+/* The same rows, advanced by some columns and groups. */
 INLINE struct ptqi_rows rows_from(const struct ptqi_rows *x, int64_t columns, int64_t groups)
 {
     return (struct ptqi_rows){x->x + columns * X_ROWS, x->sums + groups, x->ldx, x->ldsums};
 }
 
 #ifndef OWN_DOT_BLOCKS
-/* A CPU alone asks for the next few lines only; from here the memory is kept busy. */
+/* The CPU itself prefetches only the next few lines; this distance keeps the memory busy. */
 #define BYTES_AHEAD 8192
 
-/* Blocks of a group, as packed for a stream or as unpacked for a tile, added to dot; of a stream
- * the products with high nibbles to high. */
+/* Adds the products of a group's blocks to dot. The codes are packed (stream) or unpacked (tile).
+ * Streams add the products of high nibbles to high. */
 INLINE void dot_blocks(const int rows, const int nv, const int bits, const int stream,
                        const int shift, struct weights w, const struct ptqi_rows *from,
                        VI (*dot)[MAX_NV], VI (*high)[MAX_NV])
@@ -131,7 +133,7 @@ INLINE void dot_blocks(const int rows, const int nv, const int bits, const int s
 }
 #endif
 
-/* Sums in out begin at +0. */
+/* Sets the sums in out to +0. */
 INLINE void clear_out(const int rows, const int nv, float *out)
 {
     PTQI_UNROLL
@@ -151,8 +153,8 @@ struct group {
     struct ptqi_rows x;
 };
 
-/* One strip, beginning at a column of the panel, over one group: out goes on from what it holds,
- * which are integers where there are levels. */
+/* Multiplies one strip, beginning at a column of the panel, over one group, and adds to out, which
+ * holds integers with levels. */
 INLINE void stream_strip(const int rows, const int nv, const int bits, const int levels,
                          const int shift, const struct ptqi_panel *p, const struct group *g,
                          const int column, float *out)
@@ -160,8 +162,7 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
     const struct strip s = {.zeros = g->zeros && !shift ? g->zeros + column : NULL,
                             .zero = shift ? SHIFTED_ZERO : p->zero};
     const int64_t strip_bytes = g->blocks * 4 * bits * STRIP; /* to the next strip */
-    /* Few sums would wait for each other: then those of high nibbles have registers of their own.
-     */
+    /* With few sums, additions would wait for each other: high nibbles get separate sums. */
     const int two = TWO_SUMS && bits == 4 && rows * nv <= 4;
     VI dot[STREAM_MR][MAX_NV], high[STREAM_MR][MAX_NV], shifts[MAX_NV];
     if (shift) {
@@ -195,8 +196,7 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
         add_to_out(rows, nv, g->scales, p->scale_bytes, column, dot, out + column);
 }
 
-/* A panel group by group, each in strips: its codes are in the first-level cache for all but one.
- */
+/* Multiplies a panel group by group, each in strips; only the first strip misses the L1 cache. */
 INLINE void stream_panel(const int rows, const int nv, const int bits, const int levels,
                          const int shift, const struct ptqi_panel *p, const struct ptqi_rows *x,
                          float *out)
@@ -252,7 +252,8 @@ INLINE void stream_panel(const int rows, const int nv, const int bits, const int
         }                                                                                          \
     }
 
-/* A strip of a tile over groups of a chunk, one after the other; any rows, and parts of groups. */
+/* Multiplies a strip of a tile by the groups of a chunk in turn, for any rows and parts of
+ * groups. */
 INLINE void tile_strip(const int rows, const int nv, const int bits, const struct ptqi_chunk *c,
                        const int column, const struct ptqi_rows *x, float *out, int32_t *partial)
 {
@@ -282,8 +283,8 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
     }
 }
 
-/* The same with all rows of a tile and whole groups, where the time goes: nothing is left in the
- * way of sums in registers. zeros, whether columns have zero points of their own, is a constant. */
+/* The same for full tiles and whole groups, where most of the time is spent: nothing keeps the sums
+ * out of registers. zeros, whether columns have separate zero points, is a constant. */
 INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk *c,
                         const int column, const struct ptqi_rows *x, float *out)
 {
@@ -303,7 +304,8 @@ INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk
         VI dot[TILE_MR][MAX_NV];
         w.blocks = left < c->group_blocks ? left : c->group_blocks;
         start_dots(TILE_MR, TILE_NV, &s, 0, &at, dot);
-        /* Sums that begin as the same number: a register for each now, not copies for ever. */
+        /* The sums begin as the same number: one register each now avoids copies in every
+         * iteration. */
         PTQI_UNROLL
         for (int m = 0; m < TILE_MR; m++) {
             PTQI_UNROLL
@@ -328,7 +330,7 @@ INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk
         store_sums(TILE_MR, TILE_NV, sum, out);
 }
 
-/* A function for each: compilers keep the sums of a small one in registers. */
+/* One function each: compilers keep the sums of a small function in registers. */
 #define TILE_GROUPS(name, bits, zeros)                                                             \
     TARGET static PTQI_NOINLINE void name(const struct ptqi_chunk *c, const int column,            \
                                           const struct ptqi_rows *x, float *out)                   \
@@ -341,11 +343,11 @@ TILE_GROUPS(tile_groups8, 8, 0)
 #if !SHIFT_ZEROS
 TILE_GROUPS(tile_groups4_zeros, 4, 1)
 #else
-#define tile_groups4_zeros tile_groups4 /* the zero is one for all */
+#define tile_groups4_zeros tile_groups4 /* there is one zero for all */
 #endif
 TILE_GROUPS(tile_groups8_zeros, 8, 1)
 
-/* All columns of a panel for the rows of a tile. */
+/* All columns of a panel, for a full tile. */
 INLINE void tile_whole(const int bits, const struct ptqi_chunk *c, const struct ptqi_rows *x,
                        float *out)
 {
@@ -357,7 +359,7 @@ INLINE void tile_whole(const int bits, const struct ptqi_chunk *c, const struct 
     }
 }
 
-/* ... for any rows. */
+/* The same for any number of rows. */
 #define TILE_ROWS(rows, bits)                                                                      \
     for (int n = 0; n < NR; n += TILE_NV * LANES) {                                                \
         if (bits == LEVELS)                                                                        \
@@ -407,7 +409,7 @@ INLINE void tile_whole(const int bits, const struct ptqi_chunk *c, const struct 
         unpack(bits, levels, panel, chunk);                                                        \
     }
 
-/* Where zeros can be shifted, panels that have them go a way of their own. */
+/* If zeros can be shifted, panels with zeros have a separate function. */
 #define STREAM4(name, levels)                                                                      \
     STREAM(name##_plain, 4, levels, 0)                                                             \
     STREAM(name##_shifted, 4, levels, SHIFT_ZEROS)                                                 \

@@ -1,7 +1,7 @@
 /*
- * Unpacking of int_template.h: a chunk of a panel for the tiles that run over it.
+ * Unpacking for int_template.h: a chunk of a panel, for its tiles.
  */
-/* A block of a strip as bytes [32 / KR][NR][KR] of a chunk. */
+/* Unpacks a block of a strip to bytes [32 / KR][NR][KR] of a chunk. */
 INLINE void unpack_strip(const int bits, const int shift, const uint8_t *codes,
                          const uint8_t *zeros, uint8_t *room)
 {
@@ -17,7 +17,7 @@ INLINE void unpack_strip(const int bits, const int shift, const uint8_t *codes,
     }
 }
 
-/* Scales and zeros of a group as tiles want them. */
+/* Unpacks the scales and zeros of a group for tiles. */
 INLINE void unpack_head(const int bits, const int levels, const struct ptqi_panel *p,
                         const uint8_t *group, const struct ptqi_chunk *c, int64_t g)
 {
@@ -36,7 +36,7 @@ INLINE void unpack_head(const int bits, const int levels, const struct ptqi_pane
     }
 }
 
-/* Scales and zeros of a chunk's groups, and its codes. */
+/* Unpacks the scales, zeros and codes of a chunk's groups. */
 INLINE void unpack(const int bits, const int levels, const struct ptqi_panel *p,
                    struct ptqi_chunk *c)
 {

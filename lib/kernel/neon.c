@@ -1,6 +1,6 @@
 /*
- * Kernels for every 64-bit ARM CPU, with no more than ARMv8.0 has: Cortex-A53, A57, A72, A73,
- * the Raspberry Pi up to 4.
+ * Kernels for every 64-bit ARM CPU, using only ARMv8.0: Cortex-A53, A57, A72, A73, Raspberry Pi up
+ * to 4.
  */
 #include "kernel.h"
 #ifdef PTQI_ARM

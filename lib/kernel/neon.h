@@ -55,7 +55,7 @@ INLINE int32_t vi_total(VI a)
     return vaddvq_s32(a);
 }
 
-/* Of unsigned numbers. */
+/* Unsigned. */
 INLINE VI vi_max(VI a, VI b)
 {
     return vreinterpretq_s32_u32(vmaxq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
@@ -99,7 +99,7 @@ INLINE VF vf_set1(const float *p)
     return vdupq_n_f32(*p);
 }
 
-/* What a register holds stays there: there are no other operands. */
+/* Values stay in registers anyway: there are no memory operands. */
 INLINE VI vi_held(VI a)
 {
     return a;
@@ -116,7 +116,7 @@ INLINE VF vf_fma(VF a, VF b, VF c)
     return vfmaq_f32(c, a, b);
 }
 
-/* A vector can be multiplied by a lane of another, so a number need not fill one. */
+/* A vector can be multiplied by one lane of another, so a number needs no whole vector. */
 #define OWN_VX
 typedef float VX;
 
@@ -140,7 +140,7 @@ INLINE VF vf_mul(VF a, VF b)
     return vmulq_f32(a, b);
 }
 
-/* For 4 and 8 bits. */
+/* bits is 4 or 8. */
 INLINE VI vi_shift_right(VI a, const int bits)
 {
     const uint32x4_t u = vreinterpretq_u32_s32(a);
@@ -169,7 +169,7 @@ INLINE VI vi_from_vf(VF a)
     return vcvtnq_s32_f32(a);
 }
 
-/* 32 integers as bytes. */
+/* Stores 32 integers as bytes. */
 INLINE void pack32(int8_t *q, const VI *v)
 {
     PTQI_UNROLL
@@ -180,7 +180,7 @@ INLINE void pack32(int8_t *q, const VI *v)
     }
 }
 
-/* Four rows of four numbers become four columns. */
+/* Transposes four rows of four numbers. */
 #define SQUARE 4
 INLINE void transpose_square(const float *in, int64_t ld, float *out, int64_t ldo)
 {

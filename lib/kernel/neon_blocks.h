@@ -1,8 +1,8 @@
 /*
- * The blocks of int_template.h with nothing but ARMv8.0: 16 columns of one row of W and of x make
- * two vectors of eight products in 16 bits. Of 4-bit codes 16 products fit into each lane, 16 * 15
- * * 127 = 30480 < 32768, so that four blocks are summed before they are widened; of signed 8-bit
- * codes two, 2 * 128 * 127 = 32512.
+ * The blocks of int_template.h with ARMv8.0 only: 16 columns of one row of W and of x make two
+ * vectors of eight 16-bit products. A lane holds 16 products of 4-bit codes, 16 * 15 * 127 = 30480
+ * < 32768, so four blocks are summed before they are widened; of signed 8-bit codes it holds two, 2
+ * * 128 * 127 = 32512.
  */
 #include "neon_codes.h"
 
@@ -20,7 +20,8 @@ INLINE int16x8_t add_products(int16x8_t sum, int8x16_t w, int8x16_t x)
     return vmlal_high_s8(vmlal_s8(sum, vget_low_s8(w), vget_low_s8(x)), w, x);
 }
 
-/* A zero in a register of its own: sums that share one at the beginning are copied for ever. */
+/* A zero in a separate register. Sums that share their initial register would be copied in every
+ * iteration. */
 INLINE int16x8_t own_zero(void)
 {
     int16x8_t zero = vdupq_n_s16(0);

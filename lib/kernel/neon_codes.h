@@ -1,11 +1,11 @@
 /* What the blocks of all NEON levels have in common. */
-#define SHIFT_ZEROS 0 /* one product for each group costs less than an addition for each load */
-#define W8_OFFSET 128 /* weights are the signed operand, as x is */
+#define SHIFT_ZEROS 0 /* one product per group costs less than one addition per load */
+#define W8_OFFSET 128 /* weights are signed operands, like x */
 #define TWO_SUMS 0    /* no strip has so few sums */
 #define OWN_DOT_BLOCKS
 
-/* Between steps of a kernel: GCC would move the loads of all steps to the front, until there are
- * not enough registers. */
+/* Separates the steps of a kernel: GCC would move the loads of all steps to the front and run out
+ * of registers. */
 #ifdef __clang__
 #define IN_ORDER
 #else
@@ -27,7 +27,7 @@ INLINE int8x16_t high_nibbles(uint8x16_t both)
     return vreinterpretq_s8_u8(vshrq_n_u8(both, 4));
 }
 
-/* codes [16 / KR][STRIP][KR] to room [32 / KR][NR][KR]. */
+/* Unpacks codes [16 / KR][STRIP][KR] to room [32 / KR][NR][KR]. */
 INLINE void unpack_block(const int shift, const uint8_t *codes, const uint8_t *zeros, uint8_t *room)
 {
     (void)shift, (void)zeros;
@@ -47,7 +47,7 @@ struct level_vector {
     uint8x16_t level, add;
 };
 
-/* zeros_at: from levels to zeros, 0 where there are none. */
+/* zeros_at: offset from levels to zeros; 0: there are none. */
 INLINE struct level_vector level_vector(const uint8_t *levels, int zeros_at, int32_t zero)
 {
     uint8_t level[16], add[16];
@@ -58,7 +58,7 @@ INLINE struct level_vector level_vector(const uint8_t *levels, int zeros_at, int
     return (struct level_vector){vld1q_u8(level), vld1q_u8(add)};
 }
 
-/* A vector of codes [16 / KR][STRIP][KR] to room [32 / KR][NR][KR], level (code - zero). */
+/* Unpacks a vector of codes [16 / KR][STRIP][KR] to room [32 / KR][NR][KR], level (code - zero). */
 INLINE void unpack_levels(const struct level_vector *l, const uint8_t *codes, uint8_t *room)
 {
     PTQI_UNROLL

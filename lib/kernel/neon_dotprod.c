@@ -14,7 +14,7 @@
 #include "neon.h"
 
 /*
- * sum += w by four bytes of x, those of one lane. Not by the intrinsic: Clang before 16 hides it
+ * sum += w times the four bytes of one lane of x. Not the intrinsic: Clang before 16 hides it
  * unless the whole file may use the instruction, and GCC puts its results into ever new registers
  * and copies them back at the end of a loop.
  */

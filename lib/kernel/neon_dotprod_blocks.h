@@ -5,7 +5,7 @@
  */
 #include "neon_codes.h"
 
-/* Vector v of W by four columns of all rows of x, those of one lane. */
+/* Vector v of W times four columns, one lane, of all rows of x. */
 #define QUAD(lane)                                                                                 \
     PTQI_UNROLL                                                                                    \
     for (int m = 0; m < rows; m++)                                                                 \
@@ -25,7 +25,7 @@ INLINE void dot_lane(const int rows, const int v, const int lane, const int8x16_
     }
 }
 
-/* 16 columns of x. */
+/* Loads 16 columns of x. */
 INLINE void load_x(const int rows, const int8_t *x, int64_t ldx, int8x16_t *to)
 {
     PTQI_UNROLL
@@ -52,7 +52,7 @@ INLINE void dot_packed(const int rows, const int nv, const uint8_t *codes, const
     }
 }
 
-/* width: columns from one four of columns of x to the next. */
+/* width: rows of W between consecutive groups of four columns. */
 INLINE void dot_bytes(const int rows, const int nv, const int width, const uint8_t *codes,
                       const int8_t *x, int64_t ldx, VI (*dot)[MAX_NV])
 {

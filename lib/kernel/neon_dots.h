@@ -1,7 +1,7 @@
 /*
- * dot_blocks of int_template.h by dot_packed and dot_bytes, which take packed codes and bytes a
- * block at a time: what the NEON levels with products of four or eight bytes have in common.
- * X_BLOCK: bytes of x from one block to the next.
+ * dot_blocks of int_template.h by dot_packed and dot_bytes, which process one block of packed codes
+ * or of bytes: shared by the NEON levels with products of four or eight bytes. X_BLOCK: bytes of x
+ * from one block to the next.
  */
 INLINE void dot_blocks(const int rows, const int nv, const int bits, const int stream,
                        const int shift, struct weights w, const struct ptqi_rows *from,

@@ -14,9 +14,9 @@
 #include "neon.h"
 
 /*
- * sum + the square of two rows of x by two of w. Not by the intrinsic: Clang before 16 hides it
- * unless the whole file may use the instruction, and GCC puts its results into ever new registers
- * and copies them back at the end of a loop.
+ * sum plus the square of two rows of x by two rows of w. Not the intrinsic: Clang before 16 hides
+ * it unless the whole file may use the instruction, and GCC puts its results into ever new
+ * registers and copies them back at the end of a loop.
  */
 INLINE VI vi_square(VI sum, int8x16_t x, int8x16_t w)
 {

@@ -1,12 +1,12 @@
 /*
- * The blocks of int_template.h with smmla: eight columns of two rows of x by the same of two rows
- * of W are added to a square of four sums (int_pairs.h).
+ * The blocks of int_template.h with smmla, which adds the product of eight columns of two rows of x
+ * and of two rows of W to a square of four sums (int_pairs.h).
  */
 #include "neon_codes.h"
 
 #define INT_SUMS "int_pairs.h"
 
-/* Rows 4v .. 4v + 3 of W, a pair in each of w, by all pairs of rows of x. */
+/* Multiplies rows 4v .. 4v + 3 of W, one pair in each w, by all pairs of rows of x. */
 INLINE void multiply(const int rows, const int v, const int8x16_t *w, const int8x16_t *x,
                      VI (*dot)[MAX_NV])
 {
@@ -18,7 +18,7 @@ INLINE void multiply(const int rows, const int v, const int8x16_t *w, const int8
     }
 }
 
-/* Eight columns of x. */
+/* Loads eight columns of x. */
 INLINE void load_x(const int rows, const int8_t *x, int64_t ldx, int8x16_t *to)
 {
     PTQI_UNROLL
@@ -45,7 +45,7 @@ INLINE void dot_packed(const int rows, const int nv, const uint8_t *codes, const
     }
 }
 
-/* width: columns from one eight of columns of x to the next. */
+/* width: rows of W between consecutive groups of eight columns. */
 INLINE void dot_bytes(const int rows, const int nv, const int width, const uint8_t *codes,
                       const int8_t *x, int64_t ldx, VI (*dot)[MAX_NV])
 {
@@ -54,7 +54,7 @@ INLINE void dot_bytes(const int rows, const int nv, const int width, const uint8
     PTQI_UNROLL
     for (int j = 0; j < 4; j += 2) {
         PTQI_UNROLL
-        for (int m = 0; m < rows; m += 2) { /* neighbours, for one instruction to load */
+        for (int m = 0; m < rows; m += 2) { /* adjacent, so one instruction loads both */
             x0[m / 2] = vld1q_s8(x + m * ldx + 16 * j);
             x1[m / 2] = vld1q_s8(x + m * ldx + 16 * j + 16);
         }

@@ -1,5 +1,5 @@
 /*
- * The kernels in plain C: the specification, and what runs where nothing better does.
+ * The kernels in plain C: the specification, and the fallback for other CPUs.
  */
 #include "kernel.h"
 
@@ -74,7 +74,7 @@ static void word_dequantize(const struct ptqi_words *w, int64_t first, int64_t c
         }
 }
 
-/* sum over k of a block of q x, added to dot[n] for each row n of the panel. */
+/* Adds the sum over k of a block of q x to dot[n] for each row n of the panel. */
 static void dot_block4(const uint8_t *codes, const int8_t *x, uint32_t *dot)
 {
     for (int j = 0; j < 4; j++)

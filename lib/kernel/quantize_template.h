@@ -1,8 +1,8 @@
 /*
- * Quantizing a row of activations, for all vector instruction sets. Beside what int_template.h
- * lists the including file defines vi_zero, vi_add, vi_total, vi_max (unsigned), vi_and, vf_set1,
- * vf_div, vf_clamp127, vi_from_vf (ties to even) and pack32, which stores 32 integers of -127 ..
- * 127 as bytes.
+ * Quantizes a row of activations, for all vector instruction sets. In addition to what
+ * int_template.h lists, the including file defines vi_zero, vi_add, vi_total, vi_max (unsigned),
+ * vi_and, vf_set1, vf_div, vf_clamp127, vi_from_vf (ties to even) and pack32, which stores 32
+ * integers of -127 .. 127 as bytes.
  */
 TARGET static uint32_t magnitude(const float *x, int64_t n)
 {
@@ -36,7 +36,7 @@ TARGET static void quantize(const float *x, float scale, int64_t n, int64_t grou
         VI sum = vi_zero();
         for (; i + 32 <= end; i += 32) {
             VI v[32 / LANES];
-            /* The next row, mostly: divisions leave the memory time to bring it. */
+            /* Usually the next row: divisions leave the memory enough time to load it. */
             PTQI_PREFETCH(x + n + i);
             PTQI_PREFETCH(x + n + i + 16);
             PTQI_UNROLL

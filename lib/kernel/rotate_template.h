@@ -1,12 +1,12 @@
 /*
- * Blocks of x times the Hadamard matrix of their size, a power of two, over its root: for h = 1, 2,
- * 4 .. pairs h apart become their sum and difference, and at last all is scaled. Nothing else than
- * the order of the stages decides the bits.
+ * Multiplies blocks of x by the Hadamard matrix of their size, a power of two, divided by the
+ * square root of the size: for h = 1, 2, 4, ... pairs at distance h are replaced by their sum and
+ * difference, and finally all is scaled. Only the order of the stages determines the bits.
  *
- * The plain loops are the specification. Where the compiler knows vectors, 16 numbers make one: the
- * stages up to h = 8 stay within a vector, an exchange of places and a sum,
+ * The plain loops are the specification. If the compiler supports vectors, 16 numbers form one. The
+ * stages up to h = 8 stay within a vector, a permutation and a sum,
  *
- *     y_j = x_(j ^ h) + s_j x_j,   s_j = -1 where j has the bit h, else 1,
+ *     y_j = x_(j ^ h) + s_j x_j,   s_j = -1 if j has the bit h, else 1,
  *
  * and the others are sums and differences of whole vectors.
  */
@@ -47,7 +47,7 @@ typedef float NAME(sixteen) __attribute__((vector_size(64)));
               (v)*signs_;                                                                          \
     } while (0)
 
-/* vectors, a constant, of 16 numbers in one block. */
+/* One block of vectors * 16 numbers; vectors is a constant. */
 TARGET PTQI_INLINE void NAME(rotate_vectors)(float *x, const int vectors, float scale)
 {
     NAME(sixteen) v[8];

@@ -1,6 +1,6 @@
 /*
- * Which kernels a context uses: the list of implementations, best first, and the public functions
- * about instruction sets.
+ * Selects the kernels of a context: the list of implementations, best first, and the public
+ * functions about instruction sets.
  */
 #include <string.h>
 #include "base/cpu.h"
@@ -38,7 +38,7 @@ static const struct {
     {PTQ_ISA_NEON_I8MM, "neon-i8mm"},
 };
 
-/* The best usable implementation, or that of one instruction set; NULL where there is none. */
+/* The best usable implementation, or the one for an instruction set; NULL if there is none. */
 static const struct ptqi_kernels *find(int32_t isa)
 {
     uint32_t has = ptqi_cpu_features();
@@ -51,8 +51,8 @@ static const struct ptqi_kernels *find(int32_t isa)
     return NULL;
 }
 
-/* Creating a context asks the system for nothing: AMX's tiles, for which it must, are left until
- * there is a use for them. */
+/* AMX tiles need the system's permission. It is requested on first use, not when a context is
+ * created. */
 const struct ptqi_kernels *ptqi_product_kernels(const ptq_context *context)
 {
 #ifdef PTQI_X86
@@ -95,7 +95,7 @@ ptq_status ptq_context_set_isa(ptq_context *context, int32_t isa)
     PTQI_REQUIRE(NULL, context);
     if (!name)
         return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "there is no instruction set %d", isa);
-    if (isa == PTQ_ISA_AMX_INT8) /* who asks for it by name is told now whether it can be had */
+    if (isa == PTQ_ISA_AMX_INT8) /* report now whether AMX is available */
         ptqi_cpu_request_tiles();
     const struct ptqi_kernels *kernels = find(isa);
     if (!kernels)

@@ -1,8 +1,8 @@
 /*
  * Elementwise and row operations, written once in plain C and compiled for each instruction set:
  * the including file defines NAME(function) and TARGET, the attribute that lets the compiler use
- * its vector instructions. Every operation here is one of IEEE 754 or one on integers, so that
- * the results are the same bits however the loops are vectorized.
+ * its vector instructions. Every operation here is an IEEE 754 or integer operation, so the results
+ * are bit-identical however the loops are vectorized.
  */
 #include <math.h>
 #include <string.h>
@@ -53,8 +53,8 @@ TARGET PTQI_INLINE void NAME(finish_as)(const int biased, const int add, const f
     }
 }
 
-/* y = sum * scale, or fma(sum, scale, bias); out = y, or with add out + y; every NaN becomes the
- * one quiet NaN 0x7fc00000. */
+/* y = sum * scale, or fma(sum, scale, bias); out = y, or out + y with add. Every NaN becomes the
+ * quiet NaN 0x7fc00000. */
 TARGET static void NAME(finish)(const float *sum, float scale, const float *bias, float *out,
                                 int64_t n, int add)
 {
@@ -68,7 +68,7 @@ TARGET static void NAME(finish)(const float *sum, float scale, const float *bias
         NAME(finish_as)(0, 0, sum, scale, bias, out, n);
 }
 
-/* Rows of f32, f16 or bf16 to f32 and back. */
+/* Converts rows of f32, f16 or bf16 to f32 and back. */
 TARGET static void NAME(widen)(float *out, const void *in, int32_t dtype, int64_t n)
 {
     ptqi_widen_row(out, in, dtype, n);
@@ -109,8 +109,8 @@ TARGET static void NAME(subtract_scaled)(float *w, const float *u, float factor,
 
 /*
  * For each candidate c, a scale and a zero point of one group: errors[c] = sum over the group's n
- * weights of |w' - w|^2.4, w' = scale (code - zero). The lanes are the candidates.
- * |d|^2.4 = d^2 |d|^0.4.
+ * weights of |w' - w|^2.4, w' = scale (code - zero). The vector lanes are candidates. |d|^2.4 = d^2
+ * |d|^0.4.
  */
 TARGET static void NAME(shrink_errors)(const float *w, int64_t n, const float *scales,
                                        const float *zeros, float top, int candidates, float *errors)
@@ -122,7 +122,7 @@ TARGET static void NAME(shrink_errors)(const float *w, int64_t n, const float *s
                 float scale = scales[c0 + j], zero = zeros[c0 + j];
                 float q = ptqi_code(w[i], scale, zero, top);
                 float d = fabsf(scale * (q - zero) - w[i]);
-                d = d < 1e-30f ? 1e-30f : d; /* log2 wants a normal number */
+                d = d < 1e-30f ? 1e-30f : d; /* log2 needs a normal number */
                 sum[j] += d * d * ptqi_exp2f(0.4f * ptqi_log2f(d));
             }
         for (int j = 0; j < PTQI_SHRINK_UNIT; j++)

@@ -1,9 +1,9 @@
 /*
- * The blocks of int_template.h where there is vpdpbusd: four products of unsigned by signed bytes
- * added to each 32-bit sum. Codes are the unsigned operand, x is the signed one. The including file
- * defines, beside what int_template.h lists, vi_dot, vi_and, vi_shift4 and vi_add_bytes.
+ * The blocks of int_template.h with vpdpbusd, which adds four products of unsigned and signed bytes
+ * to each 32-bit sum. Codes are the unsigned operand, x is the signed one. In addition to what
+ * int_template.h lists, the including file defines vi_dot, vi_and, vi_shift4 and vi_add_bytes.
  */
-#define SHIFT_ZEROS 1 /* codes up to 31 do no harm */
+#define SHIFT_ZEROS 1 /* codes may be up to 31 */
 #define W8_OFFSET 0
 #define TWO_SUMS 1
 
@@ -21,7 +21,7 @@ INLINE VI shift_of(VI zero)
     return vi_mul(vi_sub(vi_set1(SHIFTED_ZERO), zero), vi_set1(0x01010101));
 }
 
-/* Vectors beyond a strip are next bytes further. */
+/* Vector v; the vectors after a strip are next bytes further on. */
 INLINE const uint8_t *vector_at(const uint8_t *codes, int64_t next, int v)
 {
     return codes + v * LANES / STRIP * next + v * LANES % STRIP * 4;
@@ -55,7 +55,7 @@ INLINE void dot_packed(const int rows, const int nv, const int shift, const stru
     }
 }
 
-/* width: columns from one four of columns of x to the next. */
+/* width: rows of W between consecutive groups of four columns. */
 INLINE void dot_bytes(const int rows, const int nv, const int width, const struct weights *weights,
                       const struct ptqi_rows *from, VI (*dot)[MAX_NV])
 {
@@ -80,7 +80,7 @@ INLINE void dot_bytes(const int rows, const int nv, const int width, const struc
 #define dot_bytes4 dot_bytes
 #define dot_bytes8 dot_bytes
 
-/* codes [4][STRIP][4] to room [8][NR][4], shifted by 16 - zero. */
+/* Unpacks codes [4][STRIP][4] to room [8][NR][4], shifted by 16 - zero. */
 INLINE void unpack_block(const int shift, const uint8_t *codes, const uint8_t *zeros, uint8_t *room)
 {
     const VI mask = vi_set1(0x0f0f0f0f);
@@ -105,7 +105,7 @@ struct level_vector {
     VI level, add;
 };
 
-/* zeros_at: from levels to zeros, 0 where there are none. */
+/* zeros_at: offset from levels to zeros; 0: there are none. */
 INLINE struct level_vector level_vector(const uint8_t *levels, int zeros_at, int32_t zero)
 {
     const VI level = vi_from_bytes(levels);
@@ -115,8 +115,8 @@ INLINE struct level_vector level_vector(const uint8_t *levels, int zeros_at, int
                                  vi_mul(add, vi_set1(0x01010101))};
 }
 
-/* A vector of codes [4][STRIP][4] to room [8][NR][4], level (code - zero) + 128. Two products of a
- * level and a code, below 256 each, come from one multiplication in 16 bits. */
+/* Unpacks a vector of codes [4][STRIP][4] to room [8][NR][4], level (code - zero) + 128. One 16-bit
+ * multiplication gives two products of a level and a code, each below 256. */
 INLINE void unpack_levels(const struct level_vector *l, const uint8_t *codes, uint8_t *room)
 {
     const VI mask = vi_set1(0x0f0f0f0f);

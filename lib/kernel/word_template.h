@@ -1,19 +1,19 @@
 /*
- * Products with f32 inputs of packed codes, for all vector instruction sets; to be included behind
+ * Products of packed codes with f32 inputs, for all vector instruction sets; include after
  * f32_template.h. WORD_MR x F32_NV sums stay in registers, and WORD_CASES is the switch over the
  * rows.
  */
 
-/* Where a pass over the columns of a panel is. */
+/* The position of a pass over the columns of a panel. */
 struct columns {
     const int32_t *group_of;
-    int32_t group; /* whose scales and zeros these are; -1 at first */
+    int32_t group; /* of these scales and zeros; initially -1 */
     VI word[F32_NV];
     VF scale[F32_NV], zero[F32_NV]; /* 2^23 + zero */
 };
 
 /* The weights of the next column, scale (code - zero) rounded once, from the lowest bits of the
- * word; 2^23 + code less 2^23 + zero is exact. */
+ * word. 2^23 + code minus 2^23 + zero is exact. */
 INLINE void next_weights(const struct ptqi_words *p, const int bits, struct columns *c, VF *w)
 {
     const VI mask = vi_set1((1 << bits) - 1);

@@ -19,7 +19,7 @@ INLINE void vi_store(void *p, VI a)
     _mm256_storeu_si256((__m256i *)p, a);
 }
 
-/* a, in a register from here on: GCC would rather load an operand once more for every use. */
+/* Pins a to a register: GCC would rather load an operand again for every use. */
 INLINE VI vi_held(VI a)
 {
     __asm__("" : "+x"(a));
@@ -47,7 +47,7 @@ INLINE VI vi_mul(VI a, VI b)
     return _mm256_mullo_epi32(a, b);
 }
 
-/* In lanes of 16 bits. */
+/* 16-bit lanes. */
 INLINE VI vi_mul16(VI a, VI b)
 {
     return _mm256_mullo_epi16(a, b);
@@ -127,7 +127,7 @@ INLINE int32_t vi_total(VI a)
     return _mm_cvtsi128_si32(sum);
 }
 
-/* Of unsigned numbers. */
+/* Unsigned. */
 INLINE VI vi_max(VI a, VI b)
 {
     return _mm256_max_epu32(a, b);
@@ -143,7 +143,7 @@ INLINE VF vf_mul(VF a, VF b)
     return _mm256_mul_ps(a, b);
 }
 
-/* For 4 and 8 bits. */
+/* bits is 4 or 8. */
 INLINE VI vi_shift_right(VI a, const int bits)
 {
     return bits == 4 ? _mm256_srli_epi32(a, 4) : _mm256_srli_epi32(a, 8);
@@ -171,7 +171,8 @@ INLINE VI vi_from_vf(VF a)
     return _mm256_cvtps_epi32(a);
 }
 
-/* 32 integers as bytes. Packing works in halves of a register, which the permutation undoes. */
+/* Stores 32 integers as bytes. Packing works in halves of a register, which the permutation
+ * undoes. */
 INLINE void pack32(int8_t *q, const VI *v)
 {
     const VI order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);

@@ -19,7 +19,7 @@ INLINE void vi_store(void *p, VI a)
     _mm512_storeu_si512(p, a);
 }
 
-/* a, in a register from here on: GCC would rather load an operand once more for every use. */
+/* Pins a to a register: GCC would rather load an operand again for every use. */
 INLINE VI vi_held(VI a)
 {
     __asm__("" : "+v"(a));
@@ -47,7 +47,7 @@ INLINE VI vi_mul(VI a, VI b)
     return _mm512_mullo_epi32(a, b);
 }
 
-/* In lanes of 16 bits. */
+/* 16-bit lanes. */
 INLINE VI vi_mul16(VI a, VI b)
 {
     return _mm512_mullo_epi16(a, b);
@@ -124,7 +124,7 @@ INLINE int32_t vi_total(VI a)
     return _mm512_reduce_add_epi32(a);
 }
 
-/* Of unsigned numbers. */
+/* Unsigned. */
 INLINE VI vi_max(VI a, VI b)
 {
     return _mm512_max_epu32(a, b);
@@ -140,7 +140,7 @@ INLINE VF vf_mul(VF a, VF b)
     return _mm512_mul_ps(a, b);
 }
 
-/* For 4 and 8 bits. */
+/* bits is 4 or 8. */
 INLINE VI vi_shift_right(VI a, const int bits)
 {
     return bits == 4 ? _mm512_srli_epi32(a, 4) : _mm512_srli_epi32(a, 8);
@@ -168,7 +168,7 @@ INLINE VI vi_from_vf(VF a)
     return _mm512_cvtps_epi32(a);
 }
 
-/* 32 integers as bytes. */
+/* Stores 32 integers as bytes. */
 INLINE void pack32(int8_t *q, const VI *v)
 {
     _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtepi32_epi8(v[0]));

@@ -1,7 +1,7 @@
 /* The transposition of f32_template.h, for all x86 instruction sets. */
 #include <immintrin.h>
 
-/* Eight rows of eight numbers become eight columns, in three rounds of exchanges. */
+/* Transposes eight rows of eight numbers, in three rounds of exchanges. */
 #define SQUARE 8
 INLINE void transpose_square(const float *in, int64_t ld, float *out, int64_t ldo)
 {
@@ -10,7 +10,7 @@ INLINE void transpose_square(const float *in, int64_t ld, float *out, int64_t ld
     for (int i = 0; i < 8; i++)
         r[i] = _mm256_loadu_ps(in + i * ld);
     PTQI_UNROLL
-    for (int i = 0; i < 8; i += 2) { /* neighbours of two rows */
+    for (int i = 0; i < 8; i += 2) { /* pairs of two rows */
         t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
         t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
     }
