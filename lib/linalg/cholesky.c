@@ -56,7 +56,7 @@ static void solve_rows(void *argument, int64_t part)
     }
 }
 
-/* The rows above the diagonal block. */
+/* Solves for the rows above the diagonal block. */
 static ptq_status solve_panel(struct ptqi_crew crew, int64_t n, float *h, int64_t b0, int64_t b1)
 {
     struct panel p = {.kernels = crew.context->kernels, .n = n, .b0 = b0, .b1 = b1, .h = h};

@@ -1,4 +1,4 @@
-/* The factor of a Hessian that GPTQ works with. */
+/* The factor of a Hessian that GPTQ uses. */
 #ifndef PTQI_CHOLESKY_H
 #define PTQI_CHOLESKY_H
 

@@ -1,6 +1,6 @@
 /*
- * X^T X, blocked like the product in matmul.c. The rows are read where they are, and converted and
- * weighted while they are packed.
+ * X^T X, blocked like the product in matmul.c. Rows are read in place, and converted and weighted
+ * as they are packed.
  */
 #include "gram.h"
 #include <string.h>
@@ -13,8 +13,8 @@
 #define RUN 256       /* channels of the left operand loaded at a time */
 #define SLACK PTQI_MAX_MR
 
-/* A block of the sum: rows t .. t + count, of the left operand the channels i .. i + height, of the
- * right one the columns n .. n + width. */
+/* A block of the sum: rows t .. t + count, channels i .. i + height of the left operand, n .. n +
+ * width of the right one. */
 struct block {
     const struct ptqi_kernels *kernels;
     const struct ptqi_gram *g;
@@ -30,7 +30,7 @@ static int64_t sliver(const struct block *b)
     return b->count * b->kernels->f32_mr + SLACK;
 }
 
-/* out [count] = channels from first on of row t. */
+/* out [count] = channels first .. first + count of row t. */
 static void load(const struct block *b, const void *rows, int64_t ld, int64_t t, int64_t first,
                  int64_t count, float *out)
 {
@@ -42,7 +42,7 @@ static void load(const struct block *b, const void *rows, int64_t ld, int64_t t,
         b->kernels->widen(out, from, dtype, count);
 }
 
-/* The last panel is filled up with zeros. */
+/* Packs the right operand; the last panel is padded with zeros. */
 static void pack_right(const struct block *b)
 {
     const int nr = b->kernels->f32_nr;
@@ -71,8 +71,8 @@ static void load_left(const struct block *b, int64_t t, int64_t first, int64_t c
         out[i] = g->weights[t] * out[i];
 }
 
-/* Copies of PTQI_MAX_MR numbers are one instruction. What they write beyond a sliver's row is
- * overwritten by its next row, or is SLACK. */
+/* Packs the left operand. A copy of PTQI_MAX_MR numbers is one instruction. What it writes beyond a
+ * sliver's row is overwritten by the next row, or is SLACK. */
 static void pack_left(const struct block *b)
 {
     const int64_t mr = b->kernels->f32_mr, whole = RUN / mr * mr, stride = sliver(b);

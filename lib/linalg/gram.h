@@ -1,6 +1,6 @@
 /*
- * X^T X of rows as the caller has them, added to a square matrix: some of its columns at a time,
- * without allocating.
+ * Adds X^T X of the caller's rows to a square matrix, some columns at a time, without allocating
+ * memory.
  */
 #ifndef PTQI_GRAM_H
 #define PTQI_GRAM_H
