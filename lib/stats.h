@@ -33,8 +33,8 @@ struct ptq_stats {
     atomic_llong finished; /* parts of the update in progress */
 };
 
-/* Where a row belongs, as f32: in the sample, if the position among all rows seen is a multiple of
- * the stride; among the extremes, if its max |x| is large enough. Else NULL. */
+/* Where to store a row, as f32: in the sample, if its position among all rows seen is a multiple of
+ * the stride; among the extremes, if its max |x| is large enough. NULL: nowhere. */
 float *ptqi_stats_sample_place(struct ptq_stats *stats, int64_t position);
 float *ptqi_stats_extreme_place(struct ptq_stats *stats, float size);
 /* Adds a row to the extremes if it belongs there. */

@@ -1,5 +1,5 @@
 /*
- * Calibration statistics that the caller collected itself.
+ * Calibration statistics collected by the caller.
  */
 #include <math.h>
 #include <string.h>
@@ -50,7 +50,7 @@ ptq_status ptq_stats_set_ranges(ptq_stats *stats, int64_t rows, double total_wei
     }
     stats->rows = rows;
     stats->total_weight = total_weight;
-    if (stats->stride) { /* the rows that were sampled are no longer among those counted */
+    if (stats->stride) { /* the sampled rows are no longer among those counted */
         stats->stride = 1;
         stats->sampled = stats->extreme_count = 0;
     }

@@ -1,9 +1,7 @@
 /*
- * Adding rows to calibration statistics, as a whole or in parts that run on the caller's threads.
- *
- * A part adds all rows to its share of the columns of the matrices and of the channels, so that
- * parts neither wait for each other nor write the same numbers, and every sum is one chain over the
- * rows. The part that finishes last counts the rows and keeps the sample.
+ * A part adds all rows to its share of the matrices' columns and of the channels. Parts neither
+ * wait for each other nor write the same numbers, and every sum is one chain over the rows. The
+ * part that finishes last counts the rows and keeps the sample.
  */
 #include <math.h>
 #include <string.h>
@@ -60,7 +58,7 @@ static double weight_of(const struct update *u, int64_t row)
     return u->weights ? (double)u->weights[row] : 1.0;
 }
 
-/* out [count] = channels from first on of a row of x. */
+/* out [count] = channels first .. first + count of a row of x. */
 static void load(const struct ptq_stats *s, const struct update *u, int64_t row, int64_t first,
                  int64_t count, float *out)
 {
@@ -167,7 +165,7 @@ static float row_size(const struct ptq_stats *s, const struct update *u, int64_t
     return largest;
 }
 
-/* What is left when all parts have run. */
+/* The work that remains when all parts have run. */
 static void finish(struct ptq_stats *s, const struct update *u)
 {
     for (int64_t r = 0; r < u->x.rows; r++) {
