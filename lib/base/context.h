@@ -93,8 +93,8 @@ char *ptqi_copy_text(ptq_context *context, const char *text, int64_t length);
  */
 void ptqi_context_hold(ptq_context *context);
 void ptqi_context_release(ptq_context *context);
-/* Zeroed memory for a handle, which holds a reference to the context until _free_handle, where
- * handle is not NULL. */
+/* Zeroed memory for a handle, which holds a reference to the context until _free_handle. Its handle
+ * must not be NULL. */
 void *ptqi_new_handle(ptq_context *context, int64_t bytes);
 void ptqi_free_handle(ptq_context *context, void *handle);
 

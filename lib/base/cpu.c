@@ -14,7 +14,7 @@
 #endif
 
 /* Linux saves the large AMX tile registers only for processes that requested them. This only asks
- * whether it would grant a request; it changes nothing. */
+ * whether a request would be granted; it changes nothing. */
 static int knows_tiles(void)
 {
 #if defined(__linux__) && defined(SYS_arch_prctl)

@@ -112,7 +112,7 @@ double ptqi_exp2(double x);
 /* Natural and binary logarithm; x <= 0 and NaN give -infinity or NaN as in C. */
 double ptqi_log(double x);
 double ptqi_log2(double x);
-/* x^y for x >= 0; its relative error grows with |log2| of the result, 4e-16 for each 2 of it. */
+/* x^y for x >= 0; its relative error grows by 4e-16 for each 2 of |log2 x^y|. */
 double ptqi_pow(double x, double y);
 /* |x| up to about 1e6 */
 double ptqi_sin(double x);

@@ -58,7 +58,7 @@ void ptqi_unlock_file(int fd); /* -1 is allowed */
 int ptqi_same_file(const char *a, const char *b);
 /* directory + "/" + name, allocated. */
 char *ptqi_join_path(ptq_context *context, const char *directory, const char *name);
-/* The directory that holds path by its spelling, "." where it names none; allocated. */
+/* The directory part of path as spelled; "." if it has none; allocated. */
 char *ptqi_parent_path(ptq_context *context, const char *path);
 int ptqi_is_directory(const char *path);
 int ptqi_file_exists(const char *path);

@@ -63,7 +63,7 @@ PTQI_INLINE uint16_t ptqi_f32_to_f16(float x)
     return (uint16_t)(sign | (uint32_t)h);
 }
 
-/* A row of count elements of dtype f32, f16 or bf16 to f32, and back. */
+/* Converts a row of count elements of dtype f32, f16 or bf16 to f32, and back. */
 
 PTQI_INLINE void ptqi_widen_row(float *restrict out, const void *restrict in, int32_t dtype,
                                 int64_t count)
@@ -96,7 +96,7 @@ PTQI_INLINE void ptqi_narrow_row(void *restrict out, int32_t dtype, const float 
 /* The same for callers without a context; kernels have a version for their instruction set. */
 void ptqi_to_f32(float *out, const void *in, int32_t dtype, int64_t count);
 void ptqi_from_f32(void *out, int32_t dtype, const float *in, int64_t count);
-/* x rounded to a dtype and back. */
+/* x, rounded to a dtype. */
 float ptqi_round_to(float x, int32_t dtype);
 /* 1 for f32, f16 and bf16. */
 int ptqi_is_float(int32_t dtype);

@@ -64,8 +64,8 @@ void ptqi_json_open(struct ptqi_json_writer *w, const char *name, char bracket);
 void ptqi_json_close(struct ptqi_json_writer *w, char bracket);                  /* '}' or ']' */
 void ptqi_json_add_text(struct ptqi_json_writer *w, const char *name, const char *value);
 void ptqi_json_add_integer(struct ptqi_json_writer *w, const char *name, int64_t value);
-/* With digits significant digits (17 keeps a double exactly, 9 an f32); NaN and infinity: null. */
-/* digits is as for ptqi_format_number, or 0 for ptqi_format_shortest. */
+/* Writes digits significant digits (17 represent a double exactly, 9 an f32), or, if digits is 0,
+ * as ptqi_format_shortest does; NaN and infinity become null. */
 void ptqi_json_add_number(struct ptqi_json_writer *w, const char *name, double value, int digits);
 void ptqi_json_add_bool(struct ptqi_json_writer *w, const char *name, int value);
 /* Copies a parsed value, unchanged except for white space. */

@@ -33,7 +33,7 @@ struct ptqi_team {
 struct worker_start {
     struct ptqi_team *team;
     int64_t index;
-    long long generation; /* number of the last job that was given out before this worker started */
+    long long generation; /* the last job given out before this worker started */
 };
 
 static int online_cpus(void)
@@ -120,9 +120,9 @@ static int init_locks(struct ptqi_team *team)
     return failed | pthread_cond_init(&team->done, NULL);
 }
 
-/* Whether the team belongs to this process. In the child of a fork, the first caller takes it over,
- * without workers, which fork does not copy, and with fresh locks. Until that is done, other
- * callers do without the team. */
+/* Whether the team belongs to this process. In the child of a fork, the first caller takes it over
+ * with fresh locks and without workers, which fork does not copy. Until then, other callers work
+ * without the team. */
 static int is_ours(struct ptqi_team *team)
 {
     const int now = atomic_load(&forks);
