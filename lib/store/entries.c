@@ -1,5 +1,5 @@
 /*
- * Contents of a store: tensors by name and metadata by key, independent of the container.
+ * The contents of a store: tensors by name and metadata by key, independent of the container.
  */
 #include "store.h"
 #include <string.h>

@@ -94,8 +94,8 @@ static int ends_in(const char *path, const char *ending)
     return length > tail && !strcmp(path + length - tail, ending);
 }
 
-/* A file without the usual extension must begin like one: header length, then an opening bracket.
- */
+/* Whether a file without the usual extension begins like a safetensors file: header length, then an
+ * opening brace. */
 static int begins_like_one(ptq_context *context, const char *path)
 {
     struct ptqi_map map;

@@ -17,7 +17,8 @@ struct ptqi_entry {
     const void *data;
     int64_t bytes;
     void *owned; /* data that the store frees */
-    /* The tensor or store that data belong to, and what drops the reference to it; or NULL. */
+    /* The tensor or store that owns the data, and the function that drops the reference; or
+     * NULL. */
     void *held;
     void (*drop)(void *held);
 };
@@ -73,15 +74,15 @@ ptq_status ptqi_store_new_entry(ptq_store *store, const char *name, struct ptqi_
 /* Sets a metadata key. If replace is 0, an existing key is kept (later shards do not override). */
 ptq_status ptqi_store_set_pair(ptq_store *store, const char *key, const char *value, int replace);
 
-/* safetensors_file.c: maps a file and adds its tensors; adds those of a file in memory, which path
- * names in messages; writes all entries to a file. */
+/* safetensors_file.c. _read maps a file and adds its tensors. _read_bytes adds the tensors of a
+ * file in memory; path names it in messages. _write writes all entries to a file. */
 ptq_status ptqi_safetensors_read(ptq_store *store, const char *path);
 ptq_status ptqi_safetensors_read_bytes(ptq_store *store, const char *path, const uint8_t *bytes,
                                        int64_t size);
 ptq_status ptqi_safetensors_write(ptq_store *store);
 
-/* PTQ_ERROR_ARGUMENT, with the name of the calling function, unless store is being written; or
- * unless it is open for reading. */
+/* PTQ_ERROR_ARGUMENT, with the name of the calling function, unless store is being written, or is
+ * open for reading. */
 ptq_status ptqi_store_check_writing(const char *function, const ptq_store *store);
 ptq_status ptqi_store_check_reading(const char *function, const ptq_store *store);
 
