@@ -105,7 +105,7 @@ ptq_status ptq_qtensor_set_codes(ptq_qtensor *q, const uint8_t *codes)
     return ptqi_replace(q->context, (void **)&q->codes, codes, q->n * q->k, 1);
 }
 
-/* The levels were checked against other scales and zeros, and kernels rely on that check. */
+/* The check of the levels, which kernels rely on, was for other scales and zeros. */
 static void forget_levels(ptq_qtensor *q)
 {
     ptqi_free(q->context, q->row_scales);

@@ -21,13 +21,13 @@ struct ptq_qtensor {
     float *scales;      /* [n][groups]; NULL until set */
     float *minima;      /* [n][groups]: w = scale code + minimum; NULL: zero points */
     int8_t *levels;     /* [2^bits]: w = scale level[code]; NULL: zero points */
-    int32_t *group_of;  /* [k], of uneven groups, sorted by order; NULL: groups are even */
-    float *row_scales;  /* [n]: scales are 1 .. 15 times it; NULL: plain scales */
+    int32_t *group_of;  /* [k]: uneven groups, sorted by order; NULL: groups are even */
+    float *row_scales;  /* [n]: scales are 1 .. 15 times this; NULL: plain scales */
     uint8_t *zeros;     /* [n][groups]; NULL: 2^(bits-1) everywhere */
     int32_t *order;     /* [k]; NULL: 0 .. k-1 */
     float *input_scale; /* [k]; NULL: 1 */
     int32_t rotation;   /* columns per block; 0: none */
-    int32_t equalize;   /* PTQ_EQUALIZE_... that made the input scale, even if folded */
+    int32_t equalize;   /* PTQ_EQUALIZE_... that computed the input scale, even if folded */
     int32_t activations;
     float activation_scale; /* 0: none */
     double weight_error, output_error, damping;
@@ -49,13 +49,13 @@ static inline int ptqi_is_plain_group(int64_t group_size, int64_t k)
     return group_size % 32 == 0 || group_size == k;
 }
 
-/* Whether there are such groups, even ones, and neither minima nor levels. */
+/* Whether groups are plain and even, and there are neither minima nor levels. */
 static inline int ptqi_qtensor_is_plain(const struct ptq_qtensor *q)
 {
     return !q->minima && !q->levels && !q->group_of && ptqi_is_plain_group(q->group_size, q->k);
 }
 
-/* The weight that a code of row n, group g, stands for, rounded once. */
+/* The weight of a code in row n, group g, rounded once. */
 static inline float ptqi_qtensor_weight(const struct ptq_qtensor *q, int64_t n, int64_t g,
                                         float scale, int32_t code)
 {

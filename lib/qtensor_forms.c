@@ -1,5 +1,5 @@
 /*
- * What a quantized matrix may have in place of zero points: minima, or levels that codes index.
+ * What a quantized matrix may have instead of zero points: minima, or levels that codes index.
  */
 #include <string.h>
 #include "qtensor.h"

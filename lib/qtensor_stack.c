@@ -49,7 +49,7 @@ static ptq_status check_parts(ptq_context *context, const char *function,
     return PTQ_OK;
 }
 
-/* Errors of parts are averaged, weighted by the energies that they are relative to. */
+/* The errors of parts are averaged, weighted by the energies that they are relative to. */
 static double mean_error(double sum, double energy)
 {
     return energy > 0 ? sum / energy : energy == 0 ? 0 : NAN;
@@ -77,8 +77,8 @@ static void add_errors(ptq_qtensor *q, const ptq_qtensor *const *parts, int64_t 
     q->chosen_error = mean_error(chosen, q->output_energy);
 }
 
-/* A matrix of n rows with everything that concerns the columns of first, and memory for the rest.
- */
+/* A matrix of n rows with all that concerns the columns copied from first, and memory for the
+ * rest. */
 static ptq_status allocate(ptq_context *context, const ptq_qtensor *first, int64_t n, int zeros,
                            int two_level, ptq_qtensor **out)
 {
@@ -222,7 +222,7 @@ static ptq_status check_columns(const char *function, const ptq_qtensor *q, int6
     return PTQ_OK;
 }
 
-/* Row n of columns from first on. */
+/* Copies row n of columns first .. first + to->k. */
 static void copy_columns(ptq_qtensor *to, const ptq_qtensor *q, int64_t n, int64_t first)
 {
     const int64_t from = n * q->groups + (q->groups > 1 ? first / q->group_size : 0);
@@ -244,7 +244,7 @@ ptq_status ptq_qtensor_columns(const ptq_qtensor *q, int64_t first, int64_t coun
     *out = NULL;
     PTQI_REQUIRE(NULL, q);
     PTQI_TRY(check_columns(__func__, q, first, count));
-    /* What allocate copies by columns: here it is a part. */
+    /* q with only these columns, for allocate to copy from. */
     struct ptq_qtensor narrow = *q;
     narrow.k = count;
     narrow.group = q->groups > 1 ? q->group : 0;

@@ -9,8 +9,8 @@
 struct ptqi_format {
     int32_t id; /* PTQ_FORMAT_... */
     const char *name;
-    const char *const *endings; /* suffixes of its tensor names, first one that every matrix has;
-                                   NULL at the end */
+    const char *const *endings; /* suffixes of its tensor names, ending with NULL; every matrix has
+                                   the first */
     /* Whether the store has a matrix with this prefix. */
     int (*find)(const ptq_store *store, const char *prefix);
     ptq_status (*read)(ptq_context *context, const ptq_store *store, const char *prefix,

@@ -68,7 +68,7 @@ int32_t ptq_format_find(const ptq_store *store, const char *prefix)
 
 #define MAX_PREFIX 480 /* as in ptq.c */
 
-/* If a tensor's name is that of the first part of a matrix, copies the matrix's prefix. */
+/* If a tensor is the first part of a matrix, copies the matrix's prefix. */
 static int read_prefix(const ptq_store *store, const char *name, char *prefix)
 {
     const size_t length = strlen(name);

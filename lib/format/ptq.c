@@ -1,5 +1,5 @@
 /*
- * The library's own, lossless storage format for a quantized matrix.
+ * The library's native, lossless storage format for a quantized matrix.
  *
  *     <prefix>.codes        u8 [n][ceil(k bits / 8)], each row a bit stream, lowest bit first
  *     <prefix>.scales       f16 [n][groups] if every scale is exact in f16, else f32
@@ -7,12 +7,12 @@
  *     <prefix>.zeros        u8 [n][groups], absent if symmetric
  *     <prefix>.minima       f32 [n][groups], absent if there are none
  *     <prefix>.levels       i8 [2^bits], absent if there are none
- *     <prefix>.g_idx        i32 [k], of uneven groups, in place of an order
+ *     <prefix>.g_idx        i32 [k], the groups of columns, only for uneven groups; replaces order
  *     <prefix>.order        i32 [k], absent if it is 0 .. k-1
  *     <prefix>.input_scale  f32 [k], absent if it is 1
  *
  * and the metadata key <prefix>: JSON with version, bits, k, group, activations and the errors. The
- * version is 2 if there are minima, levels or uneven groups, which version 1 did not know, else 1.
+ * version is 2 if there are minima, levels or uneven groups, which version 1 did not have, else 1.
  */
 #include <math.h>
 #include <stdio.h>
