@@ -1,6 +1,7 @@
 /*
  * A checkpoint in a Hugging Face directory, open for reading: config.json, the tensors, and the
- * files beside them. It knows nothing of models; whoever does tells where each tensor belongs.
+ * accompanying files. This code knows nothing about models; the model sets where each tensor
+ * belongs.
  */
 #ifndef CHECKPOINT_H
 #define CHECKPOINT_H
@@ -9,21 +10,21 @@
 #include "checkpoint/unused.h"
 #include "ptq/ptq.h"
 
-/* Where a tensor belongs when the checkpoint is written anew. */
+/* Where a tensor goes when the checkpoint is rewritten. */
 struct tensor_place {
-    int64_t block; /* -1: to none */
-    int rewritten; /* what quantizing the block makes takes its place */
+    int64_t block; /* -1: none */
+    int rewritten; /* replaced by the results of quantizing the block */
 };
 
 struct checkpoint {
     ptq_context *context;
     char *path;
-    char *config_path; /* of config.json, for messages */
+    char *config_path; /* path of config.json, for messages */
     struct ptqi_json_document *document;
     const struct ptqi_json *config; /* config.json */
     ptq_store *store;
-    struct tensor_place *places; /* [tensors of the store], filled in by the model */
-    struct unused unused;        /* what has no use, and no influence */
+    struct tensor_place *places; /* [tensors of the store], set by the model */
+    struct unused unused; /* contents that the model does not use and that do not affect it */
 };
 
 ptq_status checkpoint_open(ptq_context *context, const char *directory,
@@ -32,7 +33,7 @@ void checkpoint_free(struct checkpoint *c);
 /* The path of a file in the directory; allocated. */
 char *checkpoint_file(const struct checkpoint *c, const char *name);
 
-/* Files that are copied along where they are there: name number i, NULL behind the last. */
+/* The name of file i to copy if it exists; NULL after the last. */
 const char *checkpoint_companion(int i);
 
 #endif

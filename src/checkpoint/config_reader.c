@@ -109,7 +109,7 @@ void config_expect(struct config_reader *r, const char *name, const char *wanted
         config_fail(r, name, "has a value that is not supported");
 }
 
-/* false, {} and [] ask for nothing. */
+/* false, {} and [] request nothing. */
 static int is_nothing(const struct ptqi_json *value)
 {
     if (value->kind == PTQI_JSON_BOOL)

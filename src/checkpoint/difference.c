@@ -19,7 +19,7 @@ static int same_leaf(const struct ptqi_json *a, const struct ptqi_json *b)
 
 static int is_same(const struct ptqi_json *a, const struct ptqi_json *b, struct path *path);
 
-/* Members of the same number are those of the same name, as a rule. */
+/* Usually members with the same name are at the same position. */
 static const struct ptqi_json *partner(const struct ptqi_json *object, const char *name,
                                        const struct ptqi_json *likely)
 {
@@ -42,7 +42,7 @@ static int same_members(const struct ptqi_json *a, const struct ptqi_json *b, st
     return 1;
 }
 
-/* A member of b that a does not have. */
+/* Whether b has a member that a does not have. */
 static int has_more(const struct ptqi_json *a, const struct ptqi_json *b, struct path *path)
 {
     const size_t used = strlen(path->text);
@@ -67,7 +67,7 @@ static int same_elements(const struct ptqi_json *a, const struct ptqi_json *b, s
     return !y;
 }
 
-/* The depth of both is that which the reader allows. */
+/* The reader limits the depth of both. */
 static int is_same(const struct ptqi_json *a, const struct ptqi_json *b, struct path *path)
 {
     if (a->kind == PTQI_JSON_OBJECT && b->kind == PTQI_JSON_OBJECT)

@@ -12,7 +12,7 @@ struct job {
     int64_t parts;
 };
 
-/* Type, shape and bytes of every parts-th tensor. */
+/* Hashes type, shape and bytes of every parts-th tensor. */
 static void hash_tensors(void *argument, int64_t part)
 {
     struct job *j = argument;

@@ -1,11 +1,11 @@
-/* Whether a file that is to be written is one that is read. */
+/* Whether an output file is also an input. */
 #ifndef INPUTS_H
 #define INPUTS_H
 
 /*
- * The first of the inputs that a file is, or is in, by whatever name or link; NULL where it is in
- * none. inputs are files, directories or indices of shards, which stand for the directories that
- * they are in; they may be NULL.
+ * The first of the inputs that is the file or contains it, under any name or link; NULL if there is
+ * none. inputs are files, directories, or shard indices, which represent the directories that
+ * contain them; they may be NULL.
  */
 const char *inputs_find(const char *const *inputs, int count, const char *file);
 

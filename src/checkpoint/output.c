@@ -31,7 +31,7 @@ static int is_part(const char *name)
     return !strcmp(name, again);
 }
 
-/* Whether a file of the partial directory has a name that this program gives to one there. */
+/* Whether this program could have given a file in the partial directory this name. */
 static int is_ours(const char *name)
 {
     char whole[256];
@@ -50,7 +50,7 @@ void output_remove(ptq_context *context, const char *path)
     workdir_remove(context, path, is_ours);
 }
 
-/* The files that are copied at the end can be read. */
+/* Checks that the files to copy at the end can be read. */
 static ptq_status check_companions(const struct checkpoint *c)
 {
     for (int i = 0; checkpoint_companion(i); i++) {
@@ -73,7 +73,7 @@ ptq_status output_check(const struct checkpoint *source, const char *const *inpu
     return check_companions(source);
 }
 
-/* Counts the blocks whose files are there, from the first on. */
+/* Counts the blocks with files, starting with the first block. */
 static ptq_status count_finished(struct output *o)
 {
     for (int there = 1; there && o->finished < o->blocks; o->finished += there) {
@@ -107,7 +107,7 @@ ptq_status output_begin(const struct checkpoint *source, const char *path, const
     return PTQ_OK;
 }
 
-/* Adds, as they are, the tensors of the source that belong to a block (-1: to none) and are not
+/* Adds, unchanged, the tensors of the source that belong to a block (-1: to none) and are not
  * rewritten. */
 static ptq_status copy_kept(const struct checkpoint *source, int64_t block, ptq_store *store)
 {
@@ -153,7 +153,7 @@ ptq_status output_open_part(const struct output *o, int64_t block, ptq_store **p
     return status;
 }
 
-/* All tensors of a block's file, and what it says of its matrices. */
+/* Adds all tensors of a block's file, and the metadata of its matrices. */
 static ptq_status copy_part(const ptq_store *part, ptq_store *store)
 {
     const char *key;
@@ -165,8 +165,8 @@ static ptq_status copy_part(const ptq_store *part, ptq_store *store)
     return PTQ_OK;
 }
 
-/* All goes into one file from the source and the files of its blocks, open at once (mapped, not
- * read). */
+/* Collects all tensors in one file, from the source and the files of its blocks, which are all open
+ * at once (mapped, not read). */
 static ptq_status collect(const struct output *o, ptq_store **parts, ptq_store *store)
 {
     PTQI_TRY(copy_kept(o->source, -1, store));
@@ -209,7 +209,7 @@ static ptq_status copy_companion(const struct output *o, const char *name)
     return status;
 }
 
-/* The files of the blocks, and what a kill left half written, are not part of the result. */
+/* Files of blocks, and partial files left by a killed run, are not part of the result. */
 static int is_intermediate(const char *name)
 {
     char whole[256];

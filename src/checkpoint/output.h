@@ -1,7 +1,7 @@
 /*
- * The directory that ptq quantize writes. While it works everything is in "<OUT>.partial"
- * (workdir.h), a file for every finished block. At the end all goes into one model.safetensors, and
- * the directory takes its name.
+ * The directory that ptq quantize writes. During the work it is "<OUT>.partial" (workdir.h), with a
+ * file for every finished block. At the end all tensors go into one model.safetensors, and the
+ * directory is renamed to OUT.
  */
 #ifndef OUTPUT_H
 #define OUTPUT_H
@@ -13,46 +13,46 @@ struct output {
     ptq_context *context;
     const struct checkpoint *source;
     struct workdir *workdir;
-    int64_t blocks, finished; /* finished ones have files, counted from the first */
+    int64_t blocks, finished; /* finished: leading blocks that have files */
 };
 
-/* Metadata of a block's file that is of the run, and not of the model. */
+/* Metadata of a block's file that describes the run, not the model. */
 #define OUTPUT_RUN_KEY "choices"
 
-/* What could go wrong at the beginning or at the end, before any work; nothing is written. inputs
- * are all that is read, source among it. */
+/* Checks before any work what could go wrong at the beginning or at the end; writes nothing. inputs
+ * are all files that are read, including source. */
 ptq_status output_check(const struct checkpoint *source, const char *const *inputs, int count,
                         const char *path, int resume);
-/* Makes the partial directory, or, with resume, finds what is done. description [text] identifies
- * the run. OUT itself must not exist. */
+/* Creates the partial directory, or, with resume, finds the finished blocks. description, JSON,
+ * identifies the run. OUT itself must not exist. */
 ptq_status output_begin(const struct checkpoint *source, const char *path, const char *description,
                         int resume, int64_t blocks, struct output **output);
 
-/* The file of a block that is being written. */
+/* The file of a block, while it is being written. */
 struct part {
     ptq_store *store;
     ptq_tensor **vectors;
     int64_t count, capacity;
 };
 
-/* Starts the file of a block: all its tensors that are not rewritten. part_free always. */
+/* Begins the file of a block with all its tensors that are not rewritten. Always call part_free. */
 ptq_status part_create(const struct output *o, int64_t block, struct part *part);
-/* Adds values [length] in a dtype that holds them exactly. */
+/* Adds values [length] in a dtype that represents them exactly. */
 ptq_status part_add_vector(const struct output *o, struct part *part, const char *name,
                            int32_t dtype, const float *values, int64_t length);
 void part_free(const struct output *o, struct part *part);
 /* Opens the file of a finished block. */
 ptq_status output_open_part(const struct output *o, int64_t block, ptq_store **part);
 
-/* Puts everything together; config is the text of config.json. keep_run: leave run.json in OUT.
- * *bytes is the size of the model. */
+/* Assembles the result; config is the text of config.json. keep_run: leave run.json in OUT. *bytes
+ * is the size of the model. */
 ptq_status output_finish(struct output *o, const char *config, int keep_run, int64_t *bytes);
 /* The size of the model in a directory that output_finish made. */
 int64_t output_bytes(const struct checkpoint *made);
-/* Removes a directory that output_finish made, and what is in it by its hand. */
+/* Removes a directory that output_finish made, with the files that it wrote there. */
 void output_remove(ptq_context *context, const char *path);
-/* Ends the work. keep: leave finished blocks for --resume, if there are any. Returns how many were
- * left. */
+/* Ends the work. keep: leave finished blocks for --resume, if there are any. Returns their
+ * number. */
 int64_t output_free(struct output *o, int keep);
 
 #endif

@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "ptq/ptq.h"
 
-/* Adds "method" and every parameter of the config, under its name. */
+/* Adds "method" and every parameter of the config, by name. */
 void settings_add(struct ptqi_json_writer *w, const ptq_config *config);
 
 #endif

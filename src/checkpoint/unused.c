@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Control characters of a name from a file must not drive a terminal. */
+/* Replaces control characters, since names from files must not control a terminal. */
 static void clean(char *text)
 {
     for (; *text; text++)

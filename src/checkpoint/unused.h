@@ -1,6 +1,6 @@
 /*
- * What a checkpoint holds and the model does not use, where that has no influence on what it
- * computes: said once to the user.
+ * Contents of a checkpoint that the model does not use and that do not affect what it computes.
+ * They are reported to the user once.
  */
 #ifndef UNUSED_H
 #define UNUSED_H
@@ -8,13 +8,13 @@
 #include <stdint.h>
 
 struct unused {
-    char text[400]; /* names, with commas */
+    char text[400]; /* names, separated by commas */
     int64_t count, shown;
 };
 
-/* Adds a name, in front of which kind stands; the same name twice in a row counts once. */
+/* Adds kind and name; an immediate repetition counts once. */
 void unused_add(struct unused *u, const char *kind, const char *name);
-/* "ptq: MODEL: not used: ..." on stderr, where there is anything. */
+/* Prints "ptq: MODEL: not used: ..." on stderr, if there is anything. */
 void unused_print(const struct unused *u, const char *model);
 
 #endif

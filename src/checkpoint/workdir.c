@@ -60,8 +60,8 @@ static int is_dots(const char *name)
     return !strcmp(name, ".") || !strcmp(name, "..");
 }
 
-/* A file with no other name: one that this program made. A link may lead to somebody else's file.
- */
+/* Whether a file has no other name, and so may be one that this program made. A link may lead to
+ * somebody else's file. */
 static int is_own_file(ptq_context *context, const char *directory, const char *name)
 {
     struct stat info;
@@ -71,7 +71,7 @@ static int is_own_file(ptq_context *context, const char *directory, const char *
     return own;
 }
 
-/* Copies the name of an entry of a directory that is unwanted; 0 where all are wanted. */
+/* Copies the name of an unwanted entry of the directory; 0 if all are wanted. */
 static int find_unwanted(const struct workdir *w, int (*wanted)(const char *name), char *found,
                          size_t capacity)
 {
@@ -94,7 +94,7 @@ static int is_run(const char *name)
     return !strcmp(name, run_name);
 }
 
-/* Whether text is the beginning of a description, also of one that was cut while it was written. */
+/* Whether text begins a description, even one that was cut off while being written. */
 static int has_mark(const char *text, int64_t length)
 {
     const int64_t whole = (int64_t)sizeof mark - 1;
@@ -102,8 +102,9 @@ static int has_mark(const char *text, int64_t length)
 }
 
 /*
- * Whether OUT.partial is this program's: by the mark in run.json. A directory in which run.json is
- * cut within its mark may hold nothing else, and an empty one is taken too.
+ * Checks by the mark in run.json that OUT.partial belongs to this program. A directory whose
+ * run.json is cut off within its mark may contain nothing else; an empty directory is also taken
+ * over.
  */
 static ptq_status check_ours(const struct workdir *w, int resume)
 {
@@ -131,7 +132,7 @@ static ptq_status check_ours(const struct workdir *w, int resume)
                      w->partial, resume ? ", so that --resume has nothing to go on with" : "");
 }
 
-/* 1 where OUT.partial is a directory, 0 where there is nothing; anything else is in the way. */
+/* Sets *there to whether OUT.partial is a directory; fails if it is anything else. */
 static ptq_status look_at_partial(const struct workdir *w, int *there)
 {
     struct stat info;
@@ -151,7 +152,7 @@ static ptq_status check_free(const struct workdir *w)
     return PTQ_OK;
 }
 
-/* The directory that is to hold OUT takes new files. */
+/* Checks that new files can be created in the parent directory of OUT. */
 static ptq_status check_parent(const struct workdir *w)
 {
     char *parent = ptqi_parent_path(w->context, w->path);
@@ -164,7 +165,8 @@ static ptq_status check_parent(const struct workdir *w)
     return status;
 }
 
-/* No file of OUT.partial is read: whatever a run finds there, it removes or replaces. */
+/* Checks that no file in OUT.partial is an input, since a run removes or replaces whatever it finds
+ * there. */
 static ptq_status check_inputs(const struct workdir *w, const char *const *inputs, int count)
 {
     DIR *directory = opendir(w->partial);
@@ -210,7 +212,7 @@ ptq_status workdir_check(ptq_context *context, const char *out, const char *cons
     return status;
 }
 
-/* Whether the run that was begun or finished in directory, by its run.json, is this one. */
+/* Checks by its run.json whether the run begun or finished in directory is this one. */
 static ptq_status compare_runs(const struct workdir *w, const char *directory, const char *run,
                                const char *description)
 {
@@ -234,7 +236,7 @@ static ptq_status compare_runs(const struct workdir *w, const char *directory, c
                      directory, begun ? "begun" : "made", where, instead);
 }
 
-/* A finished directory without a description is another's. */
+/* A finished directory without a description belongs to something else. */
 static ptq_status check_same(const struct workdir *w, const char *description)
 {
     const int finished = ptqi_is_directory(w->path);
@@ -282,7 +284,7 @@ void workdir_remove(ptq_context *context, const char *path, workdir_owns owns)
     rmdir(path);
 }
 
-/* The directory is locked: takes over what an earlier run left, or clears it. */
+/* With the directory locked, takes over what an earlier run left, or clears it. */
 static ptq_status begin_run(struct workdir *w, const char *run, const char *description, int resume,
                             workdir_owns owns)
 {
