@@ -7,8 +7,8 @@ struct batch {
     struct forward *f;
     struct workspace *workspace;
     float *x;
-    int64_t first, count; /* sequences */
-    double before, share; /* of all tokens: those before the batch, and in it */
+    int64_t first, count; /* first sequence, and number of sequences */
+    double before, share; /* fractions of all tokens: before the batch, and in it */
 };
 
 static int64_t longest(const struct forward *f)
@@ -19,7 +19,7 @@ static int64_t longest(const struct forward *f)
     return most;
 }
 
-/* One block over all sequences of the batch. */
+/* Runs one block on all sequences of the batch. */
 static ptq_status run_block(struct batch *b, const struct block *block)
 {
     struct model *m = b->f->model;

@@ -1,6 +1,7 @@
 /*
- * Many sequences of tokens through a model, block by block: a batch of them goes through one block
- * before the next is loaded, so that memory holds one block and the residual streams of a batch.
+ * Runs many sequences of tokens through a model, block by block: a batch of them passes through one
+ * block before the next is loaded, so memory holds only one block and the residual streams of a
+ * batch.
  */
 #ifndef FORWARD_H
 #define FORWARD_H
@@ -13,7 +14,7 @@ struct sequence {
     int64_t length;
 };
 
-/* Receives the residual stream x [length][hidden] of a sequence behind the last block. */
+/* Receives the residual stream x [length][hidden] of a sequence after the last block. */
 typedef ptq_status (*forward_done)(void *user, int64_t sequence, const float *x);
 
 struct forward {
@@ -26,7 +27,7 @@ struct forward {
     void *user;
     /* Set by forward_run. */
     int64_t quantized;     /* matrices that ran quantized */
-    double linear_seconds; /* that the matrices of the blocks took */
+    double linear_seconds; /* time spent in the matrices of the blocks */
 };
 
 ptq_status forward_run(struct forward *f);

@@ -3,9 +3,9 @@
 #include "base/file.h"
 #include "checkpoint/checkpoint.h"
 
-enum { UNSAID = 2048 }; /* where nothing is said */
+enum { UNSAID = 2048 }; /* if no file gives a length */
 
-/* transformers writes this number where a tokenizer has no limit. */
+/* transformers writes this number if a tokenizer has no limit. */
 static const double endless = 1e30;
 
 static ptq_status read_limit(const struct model *m, const char *path, const struct ptqi_json *root,

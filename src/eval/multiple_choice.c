@@ -12,11 +12,11 @@
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 
-/* One choice of one item: a sequence, of which the tokens from begin on are the choice. */
+/* One choice of one item: a sequence whose tokens from begin on are the choice. */
 struct choice {
     int32_t *ids; /* owned; the sequence may start later in it */
     int64_t start, count, begin;
-    int64_t characters; /* of the choice's text, without its delimiter */
+    int64_t characters; /* in the choice's text, without its delimiter */
     double likelihood;
 };
 
@@ -30,7 +30,7 @@ struct run {
     ptq_context *context;
     const char *path;
     struct tokenizer *tokenizer;
-    int64_t longest; /* tokens that the model is given at once */
+    int64_t longest; /* maximum tokens of an input */
     struct item *items;
     int64_t item_count, item_capacity;
     struct choice *choices;
@@ -44,13 +44,13 @@ static ptq_status bad_line(const struct run *r, int64_t line, const char *proble
                      problem);
 }
 
-/* White space as Python's str.rstrip() has it. */
+/* White space as in Python's str.rstrip(). */
 static int is_blank(uint32_t c)
 {
     return unicode_is_space(c) || (c >= 0x1c && c <= 0x1f);
 }
 
-/* The length of a text, which is valid UTF-8, without the white space at its end. */
+/* The length of a valid UTF-8 text without trailing white space. */
 static int64_t trimmed_length(const char *text, int64_t length)
 {
     int64_t trimmed = 0;
@@ -60,8 +60,8 @@ static int64_t trimmed_length(const char *text, int64_t length)
     return trimmed;
 }
 
-/* Characters of a choice as lm-evaluation-harness counts them: in its tasks choices stand without
- * the delimiter, which is the white space, if any, that a choice begins with here. */
+/* The number of characters of a choice as lm-evaluation-harness counts them: without the delimiter,
+ * here the white space character, if any, that the choice begins with. */
 static int64_t count_characters(const struct ptqi_json *text)
 {
     const char *first = text->text;
@@ -70,12 +70,12 @@ static int64_t count_characters(const struct ptqi_json *text)
         first = text->text;
     for (; first < text->text + text->length; ptqi_utf8_next(&first))
         count++;
-    return count ? count : 1; /* white space alone */
+    return count ? count : 1; /* only white space */
 }
 
 /*
- * The tokens of context + choice; what follows as many tokens as the context alone has is the
- * choice. White space at the end of the context belongs to the choice, as in the harness.
+ * Tokenizes context + choice. The choice begins after as many tokens as the context has by itself.
+ * White space at the end of the context belongs to the choice, as in the harness.
  */
 static ptq_status tokenize(struct run *r, const struct ptqi_json *context,
                            const struct ptqi_json *text, struct choice *c)
@@ -99,8 +99,8 @@ static ptq_status tokenize(struct run *r, const struct ptqi_json *context,
     return status;
 }
 
-/* A choice must have a token that something precedes; a sequence that is too long loses its start,
- * as in the harness. */
+/* A choice must have a token, and a token must precede it. A sequence that is too long loses its
+ * beginning, as in the harness. */
 static ptq_status fit(const struct run *r, int64_t line, struct choice *c)
 {
     const int64_t longest = r->longest + 1; /* the last token is only predicted */
@@ -183,7 +183,7 @@ static ptq_status score(void *user, int64_t number, const float *x)
     return PTQ_OK;
 }
 
-/* Whether the answer has the largest likelihood (the first of equal ones counts). */
+/* Whether the answer has the largest likelihood; among equals, the first one counts. */
 static int is_right(const struct run *r, const struct item *item, int normalized)
 {
     int64_t best = 0;
@@ -209,7 +209,7 @@ static void summarize(const struct run *r, struct choices_result *result)
     result->items = r->item_count;
     result->acc = right[0] / n;
     result->acc_norm = right[1] / n;
-    /* the standard error of a mean of n zeros and ones, by the sample's variance */
+    /* the standard error of the mean of n zeros and ones, from the sample variance */
     double below = n > 1 ? n - 1 : 1;
     result->acc_stderr = sqrt(result->acc * (1 - result->acc) / below);
     result->acc_norm_stderr = sqrt(result->acc_norm * (1 - result->acc_norm) / below);

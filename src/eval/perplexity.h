@@ -8,9 +8,9 @@
 
 struct perplexity {
     double perplexity;
-    int64_t windows, tokens; /* tokens that were run, all of every window */
+    int64_t windows, tokens; /* tokens run: all tokens of every window */
     int64_t quantized;       /* matrices that ran quantized */
-    double linear_seconds;   /* that the matrices of the blocks took */
+    double linear_seconds;   /* time spent in the matrices of the blocks */
 };
 
 /* exp of the mean over windows of each window's mean negative log-likelihood of its tokens 2 .. L.
