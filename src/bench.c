@@ -1,9 +1,9 @@
 /*
- * ptq bench: how fast the kernels run here, and what fraction of the machine's peak that is.
+ * ptq bench: how fast the kernels run, and what fraction of the machine's peak that is.
  *
  * Every measurement alternates with its limit: a bare loop of the instruction set's dot product,
- * and a plain read of the fewest bytes that the matrix can occupy (codes at their bits, f16
- * scales). The limit of a product is the slower of the two.
+ * and a plain read of the fewest bytes that the matrix can occupy (packed codes, f16 scales). The
+ * limit of a product is the slower of the two.
  */
 #include <math.h>
 #include <stdio.h>
@@ -138,8 +138,8 @@ static ptq_status make_matrix(struct bench *b, int32_t bits, int32_t activations
     return status;
 }
 
-/* Codes at their bits, f16 scales or 4-bit levels and one f16 scale per row, zeros at their bits.
- */
+/* Codes in their bits, f16 scales or 4-bit levels and one f16 scale per row, zeros in their
+ * bits. */
 static int64_t least_bytes(const struct bench *b, int32_t bits)
 {
     const int64_t groups = b->group ? (b->k + b->group - 1) / b->group : 1;
@@ -159,7 +159,7 @@ static void free_linears(struct bench *b)
     }
 }
 
-/* Number i of the ring, packed and ready to run. */
+/* Call i of the ring, packed and ready to run. */
 static ptq_status make_call(struct bench *b, const ptq_qtensor *q, int64_t i)
 {
     PTQI_TRY(ptq_linear_create(b->context, q, &b->linear[i]));
@@ -168,7 +168,7 @@ static ptq_status make_call(struct bench *b, const ptq_qtensor *q, int64_t i)
     return ptq_call_set_y(b->call[i], 0, b->y, PTQ_DTYPE_F32, b->most, b->n);
 }
 
-/* As many matrices as it takes for none to be cached when its turn comes. */
+/* Creates enough matrices that none is cached when its turn comes. */
 static ptq_status make_linears(struct bench *b, int kernel)
 {
     const int32_t bits = kernel == W8A8 ? 8 : 4;

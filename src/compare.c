@@ -1,6 +1,6 @@
 /*
  * ptq compare: every method side by side on one model, each evaluated with the arithmetic that it
- * is meant to run with.
+ * is designed for.
  */
 #include <math.h>
 #include <stdio.h>
@@ -50,9 +50,9 @@ struct compare {
     struct windows calibration, windows;
     int64_t window, max_windows, bits, group;
     char *work;       /* the directory of the quantized models */
-    int made;         /* it was not there before */
-    int64_t finished; /* rows that are quantized */
-    int64_t kept;     /* blocks of the row after them that an interrupted run left */
+    int made;         /* it did not exist before */
+    int64_t finished; /* quantized rows */
+    int64_t kept;     /* blocks of the next row that an interrupted run left */
     struct comparison result;
     struct progress progress;
 };
@@ -68,7 +68,7 @@ static ptq_status evaluate(struct compare *c, struct model *m, struct comparison
     return PTQ_OK;
 }
 
-/* The unquantized model: its perplexity, its size, and the range of every input. */
+/* Measures the unquantized model: perplexity, size, and the range of every input. */
 static ptq_status measure_model(struct compare *c, struct comparison_row *row)
 {
     struct comparison *r = &c->result;
@@ -103,7 +103,7 @@ static ptq_status measure_model(struct compare *c, struct comparison_row *row)
     return status;
 }
 
-/* "GPTQ W4A16 asym" as the name of a directory. */
+/* The path of a row's directory: "GPTQ W4A16 asym" becomes "gptq-w4a16-asym". */
 static char *row_path(const struct compare *c, const struct comparison_row *row)
 {
     char name[sizeof row->name];
@@ -133,7 +133,7 @@ static struct quantize_run run_of(struct compare *c, const struct comparison_row
                                  .progress = &c->progress};
 }
 
-/* What a run found out stays with its row. */
+/* Moves the results of a run to its row. */
 static void take_results(struct quantize_run *run, struct comparison_row *row)
 {
     row->bytes = run->bytes;
@@ -154,7 +154,7 @@ static ptq_status quantize_row(struct compare *c, struct comparison_row *row, co
     return status;
 }
 
-/* A row that an earlier run finished. */
+/* Reads the results of a row that an earlier run finished. */
 static ptq_status recall_row(struct compare *c, struct comparison_row *row, const char *path,
                              const struct model *made)
 {
@@ -191,7 +191,7 @@ static ptq_status measure_row(struct compare *c, struct comparison_row *row)
     return status;
 }
 
-/* The directory of --keep, or a temporary one. */
+/* Creates the directory of --keep, or a temporary one. */
 static ptq_status make_work(struct compare *c)
 {
     const char *keep = option_text(c->o, "keep"), *temporary = getenv("TMPDIR");
@@ -212,8 +212,7 @@ static ptq_status make_work(struct compare *c)
     return PTQ_OK;
 }
 
-/* The page is not to be where a row is made, nor in it: in a directory that is the row's or that is
- * called so in the directory of all rows. */
+/* The page must not replace a row's directory (or its .partial) nor be inside it. */
 static ptq_status check_page(const struct compare *c, const char *parent, const char *row)
 {
     const char *html = option_text(c->o, "html"), *slash = strrchr(html, '/');
@@ -252,8 +251,8 @@ static ptq_status check_row(struct compare *c, const struct comparison_row *row,
     return quantize_check_same(&run);
 }
 
-/* That the page can be written, and that nothing stands where models are to be kept, should be
- * known before the work begins. */
+/* Checks before the work begins that the page can be written, and that nothing is in the way of the
+ * models to be kept. */
 static ptq_status check_outputs(struct compare *c)
 {
     const char *const inputs[] = {c->o->positional[0], option_text(c->o, "text"), c->request.text};
@@ -302,7 +301,7 @@ static ptq_status describe(struct compare *c)
     return PTQ_OK;
 }
 
-/* The numbers first: they must not be lost where the page cannot be written. */
+/* Prints the numbers first, so they are not lost if the page cannot be written. */
 static ptq_status show(const struct compare *c)
 {
     if (option_given(c->o, "json"))
@@ -335,7 +334,7 @@ static ptq_status run(struct compare *c)
     return show(c);
 }
 
-/* What an interrupted or failed run leaves for --resume. */
+/* Reports what an interrupted or failed run leaves for --resume. */
 static void say_kept(const struct compare *c)
 {
     char blocks[64] = "";
@@ -357,7 +356,7 @@ static void free_all(struct compare *c)
         ptqi_free(c->context, c->result.rows);
         ptqi_free(c->context, c->result.inputs);
         if (c->made)
-            rmdir(c->work); /* where it is empty */
+            rmdir(c->work); /* only if it is empty */
         ptqi_free(c->context, c->work);
     }
     windows_free(&c->windows);

@@ -1,5 +1,5 @@
 /*
- * ptq eval: how well a model predicts a text, by the arithmetic that it is meant to run with.
+ * ptq eval: how well a model predicts a text, with the arithmetic that it is designed for.
  */
 #include <stdio.h>
 #include <string.h>

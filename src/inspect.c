@@ -29,7 +29,7 @@ struct inspect {
     int64_t tensors, matrices, bytes;
 };
 
-/* The length of the name of the quantized matrix that a tensor belongs to, 0 if none. */
+/* The length of the name of the quantized matrix that a tensor belongs to; 0 if none. */
 static size_t matrix_of(const ptq_store *store, const char *name, char *matrix, size_t capacity)
 {
     const char *dot = strrchr(name, '.');

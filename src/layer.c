@@ -1,5 +1,5 @@
 /*
- * ptq layer: one matrix quantized, so that it can be checked against any other implementation.
+ * ptq layer: quantizes one matrix, for comparison with any other implementation.
  */
 #include <stdio.h>
 #include <string.h>
@@ -37,9 +37,9 @@ struct layer {
     ptq_stats *stats;
     ptq_qtensor *q;
     ptq_linear *linear;
-    ptq_tensor *parts[8]; /* of the output file */
+    ptq_tensor *parts[8]; /* tensors of the output file */
     int part_count;
-    double seconds, test_error; /* test_error < 0: none asked for */
+    double seconds, test_error; /* test_error < 0: not requested */
 };
 
 static ptq_status load(struct layer *l, const char *path, const struct options *o)
@@ -60,7 +60,7 @@ static ptq_status load(struct layer *l, const char *path, const struct options *
     return PTQ_OK;
 }
 
-/* The sample that AWQ's clip search looks at: as in its original, every max(T / 512, 1)-th row. */
+/* Sets the sample that AWQ's clip search uses: as in the original, every max(T / 512, 1)-th row. */
 static ptq_status set_sample(struct layer *l, int64_t tokens, int64_t k)
 {
     int64_t step = tokens / 512 > 1 ? tokens / 512 : 1;
@@ -82,7 +82,7 @@ static ptq_status quantize(struct layer *l)
     return PTQ_OK;
 }
 
-/* y [rows][N] = x W^T, by the kernels. */
+/* y [rows][N] = x W^T, computed by the kernels. */
 static ptq_status multiply(const struct layer *l, const void *x, int32_t dtype, int64_t rows,
                            float *y)
 {
@@ -98,7 +98,7 @@ static ptq_status multiply(const struct layer *l, const void *x, int32_t dtype, 
     return status;
 }
 
-/* |X W^T - Y|^2 / |X W^T|^2 for the test rows, Y by the packed linear. */
+/* X W^T - Y|^2 / |X W^T|^2 for the test rows; Y is computed by the packed linear. */
 static ptq_status measure_test(struct layer *l)
 {
     int64_t rows = ptq_tensor_size(l->test, 0), k = ptq_tensor_size(l->test, 1);
@@ -128,7 +128,7 @@ static ptq_status measure_test(struct layer *l)
     return status;
 }
 
-/* A new tensor of the output file; its memory is filled in by the caller before the commit. */
+/* Adds a tensor to the output file; the caller fills in its memory before the commit. */
 static ptq_status add_part(struct layer *l, const char *name, int32_t dtype, int64_t rows,
                            int64_t columns, void **data)
 {

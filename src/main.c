@@ -1,5 +1,5 @@
 /*
- * ptq: the command.
+ * The ptq command.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -31,8 +31,8 @@ static void print_usage(FILE *to)
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
 }
 
-/* Files that are opened must not become one of the three standard ones, which messages go to. What
- * was closed is opened again so that nothing can be written there. */
+/* Opens file descriptors 0, 1 and 2 if they are closed, so no other file becomes one of the
+ * standard files, which messages go to. Reading or writing them then fails. */
 static void open_standard_files(void)
 {
     for (int fd = 0; fd < 3; fd++)
@@ -40,14 +40,14 @@ static void open_standard_files(void)
             return;
 }
 
-/* Who reads the standard output has gone away; poll tells it of pipes. */
+/* Whether the reader of the standard output is gone; poll reports this for pipes. */
 static int is_unread(void)
 {
     struct pollfd output = {.fd = STDOUT_FILENO, .events = POLLOUT};
     return poll(&output, 1, 0) > 0 && (output.revents & POLLERR);
 }
 
-/* Without a reader the command dies quietly, as others do. */
+/* If the reader is gone, the command dies quietly, like others. */
 static int finish_output(void)
 {
     if (!fflush(stdout) && !ferror(stdout))
@@ -89,7 +89,7 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     open_standard_files();
-    signal(SIGXFSZ, SIG_IGN); /* a file that is too large is an error like a full disk */
+    signal(SIGXFSZ, SIG_IGN); /* a file that is too large is then an error, like a full disk */
     const int status = run(argc, argv);
     return finish_output() ? EXIT_FAILED : status;
 }

@@ -37,8 +37,8 @@ static int place(const struct options *o, const char *name, size_t length)
     return -1;
 }
 
-/* Whether a config parameter is an option. sym has two flags of its own, and clip-except is set
- * site by site. */
+/* Whether a config parameter is an option. sym has two separate flags, and clip-except is set site
+ * by site. */
 static int is_setting(int32_t parameter)
 {
     return parameter != PTQ_PARAM_SYMMETRIC && parameter != PTQ_PARAM_CLIP_EXCEPT;

@@ -53,11 +53,11 @@ struct options {
         "seed", "N", "seed of the random tokens; default 0"                                        \
     }
 
-/* Returns 0; EXIT_USAGE after an error message; or -1 after --help, which prints usage and the list
+/* Returns 0, EXIT_USAGE after an error message, or -1 after --help, which prints usage and the list
  * of options. */
 int options_parse(struct options *o, const char *command, const char *usage,
                   const struct option *table, int argc, char **argv);
-/* The value of an option, NULL if it was not given. */
+/* The value of an option; NULL if it was not given. */
 const char *option_text(const struct options *o, const char *name);
 int option_given(const struct options *o, const char *name);
 /* Sets *value if the integer option was given, within lowest .. highest; returns 0 or EXIT_USAGE.
@@ -81,8 +81,8 @@ ptq_status options_check_output(ptq_context *context, const char *path, const ch
 /* Reports on stderr if there are fewer windows than requested, but not with --json. */
 void options_say_windows(const struct options *o, const struct calibration_request *request,
                          const struct windows *windows);
-/* From now on, interrupt and terminate signals cancel the work of context, and a reader of the
- * output that goes away does not end it; NULL: they kill again. */
+/* Interrupt and terminate signals cancel the work of context from now on, and a closed output pipe
+ * does not end it. NULL restores the default: they kill the process. */
 void options_catch_signals(ptq_context *context);
 /* Prints "ptq: <last message>" on stderr; returns EXIT_FAILED. */
 int report_failure(ptq_status status);

@@ -1,5 +1,5 @@
 /*
- * ptq quantize: a Hugging Face model directory in, a quantized one out.
+ * ptq quantize: quantizes a Hugging Face model directory.
  */
 #include <stdio.h>
 #include <string.h>
@@ -103,7 +103,7 @@ static ptq_status print_json(const struct quantize *q)
     return report_print(&w);
 }
 
-/* Prints which inputs are quantized how, if the method chose. */
+/* Prints how many inputs are quantized in which way, if the method chose. */
 static ptq_status print_schemes(const struct quantize *q)
 {
     int64_t asked, counts[3] = {0};
