@@ -43,7 +43,7 @@ typedef struct ptq_call ptq_call;
 
 /* What happens to products before they are stored. _SWIGLU and _GEGLU take matrices in pairs, gate
  * and up, and store act(a) * b, with a = x gate^T and b = x up^T. act(a) is a / (1 + exp(-a)), or
- * GELU in its tanh form, a / (1 + exp(-2 u)) with u = sqrt(2 / pi) (a + 0.044715 a^3). */
+ * the tanh form of GELU, a / (1 + exp(-2 u)) with u = sqrt(2 / pi) (a + 0.044715 a^3). */
 enum { PTQ_EPILOGUE_NONE = 0, PTQ_EPILOGUE_SWIGLU = 1, PTQ_EPILOGUE_GEGLU = 2 };
 
 /*
@@ -53,7 +53,7 @@ enum { PTQ_EPILOGUE_NONE = 0, PTQ_EPILOGUE_SWIGLU = 1, PTQ_EPILOGUE_GEGLU = 2 };
  * ptq_quantize share a recipe. The call keeps a reference to each matrix, so they may be freed
  * before it.
  *
- * Results are numbered from 0: result i is the product with matrix i or, with an epilogue, that of
+ * Results are numbered from 0: result i is the product with matrix i or, with an epilogue, with
  * matrices 2i and 2i + 1. Without ptq_call_set_rows, every result has the rows of x.
  */
 PTQ_API ptq_status ptq_call_create(ptq_context *context, const ptq_linear *const *linears,
@@ -98,8 +98,8 @@ PTQ_API ptq_status ptq_call_set_rows(ptq_call *call, int64_t result, const int32
  */
 PTQ_API ptq_status ptq_call_set_prepared(ptq_call *call, void *memory, int64_t bytes);
 
-/* The user pointer for the context's parallel_for when this call runs, instead of the one given
- * with it; may be NULL. */
+/* The user pointer that this call passes to the context's parallel_for, instead of the one set with
+ * it; may be NULL. */
 PTQ_API ptq_status ptq_call_set_parallel_user(ptq_call *call, void *user);
 
 /*
@@ -121,8 +121,8 @@ PTQ_API int64_t ptq_call_part_scratch_bytes(const ptq_call *call, int64_t rows);
 PTQ_API ptq_status ptq_call_run(const ptq_call *call, void *scratch, int64_t bytes);
 
 /*
- * One of `parts` shares of the work, 0 <= part < parts: of preparing x, and of computing the
- * results once all shares of x are prepared. Each share needs scratch memory of its own; if it is
+ * Does one of `parts` shares of the work, 0 <= part < parts: of preparing x, and, once all shares
+ * of x are prepared, of computing the results. Each share needs separate scratch memory; if it is
  * NULL, it comes from the context's allocator.
  */
 PTQ_API ptq_status ptq_call_prepare_part(const ptq_call *call, int64_t part, int64_t parts,

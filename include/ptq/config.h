@@ -24,7 +24,7 @@ enum {
     PTQ_METHOD_AWQ = 3,         /* Lin et al. 2023, arXiv 2306.00978 */
     PTQ_METHOD_SMOOTHQUANT = 4, /* Xiao et al. 2022, arXiv 2211.10438 */
     PTQ_METHOD_FPTQ = 5,        /* Li et al. 2023, arXiv 2308.15987 */
-    PTQ_METHOD_AUTO = 6         /* gptq+ with whichever equalization, rotation etc. loses least */
+    PTQ_METHOD_AUTO = 6         /* gptq+ with the equalization, rotation etc. that lose least */
 };
 
 /* Parameters. Integers unless noted; choices are integers with named values. */
@@ -57,8 +57,8 @@ enum {
 
 enum {
     PTQ_GRID_DEFAULT = 0, /* GPTQ's, but a symmetric range is always (-max |w|, max |w|) */
-    PTQ_GRID_GPTQ = 1,    /* exactly that of IST-DASLab/gptq quant.py */
-    PTQ_GRID_AWQ = 2,     /* that of mit-han-lab/llm-awq quantizer.py */
+    PTQ_GRID_GPTQ = 1,    /* exactly as in IST-DASLab/gptq quant.py */
+    PTQ_GRID_AWQ = 2,     /* as in mit-han-lab/llm-awq quantizer.py */
     PTQ_GRID_ABSMAX = 3,  /* symmetric, scale = max |w| / (2^(bits-1) - 1): FPTQ's */
     PTQ_GRID_RANGE = 4 /* AWQ's; but if all weights of a group have one sign, its range is extended
                           to include 0, and ranges below 1e-5 are kept (AWQ widens them to 1e-5) */
@@ -88,8 +88,8 @@ enum {
                                 point inside the product; not for 8 bits */
 };
 /* PTQ_PARAM_EQUALIZE, _ROTATE, _SYMMETRIC and _CLIP may be PTQ_AUTO: ptq_quantize tries the
- * alternatives and keeps what loses least for the matrices of a call. PTQ_PARAM_SCALES may also be
- * PTQ_AUTO: two-level if activations are int8 and it is possible, else plain. */
+ * alternatives and keeps the one that loses least for the matrices of a call. PTQ_PARAM_SCALES may
+ * also be PTQ_AUTO: two-level if activations are int8 and it is possible, else plain. */
 enum {
     PTQ_EFFORT_FAST = 1,    /* candidates are compared after round-to-nearest */
     PTQ_EFFORT_DEFAULT = 2, /* each candidate is quantized with the configured rounding */
@@ -107,9 +107,9 @@ PTQ_API int32_t ptq_config_method(const ptq_config *config);
 /* Creates a copy of a config. */
 PTQ_API ptq_status ptq_config_copy(const ptq_config *config, ptq_config **copy);
 
-/* The user pointer that calls with this config pass to the context's parallel_for, in place of the
- * one that was set with it: for engines whose every call has its own pool or task. Threads that
- * quantize at the same time with different pointers each take a copy of the config. */
+/* The user pointer that functions with this config pass to the context's parallel_for, instead of
+ * the one set with it: for engines with a separate pool or task for every call. Threads that
+ * quantize at the same time with different pointers each need a copy of the config. */
 PTQ_API ptq_status ptq_config_set_parallel_user(ptq_config *config, void *user);
 
 /* Enumeration: the method at index; 0 past the end. */
@@ -136,11 +136,12 @@ PTQ_API int64_t ptq_config_print(const ptq_config *config, int32_t parameter, ch
 /* The smallest and largest value of a parameter. Not every integer in between is necessarily
  * allowed (bits: 2 .. 6, 8). */
 PTQ_API ptq_status ptq_config_bounds(int32_t parameter, double *lowest, double *highest);
-/* Enumeration: the parameter at index, 0 past the end; its name and a one-line description. */
+/* Enumeration: the parameter at index, 0 past the end; and its name. */
 PTQ_API int32_t ptq_config_parameter(int32_t index);
 PTQ_API const char *ptq_config_parameter_name(int32_t parameter);
 /* PTQ_TYPE_..., 0 for an unknown parameter. */
 PTQ_API int32_t ptq_config_parameter_type(int32_t parameter);
+/* A one-line description. */
 PTQ_API const char *ptq_config_parameter_sentence(int32_t parameter);
 /* The values allowed for a parameter of PTQ_TYPE_CHOICE or _FLAG: their number, and the one at
  * index. 0 for other parameters and past the end. */

@@ -43,7 +43,7 @@ typedef void(PTQ_CALLBACK *ptq_body_function)(void *argument, int64_t part);
 typedef ptq_status(PTQ_CALLBACK *ptq_parallel_function)(void *user, int64_t parts,
                                                         ptq_body_function body, void *argument);
 
-/* Levels of the log. */
+/* Log levels. */
 enum {
     PTQ_LOG_ERROR = 1,   /* something failed that no status reports */
     PTQ_LOG_WARNING = 2, /* the result may not be what was wanted */
@@ -70,11 +70,10 @@ PTQ_API ptq_status ptq_context_create_with_allocator(ptq_allocate_function alloc
 PTQ_API void ptq_context_free(ptq_context *context);
 
 /*
- * Number of threads that an operation is split over, 1 to 1024. 0, the default, means one for every
- * CPU that the process was allowed to use when the context was created. The library starts its own
- * threads when they are first needed, with memory from the context's allocator, and keeps them
- * until the context goes. While they are busy with one call, any other call runs on its calling
- * thread alone.
+ * Number of threads for an operation, 1 to 1024. 0, the default, means one for every CPU that the
+ * process was allowed to use when the context was created. The library starts its own threads when
+ * they are first needed, with memory from the context's allocator, and keeps them until the context
+ * is freed. While they are busy with one call, any other call runs on its calling thread alone.
  */
 PTQ_API ptq_status ptq_context_set_threads(ptq_context *context, int32_t threads);
 PTQ_API int32_t ptq_context_threads(const ptq_context *context);
@@ -87,11 +86,11 @@ PTQ_API int32_t ptq_context_threads(const ptq_context *context);
  * and may be called from inside a parallel region. ptq_linear_create, ptq_linear_create_in,
  * ptq_stats_update and ptq_stats_update_paired use the library's threads by default, but if
  * parallel_for is set, they run on the calling thread alone. The results are the same in every
- * case. If parallel_for fails, so does the function: results of such a call are as after any other
- * failure, and the contents of output arrays are undefined.
+ * case. If parallel_for fails, so does the function: results are as after any other failure, and
+ * the contents of output arrays are undefined.
  *
- * user is passed to every call of parallel_for. Callers that need another pointer for each call
- * give it with ptq_config_set_parallel_user and ptq_call_set_parallel_user.
+ * user is passed to every call of parallel_for. Callers that need a different pointer for each call
+ * set it with ptq_config_set_parallel_user and ptq_call_set_parallel_user.
  */
 PTQ_API ptq_status ptq_context_set_parallel_for(ptq_context *context,
                                                 ptq_parallel_function parallel_for, void *user);
@@ -133,7 +132,8 @@ PTQ_API const char *ptq_isa_name(int32_t isa);
 PTQ_API int32_t ptq_isa_usable(int32_t isa);
 
 /* Callbacks for messages and progress; NULL disables them. They run on the thread that called the
- * library, one at a time. user is passed to them and may be NULL, as may that of parallel_for. */
+ * library, one at a time. user is passed to them; it may be NULL, like the user pointer of
+ * parallel_for. */
 PTQ_API ptq_status ptq_context_set_log(ptq_context *context, ptq_log_function log, void *user);
 PTQ_API ptq_status ptq_context_set_progress(ptq_context *context, ptq_progress_function progress,
                                             void *user);

@@ -4,7 +4,7 @@
  * block rotation (PTQ_PARAM_ROTATE) or the identity.
  *
  * ptq_quantize creates one itself. Create one separately to fold it into the preceding operation (a
- * norm, v_proj, up_proj), or to choose it from other statistics than those used for rounding.
+ * norm, v_proj, up_proj), or to choose it from statistics other than those used for rounding.
  * Thread safety: an equalization may be read by many threads at once.
  */
 #ifndef PTQ_EQUALIZE_H

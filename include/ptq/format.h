@@ -15,9 +15,9 @@ extern "C" {
 #endif
 
 enum {
-    /* The library's own: "<prefix>.codes", packed; ".scales", f16 if exact, else f32; ".zeros",
-     * ".order", ".input_scale", ".row_scales" if present; settings as metadata. Lossless, except
-     * that errors of NaN (unknown) are not stored. */
+    /* The library's native format: "<prefix>.codes", packed; ".scales", f16 if exact, else f32;
+     * ".zeros", ".minima", ".levels", ".g_idx", ".order", ".input_scale", ".row_scales" if present;
+     * settings as metadata. Lossless, except that errors of NaN (unknown) are not stored. */
     PTQ_FORMAT_PTQ = 1
 };
 
@@ -37,10 +37,10 @@ PTQ_API ptq_status ptq_format_can_hold(int32_t format, const ptq_qtensor *q);
 PTQ_API int32_t ptq_format_find(const ptq_store *store, const char *prefix);
 
 /*
- * Enumeration: copies the prefix of the quantized matrix at index, in whatever format, in the order
- * of the store's tensors. buffer, capacity and the return value are as for ptq_last_message; past
- * the end, the return value is 0 and the text empty. ptq_format_find tells the format. Prefixes of
- * more than 480 bytes are left out. Takes longer the larger index is.
+ * Enumeration: copies the prefix of the quantized matrix at index, in any format, in the order of
+ * the store's tensors. buffer, capacity and the return value are as for ptq_last_message; past the
+ * end, the return value is 0 and the text empty. ptq_format_find returns the format. Prefixes of
+ * more than 480 bytes are left out. The time grows with index.
  */
 PTQ_API int64_t ptq_format_matrix(const ptq_store *store, int64_t index, char *buffer,
                                   int64_t capacity);

@@ -30,11 +30,12 @@ enum {
 };
 enum { PTQ_ZEROS_NONE = 0, PTQ_ZEROS_INTEGER = 1, PTQ_ZEROS_MINIMA = 2 };
 
-/* Creates the layout of an [N][K] matrix; the numbers are those of ptq_qtensor_create. Every layout
+/* Creates the layout of an [N][K] matrix; the numbers are as for ptq_qtensor_create. Every layout
  * has room for a bias. */
 PTQ_API ptq_status ptq_layout_create(ptq_context *context, int64_t n, int64_t k, int32_t bits,
                                      int64_t group, ptq_layout **layout);
-/* Creates the layout that ptq_linear_create gives q. That chooses f16 scales if all are exact. */
+/* Creates the layout that ptq_linear_create gives q; it has f16 scales if all scales are exact in
+ * f16. */
 PTQ_API ptq_status ptq_layout_of(ptq_context *context, const ptq_qtensor *q, ptq_layout **layout);
 PTQ_API void ptq_layout_free(ptq_layout *layout);
 PTQ_API ptq_status ptq_layout_set(ptq_layout *layout, int32_t parameter, int32_t value);
@@ -45,16 +46,16 @@ PTQ_API ptq_status ptq_layout_get(const ptq_layout *layout, int32_t parameter, i
 PTQ_API int64_t ptq_layout_packed_bytes(const ptq_layout *layout);
 /*
  * Identifies a packed form: the same matrix packed by layouts of equal identity gives equal bytes,
- * on any machine and in any version of the library, so that it can be part of the name of a cache
+ * on any machine and in any version of the library. It can therefore be part of the name of a cache
  * file. Copied like ptq_last_message. "" if the layout is contradictory.
  */
 PTQ_API int64_t ptq_layout_identity(const ptq_layout *layout, char *buffer, int64_t capacity);
 
 /*
  * Packs q by a layout into memory of ptq_layout_packed_bytes bytes, as ptq_linear_create_in does;
- * if memory is NULL, it comes from the context. What q does not have of what there is room for is
- * filled in: zeros 2^(bits-1), the order 0 .. K-1, the input scale 1. PTQ_ERROR_CONFLICT if q has
- * what the layout has no room for, or scales that are not exact in f16.
+ * if memory is NULL, it comes from the context. Parts that the layout has room for but q does not
+ * have are filled in: zeros 2^(bits-1), the order 0 .. K-1, the input scale 1. PTQ_ERROR_CONFLICT
+ * if q has parts that the layout has no room for, or scales that are not exact in f16.
  */
 PTQ_API ptq_status ptq_linear_create_with(const ptq_layout *layout, const ptq_qtensor *q,
                                           void *memory, int64_t bytes, ptq_linear **linear);

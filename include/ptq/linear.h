@@ -25,7 +25,7 @@ typedef struct ptq_linear ptq_linear;
  */
 PTQ_API ptq_status ptq_linear_create(ptq_context *context, const ptq_qtensor *q,
                                      ptq_linear **linear);
-/* Calls keep a reference: the memory goes with the last of them. NULL is fine. */
+/* Calls keep a reference: the memory is freed with the last of them. NULL is allowed. */
 PTQ_API void ptq_linear_free(ptq_linear *linear);
 PTQ_API int64_t ptq_linear_n(const ptq_linear *linear);
 PTQ_API int64_t ptq_linear_k(const ptq_linear *linear);
@@ -48,24 +48,25 @@ PTQ_API int32_t ptq_linear_shares_input(const ptq_linear *linear, const ptq_line
 PTQ_API ptq_status ptq_linear_set_bias(ptq_linear *linear, const float *bias);
 
 /*
- * The packed form in the caller's memory or in a file, so that an engine packs only once. It is a
- * single block of bytes without pointers that holds everything a linear needs, including its bias.
+ * The packed form in the caller's memory or in a file, so that an engine can skip packing at later
+ * startups. It is a single block of bytes without pointers that holds everything a linear needs,
+ * including its bias.
  *
  * _packed_bytes returns the number of bytes that q takes when packed for the context's instruction
- * set. It is a multiple of PTQ_ALIGNMENT, so packed matrices can be laid end to end. It is 0, with
- * a message, if q cannot be packed.
+ * set. It is a multiple of PTQ_ALIGNMENT, so packed matrices can be placed end to end. It is 0,
+ * with a message, if q cannot be packed.
  *
  * _create_in packs into memory, which must be aligned to PTQ_ALIGNMENT, hold at least that many
  * bytes, and outlive the linear. Afterwards, even after ptq_linear_set_bias, the bytes may be
  * written to a file. If it fails, the contents of memory are undefined.
  *
- * _open runs from such bytes, whether read or mapped. It only reads memory, which must outlive the
+ * _open runs from these bytes, whether read or mapped. It only reads memory, which must outlive the
  * linear and must not change. A bias that is set later is kept outside memory.
  *
  * The bytes are in host byte order, which is little endian on all supported machines. They are the
  * same for the same q and the same panel layout, which several instruction sets may share. _open
- * returns PTQ_ERROR_LAYOUT if they were packed for another layout or by another version (pack
- * the matrix again), and PTQ_ERROR_FORMAT if they are not a packed linear or are damaged. It checks
+ * returns PTQ_ERROR_LAYOUT if they were packed for another layout or by another version (pack the
+ * matrix again), and PTQ_ERROR_FORMAT if they are not a packed linear or are damaged. It checks
  * everything that could make a product access memory out of bounds, so the worst that a hostile
  * file can do is cause wrong results. Changed weights are not detected.
  */

@@ -6,9 +6,9 @@
  * - Functions return a ptq_status, 0 for success. Results are stored through the last pointer
  *   arguments. A function that fails to create a handle sets its result pointer to NULL.
  * - Whoever creates a handle frees it; _free(NULL) does nothing. Handles may be freed in any order
- *   and from any thread, as a garbage collector does: each keeps alive what it needs, its context
- *   above all, until it is freed itself. Only memory that the caller lends is not kept: borrowed
- *   memory must outlive the handle, and whatever keeps that handle alive.
+ *   and from any thread, as a garbage collector does: until it is freed, each handle keeps alive
+ *   what it needs, including its context. Only borrowed memory, which belongs to the caller, is not
+ *   kept: it must outlive the handle, and whatever keeps that handle alive.
  * - Sizes are int64_t, enums are passed as int32_t, and callbacks are always optional.
  * - A pointer may be NULL only where its comment says so. Otherwise a function that returns a
  *   status fails with PTQ_ERROR_ARGUMENT and a message that names the function and the argument,

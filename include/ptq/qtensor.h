@@ -38,7 +38,7 @@ PTQ_API ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales);
  * 8 bits for every code. A product with int8 activations is then a single integer sum over all of
  * K. Setting scales or zeros afterwards makes the scales plain again. */
 PTQ_API ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales);
-/* zeros [N][groups], each 0 .. 2^bits, of 8 bits 0 .. 255. */
+/* zeros [N][groups], each 0 .. 2^bits; for 8 bits, 0 .. 255. */
 PTQ_API ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros);
 /* minima [N][groups], finite: w = scale code + minimum, one fused multiply-add. PTQ_ERROR_CONFLICT
  * with zeros, row scales or levels. */
@@ -52,14 +52,14 @@ PTQ_API ptq_status ptq_qtensor_set_order(ptq_qtensor *q, const int32_t *order);
  * the order accordingly. Groups need not have equal numbers of columns; uneven ones cannot be
  * combined with two-level scales, and setting an order makes them even again. */
 PTQ_API ptq_status ptq_qtensor_set_group_index(ptq_qtensor *q, const int32_t *group_index);
-/* input_scale [K], finite and > 0: the codes are those of W * s, and the input is divided by s. */
+/* input_scale [K], finite and > 0: the codes represent W * s, and the input is divided by s. */
 PTQ_API ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *input_scale);
-/* rotation: 0, 32, 64 or 128: the codes are those of W s B, and the input is multiplied by B after
- * the division by s. B is block diagonal: a Hadamard matrix of order `rotation`, divided by the
- * square root of its order, for every `rotation` columns. The columns that remain at the end are
- * covered by blocks of decreasing powers of two, largest first. */
+/* rotation: 0, 32, 64 or 128: the codes represent W s B, and the input is multiplied by B after the
+ * division by s. B is block diagonal: a Hadamard matrix of order `rotation`, divided by the square
+ * root of its order, for every `rotation` columns. The columns that remain at the end are covered
+ * by blocks of decreasing powers of two, largest first. */
 PTQ_API ptq_status ptq_qtensor_set_rotation(ptq_qtensor *q, int32_t rotation);
-/* One of PTQ_ACTIVATIONS_... except FPTQ, which is a rule and not a scheme. */
+/* One of PTQ_ACTIVATIONS_... except FPTQ, which is a rule that chooses one of them. */
 PTQ_API ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations);
 /* The scale for PTQ_ACTIVATIONS_INT8_STATIC: x' = x / input_scale is rounded to multiples of it. */
 PTQ_API ptq_status ptq_qtensor_set_activation_scale(ptq_qtensor *q, float scale);
@@ -67,18 +67,17 @@ PTQ_API ptq_status ptq_qtensor_set_activation_scale(ptq_qtensor *q, float scale)
 /*
  * Combines the rows of count parts, 1 to 65536, into one matrix. The parts must agree in columns,
  * bits, group, order, input scale, rotation and activations. If rows is NULL, they are stacked from
- * top to bottom. Otherwise it gives the row that each row of the parts, in order, becomes: a
- * permutation of 0 .. N-1. This reassembles a v_proj whose heads were each rounded with their own
+ * top to bottom. Otherwise rows, a permutation of 0 .. N-1, gives the new row of each row of the
+ * parts, in order. This reassembles a v_proj whose heads were each rounded with their own
  * statistics. The parts still belong to the caller.
  */
 PTQ_API ptq_status ptq_qtensor_stack(ptq_context *context, const ptq_qtensor *const *parts,
                                      int64_t count, const int64_t *rows, ptq_qtensor **q);
 
 /*
- * Parts of a matrix, for tensor parallelism: copies of rows, or of columns, first .. first + count
- * -
- * 1. Errors are unknown in them. Columns must consist of whole groups, unless there is one group
- * per row; a matrix with a column order or a rotation cannot be divided by columns:
+ * Copies a part of a matrix, for tensor parallelism: rows or columns first .. first + count - 1.
+ * The errors of a part are unknown. Columns must consist of whole groups, unless there is one group
+ * per row. A matrix with a column order or a rotation cannot be divided by columns:
  * PTQ_ERROR_CONFLICT.
  */
 PTQ_API ptq_status ptq_qtensor_rows(const ptq_qtensor *q, int64_t first, int64_t count,
@@ -121,7 +120,8 @@ PTQ_API int32_t ptq_qtensor_equalize(const ptq_qtensor *q);
 /* out [N][K] = scale (code - zero), rounded once; then rotated back if there is a rotation, and
  * divided by the input scale if there is one. */
 PTQ_API ptq_status ptq_qtensor_dequantize(const ptq_qtensor *q, float *out);
-/* out [K] = row n of that, without any allocation: one token of a quantized embedding. */
+/* out [K] = row n of that, without allocating memory: for example, one token of a quantized
+ * embedding. */
 PTQ_API ptq_status ptq_qtensor_dequantize_row(const ptq_qtensor *q, int64_t n, float *out);
 
 /* |W - Q|^2 / |W|^2, and |X W^T - X Q^T|^2 / |X W^T|^2 over the calibration rows (Frobenius norms).
@@ -129,15 +129,15 @@ PTQ_API ptq_status ptq_qtensor_dequantize_row(const ptq_qtensor *q, int64_t n, f
  * Hessian that the method did not need. */
 PTQ_API double ptq_qtensor_weight_error(const ptq_qtensor *q);
 PTQ_API double ptq_qtensor_output_error(const ptq_qtensor *q);
-/* If settings were PTQ_AUTO: the error of the plain matrix, weights and int8 activations combined,
- * and that of the chosen one; else NaN. */
+/* If settings were PTQ_AUTO: the errors of the plain and of the chosen matrix, each for weights and
+ * int8 activations combined; else NaN. */
 PTQ_API double ptq_qtensor_plain_error(const ptq_qtensor *q);
 PTQ_API double ptq_qtensor_chosen_error(const ptq_qtensor *q);
 /* Number of groups for which PTQ_GRID_RANGE departs from AWQ's grid, which cannot represent them.
  */
 PTQ_API int64_t ptq_qtensor_adjusted_groups(const ptq_qtensor *q);
-/* Number of groups whose scale lies outside the range in which the scale dtype keeps its precision.
- * Their weights are rounded coarsely, or to 0; PTQ_DTYPE_F32 can hold them. */
+/* Number of groups whose scale is outside the range in which the scale dtype keeps its precision.
+ * Their weights are rounded coarsely, or to 0; PTQ_DTYPE_F32 can represent them. */
 PTQ_API int64_t ptq_qtensor_clamped_groups(const ptq_qtensor *q);
 /* The damping that GPTQ finally used: more than configured if the Hessian was not positive
  * definite; 0 if there was none. */

@@ -30,9 +30,9 @@ PTQ_API ptq_status ptq_quantize(const ptq_config *config, const ptq_tensor *cons
                                 const ptq_stats *const *own_stats, ptq_qtensor **q);
 
 /*
- * ptq_quantize with an existing equalization. weights, stats and own_stats are those of the input
- * before it is divided by the scale or, after ptq_equalization_set_folded, of the folded input.
- * Threads and memory are as for ptq_quantize.
+ * ptq_quantize with an existing equalization. weights, stats and own_stats are for the input before
+ * it is divided by the scale or, after ptq_equalization_set_folded, for the folded input. Threads
+ * and memory are as for ptq_quantize.
  */
 PTQ_API ptq_status ptq_quantize_equalized(const ptq_config *config,
                                           const ptq_equalization *equalization,

@@ -48,8 +48,8 @@ PTQ_API ptq_status ptq_stats_update(ptq_stats *stats, const void *x, int32_t dty
 
 /*
  * The same, with the full-precision counterpart of each row: x is the output of the preceding
- * quantized layers for the calibration tokens, and reference, [rows][K] of the same dtype, that of
- * the unquantized ones. Without PTQ_STATS_MISMATCH, or if reference is NULL, this is
+ * quantized layers for the calibration tokens, and reference, [rows][K] of the same dtype, is the
+ * output of the unquantized layers. Without PTQ_STATS_MISMATCH, or if reference is NULL, this is
  * ptq_stats_update. Threads and memory are as for ptq_stats_update.
  */
 PTQ_API ptq_status ptq_stats_update_paired(ptq_stats *stats, const void *x, int64_t ldx,
@@ -59,10 +59,11 @@ PTQ_API ptq_status ptq_stats_update_paired(ptq_stats *stats, const void *x, int6
 /*
  * Does one of `parts` shares of an update, for engines that are already inside a parallel region:
  * each of their threads calls this with its own part, 0 <= part < parts, and otherwise the same
- * arguments. Together, the parts give what the whole update gives, to the last bit. Parts may run
- * at the same time, in any order, several on one thread; they do not wait for each other. Only when
- * all have returned may the handle be read or updated again. Invalid arguments and numbers that are
- * not finite fail in every part, and nothing is added. Memory is as for ptq_stats_update.
+ * arguments. Together, the parts give the same result as the whole update, to the last bit. Parts
+ * may run at the same time, in any order, several on one thread; they do not wait for each other.
+ * The handle may be read or updated again only when all of them have returned. Invalid arguments
+ * and numbers that are not finite fail in every part, and nothing is added. Memory is as for
+ * ptq_stats_update.
  */
 PTQ_API ptq_status ptq_stats_update_part(ptq_stats *stats, const void *x, int32_t dtype,
                                          int64_t rows, int64_t ldx, const float *row_weights,
@@ -97,17 +98,17 @@ PTQ_API ptq_status ptq_stats_mismatch(const ptq_stats *stats, float *out);
 PTQ_API int64_t ptq_stats_sample_rows(const ptq_stats *stats);
 PTQ_API ptq_status ptq_stats_sample(const ptq_stats *stats, float *out);
 /*
- * Statistics that were collected elsewhere, in the form in which the functions above return them.
- * Quantizing with them gives the same codes as with statistics of the rows themselves. They may be
- * updated, merged and saved afterwards.
+ * Sets statistics that were collected elsewhere, in the form in which the functions above return
+ * them. Quantizing with them gives the same codes as with statistics of the rows themselves. They
+ * may be updated, merged and saved afterwards.
  *
- * _set_ranges replaces what is always collected: the number of rows, at least 1, the sum of their
- * weights, > 0 (the number of rows if they have none), and for each channel min, max and mean |x|,
- * each [K]. If min is NULL, max is max |x|, and min becomes -max. A sample taken so far is dropped.
- * _set_hessian replaces the sum of w_t x_t x_t^T, [K][K], of which only the upper triangle,
- * hessian[i * K + j] with i <= j, is read. The sum itself is wanted: multiply a mean by the total
- * weight, and halve a Hessian of 2 X^T X. _set_mismatch replaces the whole matrix. Both need the
- * flag that collects the matrix. Nothing changes if a number is not finite.
+ * _set_ranges replaces what is always collected: the number of rows, at least 1; the sum of their
+ * weights, > 0 (the number of rows if they have none); and min, max and mean |x| of each channel,
+ * each [K]. If min is NULL, max is max |x|, and min becomes -max. An existing sample is dropped.
+ * _set_hessian replaces the sum of w_t x_t x_t^T, [K][K], and reads only its upper triangle,
+ * hessian[i * K + j] with i <= j. It needs the sum itself: multiply a mean by the total weight, and
+ * halve a Hessian of 2 X^T X. _set_mismatch replaces the whole matrix. Both need the flag that
+ * collects the matrix. Nothing changes if a number is not finite.
  */
 PTQ_API ptq_status ptq_stats_set_ranges(ptq_stats *stats, int64_t rows, double total_weight,
                                         const float *min, const float *max, const float *mean_abs);

@@ -7,9 +7,9 @@
 #include <stdint.h>
 
 /*
- * PTQ_API is on every function of the library. On Windows, programs that link the static library
+ * PTQ_API marks every function of the library. On Windows, programs that link the static library
  * define PTQ_STATIC, and PTQ_BUILDING is defined only while the DLL itself is compiled.
- * PTQ_CALLBACK is the calling convention of the functions that callers hand to the library.
+ * PTQ_CALLBACK is the calling convention of callbacks.
  */
 #if defined(_WIN32) && defined(PTQ_STATIC)
 #define PTQ_API
@@ -41,7 +41,7 @@ extern "C" {
 #define PTQ_VERSION_MINOR 1
 #define PTQ_VERSION_PATCH 0
 
-/* Returned by every function that can fail; 0 is success. The values never change meaning. */
+/* Returned by every function that can fail; 0 is success. The meaning of a value never changes. */
 typedef int32_t ptq_status;
 enum {
     PTQ_OK = 0,

@@ -36,8 +36,8 @@ PTQ_API void ptq_store_free(ptq_store *store);
 PTQ_API int64_t ptq_store_count(const ptq_store *store);
 PTQ_API const char *ptq_store_name(const ptq_store *store, int64_t index);
 PTQ_API int64_t ptq_store_find(const ptq_store *store, const char *name);
-/* The element type of the tensor at index, as the file names it ("BF16"; may be one that ptq_tensor
- * does not support) and as PTQ_DTYPE_... (0 if it does not), and the size of its data in bytes. */
+/* The element type of the tensor at index: its name in the file ("BF16"), and its PTQ_DTYPE_..., 0
+ * if ptq_tensor does not support it; and the size of its data in bytes. */
 PTQ_API const char *ptq_store_dtype(const ptq_store *store, int64_t index);
 PTQ_API int32_t ptq_store_dtype_value(const ptq_store *store, int64_t index);
 PTQ_API int64_t ptq_store_bytes(const ptq_store *store, int64_t index);

@@ -54,11 +54,11 @@ PTQ_API int64_t ptq_tensor_size(const ptq_tensor *tensor, int32_t axis);
 /* Number of elements, and their size in bytes, without gaps between rows. */
 PTQ_API int64_t ptq_tensor_elements(const ptq_tensor *tensor);
 PTQ_API int64_t ptq_tensor_bytes(const ptq_tensor *tensor);
-/* Elements from one index along the first axis to the next: ld of ptq_tensor_borrow_rows, else the
+/* Distance in elements between indices along the first axis: ld of ptq_tensor_borrow_rows, else the
  * product of the other sizes. */
 PTQ_API int64_t ptq_tensor_row_stride(const ptq_tensor *tensor);
 /* The data. Must not be written if the tensor comes from a store, whose memory is read-only, or
- * borrows memory that must not be. */
+ * borrows read-only memory. */
 PTQ_API void *ptq_tensor_data(const ptq_tensor *tensor);
 
 /* A name for messages ("model.layers.3.mlp.down_proj.weight"); copied. Tensors read from a store
