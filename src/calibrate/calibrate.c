@@ -104,7 +104,8 @@ static ptq_status replace(struct calibration *c, struct matrix *m, const ptq_qte
     return PTQ_OK;
 }
 
-/* AWQ does not clip q and k, which determine the attention scores. */
+/* A mask of the matrices not to clip: AWQ does not clip q and k, which determine the attention
+ * scores. */
 static int64_t unclipped(const struct slices *s, const struct matrix *matrices)
 {
     int64_t mask = 0;
@@ -188,8 +189,7 @@ ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *pa
     ptq_equalization *e[SITES] = {0};
     int folded[SITES] = {0};
     ptq_status status = load_reference(c, b->index);
-    /* settings that are auto are chosen site by site, except for a scale that must be folded first
-     */
+    /* auto settings are chosen site by site, except for a scale that must be folded first */
     int before = c->fold || !equalize_is_open(c->config);
     if (!status && c->windows && before && equalize_is_needed(c->config))
         status = equalize_block(c, b, e, folded);

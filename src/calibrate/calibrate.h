@@ -25,9 +25,8 @@ struct calibration {
     const struct windows *windows; /* NULL: no data, for RTN */
     ptq_config *config;            /* clip-except is set site by site */
     int fold;                      /* fold equalizations into the preceding operation */
-    int64_t
-        value_stats; /* 0: v is rounded with the statistics of its input; else with those of
-                        attention's output: 1 for all heads together, or one per key/value head */
+    int64_t value_stats; /* 0: v is rounded with the statistics of its input; else of attention's
+                            output: 1 for all heads together, or one per key/value head */
     struct progress *progress;
     struct workspace *workspace;
     struct streams streams;
@@ -37,14 +36,14 @@ struct calibration {
     struct block *reference_block;
 };
 
-/* The loss in one matrix. */
+/* The errors and choices of one matrix. */
 struct matrix_report {
     char name[MAX_LAYER_NAME];
     double weight_error, output_error, damping;
     int32_t activations;     /* PTQ_ACTIVATIONS_... used at run time */
     double activation_scale; /* static; 0: none */
     int equalized;           /* 1: input_scale kept; 2: folded */
-    int candidate;           /* AWQ's, or -1 */
+    int candidate;           /* index of AWQ's candidate, or -1 */
     int64_t adjusted_groups; /* groups whose grid is not AWQ's */
     int64_t clamped_groups;  /* groups whose scale does not fit its dtype */
     int32_t equalize, rotation, symmetric;

@@ -1,7 +1,8 @@
 /*
- * Folding an equalization: the preceding operation produces x' = x / s, and W' = W s takes it. For
- * a norm, its weight is divided. If the input of a site is linear in the output of a matrix
- * (attention passes v on, the MLP multiplies by up), the rows of that matrix are divided.
+ * Folds an equalization: the preceding operation produces x' = x / s, and W' = W s takes it. If
+ * that operation is a norm, its weight is divided. If the input of a site is linear in the output
+ * of a matrix (attention passes v on, the MLP multiplies by up), the rows of that matrix are
+ * divided.
  */
 #include <string.h>
 #include "calibrate/fold.h"

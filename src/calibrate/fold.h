@@ -1,4 +1,4 @@
-/* Folding the scale of an equalization into the preceding operation. */
+/* Folds the scale of an equalization into the preceding operation. */
 #ifndef FOLD_H
 #define FOLD_H
 

@@ -118,7 +118,7 @@ static ptq_status observe_window(struct calibration *c, const struct block *b, e
     return ptqi_check_cancelled(o->context);
 }
 
-/* Each MERGE_WINDOWS windows have their own statistics, which are merged in order, so that several
+/* Every MERGE_WINDOWS windows have separate statistics, which are merged in order, so several
  * machines could share the work and get the same bits. */
 ptq_status observe_site(struct calibration *c, const struct block *b, enum site site, int64_t k,
                         int32_t flags, struct observation *o)

@@ -1,7 +1,7 @@
 /*
  * Statistics of the input of a site over all calibration windows. If tokens are weighted by
- * attention, also those for v: the output of attention is A_h X W_v^T, where A_h are the
- * probabilities of head h, so the Hessian of v is the sum over heads of (A_h X)^T (A_h X) (BoA,
+ * attention, there are also statistics for v: the output of attention is A_h X W_v^T, where A_h are
+ * the probabilities of head h, so the Hessian of v is the sum over heads of (A_h X)^T (A_h X) (BoA,
  * arXiv 2406.13474).
  */
 #ifndef OBSERVE_H
@@ -16,7 +16,7 @@ struct observation {
     int64_t value_count;
 };
 
-/* flags are those of ptq_stats; o must be empty. */
+/* flags are PTQ_STATS_...; o must be empty. */
 ptq_status observe_site(struct calibration *c, const struct block *b, enum site site, int64_t k,
                         int32_t flags, struct observation *o);
 void observation_free(struct observation *o);

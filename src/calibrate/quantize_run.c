@@ -64,8 +64,8 @@ void quantize_add_settings(const struct quantize_run *q, struct ptqi_json_writer
     ptqi_json_add_integer(w, "calibration_window", q->windows ? q->windows->length : 0);
 }
 
-/* What must be unchanged for a run to be resumed: everything that the result depends on, including
- * the version of the library, whose algorithms may change. */
+/* Describes what must be unchanged for a run to be resumed: everything that the result depends on,
+ * including the version of the library, whose algorithms may change. */
 static ptq_status describe_run(const struct quantize_run *q, struct ptqi_json_writer *w)
 {
     char text[32];
@@ -84,7 +84,7 @@ static ptq_status describe_run(const struct quantize_run *q, struct ptqi_json_wr
     return ptqi_json_finish(w);
 }
 
-/* The model's config.json, with the quantization_config added. */
+/* Writes the model's config.json, with the quantization_config added. */
 static ptq_status describe_model(const struct quantize_run *q, struct ptqi_json_writer *w)
 {
     ptqi_json_begin(w, q->context);
@@ -101,8 +101,8 @@ static ptq_status describe_model(const struct quantize_run *q, struct ptqi_json_
     return ptqi_json_finish(w);
 }
 
-/* What the file of a block must keep for the report of a resumed run: how each matrix was
- * equalized, and with which candidate. */
+/* Stores in a block's file what the report of a resumed run needs: how each matrix was equalized,
+ * and with which candidate. */
 static ptq_status note_choices(ptq_store *part, const struct matrix_report *reports, int count)
 {
     char text[MAX_MATRICES * 24] = "";
@@ -166,7 +166,7 @@ static ptq_status quantize_block(struct quantize_run *q, int64_t index)
     return status;
 }
 
-/* The reports of the quantized matrices of a block in store. */
+/* Reads the reports of the quantized matrices of a block from store. */
 static ptq_status read_reports(struct quantize_run *q, const ptq_store *store, int64_t index)
 {
     struct matrix matrix;

@@ -48,7 +48,7 @@ ptq_status quantize_check_model(const struct model *model, struct progress *prog
 ptq_status quantize_model(struct quantize_run *q);
 /* PTQ_OK unless PATH or PATH.partial exists and belongs to another run. */
 ptq_status quantize_check_same(const struct quantize_run *q);
-/* Instead of quantize_model: the reports and the size of what it made before. */
+/* Instead of quantize_model: reads the reports and the size of the model that it made before. */
 ptq_status quantize_recall(struct quantize_run *q, const struct model *made);
 /* Frees what quantize_model made. keep: after a failure, keep finished blocks for a resume. Returns
  * the number kept. */

@@ -1,6 +1,6 @@
 /*
  * The matrices of a site divided into slices: rows that are rounded with the same statistics. Rows
- * that produce values have their own (observe.h), all others share those of the input.
+ * that produce values have separate ones (observe.h), all others share those of the input.
  */
 #ifndef SLICES_H
 #define SLICES_H

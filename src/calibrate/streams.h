@@ -1,7 +1,7 @@
 /*
- * What the calibration windows carry from block to block: the residual stream before the next
+ * The data that calibration windows carry from block to block: the residual stream before the next
  * block, and the inputs of two sites that are expensive to compute. Windows are requested by index,
- * so that they could be kept elsewhere than in memory.
+ * so they could be kept elsewhere than in memory.
  */
 #ifndef STREAMS_H
 #define STREAMS_H
