@@ -3,7 +3,8 @@
 #include <string.h>
 #include "base/context.h"
 
-/* The rows, by rising economy. Settings are what differs from the method's own. */
+/* The rows, from the least to the most economical (W8A8, W4A16, W4A8). Settings are differences
+ * from the method's preset. */
 static const struct plan {
     const char *name;
     int32_t method;
@@ -26,7 +27,7 @@ static const struct plan {
 };
 enum { PLANS = sizeof plans / sizeof *plans };
 
-/* Whether a comma-separated list holds a name. */
+/* Whether a comma-separated list contains a name. */
 static int is_listed(const char *list, const char *name)
 {
     size_t length = strlen(name);
@@ -51,7 +52,7 @@ static ptq_status apply_settings(ptq_config *config, const char *settings)
     return PTQ_OK;
 }
 
-/* A row by its plan: config, name and the figures that follow from it. */
+/* Creates a row from its plan: config, name and the figures that follow from it. */
 static ptq_status plan_row(ptq_context *context, const struct plan *plan, int64_t bits_wanted,
                            int64_t group, struct comparison_row *row)
 {

@@ -4,8 +4,8 @@
 
 #include "report/comparison.h"
 
-/* Makes the rows, full precision first. methods: a list with commas, NULL for all. bits and group
- * are those of the rows that are not W8A8. */
+/* Creates the rows, full precision first. methods: a comma-separated list; NULL: all. bits and
+ * group apply to the rows that are not W8A8. */
 ptq_status comparison_plan(struct comparison *c, const char *methods, int64_t bits, int64_t group);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * What auto chose: a table for each of its rows, with a line per matrix of a block that counts
+ * auto's choices: a table for each of its rows, with a line per matrix of a block that counts
  * layers.
  */
 #include <math.h>

@@ -19,7 +19,7 @@ enum {
 
 struct errors {
     const struct comparison *c;
-    int weights; /* errors are those of the weights; output errors are unknown */
+    int weights; /* errors are of weights; output errors are unknown */
     int64_t layers;
     const char *kinds[MAX_MATRICES]; /* a matrix within its block: "self_attn.q_proj" */
     int kind_count;
