@@ -1,5 +1,5 @@
 /*
- * Products of the matrices of a block with the rows that they share.
+ * Multiplies the matrices of a block by the rows that they share.
  */
 #include "base/context.h"
 #include "console/clock.h"
@@ -15,7 +15,7 @@ static ptq_status run_call(struct ptq_call *call, const struct matrix *const *m,
     return ptq_call_run(call, NULL, 0);
 }
 
-/* Quantized matrices that prepare x in the same way. */
+/* Runs quantized matrices that prepare x in the same way. */
 static ptq_status apply_quantized(ptq_context *context, const struct matrix *const *m, int count,
                                   const float *x, int64_t rows, float *const *y)
 {
@@ -39,7 +39,7 @@ static ptq_status apply_plain(ptq_context *context, const struct matrix *m, cons
     return PTQ_OK;
 }
 
-/* How many matrices, from the first one on, are run together. */
+/* The number of matrices, starting with the first, that are run together. */
 static int together(const struct matrix *const *m, int count)
 {
     int i = 1;

@@ -1,6 +1,6 @@
 /*
- * The table of architectures, and config.json: which architecture a model has, what that reads, and
- * what is left over. What this program cannot compute is rejected, not ignored.
+ * The table of architectures, and config.json: which architecture a model has, what it reads, and
+ * what is left over. Settings that this program cannot compute are rejected, not ignored.
  */
 #include <stdio.h>
 #include <string.h>
@@ -99,7 +99,7 @@ static const char *const harmless[] = {
     "tf_legacy_loss",
 };
 
-/* Members that other models, or other tools' quantization, use to change the result. */
+/* Members with which other models, or other tools' quantization, change the result. */
 static const struct config_fixed fixed[] = {
     {"rope_interleaved", 0},
     {"attn_logit_softcapping", 0},

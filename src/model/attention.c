@@ -22,8 +22,8 @@ struct job {
     atomic_int failed;
 };
 
-/* Turns scores [count][keys] of count rows of one head, at positions t0, t0 + step, ..., into
- * probabilities of the first keys keys; those of future keys are 0. */
+/* Computes scores [count][keys] of count rows of one head, at positions t0, t0 + step, ..., and
+ * turns them into probabilities of the first keys keys; those of future keys are 0. */
 static ptq_status probabilities(const struct job *j, int64_t head, const float *q, const float *k,
                                 int64_t t0, int64_t step, int64_t count, int64_t keys,
                                 float *scores)

@@ -11,7 +11,7 @@
 #include "base/exact.h"
 #include "model/architecture.h"
 
-/* BLOOM has none of them; lm-evaluation-harness takes those that a config.json has all the same. */
+/* BLOOM has none of these, but lm-evaluation-harness uses them if config.json contains them. */
 static const char *const lengths[] = {"n_positions", "max_position_embeddings", "n_ctx", NULL};
 
 static void read_config(struct config_reader *r, struct model_config *c)
@@ -29,7 +29,7 @@ static void read_config(struct config_reader *r, struct model_config *c)
     c->intermediate = 4 * c->hidden;
     c->kv_heads = c->heads;
     c->head_dim = c->hidden / c->heads;
-    c->max_positions = 1 << 20; /* ALiBi has no end */
+    c->max_positions = 1 << 20; /* ALiBi has no limit */
     c->evaluated = config_first(r, lengths, 100000000, 0);
     c->norm_epsilon = (float)config_real(r, r->root, "layer_norm_epsilon", 1e-5);
     c->tied = config_flag(r, "tie_word_embeddings", 1);
@@ -37,8 +37,8 @@ static void read_config(struct config_reader *r, struct model_config *c)
 }
 
 /*
- * For a power of two of heads, slope h is 2^(-8 (h + 1) / heads). Otherwise those of the power of
- * two below, and then every second one of twice that power.
+ * For a power of two of heads, slope h is 2^(-8 (h + 1) / heads). Otherwise the slopes are those
+ * for the next lower power of two, followed by every second one for twice that power.
  */
 static ptq_status prepare(struct model *m, int64_t rows)
 {

@@ -7,7 +7,7 @@
 #include "base/context.h"
 #include "model/architecture.h"
 
-/* What lm-evaluation-harness takes before max_position_embeddings, which every LLaMA has. */
+/* lm-evaluation-harness uses this before max_position_embeddings, which every LLaMA has. */
 static const char *const lengths[] = {"n_positions", NULL};
 
 static void read_config(struct config_reader *r, struct model_config *c)
@@ -45,7 +45,7 @@ static ptq_status project(const struct model *m, const struct block *b, struct w
     return PTQ_OK;
 }
 
-/* transformers recomputes it too */
+/* transformers recomputes this too */
 static const char *const buffers[] = {"self_attn.rotary_emb.inv_freq", NULL};
 
 const struct architecture llama = {

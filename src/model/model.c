@@ -46,8 +46,8 @@ static ptq_status load_head(struct model *m)
     return PTQ_OK;
 }
 
-/* Whether a model is quantized, its matrices tell. A quantization_config of ours on plain ones is
- * said to be of no use. */
+/* The matrices determine whether a model is quantized. If they are plain, our quantization_config
+ * is listed as unused. */
 static void look_for_quantized(struct model *m)
 {
     const int has = model_has_quantized(m);

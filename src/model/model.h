@@ -3,10 +3,10 @@
  *
  * A block has four sites, each a place where one input feeds one or more matrices:
  *
- *     attention input -> q, k, v;   attention output -> o;   mlp input -> gate, up;   mlp inner ->
- * down
+ *     attention input -> q, k, v;   attention output -> o;
+ *     mlp input -> gate, up;        mlp inner -> down
  *
- * (LLaMA's; BLOOM has one fused matrix in place of q, k, v, and no gate.) The functions below
+ * (This is LLaMA; BLOOM has one fused matrix instead of q, k, v, and no gate.) The functions below
  * compute the input of each site from the output of the preceding site's matrices, so a caller can
  * look at an input, replace the matrices that take it, and continue. x, the residual stream, and
  * all inputs are f32 [rows][...], one window of tokens at a time.
@@ -27,7 +27,7 @@ enum role { ROLE_Q, ROLE_K, ROLE_V, ROLE_QKV, ROLE_O, ROLE_GATE, ROLE_UP, ROLE_D
 struct model_config {
     const struct architecture *architecture;
     int64_t hidden, intermediate, layers, heads, kv_heads, head_dim, vocabulary, max_positions;
-    int64_t evaluated; /* tokens of an input that evaluation harnesses keep; 0: not said */
+    int64_t evaluated; /* tokens of an input that evaluation harnesses keep; 0: unspecified */
     float norm_epsilon;
     double rope_theta;            /* LLaMA */
     int tied;                     /* config.json says that the head is the embedding */

@@ -1,5 +1,5 @@
 /*
- * From the input of attention to q, k and v.
+ * Computes q, k and v from the input of attention.
  */
 #include "base/context.h"
 #include "model/architecture.h"

@@ -62,8 +62,7 @@ ptq_status weights_floats(const struct model *m, const ptq_store *store, const c
     return status;
 }
 
-/* Embedding and head stay mapped in their dtype; this checks every row for values that are not
- * finite. */
+/* Embedding and head stay mapped in their dtype. This checks that every row is finite. */
 ptq_status weights_check_rows(const struct model *m, const ptq_tensor *tensor)
 {
     return check_values(m, ptq_tensor_name(tensor), tensor);
