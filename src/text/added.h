@@ -9,7 +9,7 @@
 struct added_token {
     const char *text; /* owned by the vocabulary */
     int32_t length, id;
-    int normalized;     /* searched for in what the other tokens leave over */
+    int normalized;     /* searched for in the text between the other tokens */
     int lstrip, rstrip; /* includes the white space before and after it */
 };
 

@@ -1,7 +1,7 @@
 /*
- * Byte pair encoding of one piece of text. Of all neighbours that may be merged, those that come
- * first in the list of merges are merged first, the leftmost first among equals, until no merge is
- * possible.
+ * Byte pair encoding of one piece of text. Of all adjacent pairs that may be merged, the one that
+ * comes first in the list of merges is merged first, the leftmost first among equals, until no
+ * merge is possible.
  */
 #ifndef TEXT_BPE_H
 #define TEXT_BPE_H
@@ -18,7 +18,7 @@ struct bpe {
     int ignore_merges;        /* a piece that is a token is never split */
 };
 
-/* The result of merging two neighbours; returns 0 if they may not be merged. */
+/* The result of merging two adjacent tokens; returns 0 if they may not be merged. */
 int bpe_find_merge(const struct bpe *b, int32_t left, int32_t right, int32_t *rank,
                    int32_t *result);
 /* The hash of a pair in merges. */

@@ -1,5 +1,5 @@
 /*
- * Loading "model" of a tokenizer.json for bpe.c.
+ * Loads "model" of a tokenizer.json for bpe.c.
  */
 #include "bpe.h"
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
  * The pre-tokenizer of a tokenizer.json: a chain of splits, each of which splits the pieces of the
- * one before. The last is always ByteLevel.
+ * previous one. The last is always ByteLevel.
  */
 #ifndef TEXT_PRETOKENIZE_H
 #define TEXT_PRETOKENIZE_H

@@ -10,8 +10,8 @@
 struct windows {
     ptq_context *context;
     int32_t *ids;
-    int64_t tokens;    /* of the whole text */
-    int64_t length;    /* of a window */
+    int64_t tokens;    /* in the whole text */
+    int64_t length;    /* per window */
     int64_t available; /* whole windows in the text */
     int64_t count;     /* windows chosen */
 };
