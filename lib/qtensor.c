@@ -82,7 +82,7 @@ ptq_status ptqi_check_sums(ptq_context *context, int32_t far, int64_t columns)
     return ptqi_fail(
         context, PTQ_ERROR_UNSUPPORTED,
         "groups of %lld columns are too wide for int8 activations: with codes up to %d "
-        "from their zero points sums of 32 bits hold %lld columns",
+        "from their zero points, 32-bit sums hold %lld columns",
         (long long)columns, far, (long long)most);
 }
 
@@ -153,7 +153,7 @@ ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales)
             float level = ptqi_round_level(scale, zero, q->bits, row_scales[n]);
             if (!(row_scales[n] > 0) || scale != level * row_scales[n])
                 return ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
-                                 "scales[%lld][%lld] is no integer multiple of its row's that fits",
+                                 "scales[%lld][%lld] is not its row scale times a valid integer",
                                  (long long)n, (long long)g);
         }
     return ptqi_replace(q->context, (void **)&q->row_scales, row_scales, q->n, 4);

@@ -203,8 +203,8 @@ static ptq_status run_once(struct bench *b, const struct line *l, int64_t turn)
     return ptq_call_run(call, b->scratch, b->scratch_bytes);
 }
 
-/* Times the kernel and its limits, in turn. Plain reads use 1, 2 or 4 streams, of which the fastest
- * counts, and like the kernel read memory that has not been read recently. */
+/* Times the kernel and its limits alternately. Plain reads use 1, 2 or 4 streams, and the fastest
+ * counts. Like the kernel, they read memory that has not been read recently. */
 static ptq_status measure(struct bench *b, struct line *l)
 {
     const int linear = l->kernel < F32, integer = l->kernel < W4A32;
@@ -457,7 +457,7 @@ int command_bench(int argc, char **argv)
     if (rc)
         return rc;
     if (o.positional_count)
-        return usage_error(&o, "needs no other arguments");
+        return usage_error(&o, "takes no other arguments");
     rc = parse(&o, &b);
     if (rc || (rc = options_context(&o, &b.context)))
         return rc;

@@ -24,21 +24,21 @@
 static const char usage[] =
     "usage: ptq compare MODEL --calib TEXT --text TEXT [options]\n"
     "\n"
-    "Quantizes a Hugging Face model directory by every method, one after the other, and measures\n"
-    "what each gives: perplexity on the text, by integer kernels where activations are int8; the\n"
-    "size of the checkpoint; the time that quantizing took.\n";
+    "Quantizes a Hugging Face model directory with every method in turn, and measures perplexity\n"
+    "on the text (with integer kernels if activations are int8), the size of the checkpoint, and\n"
+    "the time that quantization took.\n";
 
 static const struct option table[] = {
     CALIBRATION_OPTIONS,
     {"text", "FILE", "the text that perplexity is measured on"},
-    {"window", "N", "tokens of a window; default 2048, or what the model can"},
+    {"window", "N", "tokens per window; default 2048, or the model's maximum if less"},
     {"max-windows", "N", "only the first N windows"},
     {"bits", "N", "2, 3 or 4: weights of the methods that are not W8A8; default 4"},
-    {"group", "N", "columns that share a scale, a multiple of 32; 0: a row; default 128"},
+    {"group", "N", "columns that share a scale, a multiple of 32; 0: the whole row; default 128"},
     {"methods", "LIST", "only rows of these methods, such as gptq,fptq"},
     {"html", "FILE", "write a page with charts"},
     {"keep", "DIR", "keep the quantized models there; default: they are removed"},
-    {"resume", NULL, "take over what an interrupted run kept in --keep DIR, and go on"},
+    {"resume", NULL, "continue from what an interrupted run left in --keep DIR"},
     COMMON_OPTIONS,
 };
 
@@ -342,7 +342,7 @@ static void say_kept(const struct compare *c)
         return;
     if (c->kept)
         snprintf(blocks, sizeof blocks, " and %lld blocks of the next", (long long)c->kept);
-    fprintf(stderr, "ptq: %lld quantized models%s are kept in %s; --resume goes on\n",
+    fprintf(stderr, "ptq: %lld quantized models%s are kept in %s; --resume continues\n",
             (long long)c->finished, blocks, c->work);
 }
 
@@ -403,7 +403,7 @@ int command_compare(int argc, char **argv)
     if (!rc)
         rc = option_integer(&o, "group", 0, 1 << 20, &c.group);
     if (!rc && c.group % 32)
-        rc = usage_error(&o, "--group must be a multiple of 32, or 0 for one a row");
+        rc = usage_error(&o, "--group must be a multiple of 32, or 0 for one per row");
     if (!rc)
         rc = options_context(&o, &c.context);
     if (!rc) {

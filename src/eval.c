@@ -16,20 +16,19 @@ static const char usage[] =
     "usage: ptq eval MODEL --text FILE [options]\n"
     "       ptq eval MODEL --choices FILE.jsonl [options]\n"
     "\n"
-    "Perplexity of a Hugging Face model directory, or of what ptq quantize wrote: the text is\n"
-    "tokenized once and cut into windows; exp of the mean negative log-likelihood. Or multiple\n"
-    "choice: each line is {\"context\": TEXT, \"choices\": [TEXT, ...], \"answer\": INDEX}; the "
-    "choice of\n"
-    "the largest log-likelihood (acc), or of the largest for each character of it (acc_norm), is "
-    "taken.\n";
+    "Measures the perplexity of a Hugging Face model directory, or of the output of ptq quantize:\n"
+    "exp of the mean negative log-likelihood. The text is tokenized once and divided into\n"
+    "windows. Or measures multiple choice: each line is {\"context\": TEXT, \"choices\":\n"
+    "[TEXT, ...], \"answer\": INDEX}, and the choice with the largest log-likelihood (acc) or\n"
+    "log-likelihood per character (acc_norm) is taken.\n";
 
 static const struct option table[] = {
     {"text", "FILE", "the text, UTF-8"},
-    {"choices", "FILE", "multiple-choice items, a JSON object a line"},
-    {"window", "N", "tokens of a window; default 2048, or what the model can"},
+    {"choices", "FILE", "multiple-choice items, one JSON object per line"},
+    {"window", "N", "tokens per window; default 2048, or the model's maximum if less"},
     {"max-windows", "N", "only the first N windows"},
     {"activations", "NAME",
-     "f32, int8-token, int8-tensor: what quantized matrices run with; default: as\n"
+     "activations of quantized matrices: f32, int8-token or int8-tensor; default: as\n"
      "                         the model says"},
     COMMON_OPTIONS,
 };

@@ -17,14 +17,15 @@ static const char usage[] =
     "\n"
     "Quantizes the matrix W [out, in] with the inputs X [tokens, in] and writes codes, scales, "
     "zeros,\n"
-    "g_idx, dequant (and input_scale, act_scale where there are). Scales stay f32.\n";
+    "g_idx, dequant (and input_scale, act_scale if there are any). Scales stay f32.\n";
 
 static const struct option table[] = {
     {"weight", "NAME", "the matrix, [out, in]"},
     {"input", "NAME", "its inputs, [tokens, in]"},
-    {"test", "NAME", "rows that are not calibrated on; their error is reported as test_error"},
+    {"test", "NAME", "rows not used for calibration; their error is reported as test_error"},
     {"o", "FILE", "the file to write"},
-    {"output-rows", "N", "also write the product of the first N input rows, by the real kernels"},
+    {"output-rows", "N",
+     "also write the product of the first N input rows, computed by the kernels"},
     SETTINGS_OPTIONS,
     COMMON_OPTIONS,
 };

@@ -18,15 +18,15 @@ static const struct {
     {"quantize", command_quantize, "a Hugging Face model in, a quantized model out"},
     {"eval", command_eval, "perplexity of a model, quantized or not"},
     {"compare", command_compare, "every method side by side on one model"},
-    {"inspect", command_inspect, "what a model or a file holds"},
+    {"inspect", command_inspect, "the contents of a model or a file"},
     {"layer", command_layer, "quantize one matrix and compare it"},
-    {"bench", command_bench, "how fast the kernels run here, against the machine's limits"},
+    {"bench", command_bench, "the speed of the kernels, compared with the machine's limits"},
 };
 enum { COUNT = sizeof commands / sizeof *commands };
 
 static void print_usage(FILE *to)
 {
-    fprintf(to, "usage: ptq COMMAND [options]     ptq COMMAND --help tells more\n\n");
+    fprintf(to, "usage: ptq COMMAND [options]     more: ptq COMMAND --help\n\n");
     for (int i = 0; i < COUNT; i++)
         fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
 }

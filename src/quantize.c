@@ -146,7 +146,7 @@ static ptq_status print_text(const struct quantize *q)
     if (adjusted)
         printf(
             "%lld groups have weights of one sign or a range below 1e-5, which AWQ's grid cannot "
-            "hold; their grid contains 0\n",
+            "represent; their grid contains 0\n",
             (long long)adjusted);
     if (clamped)
         printf("%lld groups are too small or too large for scales of their dtype and lost "
@@ -172,7 +172,7 @@ static int finish(struct quantize *q, ptq_status status)
         rc = report_failure(status);
     int64_t kept = quantize_free(&q->run, status != PTQ_OK);
     if (kept && !q->run.damaged)
-        fprintf(stderr, "ptq: %lld finished blocks are kept in %s.partial; --resume goes on\n",
+        fprintf(stderr, "ptq: %lld finished blocks are kept in %s.partial; --resume continues\n",
                 (long long)kept, q->run.path);
     windows_free(&q->windows);
     model_free(q->run.model);

@@ -11,10 +11,10 @@ static ptq_status read_header(ptq_context *context, const void *memory, int64_t 
                               struct ptqi_packed *h)
 {
     if (bytes < (int64_t)sizeof *h)
-        return ptqi_fail(context, PTQ_ERROR_FORMAT, "this is no packed linear");
+        return ptqi_fail(context, PTQ_ERROR_FORMAT, "this is not a packed linear");
     memcpy(h, memory, sizeof *h);
     if (memcmp(h->magic, PTQI_PACKED_MAGIC, sizeof h->magic))
-        return ptqi_fail(context, PTQ_ERROR_FORMAT, "this is no packed linear");
+        return ptqi_fail(context, PTQ_ERROR_FORMAT, "this is not a packed linear");
     if (h->version != PTQI_PACKED_VERSION)
         return ptqi_fail(context, PTQ_ERROR_LAYOUT,
                          "a packed linear of version %u, not %u: pack the matrix again",
@@ -26,7 +26,7 @@ static ptq_status read_header(ptq_context *context, const void *memory, int64_t 
     if (memcmp(&h->layout, &want, sizeof want))
         return ptqi_fail(context, PTQ_ERROR_LAYOUT,
                          "packed in panels of %d rows (%d x %d, offset %d), not of %d (%d x %d, "
-                         "offset %d) as the kernels for %s want it: pack the matrix again",
+                         "offset %d) as the kernels for %s need it: pack the matrix again",
                          h->layout.rows, h->layout.strip, h->layout.run, h->layout.w8_offset,
                          want.rows, want.strip, want.run, want.w8_offset,
                          ptq_isa_name(ptq_context_isa(context)));

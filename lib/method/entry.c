@@ -103,8 +103,9 @@ ptq_status ptq_quantize_equalized(const ptq_config *config, const ptq_equalizati
     PTQI_REQUIRE(config->context, equalization);
     const struct ptq_config resolved = with_choice(config, equalization);
     if (ptqi_is_open(&resolved))
-        return ptqi_fail(config->context, PTQ_ERROR_CONFLICT,
-                         "the config leaves something open that the equalization does not say");
+        return ptqi_fail(
+            config->context, PTQ_ERROR_CONFLICT,
+            "the config leaves a setting open that the equalization does not determine");
     PTQI_TRY(load(&resolved, weights, count, stats, &matrices));
     const struct ptqi_call call = {
         .config = &resolved, .matrices = &matrices, .stats = stats, .own_stats = own_stats};

@@ -1,6 +1,5 @@
 /*
- * Repeated measurements, of which the median counts, so that a few disturbed by other programs do
- * not matter.
+ * Repeated measurements. The median counts, so a few that other programs disturbed do not matter.
  */
 #ifndef BENCH_SAMPLES_H
 #define BENCH_SAMPLES_H

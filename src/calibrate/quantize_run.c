@@ -199,7 +199,7 @@ static ptq_status resume_block(struct quantize_run *q, int64_t index)
     ptq_store_free(part);
     if (status == PTQ_ERROR_FORMAT || status == PTQ_ERROR_SHAPE || status == PTQ_ERROR_UNKNOWN) {
         q->damaged = 1;
-        return ptqi_fail_at(q->context, status, "remove this file, and --resume makes it anew");
+        return ptqi_fail_at(q->context, status, "remove this file, and --resume will recreate it");
     }
     progress_show(q->progress, (double)index / (double)q->model->config.layers,
                   "block %lld was finished before", (long long)index + 1);

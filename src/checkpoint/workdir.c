@@ -129,7 +129,7 @@ static ptq_status check_ours(const struct workdir *w, int resume)
     return ptqi_fail(w->context, PTQ_ERROR_CONFLICT,
                      "%s: exists and has no run.json of ptq quantize%s; move it away, or choose "
                      "another output",
-                     w->partial, resume ? ", so that --resume has nothing to go on with" : "");
+                     w->partial, resume ? ", so --resume has nothing to continue" : "");
 }
 
 /* Sets *there to whether OUT.partial is a directory; fails if it is anything else. */
@@ -218,7 +218,7 @@ static ptq_status compare_runs(const struct workdir *w, const char *directory, c
 {
     const int begun = directory == w->partial;
     const char *const instead =
-        begun ? "run without --resume to begin anew" : "move it away, or choose another output";
+        begun ? "run without --resume to start over" : "move it away, or choose another output";
     struct ptqi_map file;
     char where[300] = "";
     PTQI_TRY(ptqi_map_file(w->context, run, &file));
@@ -294,7 +294,7 @@ static ptq_status begin_run(struct workdir *w, const char *run, const char *desc
     w->resumed = 0;
     if (find_unwanted(w, owns, other, sizeof other))
         return ptqi_fail(w->context, PTQ_ERROR_CONFLICT,
-                         "%s: holds %s, which ptq has not made; move it away, or choose another "
+                         "%s: contains %s, which ptq did not make; move it away, or choose another "
                          "output",
                          w->partial, other);
     remove_files(w->context, w->partial, owns, 1);

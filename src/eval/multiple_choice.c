@@ -128,7 +128,7 @@ static ptq_status add_item(struct run *r, int64_t line, const struct ptqi_json *
         return bad_line(r, line, "\"answer\" is not the number of a choice, counted from 0");
     for (const struct ptqi_json *text = texts->first; text; text = text->next) {
         if (!ptqi_json_string(text) || !text->length)
-            return bad_line(r, line, "a choice that is no text, or empty");
+            return bad_line(r, line, "a choice that is not a string, or empty");
         PTQI_TRY(ptqi_grow(r->context, (void **)&r->choices, r->choice_count, &r->choice_capacity,
                            r->choice_count + 1, (int64_t)sizeof *r->choices));
         struct choice *c = &r->choices[r->choice_count++];

@@ -57,7 +57,7 @@ void rope_read_config(struct config_reader *r, struct model_config *c)
         check_rope_object(r, objects[i], object);
         const double own = config_real(r, object, "rope_theta", 0);
         if (own > 0 && theta > 0 && own != theta)
-            config_fail(r, objects[i], "has another rope_theta than is given elsewhere");
+            config_fail(r, objects[i], "has a rope_theta that contradicts another one");
         theta = own > 0 ? own : theta;
     }
     c->rope_theta = theta > 0 ? theta : 10000.0;
