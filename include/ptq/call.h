@@ -77,7 +77,7 @@ PTQ_API ptq_status ptq_call_set_add(ptq_call *call, int64_t result, int32_t add)
 /* A bias [N] for matrix number index, used instead of the matrix's own; borrowed. NULL restores the
  * matrix's own. */
 PTQ_API ptq_status ptq_call_set_bias(ptq_call *call, int64_t index, const float *bias);
-/* Sets PTQ_EPILOGUE_... and forgets all results, because they are numbered anew: call this first.
+/* Sets PTQ_EPILOGUE_... and discards all results, because their numbers change: call this first.
  * PTQ_ERROR_SHAPE unless the two matrices of every pair have the same N. */
 PTQ_API ptq_status ptq_call_set_epilogue(ptq_call *call, int32_t epilogue);
 /*

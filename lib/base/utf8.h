@@ -6,8 +6,8 @@
 
 /*
  * The length of the UTF-8 sequence at text, where left > 0 bytes are available. If it is invalid,
- * *valid is 0 and the length is that of its longest prefix that could have become valid, at least
- * 1.
+ * *valid is 0, and the length is at least 1 and covers the longest prefix that could have become
+ * valid.
  */
 int ptqi_utf8_sequence(const char *text, int64_t left, int *valid);
 /* Returns the character at *at and advances *at. The text must be valid and must not end here. */

@@ -59,7 +59,7 @@ const struct ptqi_kernels ptqi_kernels_avx512_vnni = {
     VECTOR_KERNELS,
 };
 
-/* With AMX tiles if there are more rows than a stream takes. */
+/* The same, with AMX tiles for more rows than a stream takes. */
 const struct ptqi_kernels ptqi_kernels_amx_int8 = {
     .isa = PTQ_ISA_AMX_INT8,
     F32_KERNELS,

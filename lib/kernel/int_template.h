@@ -153,8 +153,8 @@ struct group {
     struct ptqi_rows x;
 };
 
-/* Multiplies one strip, beginning at a column of the panel, over one group, and adds to out, which
- * holds integers with levels. */
+/* Multiplies one strip, beginning at a column of the panel, over one group, and adds the result to
+ * out. With levels, out holds integers. */
 INLINE void stream_strip(const int rows, const int nv, const int bits, const int levels,
                          const int shift, const struct ptqi_panel *p, const struct group *g,
                          const int column, float *out)
@@ -252,8 +252,7 @@ INLINE void stream_panel(const int rows, const int nv, const int bits, const int
         }                                                                                          \
     }
 
-/* Multiplies a strip of a tile by the groups of a chunk in turn, for any rows and parts of
- * groups. */
+/* Multiplies a strip of a tile by each group of a chunk, for any rows and parts of groups. */
 INLINE void tile_strip(const int rows, const int nv, const int bits, const struct ptqi_chunk *c,
                        const int column, const struct ptqi_rows *x, float *out, int32_t *partial)
 {
@@ -304,8 +303,7 @@ INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk
         VI dot[TILE_MR][MAX_NV];
         w.blocks = left < c->group_blocks ? left : c->group_blocks;
         start_dots(TILE_MR, TILE_NV, &s, 0, &at, dot);
-        /* The sums begin as the same number: one register each now avoids copies in every
-         * iteration. */
+        /* The sums begin as the same number; separate registers now avoid copies in the loop. */
         PTQI_UNROLL
         for (int m = 0; m < TILE_MR; m++) {
             PTQI_UNROLL

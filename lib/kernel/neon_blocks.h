@@ -1,8 +1,8 @@
 /*
  * The blocks of int_template.h with ARMv8.0 only: 16 columns of one row of W and of x make two
  * vectors of eight 16-bit products. A lane holds 16 products of 4-bit codes, 16 * 15 * 127 = 30480
- * < 32768, so four blocks are summed before they are widened; of signed 8-bit codes it holds two, 2
- * * 128 * 127 = 32512.
+ * < 32768, so four blocks are summed before they are widened. It holds two products of signed 8-bit
+ * codes, 2 * 128 * 127 = 32512.
  */
 #include "neon_codes.h"
 

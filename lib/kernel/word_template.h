@@ -7,7 +7,7 @@
 /* The position of a pass over the columns of a panel. */
 struct columns {
     const int32_t *group_of;
-    int32_t group; /* of these scales and zeros; initially -1 */
+    int32_t group; /* of the scales and zeros below; initially -1 */
     VI word[F32_NV];
     VF scale[F32_NV], zero[F32_NV]; /* 2^23 + zero */
 };

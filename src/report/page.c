@@ -93,7 +93,7 @@ static int is_best(const struct comparison *c, const struct comparison_row *row)
     return others > 0;
 }
 
-/* Writes a cell. before and after label it where the table is shown as a list, which omits empty
+/* Writes a cell. before and after label it if the table is shown as a list, which omits empty
  * cells. */
 static void open_cell(struct html *h, int empty, const char *before, const char *after)
 {
