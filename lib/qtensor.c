@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 #include "config.h"
+#include "encoding.h"
 #include "linalg/rotate.h"
 
 static const double not_known = NAN;
@@ -50,6 +51,7 @@ void ptq_qtensor_free(ptq_qtensor *q)
     if (!q)
         return;
     ptqi_free(q->context, q->codes);
+    ptqi_free(q->context, q->borrowed);
     ptqi_free(q->context, q->scales);
     ptqi_free(q->context, q->row_scales);
     ptqi_free(q->context, q->zeros);
@@ -63,9 +65,10 @@ void ptq_qtensor_free(ptq_qtensor *q)
 
 ptq_status ptqi_qtensor_check(const struct ptq_qtensor *q)
 {
-    if (!q->codes || !q->scales)
+    const int has_codes = q->codes || q->borrowed;
+    if (!has_codes || !q->scales)
         return ptqi_fail(q->context, PTQ_ERROR_MISSING, "the qtensor has no %s yet",
-                         q->codes ? "scales" : "codes");
+                         has_codes ? "scales" : "codes");
     return PTQ_OK;
 }
 
@@ -102,7 +105,10 @@ ptq_status ptq_qtensor_set_codes(ptq_qtensor *q, const uint8_t *codes)
     PTQI_REQUIRE(NULL, q);
     PTQI_REQUIRE(q->context, codes);
     PTQI_TRY(check_values(q, "codes", codes, q->k, (1 << q->bits) - 1));
-    return ptqi_replace(q->context, (void **)&q->codes, codes, q->n * q->k, 1);
+    PTQI_TRY(ptqi_replace(q->context, (void **)&q->codes, codes, q->n * q->k, 1));
+    ptqi_free(q->context, q->borrowed);
+    q->borrowed = NULL;
+    return PTQ_OK;
 }
 
 /* The check of the levels, which kernels rely on, was for other scales and zeros. */
@@ -306,12 +312,34 @@ int32_t ptq_qtensor_has_input_scale(const ptq_qtensor *q)
     return q && q->input_scale;
 }
 
+const uint8_t *ptqi_qtensor_rows_of_codes(const struct ptq_qtensor *q, int64_t first, int64_t rows,
+                                          uint8_t *buffer, int64_t ld)
+{
+    if (!q->borrowed)
+        return q->codes + first * q->k;
+    ptqi_encoded_read(q->borrowed, first, rows, q->k, buffer, ld);
+    return buffer;
+}
+
+void ptqi_qtensor_copy_codes(const struct ptq_qtensor *q, int64_t n, int64_t first, int64_t count,
+                             uint8_t *out)
+{
+    if (!q->borrowed)
+        memcpy(out, q->codes + n * q->k + first, (size_t)count);
+    else if (count == q->k)
+        ptqi_encoded_read(q->borrowed, n, 1, q->k, out, q->k);
+    else
+        for (int64_t i = 0; i < count; i++)
+            out[i] = ptqi_encoded_value(q->borrowed, n, first + i);
+}
+
 ptq_status ptq_qtensor_codes(const ptq_qtensor *q, uint8_t *out)
 {
     PTQI_REQUIRE(NULL, q);
     PTQI_REQUIRE(q->context, out);
     PTQI_TRY(ptqi_qtensor_check(q));
-    memcpy(out, q->codes, (size_t)(q->n * q->k));
+    for (int64_t n = 0; n < q->n; n++)
+        ptqi_qtensor_copy_codes(q, n, 0, q->k, out + n * q->k);
     return PTQ_OK;
 }
 
@@ -345,7 +373,7 @@ ptq_status ptq_qtensor_input_scale(const ptq_qtensor *q, float *out)
 
 void ptqi_qtensor_dequantize_row(const struct ptq_qtensor *q, int64_t n, float *out)
 {
-    const uint8_t *codes = q->codes + n * q->k;
+    const uint8_t *codes = q->codes ? q->codes + n * q->k : NULL;
     const float *scales = q->scales + n * q->groups;
     for (int64_t i = 0, g = 0, end = q->group_size; i < q->k; i++) {
         const int64_t c = q->order ? q->order[i] : i;
@@ -355,7 +383,8 @@ void ptqi_qtensor_dequantize_row(const struct ptq_qtensor *q, int64_t n, float *
             g++;
             end += q->group_size;
         }
-        out[c] = ptqi_qtensor_weight(q, n, g, scales[g], codes[c]);
+        const uint8_t code = codes ? codes[c] : ptqi_encoded_value(q->borrowed, n, c);
+        out[c] = ptqi_qtensor_weight(q, n, g, scales[g], code);
     }
 }
 

@@ -17,17 +17,18 @@ struct ptq_qtensor {
     int64_t group;      /* as requested: 0 means one per row */
     int64_t group_size; /* columns of a full group, 1 .. k */
     int64_t groups;
-    uint8_t *codes;     /* [n][k], original order; NULL until set */
-    float *scales;      /* [n][groups]; NULL until set */
-    float *minima;      /* [n][groups]: w = scale code + minimum; NULL: zero points */
-    int8_t *levels;     /* [2^bits]: w = scale level[code]; NULL: zero points */
-    int32_t *group_of;  /* [k]: uneven groups, sorted by order; NULL: groups are even */
-    float *row_scales;  /* [n]: scales are 1 .. 15 times this; NULL: plain scales */
-    uint8_t *zeros;     /* [n][groups]; NULL: 2^(bits-1) everywhere */
-    int32_t *order;     /* [k]; NULL: 0 .. k-1 */
-    float *input_scale; /* [k]; NULL: 1 */
-    int32_t rotation;   /* columns per block; 0: none */
-    int32_t equalize;   /* PTQ_EQUALIZE_... that computed the input scale, even if folded */
+    uint8_t *codes; /* [n][k], original order; NULL until set, or while codes are borrowed */
+    struct ptqi_encoded *borrowed; /* codes in the caller's memory; encoding.h */
+    float *scales;                 /* [n][groups]; NULL until set */
+    float *minima;                 /* [n][groups]: w = scale code + minimum; NULL: zero points */
+    int8_t *levels;                /* [2^bits]: w = scale level[code]; NULL: zero points */
+    int32_t *group_of;             /* [k]: uneven groups, sorted by order; NULL: groups are even */
+    float *row_scales;             /* [n]: scales are 1 .. 15 times this; NULL: plain scales */
+    uint8_t *zeros;                /* [n][groups]; NULL: 2^(bits-1) everywhere */
+    int32_t *order;                /* [k]; NULL: 0 .. k-1 */
+    float *input_scale;            /* [k]; NULL: 1 */
+    int32_t rotation;              /* columns per block; 0: none */
+    int32_t equalize; /* PTQ_EQUALIZE_... that computed the input scale, even if folded */
     int32_t activations;
     float activation_scale; /* 0: none */
     double weight_error, output_error, damping;
@@ -93,9 +94,19 @@ static inline int64_t ptqi_most_columns(int32_t far)
 
 /* PTQ_ERROR_UNSUPPORTED if a group has more columns than that. */
 ptq_status ptqi_check_sums(ptq_context *context, int32_t far, int64_t columns);
+/* qtensor_columns.c: of everything that all rows share. */
+uint64_t ptqi_qtensor_columns_hash(const struct ptq_qtensor *q);
 /* PTQ_ERROR_MISSING unless codes and scales are set. */
 ptq_status ptqi_qtensor_check(const struct ptq_qtensor *q);
 /* out [k] = row n, dequantized in the basis of the codes. */
 void ptqi_qtensor_dequantize_row(const struct ptq_qtensor *q, int64_t n, float *out);
+
+/* Codes of rows from first on. If they are borrowed, they are decoded to buffer,
+ * with row stride ld; else the stride is k. */
+const uint8_t *ptqi_qtensor_rows_of_codes(const struct ptq_qtensor *q, int64_t first, int64_t rows,
+                                          uint8_t *buffer, int64_t ld);
+/* Codes first .. first + count - 1 of row n. */
+void ptqi_qtensor_copy_codes(const struct ptq_qtensor *q, int64_t n, int64_t first, int64_t count,
+                             uint8_t *out);
 
 #endif

@@ -2,6 +2,7 @@
  * The columns of a quantized matrix: their order and their groups.
  */
 #include <string.h>
+#include "base/hash.h"
 #include "qtensor.h"
 
 ptq_status ptq_qtensor_set_order(ptq_qtensor *q, const int32_t *order)
@@ -107,4 +108,20 @@ ptq_status ptq_qtensor_group_index(const ptq_qtensor *q, int32_t *out)
 int32_t ptq_qtensor_has_uneven_groups(const ptq_qtensor *q)
 {
     return q && q->group_of;
+}
+
+uint64_t ptqi_qtensor_columns_hash(const struct ptq_qtensor *q)
+{
+    int64_t numbers[4] = {q->bits, q->rotation, q->activations, 0};
+    memcpy(&numbers[3], &q->activation_scale, sizeof q->activation_scale);
+    uint64_t h = ptqi_hash_fast(PTQI_HASH_START, numbers, (int64_t)sizeof numbers);
+    if (q->order)
+        h = ptqi_hash_fast(h ^ 1, q->order, q->k * (int64_t)sizeof *q->order);
+    if (q->group_of)
+        h = ptqi_hash_fast(h ^ 2, q->group_of, q->k * (int64_t)sizeof *q->group_of);
+    if (q->input_scale)
+        h = ptqi_hash_fast(h ^ 3, q->input_scale, q->k * (int64_t)sizeof *q->input_scale);
+    if (q->levels)
+        h = ptqi_hash_fast(h ^ 4, q->levels, (int64_t)1 << q->bits);
+    return h;
 }

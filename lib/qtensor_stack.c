@@ -114,7 +114,7 @@ static void copy_row(ptq_qtensor *q, int64_t to, const ptq_qtensor *p, int64_t f
 {
     if (q->row_scales)
         q->row_scales[to] = p->row_scales[from];
-    memcpy(q->codes + to * q->k, p->codes + from * q->k, (size_t)q->k);
+    ptqi_qtensor_copy_codes(p, from, 0, q->k, q->codes + to * q->k);
     for (int64_t g = 0; g < q->groups; g++) {
         q->scales[to * q->groups + g] = p->scales[from * q->groups + g];
         if (q->minima)
@@ -227,7 +227,7 @@ static void copy_columns(ptq_qtensor *to, const ptq_qtensor *q, int64_t n, int64
 {
     const int64_t from = n * q->groups + (q->groups > 1 ? first / q->group_size : 0);
     const int64_t at = n * to->groups;
-    memcpy(to->codes + n * to->k, q->codes + n * q->k + first, (size_t)to->k);
+    ptqi_qtensor_copy_codes(q, n, first, to->k, to->codes + n * to->k);
     memcpy(to->scales + at, q->scales + from, (size_t)to->groups * sizeof *to->scales);
     if (to->zeros)
         memcpy(to->zeros + at, q->zeros + from, (size_t)to->groups);

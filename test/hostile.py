@@ -87,6 +87,21 @@ VALID = {
     ("ptq_layout_set", "value"): "1",
     ("ptq_layout_get", "parameter"): "PTQ_LAYOUT_ORDER",
     ("ptq_linear_create_with", "memory"): "w.memory",
+    ("ptq_linear_begin", "memory"): "w.memory",
+    ("ptq_linear_pack_rows", "linear"): "w.begun",
+    ("ptq_linear_finish", "linear"): "w.packed_all",
+    ("int64_t", "from"): "0",
+    "ptq_encoding *": "w.encoding",
+    "const ptq_encoding *": "w.encoding",
+    "ptq_encoding **": "&w.results.encoding",
+    ("ptq_encoding_create", "axis"): "PTQ_ALONG_K",
+    ("ptq_encoding_create", "count"): "8",
+    ("ptq_encoding_create", "values"): "PTQ_VALUES_UNSIGNED",
+    ("const int32_t *", "shifts"): "w.numbers",
+    ("ptq_qtensor_set_strided_minima", "q"): "w.with_minima",
+    ("int64_t", "stride_n"): "32",
+    ("int64_t", "stride_k"): "4",
+    ("int64_t", "stride_g"): "4",
     ("int32_t *", "value"): "w.numbers",
     "ptq_call *": "w.call",
     "const ptq_call *": "w.call",
@@ -118,6 +133,7 @@ VALID = {
     ("const int64_t *", "shape"): "w.shape",
     ("const int64_t *", "rows"): "w.rows",
     ("float *", "out"): "w.floats",
+    ("float *", "bias"): "w.floats",
     ("uint8_t *", "out"): "w.memory",
     ("int32_t *", "out"): "(int32_t *)(void *)w.memory",
     ("int64_t *", "value"): "&w.integer",
@@ -167,7 +183,7 @@ VALID = {
 
 # Pointers that may be NULL where the header says so; the call succeeds. "": of every function.
 OPTIONAL = {
-    "": {"user", "scratch", "row_weights", "reference", "ties", "own_stats", "buffer", "bias"},
+    "": {"user", "scratch", "row_weights", "reference", "ties", "own_stats", "buffer"},
     "ptq_context_set_log": {"log"},
     "ptq_context_set_progress": {"progress"},
     "ptq_context_set_parallel_for": {"parallel_for"},
@@ -178,6 +194,10 @@ OPTIONAL = {
     "ptq_qtensor_stack": {"rows"},
     "ptq_call_set_prepared": {"memory"},
     "ptq_linear_create_with": {"memory"},
+    "ptq_linear_begin": {"memory"},
+    "ptq_encoding_create": {"shifts"},
+    "ptq_linear_set_bias": {"bias"},
+    "ptq_call_set_bias": {"bias"},
     "ptq_stats_set_ranges": {"min"},
 }
 
@@ -202,6 +222,13 @@ ALLOWED = {
     "ptq_layout_create": {"group": ["0"], "n": ["2^31"]},
     "ptq_linear_create_with": {"bytes": HUGE},
     "ptq_qtensor_dequantize_row": {"n": ["0"]},
+    "ptq_linear_begin": {"bytes": HUGE},
+    "ptq_linear_pack_rows": {"from": ["0"]},
+    "ptq_encoding_create": {"values": ["0"]},
+    "ptq_qtensor_borrow_codes": {"bytes": HUGE, "stride_n": ["0"], "stride_k": ["0"]},
+    "ptq_qtensor_set_encoded_zeros": {"bytes": HUGE, "stride_n": ["0"], "stride_g": ["0", *HUGE]},  # one block
+    "ptq_qtensor_set_strided_scales": {"bytes": HUGE, "stride_n": ["0"], "stride_g": ["0"]},
+    "ptq_qtensor_set_strided_minima": {"bytes": HUGE, "stride_n": ["0"], "stride_g": ["0"]},
     "ptq_call_run_part": {"part": ["0"], "parts": HUGE, "bytes": HUGE},  # most parts are empty
     "ptq_call_prepare_part": {"part": ["0"], "parts": HUGE, "bytes": HUGE},
     "ptq_call_set_prepared": {"bytes": HUGE},
@@ -395,6 +422,7 @@ struct results {
     ptq_linear *linear;
     ptq_call *call;
     ptq_layout *layout;
+    ptq_encoding *encoding;
 };
 
 /* Everything that calls take: handles, and memory that is large enough for what they say of it. */
@@ -406,9 +434,10 @@ static struct world {
     ptq_store *reading, *writing;
     ptq_qtensor *q, *with_minima, *with_levels;
     ptq_equalization *equalization;
-    ptq_linear *linear;
+    ptq_linear *linear, *begun, *packed_all;
     ptq_call *call;
     ptq_layout *layout;
+    ptq_encoding *encoding;
     const ptq_linear *linears[2];
     const ptq_tensor *weights[2];
     const ptq_stats *own_stats[2];
@@ -561,7 +590,12 @@ static void make_handles(void)
     ptq_linear_free(packed);
     need(ptq_linear_create(w.context, w.q, &w.linear));
     w.linears[0] = w.linears[1] = w.holes.linears[0] = w.linear;
+    need(ptq_linear_set_bias(w.linear, w.ones));
     need(ptq_layout_of(w.context, w.q, &w.layout));
+    need(ptq_linear_begin(w.layout, w.q, NULL, 0, &w.begun));
+    need(ptq_linear_begin(w.layout, w.q, NULL, 0, &w.packed_all));
+    need(ptq_linear_pack_rows(w.packed_all, w.q, 0, 0, N));
+    need(ptq_encoding_create(w.context, 4, PTQ_ALONG_K, 8, NULL, PTQ_VALUES_UNSIGNED, &w.encoding));
     need(ptq_call_create(w.context, w.linears, 1, &w.call));
     need(ptq_call_set_x(w.call, w.x, PTQ_DTYPE_F32, ROWS, K));
     need(ptq_call_set_y(w.call, 0, w.floats, PTQ_DTYPE_F32, ROWS, N));

@@ -27,6 +27,7 @@
     TEST(matmul)                                                                                   \
     TEST(linear)                                                                                   \
     TEST(forms)                                                                                    \
+    TEST(encoding)                                                                                 \
     TEST(call)                                                                                     \
     TEST(prepared)                                                                                 \
     TEST(packed)                                                                                   \

@@ -46,8 +46,8 @@ static void make_matrix(struct matrix *m, int32_t bits, int64_t group, int what,
         if (!(what & HAS_ZEROS))
             m->zeros[i] = (uint8_t)(1 << (bits - 1));
     }
-    for (int i = 0; i < 16; i++)
-        m->levels[i] = (int8_t)(random_below(&r, 255) - 127);
+    for (int i = 0; i < 16; i++) /* no two alike */
+        m->levels[i] = (int8_t)(i * 37 % 16 * 16 - 127 + random_below(&r, 15));
     for (int i = 0; i < K; i++) /* the second group is empty */
         m->index[i] = (int32_t)(what & IS_UNEVEN ? random_below(&r, m->groups) : i / group);
     for (int i = 0; i < K && what & IS_UNEVEN; i++)
@@ -109,31 +109,6 @@ static float plain_output(const struct matrix *m, const float *x, int n)
     return sum * scale;
 }
 
-static void check_products(const struct matrix *m, const float *x)
-{
-    float want[ROWS * N], y[ROWS * N];
-    for (int i = 0; i < ROWS * N; i++)
-        want[i] = plain_output(m, x + i / N * K, i % N);
-    for (int32_t isa = PTQ_ISA_PORTABLE; isa <= EMULATED_AMX; isa = isa == 30 ? EVEX : isa + 1) {
-        if (!is_usable(isa))
-            continue;
-        ptq_context *context = make_context(2, isa);
-        ptq_linear *linear;
-        if (!CHECK_OK(ptq_linear_create(context, m->q, &linear)))
-            printf("    bits %d, group %d, what %d, isa %d\n", m->bits, (int)m->group, m->what,
-                   isa);
-        for (int64_t rows = 1; linear && rows <= ROWS; rows += ROWS - 1) {
-            memset(y, 0x5a, sizeof y);
-            CHECK_OK(forward(linear, x, PTQ_DTYPE_F32, rows, K, y, PTQ_DTYPE_F32, N, NULL));
-            if (!CHECK(!memcmp(y, want, (size_t)rows * N * sizeof *y)))
-                printf("    bits %d, group %d, what %d, isa %d\n", m->bits, (int)m->group, m->what,
-                       isa);
-        }
-        ptq_linear_free(linear);
-        ptq_context_free(context);
-    }
-}
-
 /* Every part, as it was set. */
 static void check_parts(const struct matrix *m, const ptq_qtensor *q)
 {
@@ -160,6 +135,41 @@ static void check_parts(const struct matrix *m, const ptq_qtensor *q)
     for (int i = 0; i < N * K; i++)
         wrong += w[i] != weight_of(m, i / K, i % K);
     CHECK_EQ(wrong, 0);
+}
+
+static void check_unpacked(const struct matrix *m, const ptq_linear *linear)
+{
+    ptq_qtensor *q;
+    if (!CHECK_OK(ptq_linear_unpack(linear, &q)))
+        return;
+    check_parts(m, q);
+    ptq_qtensor_free(q);
+}
+
+static void check_products(const struct matrix *m, const float *x)
+{
+    float want[ROWS * N], y[ROWS * N];
+    for (int i = 0; i < ROWS * N; i++)
+        want[i] = plain_output(m, x + i / N * K, i % N);
+    for (int32_t isa = PTQ_ISA_PORTABLE; isa <= EMULATED_AMX; isa = isa == 30 ? EVEX : isa + 1) {
+        if (!is_usable(isa))
+            continue;
+        ptq_context *context = make_context(2, isa);
+        ptq_linear *linear;
+        if (!CHECK_OK(ptq_linear_create(context, m->q, &linear)))
+            printf("    bits %d, group %d, what %d, isa %d\n", m->bits, (int)m->group, m->what,
+                   isa);
+        for (int64_t rows = 1; linear && rows <= ROWS; rows += ROWS - 1) {
+            memset(y, 0x5a, sizeof y);
+            CHECK_OK(forward(linear, x, PTQ_DTYPE_F32, rows, K, y, PTQ_DTYPE_F32, N, NULL));
+            if (!CHECK(!memcmp(y, want, (size_t)rows * N * sizeof *y)))
+                printf("    bits %d, group %d, what %d, isa %d\n", m->bits, (int)m->group, m->what,
+                       isa);
+        }
+        check_unpacked(m, linear);
+        ptq_linear_free(linear);
+        ptq_context_free(context);
+    }
 }
 
 /* Written to a file and read again, and stacked. */

@@ -4,6 +4,7 @@
  * ptq_linear_create and ptq_linear_forward with the formula; here they are the reference.
  */
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -240,6 +241,125 @@ static ptq_status no_parallel_for(void *user, int64_t parts, ptq_body_function b
     return PTQ_OK;
 }
 
+/* Unpacked and packed again, it has the same bytes. */
+static void check_unpacked(ptq_context *context, const struct matrix *m, const ptq_linear *linear,
+                           const char *want, int64_t bytes)
+{
+    struct matrix again = *m;
+    char *memory;
+    float bias[70];
+    int64_t size;
+    CHECK_STATUS(ptq_linear_bias(linear, bias), m->s->what & BIAS ? PTQ_OK : PTQ_ERROR_MISSING);
+    CHECK(!(m->s->what & BIAS) || !memcmp(bias, m->bias, (size_t)m->s->n * sizeof *bias));
+    if (!CHECK_OK(ptq_linear_unpack(linear, &again.q)))
+        return;
+    CHECK_EQ(ptq_qtensor_bits(again.q), m->s->bits);
+    CHECK_EQ(ptq_qtensor_has_row_scales(again.q), (m->s->what & TWO_LEVEL) != 0);
+    ptq_linear_free(pack_in(context, &again, 0x11, &memory, &size));
+    CHECK(size == bytes && !memcmp(memory, want, (size_t)bytes));
+    free(memory);
+    ptq_qtensor_free(again.q);
+}
+
+/* One of several threads, each of which packs some ranges of rows. */
+struct packer {
+    ptq_linear *linear;
+    const struct matrix *m;
+    int number;
+};
+
+enum { PACKERS = 3 };
+
+static void *pack_ranges(void *argument)
+{
+    const struct packer *p = argument;
+    const int64_t n = p->m->s->n;
+    int64_t first = 0, count;
+    for (int i = 0; first < n; i++, first += count) {
+        count = 1 + (i * 5) % 7 < n - first ? 1 + (i * 5) % 7 : n - first;
+        ptq_qtensor *part;
+        if (i % PACKERS != p->number)
+            continue;
+        if (i % 2) {
+            CHECK_OK(ptq_linear_pack_rows(p->linear, p->m->q, first, first, count));
+            continue;
+        }
+        CHECK_OK(ptq_qtensor_rows(p->m->q, first, count, &part));
+        CHECK_OK(ptq_linear_pack_rows(p->linear, part, 0, first, count));
+        ptq_qtensor_free(part);
+    }
+    return NULL;
+}
+
+/* Packed by ranges of rows, it has the same bytes. */
+static void check_ranges(ptq_context *context, const struct matrix *m, const char *want,
+                         int64_t bytes)
+{
+    ptq_layout *layout;
+    ptq_linear *linear, *opened;
+    pthread_t threads[PACKERS];
+    struct packer packers[PACKERS];
+    char *memory = aligned_alloc(PTQ_ALIGNMENT, (size_t)bytes);
+    memset(memory, 0x77, (size_t)bytes);
+    CHECK_OK(ptq_layout_of(context, m->q, &layout));
+    CHECK_OK(ptq_linear_begin(layout, m->q, memory, bytes, &linear));
+    CHECK_STATUS(ptq_linear_finish(linear), PTQ_ERROR_MISSING);
+    CHECK_STATUS(ptq_linear_open(context, memory, bytes, &opened), PTQ_ERROR_FORMAT);
+    for (int i = 0; i < PACKERS; i++) {
+        packers[i] = (struct packer){linear, m, i};
+        pthread_create(&threads[i], NULL, pack_ranges, &packers[i]);
+    }
+    for (int i = 0; i < PACKERS; i++)
+        pthread_join(threads[i], NULL);
+    CHECK_OK(ptq_linear_finish(linear));
+    CHECK_OK(ptq_linear_set_bias(linear, m->s->what & BIAS ? m->bias : NULL));
+    CHECK(!memcmp(memory, want, (size_t)bytes));
+    ptq_linear_free(linear);
+    ptq_layout_free(layout);
+    free(memory);
+}
+
+/* What packing by parts refuses, and what an unfinished matrix does. */
+static void test_part_errors(void)
+{
+    struct matrix m, other;
+    ptq_layout *layout;
+    ptq_linear *linear, *second;
+    ptq_call *call;
+    ptq_qtensor *q;
+    make_matrix(&schemes[1], &m);
+    make_matrix(&schemes[4], &other);
+    CHECK_OK(ptq_layout_of(test_context(), m.q, &layout));
+    CHECK_STATUS(ptq_linear_begin(layout, other.q, NULL, 0, &linear), PTQ_ERROR_CONFLICT);
+    CHECK_OK(ptq_linear_begin(layout, m.q, NULL, 0, &linear));
+    const ptq_linear *one[] = {linear};
+    CHECK_STATUS(ptq_call_create(test_context(), one, 1, &call), PTQ_ERROR_MISSING);
+    CHECK_STATUS(ptq_linear_set_bias(linear, m.bias), PTQ_ERROR_MISSING);
+    CHECK_STATUS(ptq_linear_unpack(linear, &q), PTQ_ERROR_MISSING);
+    CHECK(!ptq_linear_shares_input(linear, linear));
+    CHECK_STATUS(ptq_linear_pack_rows(linear, other.q, 0, 0, 1), PTQ_ERROR_CONFLICT);
+    CHECK_STATUS(ptq_linear_pack_rows(linear, m.q, 0, 1, 70), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_linear_pack_rows(linear, m.q, 1, 0, 70), PTQ_ERROR_ARGUMENT);
+    CHECK_STATUS(ptq_linear_pack_rows(linear, m.q, 0, 0, 0), PTQ_ERROR_ARGUMENT);
+    CHECK_OK(ptq_linear_pack_rows(linear, m.q, 0, 0, 69));
+    CHECK_STATUS(ptq_linear_finish(linear), PTQ_ERROR_MISSING);
+    CHECK_OK(ptq_qtensor_rows(m.q, 69, 1, &q));
+    CHECK_OK(ptq_qtensor_set_rotation(q, 32));
+    CHECK_STATUS(ptq_linear_pack_rows(linear, q, 0, 69, 1), PTQ_ERROR_CONFLICT);
+    CHECK_OK(ptq_qtensor_set_rotation(q, m.s->rotation));
+    CHECK_OK(ptq_linear_pack_rows(linear, q, 0, 69, 1));
+    CHECK_OK(ptq_linear_finish(linear));
+    CHECK_STATUS(ptq_linear_pack_rows(linear, m.q, 0, 0, 1), PTQ_ERROR_CONFLICT);
+    CHECK_OK(ptq_linear_create(test_context(), m.q, &second));
+    CHECK(ptq_linear_shares_input(linear, second));
+    ptq_linear_free(second);
+    ptq_linear_free(linear);
+    ptq_qtensor_free(q);
+    ptq_layout_free(layout);
+    ptq_qtensor_free(m.q);
+    ptq_qtensor_free(other.q);
+}
+
 static void check_round_trip(const struct matrix *m, int32_t isa)
 {
     static struct outputs want;
@@ -258,6 +378,8 @@ static void check_round_trip(const struct matrix *m, int32_t isa)
     CHECK_OK(ptq_context_set_threads(context, 1));
     linear = pack_in(context, m, 0x5a, &memory, &bytes);
     CHECK(gives(linear, m, &want));
+    check_unpacked(context, m, linear, memory, bytes);
+    check_ranges(context, m, memory, bytes);
     ptq_linear_free(linear);
     CHECK_OK(ptq_context_set_threads(context, 3));
     CHECK_OK(ptq_context_set_parallel_for(context, no_parallel_for, NULL));
@@ -312,6 +434,10 @@ static ptq_status try(ptq_context *context, const char *memory, int64_t bytes, c
             CHECK_OK(forward(linear, x, PTQ_DTYPE_F32, rows, k, y, PTQ_DTYPE_F32, n, NULL));
         free(y);
     }
+    ptq_qtensor *q = NULL;
+    if (linear && ptq_linear_n(linear) * ptq_linear_k(linear) <= 1 << 20)
+        ptq_linear_unpack(linear, &q);
+    ptq_qtensor_free(q);
     ptq_linear_free(linear);
     return status;
 }
@@ -690,6 +816,7 @@ static void test_layouts(void)
 
 void test_packed(void)
 {
+    test_part_errors();
     test_layouts();
     test_shared_layouts();
     test_round_trips();

@@ -60,6 +60,26 @@ PTQ_API int64_t ptq_layout_identity(const ptq_layout *layout, char *buffer, int6
 PTQ_API ptq_status ptq_linear_create_with(const ptq_layout *layout, const ptq_qtensor *q,
                                           void *memory, int64_t bytes, ptq_linear **linear);
 
+/*
+ * The same by parts: as rows arrive, or from an engine's own threads.
+ *
+ * _begin creates a linear without rows. q says what all rows share: column order and groups, input
+ * scale, rotation, levels, activations and their scale. It needs no codes or scales, and its number
+ * of rows does not matter. Until _finish, the linear can only be packed or freed.
+ *
+ * _pack_rows packs rows `from` .. from + count - 1 of q as rows first .. of the linear, on the
+ * calling thread alone. It may run on several threads at once, each with rows of its own. q may be
+ * the whole matrix or hold only some of its rows; what all rows share must be as _begin was told,
+ * else PTQ_ERROR_CONFLICT. It allocates only if codes are borrowed.
+ *
+ * _finish completes the linear once every row was packed, once; PTQ_ERROR_MISSING if some are left.
+ */
+PTQ_API ptq_status ptq_linear_begin(const ptq_layout *layout, const ptq_qtensor *q, void *memory,
+                                    int64_t bytes, ptq_linear **linear);
+PTQ_API ptq_status ptq_linear_pack_rows(ptq_linear *linear, const ptq_qtensor *q, int64_t from,
+                                        int64_t first, int64_t count);
+PTQ_API ptq_status ptq_linear_finish(ptq_linear *linear);
+
 #ifdef __cplusplus
 }
 #endif

@@ -46,6 +46,12 @@ PTQ_API int32_t ptq_linear_shares_input(const ptq_linear *linear, const ptq_line
 /* bias [N] is copied and added to every row of y; NULL removes it. Allocates only if the linear was
  * opened with ptq_linear_open. */
 PTQ_API ptq_status ptq_linear_set_bias(ptq_linear *linear, const float *bias);
+/* bias [N], copied out; PTQ_ERROR_MISSING if there is none. */
+PTQ_API ptq_status ptq_linear_bias(const ptq_linear *linear, float *bias);
+/* Creates the quantized matrix that a linear was packed from, to pack it for another instruction
+ * set or to store it. Errors are unknown in it, and of codes whose levels are equal it has the
+ * first. */
+PTQ_API ptq_status ptq_linear_unpack(const ptq_linear *linear, ptq_qtensor **q);
 
 /*
  * The packed form in the caller's memory or in a file, so that an engine can skip packing at later

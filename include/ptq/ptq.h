@@ -30,6 +30,7 @@
 #include "config.h"
 #include "store.h"
 #include "qtensor.h"
+#include "encoding.h"
 #include "format.h"
 #include "equalize.h"
 #include "quantize.h"

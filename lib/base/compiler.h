@@ -49,6 +49,11 @@
 #define PTQI_ARM 1
 #endif
 
+PTQI_INLINE int64_t ptqi_max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 PTQI_INLINE int64_t ptqi_min(int64_t a, int64_t b)
 {
     return a < b ? a : b;

@@ -74,13 +74,16 @@ static ptq_status write_codes(const ptq_qtensor *q, ptq_store *store, const char
 {
     int64_t shape[2] = {q->n, row_bytes(q)};
     uint8_t *packed = ptqi_alloc(q->context, shape[0], shape[1]);
-    if (!packed)
-        return PTQ_ERROR_MEMORY;
-    for (int64_t n = 0; n < q->n; n++)
-        pack_row(q->codes + n * q->k, q->k, q->bits, packed + n * shape[1]);
-    ptq_status status =
-        ptqi_store_put(store, part_name(prefix, "codes").text, PTQ_DTYPE_U8, 2, shape, packed);
+    uint8_t *row = ptqi_alloc(q->context, q->k, 1);
+    ptq_status status = packed && row ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t n = 0; n < q->n && !status; n++)
+        pack_row(ptqi_qtensor_rows_of_codes(q, n, 1, row, q->k), q->k, q->bits,
+                 packed + n * shape[1]);
+    if (!status)
+        status =
+            ptqi_store_put(store, part_name(prefix, "codes").text, PTQ_DTYPE_U8, 2, shape, packed);
     ptqi_free(q->context, packed);
+    ptqi_free(q->context, row);
     return status;
 }
 

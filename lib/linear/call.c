@@ -22,6 +22,7 @@ static ptq_status check_linears(const char *function, ptq_context *context,
             return ptqi_fail(context, PTQ_ERROR_ARGUMENT,
                              "%s: linears[%lld] belongs to another context", function,
                              (long long)i);
+        PTQI_TRY(ptqi_linear_check_ready(function, linears[i]));
         if (!ptq_linear_shares_input(linears[0], linears[i]))
             return ptqi_fail(context, PTQ_ERROR_CONFLICT,
                              "%s: matrices 0 and %lld prepare their input in different ways",
@@ -163,20 +164,6 @@ ptq_status ptq_call_set_rows(ptq_call *call, int64_t result, const int32_t *rows
         call->results[i].first = first;
         first += ptqi_whole_rows(ptqi_call_linear(call), call->results[i].count);
     }
-    return PTQ_OK;
-}
-
-ptq_status ptqi_check_memory(ptq_context *context, const char *function, const char *name,
-                             const void *memory, int64_t bytes, int64_t needed)
-{
-    if (!memory)
-        return ptqi_fail_null(context, function, name);
-    if ((uintptr_t)memory % PTQ_ALIGNMENT)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: %s is not aligned to %d bytes", function,
-                         name, PTQ_ALIGNMENT);
-    if (bytes < needed)
-        return ptqi_fail(context, PTQ_ERROR_ARGUMENT, "%s: %s has %lld bytes and needs %lld",
-                         function, name, (long long)bytes, (long long)needed);
     return PTQ_OK;
 }
 

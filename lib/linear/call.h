@@ -93,10 +93,6 @@ void ptqi_task_run(const struct ptqi_task *task, int64_t panel, int64_t m0, int6
 /* Columns of a panel. */
 int ptqi_panel_columns(const struct ptq_linear *linear);
 
-/* call.c: PTQ_ERROR_ARGUMENT unless memory is aligned and has at least so many bytes. */
-ptq_status ptqi_check_memory(ptq_context *context, const char *function, const char *name,
-                             const void *memory, int64_t bytes, int64_t needed);
-
 /* prepare.c: prepares shares of x in memory of such a layout. */
 struct ptqi_preparing {
     const struct ptq_call *call;

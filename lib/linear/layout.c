@@ -158,34 +158,6 @@ int64_t ptq_layout_identity(const ptq_layout *layout, char *buffer, int64_t capa
     return ptqi_copy_out(text, buffer, capacity);
 }
 
-/* Checks that a layout has room for everything that q has. */
-static ptq_status check_fits(const struct ptq_layout *layout, const ptq_qtensor *q)
-{
-    const struct ptqi_shape *s = &layout->shape, have = ptqi_shape_of(q);
-    const char *what = NULL;
-    if (have.n != s->n || have.k != s->k || have.bits != s->bits ||
-        have.group_size != s->group_size)
-        what = "shape, bits or group";
-    else if (have.activations != s->activations)
-        what = "activations";
-    else if (have.levels != s->levels || (have.uneven && !s->uneven))
-        what = "levels or uneven groups";
-    else if ((have.zeros != PTQ_ZEROS_NONE || s->zeros == PTQ_ZEROS_MINIMA) &&
-             have.zeros != s->zeros)
-        what = "zero points or minima";
-    else if (s->scales == PTQ_SCALES_TWO_LEVEL && !q->row_scales)
-        what = "two-level scales";
-    else if (have.order > s->order && s->activations != PTQ_ACTIVATIONS_F32)
-        what = "a column order";
-    else if (have.input_scale > s->input_scale)
-        what = "an input scale";
-    else if (s->scale_dtype == PTQ_DTYPE_F16 && !ptqi_scales_fit_half(q))
-        what = "scales that f16 holds exactly";
-    return what ? ptqi_fail(layout->context, PTQ_ERROR_CONFLICT,
-                            "the matrix does not fit its layout in %s", what)
-                : PTQ_OK;
-}
-
 ptq_status ptq_linear_create_with(const ptq_layout *layout, const ptq_qtensor *q, void *memory,
                                   int64_t bytes, ptq_linear **linear)
 {
@@ -196,7 +168,28 @@ ptq_status ptq_linear_create_with(const ptq_layout *layout, const ptq_qtensor *q
     PTQI_REQUIRE(layout->context, q);
     PTQI_TRY(ptqi_qtensor_check(q));
     PTQI_TRY(describe(layout, &header));
-    PTQI_TRY(check_fits(layout, q));
+    PTQI_TRY(
+        ptqi_check_between(layout->context, __func__, "N", q->n, layout->shape.n, layout->shape.n));
+    PTQI_TRY(ptqi_shape_check_fits(layout->context, &layout->shape, q));
+    PTQI_TRY(ptqi_shape_check_values(layout->context, &layout->shape, q, 0, q->n));
     PTQI_TRY(ptqi_shape_complete(layout->context, q, &header));
-    return ptqi_linear_create(__func__, layout->context, q, &header, memory, bytes, linear);
+    return ptqi_linear_create(__func__, layout->context, &layout->shape, q, &header, memory, bytes,
+                              linear);
+}
+
+ptq_status ptq_linear_begin(const ptq_layout *layout, const ptq_qtensor *q, void *memory,
+                            int64_t bytes, ptq_linear **linear)
+{
+    struct ptqi_packed header;
+    PTQI_REQUIRE(layout ? layout->context : NULL, linear);
+    *linear = NULL;
+    PTQI_REQUIRE(NULL, layout);
+    PTQI_REQUIRE(layout->context, q);
+    PTQI_TRY(describe(layout, &header));
+    PTQI_TRY(ptqi_shape_check_fits(layout->context, &layout->shape, q));
+    PTQI_TRY(ptqi_shape_complete(layout->context, q, &header));
+    if (memory)
+        PTQI_TRY(
+            ptqi_check_memory(layout->context, __func__, "memory", memory, bytes, header.bytes));
+    return ptqi_linear_begin(layout->context, &layout->shape, q, &header, memory, linear);
 }

@@ -45,8 +45,9 @@ struct ptqi_packed {
     int32_t zero; /* of all groups where there are no zeros */
     int32_t has_zeros, has_input_scale, has_order, has_bias;
     struct ptqi_packed_layout layout;
-    int32_t form, has_minima;
-    char reserved[16]; /* zero */
+    int32_t form, has_minima, has_levels;
+    int8_t levels[16];
+    char reserved[60]; /* zero */
 };
 
 /* int8 activations; else f32. */
@@ -56,7 +57,15 @@ static inline int ptqi_packed_is_integer(const struct ptqi_packed *header)
 }
 
 #define PTQI_PACKED_MAGIC "ptql"
-#define PTQI_PACKED_VERSION 2u
+#define PTQI_PACKED_VERSION 3u
+
+/* The shape of a packed matrix, which does not depend on values. */
+struct ptqi_shape {
+    int64_t n, k, group_size;
+    int32_t bits;
+    int32_t activations, zeros, scales, scale_dtype; /* PTQ_LAYOUT_... */
+    int32_t order, input_scale, levels, uneven;      /* flags */
+};
 
 struct ptq_linear {
     ptq_context *context;
@@ -90,16 +99,18 @@ struct ptq_linear {
     uint32_t *words;
     float *scales;
     int32_t *zeros;
-    int32_t zero; /* where zeros is NULL */
+    int32_t zero; /* where zeros is NULL: 2^(bits - 1) */
     int32_t *group_of;
     int64_t row_words;
     int64_t bytes;
 
-    float *dense; /* PTQI_FORM_DENSE: panels of f32_nr rows, weights [panels][k][nr] */
+    /* PTQI_FORM_DENSE: panels of f32_nr rows, weights [panels][k][nr]. Scales above, minima and
+     * group_of are there to unpack it. */
+    float *dense;
 
     /* PTQI_FORM_GENERAL: panels of PTQI_GENERAL_NR rows, columns in the order of quantization;
-     * codes i16 [panels][k][nr], scales above and minima [panels][groups][nr], group_end [groups].
-     */
+     * codes minus zeros i16 [panels][k][nr], scales above and minima [panels][groups][nr],
+     * group_end [groups]. Zeros above are there to unpack it. */
     int16_t *general_codes;
     float *minima; /* or NULL */
     int32_t *group_end;
@@ -113,6 +124,12 @@ struct ptq_linear {
     int32_t rotation;   /* columns of a block, or 0 */
     int32_t *order;     /* [k], or NULL; only with int8 activations */
     uint64_t recipe;
+
+    /* While it is packed by parts. */
+    struct ptqi_shape shape; /* that it was made for */
+    uint64_t columns;        /* what all rows share: ptqi_qtensor_columns_hash */
+    atomic_llong rows;       /* packed so far */
+    int is_ready;            /* complete, and so can run */
 };
 
 /* int8 activations; else f32. */
@@ -142,11 +159,15 @@ static inline int64_t ptqi_padded_k(const struct ptq_linear *linear)
                              function, #pointer, PTQ_ALIGNMENT);                                   \
     } while (0)
 
+/* PTQ_ERROR_ARGUMENT unless memory is aligned and has at least so many bytes. */
+ptq_status ptqi_check_memory(ptq_context *context, const char *function, const char *name,
+                             const void *memory, int64_t bytes, int64_t needed);
+
+/* PTQ_ERROR_MISSING while it is packed by parts. */
+ptq_status ptqi_linear_check_ready(const char *function, const ptq_linear *linear);
+
 /* Takes a reference; ptq_linear_free gives it back. */
 struct ptq_linear *ptqi_linear_hold(const ptq_linear *linear);
-
-/* forms.c: weights into the dense or the general form. */
-ptq_status ptqi_linear_pack_form(struct ptq_linear *linear, const struct ptq_qtensor *q);
 
 /* task.c. Few rows, which are best run by streams; only with int8 activations. */
 int ptqi_is_stream(const struct ptq_linear *linear, int64_t rows);
@@ -164,9 +185,11 @@ static inline int64_t ptqi_chunk_column(const struct ptq_linear *linear,
 /* For packed.c, once the panels are known. */
 struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *linear);
 
-/* pack.c: the weights of q, and all else but the header and a bias, into memory that was cleared.
- */
-ptq_status ptqi_linear_pack(struct ptq_linear *linear, const struct ptq_qtensor *q);
+/* pack.c: what all rows share, and then rows `from` .. of q as rows first .. first + count - 1,
+ * into memory that was cleared. In one part they are packed by the calling thread alone. */
+ptq_status ptqi_linear_pack_shared(struct ptq_linear *linear, const struct ptq_qtensor *q);
+ptq_status ptqi_linear_pack_rows(struct ptq_linear *linear, const struct ptq_qtensor *q,
+                                 int64_t from, int64_t first, int64_t count, int64_t parts);
 
 /* packed.c: PTQ_ERROR_UNSUPPORTED where sums over a group might not fit 32 bits. */
 ptq_status ptqi_packed_check_sums(ptq_context *context, const struct ptqi_packed *header);

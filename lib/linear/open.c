@@ -97,6 +97,7 @@ ptq_status ptq_linear_open(ptq_context *context, const void *memory, int64_t byt
         return status;
     }
     l->recipe = ptqi_linear_recipe(l);
+    l->is_ready = 1;
     *linear = l;
     return PTQ_OK;
 }

@@ -5,7 +5,8 @@
  *
  * input_scale f32 [k], order i32 [k], group_of i32 [k]: where they are; room for a bias f32 [n];
  * the weights in one of four forms, as struct ptq_linear says: panels; words, scales and zeros;
- * dense; general codes, scales and minima, where group_end i32 [groups] stands for group_of.
+ * dense weights or general codes with scales, minima and zeros. In the general form group_end i32
+ * [groups] takes the place of group_of.
  *
  * What comes from a file is not to be trusted: sizes follow from the numbers in the header, which
  * are checked, and so is every index; then no weights, scales or zeros can do harm.
@@ -17,7 +18,7 @@
 #include "linear/linear.h"
 #include "qtensor.h"
 
-_Static_assert(sizeof(struct ptqi_packed) == 128, "the header has no gaps");
+_Static_assert(sizeof(struct ptqi_packed) == 192, "the header has no gaps");
 
 /* Where everything is, from the beginning of the memory, and how large. */
 struct places {
@@ -47,20 +48,10 @@ static struct places places_of(const struct ptqi_packed *h)
     struct places p = {.bytes = (int64_t)sizeof *h};
     p.input_scale = take(&p, h->has_input_scale ? h->k * 4 : 0);
     p.order = take(&p, h->has_order ? h->k * 4 : 0);
-    p.group_of = take(&p, 4 * (h->form == PTQI_FORM_WORDS     ? h->k
-                               : h->form == PTQI_FORM_GENERAL ? groups
-                                                              : 0));
+    p.group_of = take(&p, 4 * (h->form == PTQI_FORM_GENERAL  ? groups
+                               : h->form == PTQI_FORM_PANELS ? 0
+                                                             : h->k));
     p.bias = take(&p, h->n * 4);
-    if (h->form == PTQI_FORM_DENSE) {
-        p.words = take(&p, panels * h->layout.rows * h->k * 4);
-        return p;
-    }
-    if (h->form == PTQI_FORM_GENERAL) {
-        p.words = take(&p, panels * h->layout.rows * h->k * 2);
-        p.scales = take(&p, scales * 4);
-        p.minima = take(&p, h->has_minima ? scales * 4 : 0);
-        return p;
-    }
     if (h->form == PTQI_FORM_PANELS) {
         p.panel_bytes = (is_two_level(h) ? 4 * h->layout.rows : 0) +
                         ptqi_group_bytes(h->layout.rows, h->code_bits, h->scale_bytes * (int)groups,
@@ -69,8 +60,12 @@ static struct places places_of(const struct ptqi_packed *h)
         return p;
     }
     p.row_words = (h->k * h->code_bits + 31) / 32;
-    p.words = take(&p, panels * h->layout.rows * p.row_words * 4);
+    const int64_t row_bytes = h->form == PTQI_FORM_DENSE     ? h->k * 4
+                              : h->form == PTQI_FORM_GENERAL ? h->k * 2
+                                                             : p.row_words * 4;
+    p.words = take(&p, panels * h->layout.rows * row_bytes);
     p.scales = take(&p, scales * 4);
+    p.minima = take(&p, h->has_minima ? scales * 4 : 0);
     p.zeros = take(&p, h->has_zeros ? scales * 4 : 0);
     return p;
 }
@@ -86,9 +81,11 @@ static int fits_activations(const struct ptqi_packed *h)
     const int integer = ptqi_packed_is_integer(h);
     const int form = integer ? h->form == PTQI_FORM_PANELS || h->form == PTQI_FORM_GENERAL
                              : h->form == PTQI_FORM_WORDS || h->form == PTQI_FORM_DENSE;
-    const int own_zeros = h->form == PTQI_FORM_PANELS || h->form == PTQI_FORM_WORDS;
-    return form && is_flag(h->has_minima) && !(h->has_minima && h->form != PTQI_FORM_GENERAL) &&
-           !(h->has_zeros && !own_zeros) && !(h->scale_bytes != 4 && h->form != PTQI_FORM_PANELS);
+    const int is_form = h->form == PTQI_FORM_GENERAL || h->form == PTQI_FORM_DENSE;
+    return form && is_flag(h->has_minima) && is_flag(h->has_levels) &&
+           h->has_minima + h->has_levels + h->has_zeros <= 1 &&
+           !((h->has_minima || h->has_levels) && !is_form) &&
+           !(h->scale_bytes != 4 && h->form != PTQI_FORM_PANELS);
 }
 
 /* The numbers of a matrix that can be, and of no other. */
@@ -164,17 +161,20 @@ static void bind_panels(struct ptq_linear *l, const struct ptqi_packed *h, const
 /* The dense form and the general one. */
 static void bind_form(struct ptq_linear *l, const struct ptqi_packed *h, const struct places *p)
 {
-    const int64_t rows = l->panels * h->layout.rows;
-    if (h->form == PTQI_FORM_DENSE) {
+    int32_t *groups = (int32_t *)(void *)(l->memory + p->group_of);
+    const int dense = h->form == PTQI_FORM_DENSE;
+    if (dense) {
         l->dense = (float *)(void *)(l->memory + p->words);
-        l->bytes = rows * l->k * 4;
-        return;
+        l->group_of = groups;
+    } else {
+        l->general_codes = (int16_t *)(void *)(l->memory + p->words);
+        l->group_end = groups;
     }
-    l->general_codes = (int16_t *)(void *)(l->memory + p->words);
     l->scales = (float *)(void *)(l->memory + p->scales);
     l->minima = h->has_minima ? (float *)(void *)(l->memory + p->minima) : NULL;
-    l->group_end = (int32_t *)(void *)(l->memory + p->group_of);
-    l->bytes = rows * (l->k * 2 + l->groups * (l->minima ? 8 : 4));
+    l->zeros = h->has_zeros ? (int32_t *)(void *)(l->memory + p->zeros) : NULL;
+    l->bytes = l->panels * h->layout.rows *
+               (l->k * (dense ? 4 : 2) + l->groups * (l->minima || l->zeros ? 8 : 4));
 }
 
 static void bind_words(struct ptq_linear *l, const struct ptqi_packed *h, const struct places *p)
@@ -182,7 +182,6 @@ static void bind_words(struct ptq_linear *l, const struct ptqi_packed *h, const 
     l->words = (uint32_t *)(void *)(l->memory + p->words);
     l->scales = (float *)(void *)(l->memory + p->scales);
     l->zeros = h->has_zeros ? (int32_t *)(void *)(l->memory + p->zeros) : NULL;
-    l->zero = h->zero;
     l->group_of = (int32_t *)(void *)(l->memory + p->group_of);
     l->row_words = p->row_words;
     const int64_t rows = l->panels * h->layout.rows;
@@ -201,6 +200,7 @@ void ptqi_packed_bind(struct ptq_linear *l, const struct ptqi_packed *h, void *m
     l->groups = (h->k + h->group_size - 1) / h->group_size;
     l->code_bits = h->code_bits;
     l->form = h->form;
+    l->zero = h->zero;
     l->panels = (h->n + h->layout.rows - 1) / h->layout.rows;
     l->rotation = h->rotation;
     if (h->has_input_scale)

@@ -17,7 +17,7 @@ ptq_status ptqi_lay_out(const char *function, const struct ptq_linear *l, int64_
     const int integer = ptqi_linear_is_integer(l);
     if (places > PTRDIFF_MAX / 2 / row_bytes)
         return ptqi_fail(l->context, PTQ_ERROR_SHAPE, "%s: %lld rows are too many", function,
-                         (long long)places);
+                         (long long)longest);
     struct ptqi_prepared p = {.magic = PTQI_PREPARED_MAGIC, .recipe = l->recipe, .places = places};
     p.sliced = l->form == PTQI_FORM_PANELS && !ptqi_is_stream(l, longest);
     p.scales = ptqi_align((int64_t)sizeof p);
