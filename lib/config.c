@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include "activations.h"
 #include "base/json.h"
 #include "ptq/tensor.h"
 
@@ -247,9 +248,23 @@ static ptq_status unknown(ptq_context *context, int32_t id)
     return ptqi_fail(context, PTQ_ERROR_UNKNOWN, "there is no parameter %d", id);
 }
 
+/* A zero point is for matrices from elsewhere. */
+static ptq_status check_activations(const ptq_config *config, double value)
+{
+    for (int32_t i = PTQ_ACTIVATIONS_UINT8_TOKEN; i <= PTQ_ACTIVATIONS_UINT8_STATIC; i++)
+        if (value == i)
+            return ptqi_fail(config->context, PTQ_ERROR_BOUNDS,
+                             "activations cannot be %s: matrices that others quantized for a zero "
+                             "point of the activations can be run, but no method quantizes for one",
+                             ptq_activations_name(i));
+    return PTQ_OK;
+}
+
 static ptq_status set(ptq_config *config, const struct parameter *p, double value)
 {
     char *field = (char *)config + p->offset;
+    if (p->id == PTQ_PARAM_ACTIVATIONS)
+        PTQI_TRY(check_activations(config, value));
     if (!(value >= p->lowest && value <= p->highest))
         return ptqi_fail(config->context, PTQ_ERROR_BOUNDS, "%s must be %g .. %g, not %g", p->name,
                          p->lowest, p->highest, value);
@@ -316,6 +331,7 @@ ptq_status ptq_config_get_int(const ptq_config *config, int32_t parameter, int64
 ptq_status ptq_config_parse(ptq_config *config, const char *name, const char *text)
 {
     const struct parameter *p = NULL;
+    int32_t scheme;
     double value;
     PTQI_REQUIRE(NULL, config);
     PTQI_REQUIRE(config->context, name);
@@ -329,6 +345,8 @@ ptq_status ptq_config_parse(ptq_config *config, const char *name, const char *te
     const struct choice *c = choice_named(p->choices, text);
     if (c)
         return set(config, p, c->value);
+    if (p->id == PTQ_PARAM_ACTIVATIONS && ptqi_activations_value(text, &scheme))
+        return set(config, p, scheme); /* which says why it cannot be */
     /* among choices, only switches have numbers that are meaningful to users */
     int is_switch = p->choices && !strcmp(p->choices->name, "off");
     if ((p->choices && !is_switch) || !ptqi_parse_number(text, (int64_t)strlen(text), &value)) {

@@ -77,14 +77,14 @@ ptq_status ptqi_check_count(ptq_context *context, const char *function, int64_t 
     return ptqi_check_between(context, function, "count", count, 1, PTQI_MAX_MATRICES);
 }
 
-ptq_status ptqi_check_sums(ptq_context *context, int32_t far, int64_t columns)
+ptq_status ptqi_check_sums(ptq_context *context, int32_t activations, int32_t far, int64_t columns)
 {
-    const int64_t most = ptqi_most_columns(far);
+    const int64_t most = ptqi_most_columns(activations, far);
     if (columns <= most)
         return PTQ_OK;
     return ptqi_fail(
         context, PTQ_ERROR_UNSUPPORTED,
-        "groups of %lld columns are too wide for int8 activations: with codes up to %d "
+        "groups of %lld columns are too wide for 8-bit activations: with codes up to %d "
         "from their zero points, 32-bit sums hold %lld columns",
         (long long)columns, far, (long long)most);
 }
@@ -211,32 +211,6 @@ int32_t ptq_qtensor_rotation(const ptq_qtensor *q)
     return q ? q->rotation : 0;
 }
 
-ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations)
-{
-    PTQI_REQUIRE(NULL, q);
-    if (!ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, activations) ||
-        activations == PTQ_ACTIVATIONS_FPTQ)
-        return ptqi_fail(q->context, PTQ_ERROR_BOUNDS, "there is no activation scheme %d",
-                         activations);
-    q->activations = activations;
-    return PTQ_OK;
-}
-
-ptq_status ptq_qtensor_set_activation_scale(ptq_qtensor *q, float scale)
-{
-    PTQI_REQUIRE(NULL, q);
-    if (!(scale > 0) || scale - scale != 0)
-        return ptqi_fail(q->context, PTQ_ERROR_BOUNDS,
-                         "the scale of static activations is not positive and finite");
-    q->activation_scale = scale;
-    return PTQ_OK;
-}
-
-float ptq_qtensor_activation_scale(const ptq_qtensor *q)
-{
-    return q ? q->activation_scale : 0;
-}
-
 int64_t ptq_qtensor_n(const ptq_qtensor *q)
 {
     return q ? q->n : 0;
@@ -265,11 +239,6 @@ int64_t ptq_qtensor_groups(const ptq_qtensor *q)
 int32_t ptq_qtensor_symmetric(const ptq_qtensor *q)
 {
     return q && !q->zeros;
-}
-
-int32_t ptq_qtensor_activations(const ptq_qtensor *q)
-{
-    return q ? q->activations : 0;
 }
 
 double ptq_qtensor_weight_error(const ptq_qtensor *q)

@@ -3,6 +3,7 @@
 #define PTQI_QTENSOR_H
 
 #include <math.h>
+#include "activations.h"
 #include "base/context.h"
 #include "base/exact.h"
 #include "ptq/qtensor.h"
@@ -30,7 +31,8 @@ struct ptq_qtensor {
     int32_t rotation;              /* columns per block; 0: none */
     int32_t equalize; /* PTQ_EQUALIZE_... that computed the input scale, even if folded */
     int32_t activations;
-    float activation_scale; /* 0: none */
+    float activation_scale;  /* 0: none */
+    int32_t activation_zero; /* of UINT8_STATIC */
     double weight_error, output_error, damping;
     int64_t adjusted_groups;          /* groups of PTQ_GRID_RANGE that differ from AWQ's */
     int64_t clamped_groups;           /* groups whose scale does not fit its dtype */
@@ -86,14 +88,14 @@ static inline float ptqi_round_level(float scale, float zero, int32_t bits, floa
 /* PTQ_ERROR_ARGUMENT unless count, an argument of function, is a valid number of matrices. */
 ptq_status ptqi_check_count(ptq_context *context, const char *function, int64_t count);
 /* The number of columns over which a sum of (code - zero) q_x is certain to fit in 32 bits, given
- * |q_x| <= 127 and |code - zero| <= far. */
-static inline int64_t ptqi_most_columns(int32_t far)
+ * |code - zero| <= far and the scheme of the activations. */
+static inline int64_t ptqi_most_columns(int32_t activations, int32_t far)
 {
-    return INT32_MAX / (127 * far);
+    return INT32_MAX / (ptqi_activations_most(activations) * far);
 }
 
 /* PTQ_ERROR_UNSUPPORTED if a group has more columns than that. */
-ptq_status ptqi_check_sums(ptq_context *context, int32_t far, int64_t columns);
+ptq_status ptqi_check_sums(ptq_context *context, int32_t activations, int32_t far, int64_t columns);
 /* qtensor_columns.c: of everything that all rows share. */
 uint64_t ptqi_qtensor_columns_hash(const struct ptq_qtensor *q);
 /* PTQ_ERROR_MISSING unless codes and scales are set. */

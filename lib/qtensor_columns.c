@@ -112,8 +112,8 @@ int32_t ptq_qtensor_has_uneven_groups(const ptq_qtensor *q)
 
 uint64_t ptqi_qtensor_columns_hash(const struct ptq_qtensor *q)
 {
-    int64_t numbers[4] = {q->bits, q->rotation, q->activations, 0};
-    memcpy(&numbers[3], &q->activation_scale, sizeof q->activation_scale);
+    int64_t numbers[5] = {q->bits, q->rotation, q->activations, q->activation_zero, 0};
+    memcpy(&numbers[4], &q->activation_scale, sizeof q->activation_scale);
     uint64_t h = ptqi_hash_fast(PTQI_HASH_START, numbers, (int64_t)sizeof numbers);
     if (q->order)
         h = ptqi_hash_fast(h ^ 1, q->order, q->k * (int64_t)sizeof *q->order);

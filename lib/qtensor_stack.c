@@ -40,7 +40,8 @@ static ptq_status check_parts(ptq_context *context, const char *function,
             !same_integers(p->group_of, first->group_of, p->k) ||
             !same_floats(p->input_scale, first->input_scale, p->k) ||
             p->rotation != first->rotation || p->activations != first->activations ||
-            p->activation_scale != first->activation_scale)
+            p->activation_scale != first->activation_scale ||
+            p->activation_zero != first->activation_zero)
             return ptqi_fail(context, PTQ_ERROR_CONFLICT,
                              "part %lld differs from the first in columns, bits, groups, order, "
                              "form, input scale, rotation or activations",
@@ -107,6 +108,7 @@ static ptq_status allocate(ptq_context *context, const ptq_qtensor *first, int64
     q->equalize = first->equalize;
     q->activations = first->activations;
     q->activation_scale = first->activation_scale;
+    q->activation_zero = first->activation_zero;
     return PTQ_OK;
 }
 

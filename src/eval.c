@@ -28,8 +28,8 @@ static const struct option table[] = {
     {"window", "N", "tokens per window; default 2048, or the model's maximum if less"},
     {"max-windows", "N", "only the first N windows"},
     {"activations", "NAME",
-     "activations of quantized matrices: f32, int8-token or int8-tensor; default: as\n"
-     "                         the model says"},
+     "activations of quantized matrices: f32, int8-token, int8-tensor or uint8-token;\n"
+     "                         default: as the model says"},
     COMMON_OPTIONS,
 };
 
@@ -41,6 +41,17 @@ struct eval {
     int64_t window, max_windows;
     int32_t activations; /* -1: as the model says */
 };
+
+/* The scheme of --activations, -1 if it is none that needs no calibration. */
+static int32_t scheme_named(const char *name)
+{
+    static const int32_t schemes[] = {PTQ_ACTIVATIONS_F32, PTQ_ACTIVATIONS_INT8_TOKEN,
+                                      PTQ_ACTIVATIONS_INT8_TENSOR, PTQ_ACTIVATIONS_UINT8_TOKEN};
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (!strcmp(name, ptq_activations_name(schemes[i])))
+            return schemes[i];
+    return -1;
+}
 
 static ptq_status print(const struct eval *e, const struct perplexity *p, double seconds)
 {
@@ -155,12 +166,10 @@ int command_eval(int argc, char **argv)
     const char *activations = option_text(&o, "activations");
     if (o.positional_count != 1 || option_given(&o, "text") == option_given(&o, "choices"))
         return usage_error(&o, "needs a model directory and either --text or --choices");
-    for (int32_t i = PTQ_ACTIVATIONS_F32; activations && i <= PTQ_ACTIVATIONS_INT8_TENSOR; i++)
-        if (!strcmp(activations, ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, i)))
-            e.activations = i;
-    if (activations && e.activations < 0)
-        return usage_error(&o, "--activations must be f32, int8-token or int8-tensor, not \"%s\"",
-                           activations);
+    if (activations && (e.activations = scheme_named(activations)) < 0)
+        return usage_error(
+            &o, "--activations must be f32, int8-token, int8-tensor or uint8-token, not \"%s\"",
+            activations);
     rc = option_integer(&o, "window", 2, 1 << 20, &e.window);
     if (!rc)
         rc = option_integer(&o, "max-windows", 1, 1 << 30, &e.max_windows);

@@ -47,6 +47,15 @@ static int is_first_part(const ptq_store *store, const char *matrix, const char 
     return !strcmp(ending, ptq_format_ending(ptq_format_find(store, matrix), 0));
 }
 
+/* What the text says of a scheme beyond its bits. */
+static const char *scheme_words(int32_t activations)
+{
+    return activations == PTQ_ACTIVATIONS_INT8_STATIC    ? " static"
+           : activations == PTQ_ACTIVATIONS_UINT8_TOKEN  ? " uint8-token"
+           : activations == PTQ_ACTIVATIONS_UINT8_STATIC ? " uint8-static"
+                                                         : "";
+}
+
 static ptq_status show_matrix(struct inspect *in, const char *name)
 {
     ptq_qtensor *q;
@@ -63,8 +72,7 @@ static ptq_status show_matrix(struct inspect *in, const char *name)
         ptqi_json_add_bool(in->json, "sym", ptq_qtensor_symmetric(q));
         ptqi_json_add_bool(in->json, "act_order", ptq_qtensor_has_order(q));
         ptqi_json_add_bool(in->json, "input_scale", ptq_qtensor_has_input_scale(q));
-        ptqi_json_add_text(in->json, "activations",
-                           ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, activations));
+        ptqi_json_add_text(in->json, "activations", ptq_activations_name(activations));
         ptqi_json_add_number(in->json, "weight_error", ptq_qtensor_weight_error(q), 9);
         ptqi_json_add_number(in->json, "output_error", ptq_qtensor_output_error(q), 9);
         ptqi_json_close(in->json, '}');
@@ -74,8 +82,7 @@ static ptq_status show_matrix(struct inspect *in, const char *name)
                (long long)ptq_qtensor_k(q), (long long)ptq_qtensor_group(q),
                ptq_qtensor_symmetric(q) ? "sym" : "asym",
                ptq_qtensor_has_order(q) ? " act-order" : "",
-               ptq_qtensor_has_input_scale(q) ? " input-scale" : "",
-               activations == PTQ_ACTIVATIONS_INT8_STATIC ? " static" : "",
+               ptq_qtensor_has_input_scale(q) ? " input-scale" : "", scheme_words(activations),
                ptq_qtensor_weight_error(q));
         if (ptq_qtensor_output_error(q) == ptq_qtensor_output_error(q))
             printf("  output error %.2e", ptq_qtensor_output_error(q));

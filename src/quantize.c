@@ -74,8 +74,7 @@ static ptq_status print_json(const struct quantize *q)
         ptqi_json_add_number(&w, "weight_error", r->weight_error, 9);
         ptqi_json_add_number(&w, "output_error", r->output_error, 9);
         ptqi_json_add_number(&w, "damping", r->damping, 9);
-        ptqi_json_add_text(&w, "activations",
-                           ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, r->activations));
+        ptqi_json_add_text(&w, "activations", ptq_activations_name(r->activations));
         if (r->activation_scale > 0)
             ptqi_json_add_number(&w, "activation_scale", r->activation_scale, 9);
         ptqi_json_add_text(&w, "equalization", equalized[r->equalized]);

@@ -190,6 +190,28 @@ test_perplexity()
     said=$perplexity
     perplexity "$tmp/said" $text --window 256 --max-windows 4 --activations int8-token
     equal "eval takes the activations that the model names" "$said" "$perplexity"
+    test_zero_points
+}
+
+# A model whose matrices say that their activations have a zero point, which no method makes. The name of the
+# scheme is as long as the one that it replaces.
+test_zero_points()
+{
+    quantize said --method rtn --group 64 --activations int8-tensor
+    LC_ALL=C sed 's/int8-tensor/uint8-token/g' "$tmp/said/model.safetensors" >"$tmp/named.safetensors"
+    set -- --window 256 --max-windows 4
+    perplexity "$tmp/said" $text "$@" --activations uint8-token
+    asked=$perplexity
+    perplexity "$tmp/said" $text "$@" --activations f32
+    holds "a zero point costs little" "$asked < 1.005 * $perplexity"
+    mv "$tmp/named.safetensors" "$tmp/said/model.safetensors"
+    perplexity "$tmp/said" $text "$@"
+    equal "eval runs a model that names a zero point" "$perplexity" "$asked"
+    succeeds "inspect of such a model" inspect "$tmp/said/model.safetensors"
+    equal "which names the scheme of every matrix" "$(grep -c "W4A8.* uint8-token " "$tmp/out")" \
+        "$(grep -c "W4A8" "$tmp/out")"
+    ptq inspect "$tmp/said/model.safetensors" --json
+    equal "in JSON too" "$(grep -c '"activations": "uint8-token"' "$tmp/out")" 1
 }
 
 # Multiple choice: the example files, an item that any model gets right, and files without items.
@@ -966,6 +988,8 @@ test_bad_use()
     refuses 2 "magic" "unknown method" "$@" --method magic
     refuses 2 "frobnicate" "unknown option" "$@" --method rtn --frobnicate 3
     refuses 2 "bits" "7 bits" "$@" --method rtn --bits 7
+    refuses 2 "uint8-token.*no method" "activations with a zero point" \
+        "$@" --method rtn --activations uint8-token
     refuses 2 "bits" "bits that are no number" "$@" --method rtn --bits four
     refuses 2 "group" "group 33" "$@" --method rtn --group 33
     refuses 2 "group" "group -64" "$@" --method rtn --group -64

@@ -176,6 +176,7 @@ VALID = {
     ("int32_t", "bits"): "4",
     ("int32_t", "rotation"): "32",
     ("int32_t", "activations"): "PTQ_ACTIVATIONS_F32",
+    ("int32_t", "zero"): "128",
     ("int32_t", "index"): "0",
     ("int32_t", "format"): "PTQ_FORMAT_PTQ",
     ("ptq_status", "status"): "PTQ_OK",
@@ -215,6 +216,7 @@ ALLOWED = {
     "ptq_qtensor_create": {"group": ["0"], "n": ["2^31"]},  # large, but it can be
     "ptq_qtensor_set_rotation": {"rotation": ["0"]},  # none
     "ptq_qtensor_set_activations": {"activations": ["0"]},  # PTQ_ACTIVATIONS_F32
+    "ptq_qtensor_set_activation_zero": {"zero": ["0"]},  # the default
     "ptq_linear_create_in": {"bytes": HUGE},  # the caller's word
     "ptq_linear_open": {"bytes": HUGE},
     "ptq_call_run": {"bytes": HUGE},

@@ -28,6 +28,7 @@
     TEST(linear)                                                                                   \
     TEST(forms)                                                                                    \
     TEST(encoding)                                                                                 \
+    TEST(activations)                                                                              \
     TEST(call)                                                                                     \
     TEST(prepared)                                                                                 \
     TEST(packed)                                                                                   \

@@ -275,7 +275,7 @@ static void test_packed_sums(void)
                  PTQ_ERROR_UNSUPPORTED);
     CHECK(linear == NULL);
     says(PTQ_OK, PTQ_OK,
-         "groups of 66312 columns are too wide for int8 activations: with codes up to 255 from "
+         "groups of 66312 columns are too wide for 8-bit activations: with codes up to 255 from "
          "their zero points, 32-bit sums hold 66311 columns");
     CHECK_OK(pack_row(WIDEST, 1, PTQ_ACTIVATIONS_INT8_TOKEN, &linear));
     ptq_linear_free(linear);

@@ -54,6 +54,8 @@ static const struct scheme schemes[] = {
     {20, 100, 32, 4, PTQ_ACTIVATIONS_INT8_TOKEN, 0, UNEVEN | ZEROS},
     {20, 100, 32, 3, PTQ_ACTIVATIONS_F32, 0, UNEVEN},
     {20, 100, 32, 8, PTQ_ACTIVATIONS_INT8_TOKEN, 32, UNEVEN | MINIMA},
+    {20, 96, 32, 4, PTQ_ACTIVATIONS_UINT8_STATIC, 32, ZEROS | ORDER | BIAS},
+    {17, 100, 16, 8, PTQ_ACTIVATIONS_UINT8_TOKEN, 0, INPUT_SCALE},
 };
 enum { SCHEMES = sizeof schemes / sizeof *schemes };
 
@@ -145,6 +147,7 @@ static void make_matrix(const struct scheme *s, struct matrix *m)
     CHECK_OK(ptq_qtensor_set_rotation(m->q, s->rotation));
     CHECK_OK(ptq_qtensor_set_activations(m->q, s->activations));
     CHECK_OK(ptq_qtensor_set_activation_scale(m->q, 0.03f));
+    CHECK_OK(ptq_qtensor_set_activation_zero(m->q, 77));
 }
 
 /* A linear in the caller's memory, of exactly the right size and initially filled with other data.

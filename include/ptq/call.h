@@ -18,7 +18,8 @@
  * with exact integer sums and one fused multiply-add per group, in order of g. With two-level
  * scales, sw[n][g] = sr[n] si[n][g], y[m][n] = sx[m] * (sr[n] * (sum_k si (q_w - zero) q_x)), with
  * one integer sum. Levels take the place of q_w - zero. With minima m[n][g], q_w has no zero point,
- * and each group adds m[n][g] * sum_k q_x by another fused multiply-add. If a row of x is not
+ * and each group adds m[n][g] * sum_k q_x by another fused multiply-add. With uint8 activations, as
+ * ptq_qtensor_set_activations defines them, q_x - zx takes the place of q_x. If a row of x is not
  * finite, its row of y is filled with the quiet NaN 0x7fc00000.
  *
  * Memory: functions that take memory also take its size, and check it. Prepared activations and
@@ -49,9 +50,9 @@ enum { PTQ_EPILOGUE_NONE = 0, PTQ_EPILOGUE_SWIGLU = 1, PTQ_EPILOGUE_GEGLU = 2 };
 /*
  * Creates a call of count matrices, 1 to 65536, of the same context. They must have the same K, the
  * same activations and the same recipe for preparing them (input scale, rotation, column order; the
- * group size, if activations are int8), or the result is PTQ_ERROR_CONFLICT. Matrices made by one
- * ptq_quantize share a recipe. The call keeps a reference to each matrix, so they may be freed
- * before it.
+ * group size, if activations are int8 or uint8), or the result is PTQ_ERROR_CONFLICT. Matrices made
+ * by one ptq_quantize share a recipe. The call keeps a reference to each matrix, so they may be
+ * freed before it.
  *
  * Results are numbered from 0: result i is the product with matrix i or, with an epilogue, with
  * matrices 2i and 2i + 1. Without ptq_call_set_rows, every result has the rows of x.

@@ -73,7 +73,11 @@ enum {
     PTQ_ACTIVATIONS_INT8_TOKEN = 1,  /* int8, symmetric, one scale per row of x */
     PTQ_ACTIVATIONS_INT8_TENSOR = 2, /* int8, one scale per call, from the maximum over all rows */
     PTQ_ACTIVATIONS_INT8_STATIC = 3, /* int8, one fixed scale, from calibration */
-    PTQ_ACTIVATIONS_FPTQ = 4         /* only in a config: INT8_STATIC below v1, else INT8_TOKEN */
+    PTQ_ACTIVATIONS_FPTQ = 4,        /* only in a config: INT8_STATIC below v1, else INT8_TOKEN */
+
+    /* Only in matrices from elsewhere, not in a config; ptq/qtensor.h defines them. */
+    PTQ_ACTIVATIONS_UINT8_TOKEN = 5, /* 8 bits, a scale and a zero point per row of x */
+    PTQ_ACTIVATIONS_UINT8_STATIC = 6 /* 8 bits, one fixed scale and zero point */
 };
 enum {
     PTQ_EQUALIZE_NONE = 0,
@@ -120,7 +124,8 @@ PTQ_API const char *ptq_method_name(int32_t method);
 /* What a method does, and what its preset quantizes to, in words; NULL for an unknown value. */
 PTQ_API const char *ptq_method_sentence(int32_t method);
 
-/* On PTQ_ERROR_UNKNOWN and PTQ_ERROR_BOUNDS the parameter keeps its value. */
+/* On PTQ_ERROR_UNKNOWN and PTQ_ERROR_BOUNDS the parameter keeps its value. Activations with a zero
+ * point are out of bounds, because no method quantizes for them. */
 PTQ_API ptq_status ptq_config_set_int(ptq_config *config, int32_t parameter, int64_t value);
 PTQ_API ptq_status ptq_config_set_float(ptq_config *config, int32_t parameter, double value);
 PTQ_API ptq_status ptq_config_get_int(const ptq_config *config, int32_t parameter, int64_t *value);

@@ -19,7 +19,7 @@ typedef struct ptq_layout ptq_layout;
 
 /* What a layout has room for, and its default. Flags are 0 or 1. */
 enum {
-    PTQ_LAYOUT_ACTIVATIONS = 1, /* PTQ_ACTIVATIONS_..., f32 */
+    PTQ_LAYOUT_ACTIVATIONS = 1, /* PTQ_ACTIVATIONS_... but FPTQ, f32 */
     PTQ_LAYOUT_ZEROS = 2,       /* PTQ_ZEROS_..., none */
     PTQ_LAYOUT_SCALES = 3, /* PTQ_SCALES_PLAIN, the default, or _TWO_LEVEL (int8 activations) */
     PTQ_LAYOUT_SCALE_DTYPE = 4, /* PTQ_DTYPE_F32, the default, or _F16 (int8 activations) */

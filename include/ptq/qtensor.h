@@ -36,7 +36,8 @@ PTQ_API ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales);
 /* row_scales [N]: makes the scales two-level. Scales and zeros must be set first. Each scale must
  * be its row's row scale times an integer 1 .. 15, and that integer times (code - zero) must fit in
  * 8 bits for every code. A product with int8 activations is then a single integer sum over all of
- * K. Setting scales or zeros afterwards makes the scales plain again. */
+ * K. Setting scales or zeros afterwards makes the scales plain again. A matrix with two-level
+ * scales and activations that have a zero point cannot be packed: PTQ_ERROR_CONFLICT. */
 PTQ_API ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales);
 /* zeros [N][groups], each 0 .. 2^bits; for 8 bits, 0 .. 255. */
 PTQ_API ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros);
@@ -59,10 +60,25 @@ PTQ_API ptq_status ptq_qtensor_set_input_scale(ptq_qtensor *q, const float *inpu
  * root of its order, for every `rotation` columns. The columns that remain at the end are covered
  * by blocks of decreasing powers of two, largest first. */
 PTQ_API ptq_status ptq_qtensor_set_rotation(ptq_qtensor *q, int32_t rotation);
-/* One of PTQ_ACTIVATIONS_... except FPTQ, which is a rule that chooses one of them. */
+/*
+ * How a product quantizes its input: one of PTQ_ACTIVATIONS_... except FPTQ, which is a rule
+ * that chooses one of them. Let x' be a row of x, divided by the input scale and rotated. The
+ * schemes of int8 are in ptq/call.h. Those of uint8 have a zero point:
+ *
+ *     q_x = clamp(round(x' / sx) + zx, 0, 255)
+ *
+ * UINT8_TOKEN computes both numbers for each row, low = min(0, min x'), high = max(0, max x'),
+ * sx = (high - low) / 255, zx = min(round(-low / sx), 255). If sx is 0, so is the row: q_x = zx =
+ * 0. If it is infinite, the row counts as not finite. UINT8_STATIC takes both as set here. All of
+ * this is f32: divisions are true divisions, and round is to the nearest integer, ties to even.
+ * These schemes run on a plain path for now, slower than int8.
+ */
 PTQ_API ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations);
-/* The scale for PTQ_ACTIVATIONS_INT8_STATIC: x' = x / input_scale is rounded to multiples of it. */
+/* The scale for PTQ_ACTIVATIONS_INT8_STATIC and _UINT8_STATIC: x' is rounded to multiples of it.
+ * Finite and > 0; without it, packing is PTQ_ERROR_MISSING. */
 PTQ_API ptq_status ptq_qtensor_set_activation_scale(ptq_qtensor *q, float scale);
+/* The zero point for PTQ_ACTIVATIONS_UINT8_STATIC, 0 .. 255, else PTQ_ERROR_BOUNDS. Default 0. */
+PTQ_API ptq_status ptq_qtensor_set_activation_zero(ptq_qtensor *q, int32_t zero);
 
 /*
  * Combines the rows of count parts, 1 to 65536, into one matrix. The parts must agree in columns,
@@ -93,8 +109,11 @@ PTQ_API int64_t ptq_qtensor_group(const ptq_qtensor *q);
 PTQ_API int64_t ptq_qtensor_groups(const ptq_qtensor *q);
 PTQ_API int32_t ptq_qtensor_symmetric(const ptq_qtensor *q);
 PTQ_API int32_t ptq_qtensor_activations(const ptq_qtensor *q);
+/* The name of a scheme, such as "uint8-token"; NULL for FPTQ and for an unknown value. */
+PTQ_API const char *ptq_activations_name(int32_t activations);
 /* 0 if there is none. */
 PTQ_API float ptq_qtensor_activation_scale(const ptq_qtensor *q);
+PTQ_API int32_t ptq_qtensor_activation_zero(const ptq_qtensor *q);
 /* The parts, copied out in the shapes that the setters take. If there is no order, 0 .. K-1; if
  * there is no input scale, all 1. The _has_ functions tell whether there is one. */
 PTQ_API ptq_status ptq_qtensor_codes(const ptq_qtensor *q, uint8_t *out);

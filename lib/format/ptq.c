@@ -12,7 +12,8 @@
  *     <prefix>.input_scale  f32 [k], absent if it is 1
  *
  * and the metadata key <prefix>: JSON with version, bits, k, group, activations and the errors. The
- * version is 2 if there are minima, levels or uneven groups, which version 1 did not have, else 1.
+ * version is the lowest that has all of it: 3 if activations have a zero point, 2 if there are
+ * minima, levels or uneven groups, else 1.
  */
 #include <math.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@
 #include "config.h"
 #include "format/format.h"
 
-#define HIGHEST_VERSION 2
+#define HIGHEST_VERSION 3
 
 /* Packs k codes of bits bits each, without gaps. */
 static void pack_row(const uint8_t *codes, int64_t k, int bits, uint8_t *out)
@@ -104,23 +105,32 @@ static ptq_status write_scales(const ptq_qtensor *q, ptq_store *store, const cha
     return status;
 }
 
+/* The lowest that has all that q has. */
+static int64_t version_of(const ptq_qtensor *q)
+{
+    if (ptqi_activations_have_zero(q->activations))
+        return 3;
+    return q->minima || q->levels || q->group_of ? 2 : 1;
+}
+
 static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const char *prefix)
 {
     struct ptqi_json_writer w;
     ptqi_json_begin(&w, q->context);
     ptqi_json_open(&w, NULL, '{');
-    ptqi_json_add_integer(&w, "version", q->minima || q->levels || q->group_of ? 2 : 1);
+    ptqi_json_add_integer(&w, "version", version_of(q));
     ptqi_json_add_integer(&w, "bits", q->bits);
     ptqi_json_add_integer(&w, "k", q->k);
     ptqi_json_add_integer(&w, "group", q->group);
-    ptqi_json_add_text(&w, "activations",
-                       ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, q->activations));
+    ptqi_json_add_text(&w, "activations", ptq_activations_name(q->activations));
     if (q->rotation)
         ptqi_json_add_integer(&w, "rotation", q->rotation);
     if (q->equalize)
         ptqi_json_add_text(&w, "equalize", ptq_config_choice_name(PTQ_PARAM_EQUALIZE, q->equalize));
     if (q->activation_scale > 0)
         ptqi_json_add_number(&w, "activation_scale", q->activation_scale, 9);
+    if (q->activation_zero)
+        ptqi_json_add_integer(&w, "activation_zero", q->activation_zero);
     ptqi_json_add_number(&w, "weight_error", q->weight_error, 17);
     ptqi_json_add_number(&w, "output_error", q->output_error, 17);
     ptqi_json_add_number(&w, "damping", q->damping, 17);
@@ -190,13 +200,24 @@ static ptq_status read_rotation(ptq_context *context, const char *prefix,
     return PTQ_OK;
 }
 
+static ptq_status read_activation_zero(ptq_context *context, const char *prefix,
+                                       const struct ptqi_json *root, ptq_qtensor *q)
+{
+    int64_t zero;
+    if (!ptqi_json_integer(ptqi_json_get(root, "activation_zero"), &zero) || zero < 0 ||
+        zero > 255 || ptq_qtensor_set_activation_zero(q, (int32_t)zero))
+        return bad(context, prefix, "invalid activation_zero");
+    return PTQ_OK;
+}
+
 /* Creates a qtensor of n rows from the settings, without its parts. */
 static ptq_status read_settings(ptq_context *context, const char *prefix, const char *settings,
                                 int64_t n, ptq_qtensor **q)
 {
     struct ptqi_json_document *document;
     const struct ptqi_json *root;
-    int64_t version, bits, k, group, activations;
+    int64_t version, bits, k, group;
+    int32_t activations;
     PTQI_TRY(
         ptqi_json_parse(context, settings, (int64_t)strlen(settings), prefix, &document, &root));
     ptq_status status = PTQ_OK;
@@ -206,16 +227,18 @@ static ptq_status read_settings(ptq_context *context, const char *prefix, const 
     else if (!ptqi_json_integer(ptqi_json_get(root, "bits"), &bits) || bits < 2 || bits > 8 ||
              !ptqi_json_integer(ptqi_json_get(root, "k"), &k) ||
              !ptqi_json_integer(ptqi_json_get(root, "group"), &group) ||
-             !ptqi_choice_value(PTQ_PARAM_ACTIVATIONS,
-                                ptqi_json_string(ptqi_json_get(root, "activations")), &activations))
+             !ptqi_activations_value(ptqi_json_string(ptqi_json_get(root, "activations")),
+                                     &activations))
         status = bad(context, prefix, "damaged settings");
     if (!status)
         status = ptq_qtensor_create(context, n, k, (int32_t)bits, group, q);
     if (!status) {
         double damping = number(root, "damping"), scale = number(root, "activation_scale");
-        status = ptq_qtensor_set_activations(*q, (int32_t)activations);
+        status = ptq_qtensor_set_activations(*q, activations);
         if (!status && scale == scale)
             status = ptq_qtensor_set_activation_scale(*q, (float)scale);
+        if (!status && ptqi_json_get(root, "activation_zero"))
+            status = read_activation_zero(context, prefix, root, *q);
         if (!status && ptqi_json_get(root, "rotation"))
             status = read_rotation(context, prefix, root, *q);
         (*q)->weight_error = number(root, "weight_error");

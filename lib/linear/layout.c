@@ -15,7 +15,7 @@ static const struct {
     {                                                                                              \
         id, lowest, highest, offsetof(struct ptqi_shape, field)                                    \
     }
-    ROW(PTQ_LAYOUT_ACTIVATIONS, PTQ_ACTIVATIONS_F32, PTQ_ACTIVATIONS_INT8_STATIC, activations),
+    ROW(PTQ_LAYOUT_ACTIVATIONS, PTQ_ACTIVATIONS_F32, PTQ_ACTIVATIONS_UINT8_STATIC, activations),
     ROW(PTQ_LAYOUT_ZEROS, PTQ_ZEROS_NONE, PTQ_ZEROS_MINIMA, zeros),
     ROW(PTQ_LAYOUT_SCALES, PTQ_SCALES_PLAIN, PTQ_SCALES_TWO_LEVEL, scales),
     ROW(PTQ_LAYOUT_SCALE_DTYPE, PTQ_DTYPE_F32, PTQ_DTYPE_F16, scale_dtype),
@@ -94,6 +94,9 @@ ptq_status ptq_layout_set(ptq_layout *layout, int32_t parameter, int32_t value)
         return ptqi_fail(layout->context, PTQ_ERROR_BOUNDS,
                          "parameter %d of a layout must be %d .. %d, not %d", parameter,
                          parameters[row].lowest, parameters[row].highest, value);
+    if (parameter == PTQ_LAYOUT_ACTIVATIONS && !ptq_activations_name(value))
+        return ptqi_fail(layout->context, PTQ_ERROR_BOUNDS, "there is no activation scheme %d",
+                         value);
     *field = value;
     return PTQ_OK;
 }

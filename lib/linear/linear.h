@@ -26,7 +26,7 @@ enum {
     PTQI_FORM_PANELS = 0,  /* int8 activations */
     PTQI_FORM_WORDS = 1,   /* f32 activations */
     PTQI_FORM_DENSE = 2,   /* f32 activations, minima or levels: dequantized */
-    PTQI_FORM_GENERAL = 3, /* int8 activations, what panels cannot express */
+    PTQI_FORM_GENERAL = 3, /* activations of 8 bits, what panels cannot express */
     PTQI_FORMS
 };
 
@@ -47,10 +47,11 @@ struct ptqi_packed {
     struct ptqi_packed_layout layout;
     int32_t form, has_minima, has_levels;
     int8_t levels[16];
-    char reserved[60]; /* zero */
+    int32_t activation_zero; /* static, with a zero point; else 0 */
+    char reserved[56];       /* zero */
 };
 
-/* int8 activations; else f32. */
+/* Activations of 8 bits; else f32. */
 static inline int ptqi_packed_is_integer(const struct ptqi_packed *header)
 {
     return header->activations != PTQ_ACTIVATIONS_F32;
@@ -75,7 +76,8 @@ struct ptq_linear {
     void *own_memory; /* what of it is to be freed */
     int64_t n, k;
     int32_t activations;
-    float activation_scale; /* static */
+    float activation_scale;  /* static */
+    int32_t activation_zero; /* static */
     int64_t group_size, groups;
     int32_t code_bits; /* as held: 4 or 8 */
     int32_t form;      /* PTQI_FORM_... */
@@ -122,7 +124,7 @@ struct ptq_linear {
     /* The recipe of the activations. */
     float *input_scale; /* [k], or NULL */
     int32_t rotation;   /* columns of a block, or 0 */
-    int32_t *order;     /* [k], or NULL; only with int8 activations */
+    int32_t *order;     /* [k], or NULL; only with activations of 8 bits */
     uint64_t recipe;
 
     /* While it is packed by parts. */
@@ -132,7 +134,7 @@ struct ptq_linear {
     int is_ready;            /* complete, and so can run */
 };
 
-/* int8 activations; else f32. */
+/* Activations of 8 bits; else f32. */
 static inline int ptqi_linear_is_integer(const struct ptq_linear *linear)
 {
     return linear->activations != PTQ_ACTIVATIONS_F32;

@@ -47,7 +47,7 @@ static ptq_status check_groups(const struct ptq_linear *l)
         if (l->group_end[g] < begin || l->group_end[g] > l->k)
             return ptqi_fail(l->context, PTQ_ERROR_FORMAT,
                              "the groups of a packed linear are damaged");
-        PTQI_TRY(ptqi_check_sums(l->context, 1 << 8, l->group_end[g] - begin));
+        PTQI_TRY(ptqi_check_sums(l->context, l->activations, 1 << 8, l->group_end[g] - begin));
         begin = l->group_end[g];
     }
     if (l->group_end && begin != l->k)

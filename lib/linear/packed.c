@@ -78,9 +78,11 @@ static int is_flag(int32_t x)
 /* Which forms go with the activations, and what they have. */
 static int fits_activations(const struct ptqi_packed *h)
 {
-    const int integer = ptqi_packed_is_integer(h);
-    const int form = integer ? h->form == PTQI_FORM_PANELS || h->form == PTQI_FORM_GENERAL
-                             : h->form == PTQI_FORM_WORDS || h->form == PTQI_FORM_DENSE;
+    const int integer = ptqi_packed_is_integer(h),
+              zero = ptqi_activations_have_zero(h->activations);
+    const int form = integer
+                         ? (h->form == PTQI_FORM_PANELS && !zero) || h->form == PTQI_FORM_GENERAL
+                         : h->form == PTQI_FORM_WORDS || h->form == PTQI_FORM_DENSE;
     const int is_form = h->form == PTQI_FORM_GENERAL || h->form == PTQI_FORM_DENSE;
     return form && is_flag(h->has_minima) && is_flag(h->has_levels) &&
            h->has_minima + h->has_levels + h->has_zeros <= 1 &&
@@ -88,20 +90,26 @@ static int fits_activations(const struct ptqi_packed *h)
            !(h->scale_bytes != 4 && h->form != PTQI_FORM_PANELS);
 }
 
+static int is_scheme(const struct ptqi_packed *h)
+{
+    const int fixed = ptqi_activations_are_static(h->activations);
+    const int32_t highest = h->activations == PTQ_ACTIVATIONS_UINT8_STATIC ? 255 : 0;
+    return ptq_activations_name(h->activations) && h->activation_zero >= 0 &&
+           h->activation_zero <= highest &&
+           (!fixed || (h->activation_scale > 0 && isfinite(h->activation_scale)));
+}
+
 /* The numbers of a matrix that can be, and of no other. */
 static int is_possible(const struct ptqi_packed *h)
 {
     static const char nothing[sizeof h->reserved];
-    const int integer = ptqi_packed_is_integer(h),
-              fixed = h->activations == PTQ_ACTIVATIONS_INT8_STATIC;
+    const int integer = ptqi_packed_is_integer(h);
     return h->layout.rows >= 1 && h->layout.rows <= PTQI_MAX_NR && h->n >= 1 && h->k >= 1 &&
            h->k <= PTQI_MAX_COLUMNS && h->group_size >= 1 && h->group_size <= h->k &&
            (h->group_size % (h->form == PTQI_FORM_PANELS ? PTQI_BLOCK : 16) == 0 ||
             h->group_size == h->k) &&
-           fits_activations(h) && ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, h->activations) &&
-           h->activations != PTQ_ACTIVATIONS_FPTQ &&
+           fits_activations(h) && is_scheme(h) &&
            ptq_config_choice_name(PTQ_PARAM_ROTATE, h->rotation) && h->rotation != PTQ_AUTO &&
-           (!fixed || (h->activation_scale > 0 && isfinite(h->activation_scale))) &&
            (h->code_bits == 4 || h->code_bits == 8) && h->zero >= 0 &&
            h->zero < 1 << h->code_bits &&
            (h->scale_bytes == 4 || (integer && h->scale_bytes == 2) ||
@@ -120,7 +128,7 @@ ptq_status ptqi_packed_check_sums(ptq_context *context, const struct ptqi_packed
     if (h->form != PTQI_FORM_PANELS ||
         is_two_level(h)) /* whose levels times codes are 127 at most */
         return PTQ_OK;
-    return ptqi_check_sums(context, far, h->group_size);
+    return ptqi_check_sums(context, h->activations, far, h->group_size);
 }
 
 int64_t ptqi_packed_size(const struct ptqi_packed *h)
@@ -196,6 +204,7 @@ void ptqi_packed_bind(struct ptq_linear *l, const struct ptqi_packed *h, void *m
     l->k = h->k;
     l->activations = h->activations;
     l->activation_scale = h->activation_scale;
+    l->activation_zero = h->activation_zero;
     l->group_size = h->group_size;
     l->groups = (h->k + h->group_size - 1) / h->group_size;
     l->code_bits = h->code_bits;
@@ -227,8 +236,10 @@ uint64_t ptqi_linear_recipe(const struct ptq_linear *l)
         h = ptqi_hash(h ^ 1, l->input_scale, l->k * (int64_t)sizeof *l->input_scale);
     if (l->order)
         h = ptqi_hash(h ^ 2, l->order, l->k * (int64_t)sizeof *l->order);
-    if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC)
+    if (ptqi_activations_are_static(l->activations))
         h = ptqi_hash(h ^ 3, &l->activation_scale, (int64_t)sizeof l->activation_scale);
+    if (l->activations == PTQ_ACTIVATIONS_UINT8_STATIC)
+        h = ptqi_hash(h ^ 5, &l->activation_zero, (int64_t)sizeof l->activation_zero);
     if (l->form == PTQI_FORM_GENERAL)
         h = ptqi_hash(h ^ 4, l->group_end, l->groups * (int64_t)sizeof *l->group_end);
     if (l->form == PTQI_FORM_PANELS) {

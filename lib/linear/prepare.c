@@ -1,12 +1,14 @@
 /*
  * Prepares activations: divides them by the input scale, rotates them, puts them in column order
- * and quantizes them to int8, with group sums. Weight-only linears keep them in f32.
+ * and quantizes them to 8 bits, with group sums. Weight-only linears keep them in f32.
  */
 #include <string.h>
+#include "base/exact.h"
 #include "base/half.h"
 #include "base/team.h"
 #include "linalg/rotate.h"
 #include "linear/call.h"
+#include "qtensor.h"
 #include "tensor.h"
 
 ptq_status ptqi_lay_out(const char *function, const struct ptq_linear *l, int64_t places,
@@ -171,7 +173,62 @@ static void quantize_row(const struct ptqi_preparing *p, int64_t row, int64_t pl
         place_row(p, place, q);
 }
 
-/* The same for the general form. */
+/* The scale and zero point of a finite row, by ptq_qtensor_set_activations. A range that f32 cannot
+ * hold gives a scale of NaN, as a row that is not finite. */
+static float own_grid(const float *x, int64_t k, float *zero)
+{
+    float low = 0, high = 0;
+    for (int64_t i = 0; i < k; i++) {
+        low = x[i] < low ? x[i] : low;
+        high = x[i] > high ? x[i] : high;
+    }
+    const float scale = (high - low) / 255.0f;
+    if (!(ptqi_bits(scale) < 0x7f800000))
+        return ptqi_from_bits(0x7fc00000);
+    *zero = scale > 0 ? ptqi_round_even(-low / scale) : 0;
+    *zero = *zero < 255.0f ? *zero : 255.0f; /* more, if the scale is denormal and was rounded */
+    return scale;
+}
+
+/* q - zero for a scheme with a zero point. The first clamping changes nothing that the second one
+ * leaves, but ptqi_round_even needs it. */
+static int16_t round_to_grid(float x, float scale, float zero)
+{
+    float q = x / scale;
+    q = q < 256.0f ? q : 256.0f;
+    q = ptqi_round_even(q > -256.0f ? q : -256.0f) + zero;
+    q = q < 255.0f ? q : 255.0f;
+    return (int16_t)((q > 0 ? q : 0) - zero);
+}
+
+/* Fills x [k] with q - zero, and returns the scale. */
+static float quantize_with_zero(const struct ptq_linear *l, const float *from, int16_t *x)
+{
+    float zero = (float)l->activation_zero, scale = own_scale(l, from);
+    if (scale == scale) /* the row is finite */
+        scale = l->activations == PTQ_ACTIVATIONS_UINT8_STATIC ? l->activation_scale
+                                                               : own_grid(from, l->k, &zero);
+    for (int64_t i = 0; i < l->k; i++)
+        x[i] = scale > 0 ? round_to_grid(from[i], scale, zero) : 0;
+    return scale;
+}
+
+/* The same without a zero point. q [k] is room. */
+static float quantize_without_zero(const struct ptqi_preparing *p, int64_t place, const float *from,
+                                   int8_t *q, int16_t *x)
+{
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    const float scale = scale_of(p, place, from);
+    int32_t sum;
+    memset(q, 0, (size_t)l->k);
+    if (scale > 0.0f)
+        l->kernels->quantize(from, scale, l->k, l->k, q, &sum);
+    for (int64_t i = 0; i < l->k; i++)
+        x[i] = q[i];
+    return scale;
+}
+
+/* The same as quantize_row for the general form. */
 static void quantize_general(const struct ptqi_preparing *p, int64_t row, int64_t place,
                              struct buffers b)
 {
@@ -179,18 +236,13 @@ static void quantize_general(const struct ptqi_preparing *p, int64_t row, int64_
     int32_t *sums = (int32_t *)(void *)(p->prepared + p->layout.sums) + place * ptqi_sums_stride(l);
     int16_t *x = (int16_t *)(void *)(p->prepared + p->layout.x + place * ptqi_x_stride(l));
     const float *from = ordered_row(p, row, b);
-    const float scale = scale_of(p, place, from);
-    int8_t *q = (int8_t *)(from == b.ordered ? b.x : b.ordered);
-    int32_t sum;
-    *scale_at(p, place) = scale;
-    memset(q, 0, (size_t)l->k);
-    if (scale > 0.0f)
-        l->kernels->quantize(from, scale, l->k, l->k, q, &sum);
+    int8_t *room = (int8_t *)(from == b.ordered ? b.x : b.ordered);
+    *scale_at(p, place) = ptqi_activations_have_zero(l->activations)
+                              ? quantize_with_zero(l, from, x)
+                              : quantize_without_zero(p, place, from, room, x);
     for (int64_t g = 0, i = 0; g < l->groups; g++)
-        for (sums[g] = 0; i < l->group_end[g]; i++) {
-            x[i] = q[i];
-            sums[g] += q[i];
-        }
+        for (sums[g] = 0; i < l->group_end[g]; i++)
+            sums[g] += x[i];
 }
 
 static void keep_row(const struct ptqi_preparing *p, int64_t row, int64_t place)

@@ -10,12 +10,12 @@
  * This header, then at the given offsets
  *
  * scales f32 [places], NaN for a row that is not finite;
- * int8: sums i32 [places][sums stride], of the groups, and the last of the whole row, and behind
+ * 8 bits: sums i32 [places][sums stride], of the groups, and the last of the whole row, and behind
  * them the starts of its blocks where kernels have such, for tiles; x i8: for streams
  * [places][x stride]; for tiles slice after slice, each the columns of one chunk,
  * [places][columns], so that a chunk reads memory from front to back; both in pairs of rows where
- * the kernels' x_rows  is 2; of the general form, sums [places][groups] and x i16 [places][k], rows
- * an x stride apart; f32: x f32 [places][k].
+ * the kernels' x_rows  is 2; of the general form, sums [places][groups] and x i16 [places][k], less
+ * the zero point if there is one, rows an x stride apart; f32: x f32 [places][k].
  */
 struct ptqi_prepared {
     uint64_t magic, recipe;

@@ -45,7 +45,7 @@ struct ptqi_shape ptqi_shape_of(const struct ptq_qtensor *q)
 int ptqi_shape_is_plain(const struct ptqi_shape *s)
 {
     return s->zeros != PTQ_ZEROS_MINIMA && !s->levels && !s->uneven &&
-           ptqi_is_plain_group(s->group_size, s->k);
+           !ptqi_activations_have_zero(s->activations) && ptqi_is_plain_group(s->group_size, s->k);
 }
 
 static int32_t form_of(const struct ptqi_shape *s)
@@ -64,7 +64,7 @@ ptq_status ptqi_shape_describe(ptq_context *context, const struct ptqi_shape *s,
                               .k = s->k,
                               .group_size = s->group_size,
                               .activations = s->activations,
-                              .activation_scale = s->activations == PTQ_ACTIVATIONS_INT8_STATIC,
+                              .activation_scale = ptqi_activations_are_static(s->activations),
                               .code_bits = code_bits,
                               .scale_bytes = s->scales == PTQ_SCALES_TWO_LEVEL ? 1
                                              : s->scale_dtype == PTQ_DTYPE_F16 ? 2
@@ -77,9 +77,14 @@ ptq_status ptqi_shape_describe(ptq_context *context, const struct ptqi_shape *s,
                               .has_input_scale = s->input_scale,
                               .has_order = integer && s->order,
                               .layout = ptqi_packed_layout(context->kernels, form, code_bits)};
+    if (s->scales == PTQ_SCALES_TWO_LEVEL && ptqi_activations_have_zero(s->activations))
+        return ptqi_fail(context, PTQ_ERROR_CONFLICT,
+                         "two-level scales cannot be combined with activations of %s",
+                         ptq_activations_name(s->activations));
     PTQI_TRY(ptqi_packed_check_sums(context, h));
     if (form == PTQI_FORM_GENERAL)
-        PTQI_TRY(ptqi_check_sums(context, 1 << 8, s->uneven ? s->k : s->group_size));
+        PTQI_TRY(
+            ptqi_check_sums(context, s->activations, 1 << 8, s->uneven ? s->k : s->group_size));
     h->bytes = ptqi_packed_size(h);
     if (!h->bytes)
         return ptqi_fail(context, PTQ_ERROR_SHAPE, "a matrix of %lld rows is too large to pack",
@@ -93,11 +98,13 @@ ptq_status ptqi_shape_complete(ptq_context *context, const struct ptq_qtensor *q
     h->rotation = q->rotation;
     if (q->levels)
         memcpy(h->levels, q->levels, (size_t)1 << q->bits);
-    if (h->activations != PTQ_ACTIVATIONS_INT8_STATIC)
+    if (!ptqi_activations_are_static(h->activations))
         return PTQ_OK;
     if (!(q->activation_scale > 0))
         return ptqi_fail(context, PTQ_ERROR_MISSING, "static activations need a scale");
     h->activation_scale = q->activation_scale;
+    if (h->activations == PTQ_ACTIVATIONS_UINT8_STATIC)
+        h->activation_zero = q->activation_zero;
     return PTQ_OK;
 }
 

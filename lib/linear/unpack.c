@@ -230,8 +230,9 @@ static ptq_status set_columns(const struct unpacking *u, ptq_qtensor *q)
     if (l->input_scale)
         PTQI_TRY(ptq_qtensor_set_input_scale(q, l->input_scale));
     PTQI_TRY(ptq_qtensor_set_rotation(q, l->rotation));
-    if (l->activations == PTQ_ACTIVATIONS_INT8_STATIC)
+    if (ptqi_activations_are_static(l->activations))
         PTQI_TRY(ptq_qtensor_set_activation_scale(q, l->activation_scale));
+    PTQI_TRY(ptq_qtensor_set_activation_zero(q, l->activation_zero));
     return ptq_qtensor_set_activations(q, l->activations);
 }
 

@@ -42,7 +42,8 @@ static int zeros_can_run(const struct search *s)
 {
     const struct ptq_config *c = s->call->config;
     return c->activations == PTQ_ACTIVATIONS_F32 ||
-           ptqi_group_size(c, s->call->matrices->k) <= ptqi_most_columns((1 << c->bits) - 1);
+           ptqi_group_size(c, s->call->matrices->k) <=
+               ptqi_most_columns(c->activations, (1 << c->bits) - 1);
 }
 
 /* What can be PTQ_AUTO, in the order of the search. */

@@ -13,7 +13,8 @@ static ptq_status check(const struct ptqi_call *call, const struct ptqi_equalize
     const struct ptq_stats *stats = call->stats;
     const int64_t k = call->matrices->k;
     int32_t needs = equalizer->needs;
-    if (call->config->activations >= PTQ_ACTIVATIONS_INT8_STATIC)
+    if (call->config->activations == PTQ_ACTIVATIONS_INT8_STATIC ||
+        call->config->activations == PTQ_ACTIVATIONS_FPTQ)
         needs |= PTQI_NEEDS_RANGES;
     if (stats)
         PTQI_TRY(ptqi_stats_check_width(context, stats, k));

@@ -23,7 +23,8 @@ ptq_status ptqi_check_runs(const struct ptq_config *config, int32_t activations,
 {
     if (activations == PTQ_ACTIVATIONS_F32 || config->symmetric)
         return PTQ_OK;
-    return ptqi_check_sums(config->context, (1 << config->bits) - 1, ptqi_group_size(config, k));
+    return ptqi_check_sums(config->context, activations, (1 << config->bits) - 1,
+                           ptqi_group_size(config, k));
 }
 
 /* who: the method or option that needs the Hessian; NULL: it is not needed. */

@@ -1,0 +1,30 @@
+/* The schemes by which a product quantizes its input: PTQ_ACTIVATIONS_... except FPTQ. */
+#ifndef PTQI_ACTIVATIONS_H
+#define PTQI_ACTIVATIONS_H
+
+#include "ptq/qtensor.h"
+
+/* Finds a scheme by name; returns 0 and stores nothing if there is none. */
+int ptqi_activations_value(const char *name, int32_t *activations);
+
+/* One fixed scale for all rows, from calibration. */
+static inline int ptqi_activations_are_static(int32_t activations)
+{
+    return activations == PTQ_ACTIVATIONS_INT8_STATIC ||
+           activations == PTQ_ACTIVATIONS_UINT8_STATIC;
+}
+
+static inline int ptqi_activations_have_zero(int32_t activations)
+{
+    return activations == PTQ_ACTIVATIONS_UINT8_TOKEN ||
+           activations == PTQ_ACTIVATIONS_UINT8_STATIC;
+}
+
+/* The largest magnitude of an integer that a row of x is multiplied as: q_x, or q_x minus its zero
+ * point. */
+static inline int32_t ptqi_activations_most(int32_t activations)
+{
+    return ptqi_activations_have_zero(activations) ? 255 : 127;
+}
+
+#endif
