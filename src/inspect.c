@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/context.h"
 #include "base/cpu.h"
+#include "checkpoint/output.h"
 #include "commands.h"
 #include "options.h"
 #include "report/json_report.h"
@@ -190,15 +191,29 @@ static ptq_status show_all(struct inspect *in, int quantized)
     return PTQ_OK;
 }
 
+/* The version of the algorithms that quantized the matrices; 0 if the file does not say. */
+static int64_t algorithm_version(const ptq_store *store)
+{
+    const char *text = ptq_store_metadata(store, OUTPUT_ALGORITHM_KEY);
+    double version;
+    return text && ptqi_parse_number(text, (int64_t)strlen(text), &version) && version >= 1 &&
+                   version <= INT32_MAX
+               ? (int64_t)version
+               : 0;
+}
+
 static ptq_status inspect_store(struct inspect *in, const char *path)
 {
     struct ptqi_json_writer w;
     PTQI_TRY(ptq_store_open(in->context, path, &in->store));
+    const int64_t version = algorithm_version(in->store);
     if (!in->json) {
         PTQI_TRY(show_all(in, 0));
         PTQI_TRY(show_all(in, 1));
         printf("%lld tensors, %lld quantized matrices, %.1f MB\n", (long long)in->tensors,
                (long long)in->matrices, (double)in->bytes / 1e6);
+        if (version)
+            printf("quantized by version %lld of the algorithms\n", (long long)version);
         return PTQ_OK;
     }
     in->json = &w;
@@ -212,6 +227,8 @@ static ptq_status inspect_store(struct inspect *in, const char *path)
         status = show_all(in, 1);
     ptqi_json_close(&w, ']');
     ptqi_json_add_integer(&w, "bytes", in->bytes);
+    if (version)
+        ptqi_json_add_integer(&w, OUTPUT_ALGORITHM_KEY, version);
     ptqi_json_close(&w, '}');
     if (!status)
         return report_print(&w);

@@ -459,8 +459,10 @@ test_inspect()
     succeeds "inspect a quantized model" inspect "$tmp/gptq4"
     grep -q "model.layers.3.mlp.down_proj .*W4A32 .*group 64" "$tmp/out"
     equal "inspect tells how a matrix is quantized" $? 0
+    grep -q "^quantized by version [1-9][0-9]* of the algorithms$" "$tmp/out"
+    equal "and by which version of the algorithms" $? 0
     succeeds "inspect a quantized model --json" inspect "$tmp/gptq4" --json
-    json "inspect --json of a quantized model"
+    json "inspect --json of a quantized model" algorithm_version
     succeeds "inspect --cpu" inspect --cpu
     succeeds "inspect --cpu --json" inspect --cpu --json
     json "inspect --cpu --json"
@@ -682,6 +684,10 @@ test_resume()
         --damp 0.01000000001
     refuses 1 "resumed.partial.*calibration" "--resume with another text" \
         "$@" --calib $text --samples 4 --seqlen 64
+    cp "$tmp/resumed.partial/run.json" "$tmp/run.json"
+    edit "$tmp/resumed.partial/run.json" 's/"algorithm_version": /&9/'
+    refuses 1 "resumed.partial.*algorithm_version differs" "--resume with other algorithms" "$@" $small
+    cp "$tmp/run.json" "$tmp/resumed.partial/run.json"
     set -- -o "$tmp/resumed" --method gptq --group 64 --resume $small
     changed
     put_bytes "$tmp/changed/model.safetensors" model.embed_tokens.weight '\001\000'

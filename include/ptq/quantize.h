@@ -12,6 +12,15 @@ extern "C" {
 #endif
 
 /*
+ * The version of the algorithms: statistics, equalizations and roundings here, and the calibration
+ * of ptq quantize. It is raised whenever any of them may give another result for the same input and
+ * the same settings, and by nothing else: releases with the same number quantize to the same bits.
+ */
+#define PTQ_ALGORITHM_VERSION 1
+/* That of the running library. */
+PTQ_API int32_t ptq_algorithm_version(void);
+
+/*
  * Quantizes count matrices [N_i][K] that share an input, of dtype f32, f16 or bf16, into q[0 ..
  * count). count is 1 to 65536. stats describes that input. It is required for GPTQ (with
  * PTQ_STATS_HESSIAN) and for output errors, and may otherwise be NULL. own_stats is NULL or has one

@@ -1,7 +1,13 @@
 /*
- * The tables of roundings and equalizers, and finding an entry.
+ * The tables of roundings and equalizers, and finding an entry; and the version of all of them.
  */
 #include "method.h"
+#include "ptq/quantize.h"
+
+int32_t ptq_algorithm_version(void)
+{
+    return PTQ_ALGORITHM_VERSION;
+}
 
 /* No equalization: the identity. */
 const struct ptqi_equalizer ptqi_equalizer_none = {.id = PTQ_EQUALIZE_NONE, .name = "none"};

@@ -65,13 +65,14 @@ void quantize_add_settings(const struct quantize_run *q, struct ptqi_json_writer
 }
 
 /* Describes what must be unchanged for a run to be resumed: everything that the result depends on,
- * including the version of the library, whose algorithms may change. */
+ * including the versions of the library and of its algorithms. */
 static ptq_status describe_run(const struct quantize_run *q, struct ptqi_json_writer *w)
 {
     char text[32];
     uint64_t ids = PTQI_HASH_START;
     workdir_begin_description(w, q->context);
     ptqi_json_add_integer(w, "version", ptq_version());
+    ptqi_json_add_integer(w, OUTPUT_ALGORITHM_KEY, ptq_algorithm_version());
     ptqi_json_open(w, "settings", '{');
     quantize_add_settings(q, w);
     ptqi_json_close(w, '}');
@@ -95,6 +96,7 @@ static ptq_status describe_model(const struct quantize_run *q, struct ptqi_json_
     ptqi_json_open(w, "quantization_config", '{');
     ptqi_json_add_text(w, "quant_method", "ptq");
     ptqi_json_add_integer(w, "version", 1);
+    ptqi_json_add_integer(w, OUTPUT_ALGORITHM_KEY, ptq_algorithm_version());
     quantize_add_settings(q, w);
     ptqi_json_close(w, '}');
     ptqi_json_close(w, '}');

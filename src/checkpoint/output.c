@@ -169,12 +169,15 @@ static ptq_status copy_part(const ptq_store *part, ptq_store *store)
  * at once (mapped, not read). */
 static ptq_status collect(const struct output *o, ptq_store **parts, ptq_store *store)
 {
+    char version[16];
     PTQI_TRY(copy_kept(o->source, -1, store));
     for (int64_t b = 0; b < o->blocks; b++) {
         PTQI_TRY(output_open_part(o, b, &parts[b]));
         PTQI_TRY(copy_part(parts[b], store));
     }
+    snprintf(version, sizeof version, "%d", ptq_algorithm_version());
     PTQI_TRY(ptq_store_set_metadata(store, "format", "ptq"));
+    PTQI_TRY(ptq_store_set_metadata(store, OUTPUT_ALGORITHM_KEY, version));
     return ptq_store_commit(store);
 }
 

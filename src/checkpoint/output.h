@@ -18,6 +18,9 @@ struct output {
 
 /* Metadata of a block's file that describes the run, not the model. */
 #define OUTPUT_RUN_KEY "choices"
+/* Metadata of the model: the version of the algorithms that quantized it; and in run.json and
+ * config.json. */
+#define OUTPUT_ALGORITHM_KEY "algorithm_version"
 
 /* Checks before any work what could go wrong at the beginning or at the end; writes nothing. inputs
  * are all files that are read, including source. */
