@@ -17,6 +17,7 @@
     TEST(team)                                                                                     \
     TEST(json)                                                                                     \
     TEST(store)                                                                                    \
+    TEST(releases)                                                                                 \
     TEST(stats)                                                                                    \
     TEST(stats_parts)                                                                              \
     TEST(enumerate)                                                                                \
