@@ -294,8 +294,9 @@ static void test_groups(void)
         const int64_t size = ptq_dtype_size(dtype), bytes = GROUPS * N * size;
         for (int i = 0; i < N * GROUPS; i++) {
             m.scales[i] = ptqi_round_to(m.scales[i], dtype);
-            ptqi_from_f32(strided + 1 + (i % GROUPS * N + i / GROUPS) * size, dtype, &m.scales[i],
-                          1);
+            uint32_t value;
+            ptqi_from_f32(&value, dtype, &m.scales[i], 1);
+            memcpy(strided + 1 + (i % GROUPS * N + i / GROUPS) * size, &value, (size_t)size);
         }
         CHECK_OK(ptq_qtensor_set_strided_scales(q, dtype, strided + 1, bytes, size, N * size));
         CHECK_OK(ptq_qtensor_scales(q, scales));

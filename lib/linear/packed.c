@@ -87,6 +87,7 @@ static int fits_activations(const struct ptqi_packed *h)
     return form && is_flag(h->has_minima) && is_flag(h->has_levels) &&
            h->has_minima + h->has_levels + h->has_zeros <= 1 &&
            !((h->has_minima || h->has_levels) && !is_form) &&
+           !(h->has_levels && h->code_bits != 4) &&
            !(h->scale_bytes != 4 && h->form != PTQI_FORM_PANELS);
 }
 
