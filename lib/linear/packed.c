@@ -88,6 +88,7 @@ static int fits_activations(const struct ptqi_packed *h)
            h->has_minima + h->has_levels + h->has_zeros <= 1 &&
            !((h->has_minima || h->has_levels) && !is_form) &&
            !(h->has_levels && h->code_bits != 4) &&
+           !(h->form == PTQI_FORM_DENSE && !h->has_minima && !h->has_levels) &&
            !(h->scale_bytes != 4 && h->form != PTQI_FORM_PANELS);
 }
 
