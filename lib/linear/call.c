@@ -1,5 +1,5 @@
 /*
- * ptq_call: creating and setting it up, and what it must be to run.
+ * ptq_call: creates it, sets it up, and checks that it can run.
  */
 #include "linear/call.h"
 #include <string.h>
@@ -89,7 +89,7 @@ ptq_status ptq_call_set_x(ptq_call *call, const void *x, int32_t dtype, int64_t 
     return PTQ_OK;
 }
 
-/* *result = that of an index. */
+/* Finds the result at index. */
 static ptq_status find_result(const char *function, ptq_call *call, int64_t index,
                               struct ptqi_result **result)
 {

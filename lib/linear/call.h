@@ -25,7 +25,7 @@ struct ptq_call {
     struct ptq_linear **linears; /* [count] */
     const float **biases;        /* [count], NULL: the matrix's own */
     int64_t count;
-    struct ptqi_result *results; /* [count], of which an epilogue leaves half */
+    struct ptqi_result *results; /* [count]; an epilogue uses half of them */
     int32_t epilogue;
 
     int x_is_set;
@@ -40,7 +40,7 @@ struct ptq_call {
     int has_parallel_user;
 };
 
-/* Matrices that make one result. */
+/* Matrices per result. */
 static inline int64_t ptqi_call_step(const struct ptq_call *call)
 {
     return call->epilogue == PTQ_EPILOGUE_NONE ? 1 : 2;
@@ -83,17 +83,17 @@ struct ptqi_task {
     int64_t gate_row;
 };
 
-/* task.c: makes rows m0 .. m0 + rows of one panel's columns. m0 is a multiple of ptqi_task_rows,
- * and rows is not more. scratch has ptqi_task_scratch bytes. */
+/* task.c: computes rows m0 .. m0 + rows - 1 of the columns of a panel. m0 is a multiple of
+ * ptqi_task_rows, which rows does not exceed. scratch has ptqi_task_scratch bytes. */
 int64_t ptqi_task_rows(const struct ptqi_task *task);
-int64_t ptqi_task_max_rows(const struct ptq_linear *linear); /* more it never is */
+int64_t ptqi_task_max_rows(const struct ptq_linear *linear); /* an upper bound of it */
 int64_t ptqi_task_scratch(const struct ptq_linear *linear, int64_t rows);
 void ptqi_task_run(const struct ptqi_task *task, int64_t panel, int64_t m0, int64_t rows,
                    char *scratch);
 /* Columns of a panel. */
 int ptqi_panel_columns(const struct ptq_linear *linear);
 
-/* prepare.c: prepares shares of x in memory of such a layout. */
+/* prepare.c: prepares shares of x. */
 struct ptqi_preparing {
     const struct ptq_call *call;
     struct ptqi_prepared layout;
@@ -102,7 +102,7 @@ struct ptqi_preparing {
 };
 int64_t ptqi_prepare_scratch(const struct ptq_linear *linear);
 void ptqi_prepare_share(const struct ptqi_preparing *p, int64_t part, int64_t parts, char *scratch);
-/* Only the scales that PTQ_ACTIVATIONS_INT8_TENSOR shares, in two steps. */
+/* Two steps that find the scale that PTQ_ACTIVATIONS_INT8_TENSOR shares. */
 void ptqi_measure_share(const struct ptqi_preparing *p, int64_t part, int64_t parts, char *scratch);
 void ptqi_share_scale(const struct ptqi_preparing *p);
 

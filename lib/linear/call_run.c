@@ -156,7 +156,7 @@ static int64_t max_bytes(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Bytes for a gate's values, which wait for those of up. */
+/* Bytes for the values of a gate, kept until those of up are computed. */
 static int64_t gate_bytes(const struct ptq_call *call, int64_t rows)
 {
     const struct ptq_linear *l = ptqi_call_linear(call);

@@ -7,7 +7,7 @@
 #include "base/team.h"
 #include "qtensor.h"
 
-/* Packs q into memory, or, where that is NULL, into memory of its own. */
+/* Packs all of q into memory or, if that is NULL, into memory from the context. */
 ptq_status ptqi_linear_begin(ptq_context *context, const struct ptqi_shape *shape,
                              const ptq_qtensor *q, struct ptqi_packed *header, void *memory,
                              ptq_linear **linear)
@@ -34,7 +34,7 @@ ptq_status ptqi_linear_begin(ptq_context *context, const struct ptqi_shape *shap
         return status;
     }
     ptqi_packed_write(header, memory);
-    memset(memory, 0, sizeof header->magic); /* ptq_linear_open must not take it yet */
+    memset(memory, 0, sizeof header->magic); /* so that ptq_linear_open rejects it */
     l->recipe = ptqi_linear_recipe(l);
     l->columns = ptqi_qtensor_columns_hash(q);
     *linear = l;

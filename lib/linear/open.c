@@ -1,5 +1,5 @@
 /*
- * Opening a packed linear that is in memory already. Nothing in it is trusted.
+ * Opens a packed linear in memory. Nothing in it is trusted.
  */
 #include <math.h>
 #include <string.h>
@@ -39,7 +39,7 @@ static ptq_status read_header(ptq_context *context, const void *memory, int64_t 
     return ptqi_packed_check_sums(context, h);
 }
 
-/* Groups of the general form are ranges of columns, one after the other, whose sums fit 32 bits. */
+/* Groups of the general form are consecutive ranges of columns, whose sums fit in 32 bits. */
 static ptq_status check_groups(const struct ptq_linear *l)
 {
     int32_t begin = 0;
@@ -55,7 +55,7 @@ static ptq_status check_groups(const struct ptq_linear *l)
     return PTQ_OK;
 }
 
-/* What kernels use as an index, and what qtensors promise of input scales. */
+/* Checks what kernels use as an index, and that input scales are as qtensors guarantee. */
 static ptq_status check_contents(const struct ptq_linear *l)
 {
     for (int64_t i = 0; i < l->k; i++) {
@@ -87,7 +87,7 @@ ptq_status ptq_linear_open(ptq_context *context, const void *memory, int64_t byt
     l->context = context;
     atomic_init(&l->references, 1);
     l->kernels = ptqi_packed_is_integer(&header) ? ptqi_product_kernels(context) : context->kernels;
-    ptqi_packed_bind(l, &header, (void *)(uintptr_t)memory); /* which is only read */
+    ptqi_packed_bind(l, &header, (void *)(uintptr_t)memory); /* only read */
     l->bias_room = NULL;
     ptq_status status = check_contents(l);
     if (!status)

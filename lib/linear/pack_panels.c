@@ -5,8 +5,8 @@
 #include "base/half.h"
 #include "linear/pack.h"
 
-/* The codes of a block of a row from column `first` on, in the order of quantization; where the row
- * has no more, fill, which must become zero when packed. */
+/* Gathers the codes of a block from column `first` on, in quantization order. A block that the row
+ * does not fill is padded with fill, which must become zero when packed. */
 static void gather(const struct ptq_qtensor *q, const uint8_t *row, int64_t first, int fill,
                    uint8_t *codes)
 {
@@ -18,8 +18,8 @@ static void gather(const struct ptq_qtensor *q, const uint8_t *row, int64_t firs
     memset(codes + count, fill, (size_t)(PTQI_BLOCK - count));
 }
 
-/* A block of 4-bit codes into its places in a strip of so many rows: runs of kr, a multiple of 4,
- * and so whole words. */
+/* Stores a block of 4-bit codes in a strip of this many rows, in runs of kr columns. kr is a
+ * multiple of 4, so runs are whole words. */
 static void pack_block4(const uint8_t *codes, int strip, int kr, uint8_t *out)
 {
     for (int i = 0; i < PTQI_BLOCK / 2; i += 4) {
@@ -43,7 +43,7 @@ static void pack_block8(const uint8_t *codes, int strip, int kr, int offset, uin
     }
 }
 
-/* Group g of row n, whose codes are given. */
+/* Packs group g of row n, given the codes of the row. */
 static void pack_group(const struct ptqi_packing *job, int64_t n, int64_t g, const uint8_t *codes,
                        uint8_t *group)
 {

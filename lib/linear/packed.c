@@ -1,15 +1,15 @@
 /*
- * The packed form of a linear: one piece of memory without a pointer in it, the same wherever it
- * lies, in a file too. A header, and behind it at multiples of PTQ_ALIGNMENT, first what opening it
- * reads and then the weights:
+ * The packed form of a linear: a single block of memory without pointers, which may also be a file.
+ * A header is followed, at multiples of PTQ_ALIGNMENT, first by what opening reads and then by the
+ * weights:
  *
- * input_scale f32 [k], order i32 [k], group_of i32 [k]: where they are; room for a bias f32 [n];
- * the weights in one of four forms, as struct ptq_linear says: panels; words, scales and zeros;
- * dense weights or general codes with scales, minima and zeros. In the general form group_end i32
- * [groups] takes the place of group_of.
+ * input_scale f32 [k], order i32 [k] and group_of i32 [k], if present; space for a bias f32 [n];
+ * the weights in one of four forms, described in struct ptq_linear: panels; words, scales and
+ * zeros; dense weights or general codes with scales, minima and zeros. The general form has
+ * group_end i32 [groups] instead of group_of.
  *
- * What comes from a file is not to be trusted: sizes follow from the numbers in the header, which
- * are checked, and so is every index; then no weights, scales or zeros can do harm.
+ * Files are not trusted. Sizes follow from the numbers in the header, which are checked, as is
+ * every index. After that, no weights, scales or zeros can do harm.
  */
 #include <math.h>
 #include <string.h>
@@ -20,7 +20,7 @@
 
 _Static_assert(sizeof(struct ptqi_packed) == 192, "the header has no gaps");
 
-/* Where everything is, from the beginning of the memory, and how large. */
+/* Offsets from the beginning of the memory, and sizes, in bytes. */
 struct places {
     int64_t input_scale, order, group_of, bias, panels, words, scales, zeros, minima, bytes;
     int64_t panel_bytes, row_words;
@@ -33,7 +33,7 @@ static int64_t take(struct places *p, int64_t bytes)
     return at;
 }
 
-/* A level of one byte for each group; then panels begin with the scales of their rows. */
+/* Each group has a level of one byte, and panels begin with the scales of their rows. */
 static int is_two_level(const struct ptqi_packed *h)
 {
     return h->scale_bytes == 1;
@@ -75,7 +75,7 @@ static int is_flag(int32_t x)
     return x == 0 || x == 1;
 }
 
-/* Which forms go with the activations, and what they have. */
+/* Whether the form suits the activations, and has only parts that it can have. */
 static int fits_activations(const struct ptqi_packed *h)
 {
     const int integer = ptqi_packed_is_integer(h),
@@ -101,7 +101,7 @@ static int is_scheme(const struct ptqi_packed *h)
            (!fixed || (h->activation_scale > 0 && isfinite(h->activation_scale)));
 }
 
-/* The numbers of a matrix that can be, and of no other. */
+/* Whether the numbers can belong to a packed matrix. */
 static int is_possible(const struct ptqi_packed *h)
 {
     static const char nothing[sizeof h->reserved];
@@ -127,15 +127,14 @@ ptq_status ptqi_packed_check_sums(ptq_context *context, const struct ptqi_packed
 {
     const int32_t top = (1 << h->code_bits) - 1, below = h->zero, above = top - h->zero;
     const int32_t far = h->has_zeros ? top : below > above ? below : above;
-    if (h->form != PTQI_FORM_PANELS ||
-        is_two_level(h)) /* whose levels times codes are 127 at most */
+    if (h->form != PTQI_FORM_PANELS || is_two_level(h)) /* levels times codes are at most 127 */
         return PTQ_OK;
     return ptqi_check_sums(context, h->activations, far, h->group_size);
 }
 
 int64_t ptqi_packed_size(const struct ptqi_packed *h)
 {
-    /* No row takes more than 8 bytes a column, with all that belongs to it. */
+    /* A row with its scales, minima and zeros takes at most 8 bytes per column. */
     if (!is_possible(h) || h->n > INT64_MAX / 32 / (h->k + 64) - 64)
         return 0;
     return places_of(h).bytes;
@@ -168,7 +167,7 @@ static void bind_panels(struct ptq_linear *l, const struct ptqi_packed *h, const
     l->blocking = ptqi_plan_blocking(l);
 }
 
-/* The dense form and the general one. */
+/* The dense and the general form. */
 static void bind_form(struct ptq_linear *l, const struct ptqi_packed *h, const struct places *p)
 {
     int32_t *groups = (int32_t *)(void *)(l->memory + p->group_of);

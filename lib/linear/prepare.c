@@ -14,7 +14,7 @@
 ptq_status ptqi_lay_out(const char *function, const struct ptq_linear *l, int64_t places,
                         int64_t longest, struct ptqi_prepared *layout)
 {
-    /* No row takes more than this, and half of all memory is far more than the rest takes. */
+    /* An upper bound for a row; half of the address space is far more than the rest takes. */
     const int64_t row_bytes = 64 + ptqi_sums_stride(l) * 4 + ptqi_x_stride(l) * 4;
     const int integer = ptqi_linear_is_integer(l);
     if (places > PTRDIFF_MAX / 2 / row_bytes)
@@ -25,7 +25,7 @@ ptq_status ptqi_lay_out(const char *function, const struct ptq_linear *l, int64_
     p.scales = ptqi_align((int64_t)sizeof p);
     p.sums = p.scales + ptqi_align(places * 4);
     p.x = p.sums + (integer ? ptqi_align(places * ptqi_sums_stride(l) * 4) : 0);
-    /* Slices need less, but memory for some number of rows must suffice for fewer rows. */
+    /* Slices need less, but memory for many rows must suffice for fewer. */
     p.bytes = p.x + ptqi_align(places * (integer ? ptqi_x_stride(l) : l->k * 4));
     *layout = p;
     return PTQ_OK;
@@ -77,7 +77,7 @@ static struct buffers cut_scratch(const struct ptq_linear *l, char *scratch)
                             (float *)(void *)(scratch + ptqi_align(l->k * 4))};
 }
 
-/* Returns a row as it will be quantized, in column order: in place or in one of the buffers. */
+/* Returns a row in quantization order: in place or in one of the buffers. */
 static const float *ordered_row(const struct ptqi_preparing *p, int64_t row, struct buffers b)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
@@ -87,19 +87,19 @@ static const float *ordered_row(const struct ptqi_preparing *p, int64_t row, str
     return l->order ? b.ordered : from;
 }
 
-/* max |x| / 127, or NaN where the row is not finite. */
+/* max |x| / 127, or NaN if the row is not finite. */
 static float own_scale(const struct ptq_linear *l, const float *x)
 {
     const float max = ptqi_from_bits(l->kernels->magnitude(x, l->k));
     return ptqi_bits(max) < 0x7f800000 ? max / 127.0f : ptqi_from_bits(0x7fc00000);
 }
 
-/* n columns of a row from q, or zeros where q is NULL, to x [rows][ld], in pairs where x_rows is 2.
- */
+/* Stores n columns of a row from q, or zeros if q is NULL, in x [rows][ld], whose rows are in pairs
+ * if x_rows is 2. */
 static void place_columns(int x_rows, int64_t row, const int8_t *q, int64_t n, int8_t *x,
                           int64_t ld)
 {
-    const int64_t run = x_rows == 2 ? 8 : n; /* columns that stand side by side */
+    const int64_t run = x_rows == 2 ? 8 : n; /* adjacent columns of a row */
     int8_t *to = x + row / x_rows * x_rows * ld + row % x_rows * run;
     for (int64_t i = 0; i < n; i += run, to += x_rows * run) {
         if (q)
@@ -146,7 +146,7 @@ static void quantize(const struct ptqi_preparing *p, const float *x, float scale
         l->kernels->starts(q, l->panel.blocks, l->panel.group_blocks, sums + l->groups + 1);
 }
 
-/* The scale of a row: its own, one for all rows that is measured already, or a static one. */
+/* The scale of a row: its own, the shared one already measured, or the static one. */
 static float scale_of(const struct ptqi_preparing *p, int64_t place, const float *x)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
@@ -213,7 +213,7 @@ static float quantize_with_zero(const struct ptq_linear *l, const float *from, i
     return scale;
 }
 
-/* The same without a zero point. q [k] is room. */
+/* The same without a zero point. q [k] is a buffer. */
 static float quantize_without_zero(const struct ptqi_preparing *p, int64_t place, const float *from,
                                    int8_t *q, int16_t *x)
 {

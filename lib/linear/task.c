@@ -2,13 +2,12 @@
  * Computes panels of a packed matrix for rows of x: the work of one task.
  *
  * int8 activations, few rows: the kernel reads the packed codes once and unpacks them in registers.
- * Many rows: a chunk of a panel, so many columns of W as fit into the first-level cache, is
- * unpacked once, and the kernel's tile runs over it with all rows of a block, whose sums wait in
- * the second-level cache; x stands slice by slice, the columns of one chunk after those of the
- * other. The order of the additions is the same in both ways.
+ * Many rows: a chunk of a panel, the columns of W that fit in the L1 cache, is unpacked once, and
+ * the kernel's tile multiplies it with all rows of a block, whose sums stay in the L2 cache. x is
+ * stored in slices, one per chunk. Both ways add in the same order.
  *
- * f32 activations: a chunk is dequantized and the f32 kernel runs over it, so that the result is
- * bit for bit the f32 product with the dequantized weights.
+ * f32 activations: a chunk is dequantized and the f32 kernel multiplies it, so the result equals
+ * the f32 product with the dequantized weights to the last bit.
  */
 #include "base/half.h"
 #include "linear/call.h"
@@ -27,8 +26,8 @@ int ptqi_is_stream(const struct ptq_linear *l, int64_t rows)
     return !product->tile || rows <= product->stream_rows[blocks < 2 ? 0 : blocks < 4 ? 1 : 2];
 }
 
-/* A quarter of the first cache and half of the second are left to what passes through. Linears that
- * share x must cut it alike: nothing here may depend on bits, zeros or the form of scales. */
+/* Leaves a quarter of L1 and half of L2 to data that pass through. Linears that share x must have
+ * the same blocking, so nothing here may depend on bits, zeros or the form of the scales. */
 struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *l)
 {
     const struct ptqi_kernels *kernels = l->kernels;
@@ -50,7 +49,7 @@ struct ptqi_blocking ptqi_plan_blocking(const struct ptq_linear *l)
     return b;
 }
 
-/* An integer sum ends with its group, that of two-level scales with the row. */
+/* An integer sum ends with its group or, with two-level scales, with the row. */
 int ptqi_next_chunk(const struct ptq_linear *l, struct ptqi_chunk *c)
 {
     const struct ptqi_panel *p = &l->panel;
@@ -75,7 +74,7 @@ int ptqi_panel_columns(const struct ptq_linear *l)
     return l->form == PTQI_FORM_PANELS ? l->kernels->int_nr : l->kernels->f32_nr;
 }
 
-/* Where the parts of a task's scratch memory are, in bytes, and their sum. */
+/* Offsets of the parts of a task's scratch memory, and its size, in bytes. */
 struct room {
     int64_t codes, scales, zeros, partial, sums, bytes;
 };
@@ -99,7 +98,7 @@ static struct room plan_room(const struct ptq_linear *l, int64_t rows)
 #define F32_CHUNK 256   /* columns of W dequantized at a time, and rows of x */
 #define GENERAL_ROWS 16 /* rows of x at a time, an even number */
 
-/* The number of rows at a time of a form for which it is fixed; else 0. */
+/* Rows at a time for forms that have a fixed number; else 0. */
 static int64_t fixed_rows(const struct ptq_linear *l)
 {
     if (l->form == PTQI_FORM_GENERAL)
@@ -115,7 +114,7 @@ int64_t ptqi_task_rows(const struct ptqi_task *t)
     if (t->layout->sliced)
         return l->blocking.rows;
     const int64_t passes = (t->rows + l->kernels->stream_mr - 1) / l->kernels->stream_mr;
-    return ptqi_whole_rows(l, (t->rows + passes - 1) / passes); /* no pass for just a few rows */
+    return ptqi_whole_rows(l, (t->rows + passes - 1) / passes); /* passes of about the same size */
 }
 
 int64_t ptqi_task_max_rows(const struct ptq_linear *l)
@@ -141,7 +140,7 @@ int64_t ptqi_task_scratch(const struct ptq_linear *l, int64_t rows)
     return ptqi_align(product_scratch(l, rows));
 }
 
-#define ROWS_AHEAD 8 /* of y, whose rows are too far apart for a CPU to guess the next one */
+#define ROWS_AHEAD 8 /* of y to prefetch: its rows are too far apart for the CPU to predict */
 
 /* y = act(gate) * y of n columns. */
 static void apply_epilogue(const struct ptqi_task *t, int64_t m, float *y, int64_t n)
@@ -192,13 +191,13 @@ static void store_rows(const struct ptqi_task *t, const float *sum, int64_t m0, 
     }
 }
 
-/* The quantized rows of x from row m on, a multiple of x_rows, as streams read them. */
+/* Quantized rows of x from row m on, a multiple of x_rows, for streams. */
 static const int8_t *x_at(const struct ptqi_task *t, int64_t m)
 {
     return (const int8_t *)(t->prepared + t->layout->x) + (t->first + m) * ptqi_x_stride(t->linear);
 }
 
-/* The same of a chunk's slice, whose rows are as far apart as they are long. */
+/* The same in a chunk's slice, where rows follow each other without gaps. */
 static const int8_t *slice_at(const struct ptqi_task *t, const struct ptqi_chunk *c, int64_t m)
 {
     return (const int8_t *)(t->prepared + t->layout->x) +
@@ -222,11 +221,11 @@ static void stream_panel(const struct ptqi_task *t, const struct ptqi_panel *p, 
     store_rows(t, sum, m0, rows, n0);
 }
 
-/* The packed codes of the next chunk, which come while this one is used: runs of size bytes that
- * are next bytes apart. */
+/* Prefetching of the packed codes of the next chunk while this one is used: runs of size bytes with
+ * a stride of next bytes. */
 struct ahead {
     const uint8_t *from;
-    int64_t size, next, done; /* done: bytes of this run asked for already */
+    int64_t size, next, done; /* done: bytes of this run already prefetched */
 };
 
 static struct ahead next_codes(const struct ptq_linear *l, const struct ptqi_panel *p,
@@ -241,8 +240,7 @@ static struct ahead next_codes(const struct ptq_linear *l, const struct ptqi_pan
         ptqi_min(p->group_blocks, p->blocks - c->first_group * p->group_blocks);
     if (l->blocking.chunk_groups || c->first_block + c->blocks == in_group)
         return (struct ahead){from, c->blocks * (group / p->group_blocks), 0, 0};
-    from +=
-        nr * (p->scale_bytes + p->has_zeros) - group; /* a part of each strip of the same group */
+    from += nr * (p->scale_bytes + p->has_zeros) - group; /* part of each strip of the same group */
     return (struct ahead){from + (c->first_block + c->blocks) * block, c->blocks * block,
                           p->group_blocks * block, 0};
 }
@@ -259,9 +257,9 @@ static void prefetch(struct ahead *a, int64_t lines)
     }
 }
 
-/* Asks for x while other rows are multiplied: with one block of rows, what tiles read next in this
- * slice and then in the following one. Each panel reads all of x, which may have left the caches
- * since the last one. */
+/* Prefetches x while other rows are multiplied: if there is one block of rows, what tiles read next
+ * in this slice, and then the following slice. Each panel reads all of x, which may have been
+ * evicted since the previous panel. */
 static void prefetch_x(const int8_t *x, int64_t bytes)
 {
     for (int64_t at = 0; at < bytes; at += 512) {
@@ -272,7 +270,7 @@ static void prefetch_x(const int8_t *x, int64_t bytes)
 }
 
 /* Rows m0 .. m0 + rows of x by a panel, whose columns of y begin at n0. Each step of rows is stored
- * as soon as its sums are there: the next steps go on while the memory takes it. */
+ * as soon as its sums are complete, so stores overlap with the following steps. */
 static void tile_panel(const struct ptqi_task *t, const struct ptqi_panel *p, int64_t m0,
                        int64_t rows, int64_t n0, char *scratch)
 {
