@@ -1270,6 +1270,25 @@ row_perplexity() # NAME
     grep "\"name\": \"$1\"" "$tmp/rows" | sed 's/.*"perplexity": \([0-9.e+-]*\).*/\1/'
 }
 
+# Every method on the small models of every architecture, which the unit tests have made. Their errors
+# are of the size that 4 bits have.
+test_architectures()
+{
+    echo "architectures"
+    made=$BUILD/scratch/architectures
+    [ -f "$made/qwen3/model.safetensors" ] || $RUN "$BUILD/unit" architectures >"$tmp/log"
+    for model in "$made"/*; do
+        for method in rtn gptq awq smoothquant fptq auto; do
+            rm -rf "$tmp/one"
+            succeeds "$method on $(basename "$model")" quantize "$model" -o "$tmp/one" --method $method \
+                --bits 4 --group 32 --calib random --samples 8 --seqlen 24 --json || continue
+            holds "output errors of $method on $(basename "$model")" \
+                "$(grep -o '"output_error": [^,]*' "$tmp/out" | awk '{ print $2 }' | sort -g | tail -n 1) < 0.02"
+            succeeds "what $method made of $(basename "$model")" inspect "$tmp/one"
+        done
+    done
+}
+
 # Random tokens instead of a text, reproducible by seed; GPTAQ; resuming a GPTAQ run.
 test_variants()
 {
@@ -1332,6 +1351,7 @@ test_bench
 test_choices
 test_lengths
 test_golden
+test_architectures
 if [ -n "$RUN" ]; then
     skip "perplexity of whole texts: too slow under emulation"
 else

@@ -46,6 +46,7 @@
     TEST(page)                                                                                     \
     TEST(attention)                                                                                \
     TEST(model)                                                                                    \
+    TEST(architectures)                                                                            \
     TEST(contents)
 
 #define TEST(name) void test_##name(void);

@@ -141,11 +141,20 @@ static void test_config_spellings(void)
          NULL, 7e5, ""},
         {"\"rope_theta\": 10000.0", "\"x\": null", "", NULL, 1e4, ""},
         {"", "", ",\"rope_parameters\": {\"rope_theta\": 7e5}", "rope_parameters", 0, ""},
-        {"", "", ",\"rope_parameters\": {\"type\": \"linear\", \"factor\": 4}", "rope_parameters",
-         0, ""},
+        {"", "", ",\"rope_parameters\": {\"type\": \"longrope\"}", "rope_parameters", 0, ""},
         {"", "", ",\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8}", "rope_scaling", 0,
          ""},
         {"", "", ",\"rope_scaling\": {\"factor\": 8}", "factor", 0, ""},
+        {"", "", ",\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}", NULL, 1e4, ""},
+        {"", "", ",\"rope_scaling\": {\"type\": \"linear\"}", "rope_scaling", 0, ""},
+        {"", "", ",\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4, \"beta_fast\": 1}",
+         "rope_scaling", 0, ""},
+        {"", "", ",\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4, \"truncate\": 0}",
+         "rope_scaling", 0, ""},
+        {"", "",
+         ",\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}, \"rope_parameters\": "
+         "{\"rope_type\": \"linear\", \"factor\": 2}",
+         "rope_scaling", 0, ""},
         {"", "", ",\"rope_scaling\": {\"mscale\": 1}", "rope_scaling", 0, ""},
         {"", "", ",\"rope_scaling\": {\"rope_type\": 3}", "rope_scaling", 0, ""},
         {"", "", ",\"rope_scaling\": \"linear\"", "rope_scaling", 0, ""},
@@ -182,15 +191,16 @@ static void test_config_spellings(void)
         {"", "", ",\"attn_logit_softcapping\": 50", "attn_logit_softcapping", 0, ""},
         {"", "", ",\"sliding_window\": 64, \"something\": [1], \"nothing\": null", NULL, 1e4,
          "config.json's sliding_window, config.json's something"},
-        {"\"model_type\": \"llama\"", "\"model_type\": \"llama9\"", "", "llama, bloom", 0, ""},
+        {"\"model_type\": \"llama\"", "\"model_type\": \"llama9\"", "",
+         "llama, mistral, qwen2, qwen3, bloom", 0, ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *directory = make_checkpoint(cases[i].old, cases[i].new, cases[i].more, NULL);
         struct model *m = open_checkpoint(directory, cases[i].refused);
-        if (m && !CHECK(m->config.rope_theta == cases[i].theta &&
+        if (m && !CHECK(m->config.rope.theta == cases[i].theta &&
                         !strcmp(m->checkpoint->unused.text, cases[i].unused)))
             printf("    %s%s: theta %g, unused \"%s\"\n", cases[i].new, cases[i].more,
-                   m->config.rope_theta, m->checkpoint->unused.text);
+                   m->config.rope.theta, m->checkpoint->unused.text);
         model_free(m);
     }
 }

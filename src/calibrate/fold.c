@@ -103,7 +103,7 @@ ptq_status fold_site(const struct model *m, struct block *b, enum site site, con
         return PTQ_ERROR_MEMORY;
     memcpy(done, scale, (size_t)k * sizeof *done);
     if (site == SITE_ATTENTION || site == SITE_MLP)
-        fold_norm(&b->norms[site == SITE_MLP], k, done);
+        fold_norm(&b->norms[site == SITE_MLP ? NORM_MLP : NORM_ATTENTION], k, done);
     else
         fold_rows(block_matrix(b, site == SITE_DOWN ? ROLE_UP : values), &m->config, site, k, done);
     for (int i = 0; i < b->count; i++) {

@@ -128,10 +128,9 @@ static ptq_status add_vectors(const struct quantize_run *q, const struct block *
                               struct part *part)
 {
     char name[MAX_LAYER_NAME + 8];
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 2 * NORMS; i++) {
         const struct vector *v = i % 2 ? &b->norms[i / 2].bias : &b->norms[i / 2].weight;
-        model_norm_name(q->model, b->index, i / 2, i % 2, name);
-        if (v->values)
+        if (model_norm_name(q->model, b->index, i / 2, i % 2, name))
             PTQI_TRY(part_add_vector(q->output, part, name, v->dtype, v->values, v->length));
     }
     for (int i = 0; i < b->count; i++) {

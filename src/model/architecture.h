@@ -16,6 +16,7 @@ struct attention_input {
     const float *q, *k, *v;
     int64_t q_row, q_head, kv_row, kv_head;
     const float *slopes; /* [heads]: ALiBi adds slope * (key position - query position); or NULL */
+    int64_t window;      /* keys that a query sees, itself included; 0: all */
 };
 /* out [rows][heads * head_dim]; may be q itself if that has the same layout. */
 ptq_status attention(ptq_context *context, const struct model_config *c,
@@ -31,7 +32,7 @@ struct architecture {
     const char *prefix; /* "model."; some checkpoints leave it out */
     const char *blocks; /* "layers." */
     const char *embedding, *embedding_norm, *final_norm; /* embedding_norm may be NULL */
-    const char *norms[2];                                /* before attention, before the MLP */
+    const char *norms[NORMS];                            /* NULL: there is none */
     int norm_bias;                                       /* LayerNorm with bias; else RMSNorm */
     const char *const *buffers; /* suffixes of block tensors that are computed, not read */
     int matrix_count;
@@ -51,7 +52,7 @@ struct architecture {
                       const float *input, int64_t rows, float *output);
 };
 
-extern const struct architecture llama, bloom;
+extern const struct architecture llama, mistral, qwen2, qwen3, bloom;
 
 /* roles.c: the site of a role, and the shape of its matrices. */
 enum site role_site(enum role role);
@@ -78,8 +79,27 @@ ptq_status project_separately(const struct model *m, const struct block *b, stru
 ptq_status project_fused(const struct model *m, const struct block *b, struct workspace *w,
                          const float *input, int64_t rows, struct attention_input *out);
 
-/* rope.c: rotary positions. Reads their settings, in all spellings of transformers; prepares the
- * tables for at least rows positions; rotates x [rows][heads][head_dim]. */
+/* llama.c: what the relatives of LLaMA have in common. */
+void llama_read_config(struct config_reader *r, struct model_config *c, int64_t head_dim);
+ptq_status llama_project(const struct model *m, const struct block *b, struct workspace *w,
+                         const float *input, int64_t rows, struct attention_input *out);
+#define LLAMA_MATRICES                                                                             \
+    {                                                                                              \
+        {"self_attn.k_proj", ROLE_K}, {"self_attn.v_proj", ROLE_V}, {"self_attn.q_proj", ROLE_Q},  \
+            {"self_attn.o_proj", ROLE_O}, {"mlp.up_proj", ROLE_UP}, {"mlp.gate_proj", ROLE_GATE},  \
+        {                                                                                          \
+            "mlp.down_proj", ROLE_DOWN                                                             \
+        }                                                                                          \
+    }
+
+/* window.c: which layers see only a window of keys: all, or as layer_types or, without those,
+ * max_window_layers says. */
+void window_of_all(struct config_reader *r, struct model_config *c, int64_t fallback);
+void window_by_layer(struct config_reader *r, struct model_config *c, int64_t fallback,
+                     int64_t first);
+
+/* rope_config.c reads the settings of rotary positions, in all spellings of transformers. rope.c
+ * prepares the tables for at least rows positions, and rotates x [rows][heads][head_dim]. */
 void rope_read_config(struct config_reader *r, struct model_config *c);
 ptq_status rope_prepare(struct model *m, int64_t rows);
 void rope_apply(const struct model *m, float *x, int64_t rows, int64_t heads);

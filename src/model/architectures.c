@@ -8,7 +8,8 @@
 #include "model/architecture.h"
 #include "checkpoint/checkpoint.h"
 
-static const struct architecture *const architectures[] = {&llama, &bloom};
+static const struct architecture *const architectures[] = {&llama, &mistral, &qwen2, &qwen3,
+                                                           &bloom};
 enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
 
 /* Members that do not affect what a model computes, or that only training or sampling uses. */

@@ -22,28 +22,37 @@ struct job {
     atomic_int failed;
 };
 
+/* The first key that position t sees. */
+static int64_t first_key(const struct attention_input *in, int64_t t)
+{
+    return in->window && t >= in->window ? t - in->window + 1 : 0;
+}
+
 /* Computes scores [count][keys] of count rows of one head, at positions t0, t0 + step, ..., and
- * turns them into probabilities of the first keys keys; those of future keys are 0. */
+ * turns them into probabilities of keys key0 .. key0 + keys - 1. Probabilities are 0 for keys that
+ * a position does not see: future ones, and those before its window. */
 static ptq_status probabilities(const struct job *j, int64_t head, const float *q, const float *k,
-                                int64_t t0, int64_t step, int64_t count, int64_t keys,
+                                int64_t t0, int64_t step, int64_t count, int64_t key0, int64_t keys,
                                 float *scores)
 {
     const struct attention_input *in = j->in;
     const int64_t d = j->c->head_dim;
     const float scale = 1.0f / sqrtf((float)d), slope = in->slopes ? in->slopes[head] : 0.0f;
     struct ptqi_matrix queries = {q + t0 * in->q_row, step * in->q_row, 1};
-    struct ptqi_matrix transposed = {k, 1, in->kv_row};
+    struct ptqi_matrix transposed = {k + key0 * in->kv_row, 1, in->kv_row};
     PTQI_TRY(
         ptqi_matmul(j->context, count, keys, d, queries, transposed, scores, keys, PTQI_SERIAL));
     for (int64_t i = 0; i < count; i++) {
-        const int64_t t = t0 + i * step;
+        const int64_t t = t0 + i * step, begin = first_key(in, t) - key0, end = t + 1 - key0;
         float *row = scores + i * keys;
-        for (int64_t s = 0; s <= t; s++)
+        for (int64_t s = begin; s < end; s++)
             row[s] *= scale;
-        for (int64_t s = 0; in->slopes && s <= t; s++)
-            row[s] += slope * (float)(s - t);
-        row_softmax(j->context, row, t + 1);
-        for (int64_t s = t + 1; s < keys; s++)
+        for (int64_t s = begin; in->slopes && s < end; s++)
+            row[s] += slope * (float)(s + key0 - t);
+        row_softmax(j->context, row + begin, end - begin);
+        for (int64_t s = 0; s < begin; s++)
+            row[s] = 0.0f;
+        for (int64_t s = end; s < keys; s++)
             row[s] = 0.0f;
     }
     return PTQ_OK;
@@ -58,9 +67,11 @@ static ptq_status run_head(const struct job *j, int64_t head, float *scores)
     const float *v = in->v + kv_head * in->kv_head;
     for (int64_t t0 = 0; t0 < j->rows; t0 += STRIP) {
         int64_t t1 = t0 + STRIP < j->rows ? t0 + STRIP : j->rows;
-        PTQI_TRY(probabilities(j, head, q, k, t0, 1, t1 - t0, t1, scores));
-        struct ptqi_matrix weights = {scores, t1, 1}, values = {v, in->kv_row, 1};
-        PTQI_TRY(ptqi_matmul(j->context, t1 - t0, d, t1, weights, values,
+        const int64_t key0 = first_key(in, t0), keys = t1 - key0;
+        PTQI_TRY(probabilities(j, head, q, k, t0, 1, t1 - t0, key0, keys, scores));
+        struct ptqi_matrix weights = {scores, keys, 1};
+        struct ptqi_matrix values = {v + key0 * in->kv_row, in->kv_row, 1};
+        PTQI_TRY(ptqi_matmul(j->context, t1 - t0, d, keys, weights, values,
                              j->out + t0 * width + head * d, width, PTQI_SERIAL));
     }
     return PTQ_OK;
@@ -85,11 +96,12 @@ static ptq_status mix_strip(const struct mix_job *m, int64_t i0, int64_t i1, flo
 {
     const struct attention_input *in = m->job.in;
     const int64_t kv_head = m->head / (m->job.c->heads / m->job.c->kv_heads);
-    const int64_t keys = (i1 - 1) * m->step + 1;
+    const int64_t key0 = first_key(in, i0 * m->step), keys = (i1 - 1) * m->step + 1 - key0;
     PTQI_TRY(probabilities(&m->job, m->head, in->q + m->head * in->q_head,
-                           in->k + kv_head * in->kv_head, i0 * m->step, m->step, i1 - i0, keys,
-                           scores));
-    struct ptqi_matrix weights = {scores, keys, 1}, values = {m->x, m->width, 1};
+                           in->k + kv_head * in->kv_head, i0 * m->step, m->step, i1 - i0, key0,
+                           keys, scores));
+    struct ptqi_matrix weights = {scores, keys, 1};
+    struct ptqi_matrix values = {m->x + key0 * m->width, m->width, 1};
     return ptqi_matmul(m->job.context, i1 - i0, m->width, keys, weights, values,
                        m->job.out + i0 * m->width, m->width, PTQI_SERIAL);
 }

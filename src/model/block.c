@@ -1,5 +1,6 @@
 /*
- * The block common to LLaMA and BLOOM: pre-norm residual steps around attention and MLP.
+ * The block that all architectures have in common: pre-norm residual steps around attention and
+ * MLP.
  */
 #include "base/context.h"
 #include "model/architecture.h"
@@ -8,21 +9,21 @@
 void norm_rows(const struct model *m, const struct norm *norm, const float *x, int64_t rows,
                float *out)
 {
-    const int64_t hidden = m->config.hidden;
+    const int64_t length = norm->weight.length;
     const float epsilon = m->config.norm_epsilon;
     const float *weight = norm->weight.values, *bias = norm->bias.values;
-    for (int64_t t = 0; t < rows; t++, x += hidden, out += hidden) {
+    for (int64_t t = 0; t < rows; t++, x += length, out += length) {
         if (bias)
-            row_layer_norm(m->context, x, weight, bias, epsilon, out, hidden);
+            row_layer_norm(m->context, x, weight, bias, epsilon, out, length);
         else
-            row_rms_norm(m->context, x, weight, epsilon, out, hidden);
+            row_rms_norm(m->context, x, weight, epsilon, out, length);
     }
 }
 
 ptq_status block_attention_input(const struct model *m, const struct block *b, const float *x,
                                  int64_t rows, float *input)
 {
-    norm_rows(m, &b->norms[0], x, rows, input);
+    norm_rows(m, &b->norms[NORM_ATTENTION], x, rows, input);
     return PTQ_OK;
 }
 
@@ -31,7 +32,9 @@ ptq_status block_project(struct model *m, const struct block *b, struct workspac
 {
     const struct architecture *a = m->config.architecture;
     PTQI_TRY(a->prepare(m, rows));
-    return a->project(m, b, w, input, rows, out);
+    PTQI_TRY(a->project(m, b, w, input, rows, out));
+    out->window = m->config.windows ? m->config.windows[b->index] : 0;
+    return PTQ_OK;
 }
 
 ptq_status block_attention(struct model *m, const struct block *b, struct workspace *w,
@@ -65,7 +68,7 @@ ptq_status block_attention_output(const struct block *b, struct workspace *w, co
 ptq_status block_mlp_input(const struct model *m, const struct block *b, const float *x,
                            int64_t rows, float *input)
 {
-    norm_rows(m, &b->norms[1], x, rows, input);
+    norm_rows(m, &b->norms[NORM_MLP], x, rows, input);
     return PTQ_OK;
 }
 

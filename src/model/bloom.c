@@ -33,7 +33,7 @@ static void read_config(struct config_reader *r, struct model_config *c)
     c->evaluated = config_first(r, lengths, 100000000, 0);
     c->norm_epsilon = (float)config_real(r, r->root, "layer_norm_epsilon", 1e-5);
     c->tied = config_flag(r, "tie_word_embeddings", 1);
-    c->attention_bias = c->mlp_bias = 1;
+    c->attention_bias = c->output_bias = c->mlp_bias = 1;
 }
 
 /*
@@ -75,7 +75,7 @@ const struct architecture bloom = {
     .embedding = "word_embeddings.weight",
     .embedding_norm = "word_embeddings_layernorm",
     .final_norm = "ln_f",
-    .norms = {"input_layernorm", "post_attention_layernorm"},
+    .norms = {[NORM_ATTENTION] = "input_layernorm", [NORM_MLP] = "post_attention_layernorm"},
     .norm_bias = 1,
     .matrix_count = 4,
     .matrices = {{"self_attention.query_key_value", ROLE_QKV},

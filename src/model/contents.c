@@ -62,11 +62,9 @@ static ptq_status check_in_block(const struct model *m, int64_t block, int64_t i
                    ? PTQ_OK
                    : fail(m, name, "is part of a matrix in a way that is not supported");
     }
-    for (int j = 0; j < 4; j++) {
-        model_norm_name(m, block, j / 2, j % 2, norm);
-        if (!strcmp(name, norm) && (j % 2 == 0 || m->config.architecture->norm_bias))
+    for (int j = 0; j < 2 * NORMS; j++)
+        if (model_norm_name(m, block, j / 2, j % 2, norm) && !strcmp(name, norm))
             return PTQ_OK;
-    }
     *rewritten = 0;
     model_block_prefix(m, block, prefix);
     if (is_one_of(name + strlen(prefix), m->config.architecture->buffers))
@@ -163,15 +161,19 @@ static ptq_status check_biases(const struct model *m, int64_t block)
     char name[MAX_LAYER_NAME + 8];
     for (int i = 0; model_describe_matrix(m, block, i, &matrix); i++) {
         const int attention = matrix.site == SITE_ATTENTION || matrix.site == SITE_OUTPUT;
-        const int wanted = attention ? m->config.attention_bias : m->config.mlp_bias;
+        const int wanted = matrix.site == SITE_ATTENTION ? m->config.attention_bias
+                           : matrix.site == SITE_OUTPUT  ? m->config.output_bias
+                                                         : m->config.mlp_bias;
         snprintf(name, sizeof name, "%s.bias", matrix.name);
         const int has = ptq_store_has(m->checkpoint->store, name);
         if (wanted == 1 && !has)
             return fail(m, name, "is missing");
         if (wanted == 0 && has)
             return fail(m, name,
-                        attention ? "is there, but attention_bias is false"
-                                  : "is there, but mlp_bias is false");
+                        attention ? "is there, but attention_bias is false, or this architecture "
+                                    "has no such bias"
+                                  : "is there, but mlp_bias is false, or this architecture has no "
+                                    "such bias");
     }
     return PTQ_OK;
 }

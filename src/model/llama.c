@@ -10,7 +10,7 @@
 /* lm-evaluation-harness uses this before max_position_embeddings, which every LLaMA has. */
 static const char *const lengths[] = {"n_positions", NULL};
 
-static void read_config(struct config_reader *r, struct model_config *c)
+void llama_read_config(struct config_reader *r, struct model_config *c, int64_t head_dim)
 {
     c->hidden = config_integer(r, "hidden_size", 131072, -1);
     c->intermediate = config_integer(r, "intermediate_size", 131072, -1);
@@ -22,12 +22,11 @@ static void read_config(struct config_reader *r, struct model_config *c)
     c->evaluated = config_first(r, lengths, 100000000, c->max_positions);
     if (r->status)
         return;
-    c->head_dim =
-        config_integer(r, "head_dim", 4096, c->hidden / c->heads ? c->hidden / c->heads : 1);
+    if (!head_dim)
+        head_dim = c->hidden / c->heads ? c->hidden / c->heads : 1;
+    c->head_dim = config_integer(r, "head_dim", 4096, head_dim);
     c->norm_epsilon = (float)config_real(r, r->root, "rms_norm_eps", 1e-6);
     c->tied = config_flag(r, "tie_word_embeddings", 0);
-    c->attention_bias = config_flag(r, "attention_bias", -1);
-    c->mlp_bias = config_flag(r, "mlp_bias", -1);
     config_expect(r, "hidden_act", "silu", "swish");
     rope_read_config(r, c);
     if (c->heads % c->kv_heads)
@@ -36,10 +35,21 @@ static void read_config(struct config_reader *r, struct model_config *c)
         config_fail(r, "head_dim", "is odd");
 }
 
-static ptq_status project(const struct model *m, const struct block *b, struct workspace *w,
-                          const float *input, int64_t rows, struct attention_input *out)
+static void read_config(struct config_reader *r, struct model_config *c)
+{
+    llama_read_config(r, c, 0);
+    c->attention_bias = c->output_bias = config_flag(r, "attention_bias", -1);
+    c->mlp_bias = config_flag(r, "mlp_bias", -1);
+}
+
+ptq_status llama_project(const struct model *m, const struct block *b, struct workspace *w,
+                         const float *input, int64_t rows, struct attention_input *out)
 {
     PTQI_TRY(project_separately(m, b, w, input, rows, out));
+    if (b->norms[NORM_Q].weight.values)
+        norm_rows(m, &b->norms[NORM_Q], w->q, rows * m->config.heads, w->q);
+    if (b->norms[NORM_K].weight.values)
+        norm_rows(m, &b->norms[NORM_K], w->k, rows * m->config.kv_heads, w->k);
     rope_apply(m, w->q, rows, m->config.heads);
     rope_apply(m, w->k, rows, m->config.kv_heads);
     return PTQ_OK;
@@ -54,18 +64,12 @@ const struct architecture llama = {
     .blocks = "layers.",
     .embedding = "embed_tokens.weight",
     .final_norm = "norm",
-    .norms = {"input_layernorm", "post_attention_layernorm"},
+    .norms = {[NORM_ATTENTION] = "input_layernorm", [NORM_MLP] = "post_attention_layernorm"},
     .matrix_count = 7,
-    .matrices = {{"self_attn.k_proj", ROLE_K},
-                 {"self_attn.v_proj", ROLE_V},
-                 {"self_attn.q_proj", ROLE_Q},
-                 {"self_attn.o_proj", ROLE_O},
-                 {"mlp.up_proj", ROLE_UP},
-                 {"mlp.gate_proj", ROLE_GATE},
-                 {"mlp.down_proj", ROLE_DOWN}},
+    .matrices = LLAMA_MATRICES,
     .buffers = buffers,
     .read_config = read_config,
     .prepare = rope_prepare,
-    .project = project,
+    .project = llama_project,
     .mlp = mlp_swiglu,
 };

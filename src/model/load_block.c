@@ -53,12 +53,11 @@ static ptq_status load_block(const struct model *m, const ptq_store *store, int3
         struct matrix *matrix = &b->matrices[b->count++];
         PTQI_TRY(load_matrix(m, store, activations, matrix, quantized));
     }
-    for (int i = 0; i < 2; i++) {
-        model_norm_name(m, b->index, i, 0, name);
-        PTQI_TRY(weights_vector(m, store, name, m->config.hidden, &b->norms[i].weight));
-        model_norm_name(m, b->index, i, 1, name);
-        if (m->config.architecture->norm_bias)
-            PTQI_TRY(weights_vector(m, store, name, m->config.hidden, &b->norms[i].bias));
+    for (int i = 0; i < 2 * NORMS; i++) {
+        struct norm *norm = &b->norms[i / 2];
+        const int64_t length = model_norm_name(m, b->index, i / 2, i % 2, name);
+        if (length)
+            PTQI_TRY(weights_vector(m, store, name, length, i % 2 ? &norm->bias : &norm->weight));
     }
     return PTQ_OK;
 }
@@ -91,7 +90,7 @@ void block_free(struct block *b)
         ptqi_free(b->context, b->matrices[i].bias.values);
         ptq_linear_free(b->matrices[i].linear);
     }
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < NORMS; i++)
         norm_free(b->context, &b->norms[i]);
     ptqi_free(b->context, b);
 }

@@ -113,6 +113,7 @@ void model_free(struct model *m)
     ptqi_free(m->context, m->rope_cos);
     ptqi_free(m->context, m->rope_sin);
     ptqi_free(m->context, m->slopes);
+    ptqi_free(m->context, m->config.windows);
     checkpoint_free(m->checkpoint);
     ptqi_free(m->context, m);
 }

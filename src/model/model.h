@@ -24,15 +24,33 @@ struct architecture;
 /* The role of a matrix in its block. */
 enum role { ROLE_Q, ROLE_K, ROLE_V, ROLE_QKV, ROLE_O, ROLE_GATE, ROLE_UP, ROLE_DOWN };
 
+enum rope_kind { ROPE_DEFAULT, ROPE_LINEAR, ROPE_DYNAMIC, ROPE_YARN, ROPE_LLAMA3 };
+
+/* Rotary positions, as in the rope_parameters of transformers. What a kind does not have is 0. */
+struct rope {
+    enum rope_kind kind;
+    double theta, factor;
+    double low_freq_factor, high_freq_factor;                              /* llama3 */
+    double attention_factor, beta_fast, beta_slow, mscale, mscale_all_dim; /* yarn */
+    double original_positions;                                             /* llama3, yarn */
+    int keep_fractions; /* yarn: "truncate" is false */
+};
+
+/* The norms of a block: before attention, before the MLP, and of each head of q and of k. */
+enum norm_role { NORM_ATTENTION, NORM_MLP, NORM_Q, NORM_K, NORMS };
+
 struct model_config {
     const struct architecture *architecture;
     int64_t hidden, intermediate, layers, heads, kv_heads, head_dim, vocabulary, max_positions;
     int64_t evaluated; /* tokens of an input that evaluation harnesses keep; 0: unspecified */
     float norm_epsilon;
-    double rope_theta;            /* LLaMA */
-    int tied;                     /* config.json says that the head is the embedding */
-    int attention_bias, mlp_bias; /* 1: matrices have biases; 0: they have none; -1: unspecified */
-    int quantized;                /* at least one matrix is quantized by this library */
+    struct rope rope;
+    int64_t *windows; /* [layers]: keys that a query sees, itself included; 0: all. NULL: all 0 */
+    int tied;         /* config.json says that the head is the embedding */
+    /* Biases of q, k and v, of o, and of the MLP. 1: there are; 0: there are none; -1: unspecified
+     */
+    int attention_bias, output_bias, mlp_bias;
+    int quantized; /* at least one matrix is quantized by this library */
 };
 
 /* The weight of a norm, or a bias: as f32, with the dtype in which it is stored. */
@@ -55,7 +73,7 @@ struct matrix {
 
 /* An RMSNorm, or a LayerNorm if the architecture has biases. */
 struct norm {
-    struct vector weight, bias; /* [hidden]; bias is optional */
+    struct vector weight, bias; /* [hidden], or of q and k [head_dim]; bias is optional */
 };
 
 struct block {
@@ -63,7 +81,7 @@ struct block {
     int64_t index;
     struct matrix matrices[MAX_MATRICES]; /* in the order of their sites */
     int count;
-    struct norm norms[2]; /* before attention, before the MLP */
+    struct norm norms[NORMS]; /* those that the architecture has */
 };
 
 struct model {
@@ -75,9 +93,10 @@ struct model {
     struct norm embedding_norm;   /* has no weight if there is none */
     struct norm final_norm;
     float *head_f32;            /* [vocabulary][hidden], made when first needed */
-    float *rope_cos, *rope_sin; /* LLaMA: [rope_rows][head_dim / 2] */
+    float *rope_cos, *rope_sin; /* [rope_rows][head_dim / 2] */
     int64_t rope_rows;
-    float *slopes; /* BLOOM: [heads], of ALiBi */
+    int64_t rope_length; /* of the window that they were made for, if that matters */
+    float *slopes;       /* BLOOM: [heads], of ALiBi */
 };
 
 /* Working memory for one window. */
@@ -117,10 +136,11 @@ int block_site_count(const struct block *block, int first);
 /* Fills in the tensor name of a matrix, without ".weight", and its site and shape. */
 int model_describe_matrix(const struct model *model, int64_t block, int number,
                           struct matrix *matrix);
-/* Tensor names: the prefix of a block, "model.layers.3."; and the weight or bias of a norm, number
- * 0 before attention and 1 before the MLP. */
+/* Tensor names: the prefix of a block, "model.layers.3."; and the weight or bias of a norm, whose
+ * length is returned; 0 if the architecture does not have it. */
 void model_block_prefix(const struct model *model, int64_t block, char *name);
-void model_norm_name(const struct model *model, int64_t block, int number, int bias, char *name);
+int64_t model_norm_name(const struct model *model, int64_t block, enum norm_role role, int bias,
+                        char *name);
 ptq_status model_embed(const struct model *model, const int32_t *ids, int64_t count, float *x);
 /* logits [rows][vocabulary] */
 ptq_status model_logits(struct model *model, const float *x, int64_t rows, float *logits);
@@ -149,7 +169,7 @@ ptq_status block_mlp_output(const struct block *b, struct workspace *w, const fl
 /* The whole block: x is replaced by its output. */
 ptq_status block_forward(struct model *m, const struct block *b, struct workspace *w, float *x,
                          int64_t rows);
-/* Applies a norm to rows of hidden numbers; may be in place. */
+/* Applies a norm to rows of its length; may be in place. */
 void norm_rows(const struct model *m, const struct norm *norm, const float *x, int64_t rows,
                float *out);
 

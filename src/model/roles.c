@@ -78,10 +78,14 @@ int model_describe_matrix(const struct model *m, int64_t block, int number, stru
     return 1;
 }
 
-void model_norm_name(const struct model *m, int64_t block, int number, int bias, char *name)
+int64_t model_norm_name(const struct model *m, int64_t block, enum norm_role role, int bias,
+                        char *name)
 {
+    const struct architecture *a = m->config.architecture;
+    if (!a->norms[role] || (bias && !a->norm_bias))
+        return 0;
     model_block_prefix(m, block, name);
     const size_t used = strlen(name);
-    snprintf(name + used, MAX_LAYER_NAME - used, "%s.%s", m->config.architecture->norms[number],
-             bias ? "bias" : "weight");
+    snprintf(name + used, MAX_LAYER_NAME - used, "%s.%s", a->norms[role], bias ? "bias" : "weight");
+    return role == NORM_Q || role == NORM_K ? m->config.head_dim : m->config.hidden;
 }

@@ -1,73 +1,116 @@
 /*
  * Rotary position embeddings (Su et al., arXiv 2104.09864): pairs of numbers of a head are rotated
- * by position * theta^(-2i / d).
+ * by position * theta^(-2i / d), or by an angle that is adapted to more positions than the model
+ * was trained on. The kinds of scaling are those of transformers' modeling_rope_utils.py.
  */
-#include <string.h>
+#include <math.h>
 #include "base/context.h"
 #include "base/exact.h"
 #include "model/architecture.h"
 
-/* Finds an object member by name; NULL if there is none. */
-static const struct ptqi_json *rope_object(struct config_reader *r, const char *name)
+static const double pi = 3.14159265358979323846;
+
+/* Dynamic NTK: theta grows with windows beyond max_position_embeddings. */
+static double theta_for(const struct model_config *c, int64_t length)
 {
-    const struct ptqi_json *value = config_member(r, name);
-    if (value && value->kind != PTQI_JSON_OBJECT)
-        config_fail(r, name, "is not an object");
-    return value && value->kind == PTQI_JSON_OBJECT && value->count ? value : NULL;
+    const struct rope *rope = &c->rope;
+    const double d = (double)c->head_dim, positions = (double)c->max_positions;
+    if (rope->kind != ROPE_DYNAMIC || length <= c->max_positions || d <= 2)
+        return rope->theta;
+    const double growth = rope->factor * (double)length / positions - (rope->factor - 1);
+    return rope->theta * ptqi_pow(growth, d / (d - 2));
 }
 
-static void check_rope_type(struct config_reader *r, const char *object_name,
-                            const struct ptqi_json *object, const char *name)
+/* Llama 3: long wavelengths are divided by the factor, short ones kept, and those in between
+ * interpolated. */
+static double llama3(const struct rope *rope, double frequency)
 {
-    const struct ptqi_json *value = config_value(object, name);
-    const char *text = ptqi_json_string(value);
-    if (value && (!text || strcmp(text, "default")))
-        config_fail(r, object_name, "asks for a kind of RoPE scaling that is not supported");
+    const double waves = rope->original_positions * frequency / (2 * pi);
+    if (waves < rope->low_freq_factor)
+        return frequency / rope->factor;
+    if (waves > rope->high_freq_factor)
+        return frequency;
+    const double smooth =
+        (waves - rope->low_freq_factor) / (rope->high_freq_factor - rope->low_freq_factor);
+    return (1 - smooth) * frequency / rope->factor + smooth * frequency;
 }
 
-/* Every member of the object must be known, since an unknown one might change the result. */
-static void check_rope_object(struct config_reader *r, const char *name,
-                              const struct ptqi_json *object)
+/* YaRN (Peng et al., arXiv 2309.00071): the pair of numbers that makes this many rotations within
+ * the original positions. */
+static double yarn_pair(const struct rope *rope, double d, double rotations)
 {
-    static const struct config_fixed fixed[] = {
-        {"factor", 1}, {"attention_factor", 1}, {"partial_rotary_factor", 1}, {NULL, 0}};
-    check_rope_type(r, name, object, "rope_type");
-    check_rope_type(r, name, object, "type");
-    config_check_fixed(r, object, fixed);
-    for (const struct ptqi_json *m = object->first; m; m = m->next) {
-        int known = !strcmp(m->name, "rope_type") || !strcmp(m->name, "type") ||
-                    !strcmp(m->name, "rope_theta") || m->kind == PTQI_JSON_NULL;
-        for (int i = 0; fixed[i].name; i++)
-            known |= !strcmp(m->name, fixed[i].name);
-        if (!known)
-            config_fail(r, name, "has a member that is not supported");
+    return d * ptqi_log(rope->original_positions / (rotations * 2 * pi)) /
+           (2 * ptqi_log(rope->theta));
+}
+
+static double yarn(const struct rope *rope, int64_t head_dim, int64_t i, double frequency)
+{
+    const double d = (double)head_dim;
+    double low = yarn_pair(rope, d, rope->beta_fast), high = yarn_pair(rope, d, rope->beta_slow);
+    if (!rope->keep_fractions) {
+        low = floor(low);
+        high = ceil(high);
     }
+    low = low > 0 ? low : 0;
+    high = high < d - 1 ? high : d - 1;
+    high = high == low ? high + 0.001 : high;
+    double ramp = ((double)i - low) / (high - low);
+    ramp = ramp < 0 ? 0 : ramp > 1 ? 1 : ramp;
+    return frequency / rope->factor * ramp + frequency * (1 - ramp);
 }
 
-/* rope_theta is at the top level, in rope_parameters (transformers 5) or in rope_scaling, which
- * transformers treats as rope_parameters. If it occurs more than once, the values must agree. */
-void rope_read_config(struct config_reader *r, struct model_config *c)
+/* The angle of pair i between two positions, for a window of length tokens. */
+static double frequency_of(const struct model_config *c, int64_t i, int64_t length)
 {
-    static const char *const objects[] = {"rope_parameters", "rope_scaling"};
-    double theta = config_real(r, r->root, "rope_theta", 0);
-    for (int i = 0; i < 2; i++) {
-        const struct ptqi_json *object = rope_object(r, objects[i]);
-        if (!object)
-            continue;
-        check_rope_object(r, objects[i], object);
-        const double own = config_real(r, object, "rope_theta", 0);
-        if (own > 0 && theta > 0 && own != theta)
-            config_fail(r, objects[i], "has a rope_theta that contradicts another one");
-        theta = own > 0 ? own : theta;
+    const struct rope *rope = &c->rope;
+    const double frequency = ptqi_pow(theta_for(c, length), -2 * (double)i / (double)c->head_dim);
+    switch (rope->kind) {
+    case ROPE_LINEAR:
+        return frequency / rope->factor;
+    case ROPE_LLAMA3:
+        return llama3(rope, frequency);
+    case ROPE_YARN:
+        return yarn(rope, c->head_dim, i, frequency);
+    case ROPE_DEFAULT:
+    case ROPE_DYNAMIC:
+        break;
     }
-    c->rope_theta = theta > 0 ? theta : 10000.0;
+    return frequency;
 }
 
-/* cos and sin of position * theta^(-2i / d), for at least rows positions. */
+static double yarn_scale(double factor, double mscale)
+{
+    return factor <= 1 ? 1 : 0.1 * mscale * ptqi_log(factor) + 1;
+}
+
+/* What cos and sin are multiplied by. */
+static double amplitude(const struct rope *rope)
+{
+    if (rope->kind != ROPE_YARN)
+        return 1;
+    if (rope->attention_factor > 0)
+        return rope->attention_factor;
+    if (rope->mscale > 0 && rope->mscale_all_dim > 0)
+        return yarn_scale(rope->factor, rope->mscale) /
+               yarn_scale(rope->factor, rope->mscale_all_dim);
+    return yarn_scale(rope->factor, 1);
+}
+
+/* Whether the tables serve a window of rows tokens. */
+static int is_prepared(const struct model *m, int64_t rows)
+{
+    const struct model_config *c = &m->config;
+    const int grows = c->rope.kind == ROPE_DYNAMIC &&
+                      (rows > c->max_positions || m->rope_length > c->max_positions);
+    return rows <= m->rope_rows && (!grows || rows == m->rope_length);
+}
+
+/* cos and sin of the angles, for at least rows positions. */
 ptq_status rope_prepare(struct model *m, int64_t rows)
 {
     const int64_t half = m->config.head_dim / 2;
-    if (rows <= m->rope_rows)
+    const double scale = amplitude(&m->config.rope);
+    if (is_prepared(m, rows))
         return PTQ_OK;
     ptqi_free(m->context, m->rope_cos);
     ptqi_free(m->context, m->rope_sin);
@@ -77,13 +120,13 @@ ptq_status rope_prepare(struct model *m, int64_t rows)
     if (!m->rope_cos || !m->rope_sin)
         return PTQ_ERROR_MEMORY;
     for (int64_t i = 0; i < half; i++) {
-        double frequency = ptqi_pow(m->config.rope_theta, -(double)i / (double)half);
+        const double frequency = frequency_of(&m->config, i, rows);
         for (int64_t t = 0; t < rows; t++) {
-            m->rope_cos[t * half + i] = (float)ptqi_cos((double)t * frequency);
-            m->rope_sin[t * half + i] = (float)ptqi_sin((double)t * frequency);
+            m->rope_cos[t * half + i] = (float)(scale * ptqi_cos((double)t * frequency));
+            m->rope_sin[t * half + i] = (float)(scale * ptqi_sin((double)t * frequency));
         }
     }
-    m->rope_rows = rows;
+    m->rope_rows = m->rope_length = rows;
     return PTQ_OK;
 }
 

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Records the logits of small random models, as transformers computes them, for test/test_architectures.c.
+
+    architectures.py [NAME...]      needs torch 2.13.0 and transformers; writes test/data/architectures/NAME/
+
+Weights are not stored: both sides compute them from the tensor's name. transformers' own initialization
+would hide faults (biases 0, norms 1, nearly even attention), so here every tensor has a center and a
+spread of its own, and the scores of attention have a spread of several units. For each feature the logits
+without it must differ by more than 1e-2 of the largest; this script ends with an error if they do not.
+"""
+
+import json
+import os
+import sys
+
+import numpy as np
+import torch
+import transformers
+
+FOLDER = os.path.join(os.path.dirname(__file__), "data", "architectures")
+COMMON = {"hidden_size": 48, "intermediate_size": 80, "num_hidden_layers": 3, "num_attention_heads": 4,
+          "num_key_value_heads": 2, "vocab_size": 96, "max_position_embeddings": 24,
+          "tie_word_embeddings": False}
+TOKENS = 40  # more than the windows and the original positions below
+
+
+def rope(**members):
+    return {"rope_parameters": {"rope_theta": 1000.0, **members}}
+
+
+# By name: the model_type, its settings, and the settings that switch a feature off.
+MODELS = {
+    "llama": ("llama", {}, []),
+    "llama-linear": ("llama", rope(rope_type="linear", factor=2.5), [rope(rope_type="default")]),
+    "llama-dynamic": ("llama", rope(rope_type="dynamic", factor=3.0), [rope(rope_type="default")]),
+    "llama-llama3": ("llama", rope(rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                   original_max_position_embeddings=16), [rope(rope_type="default")]),
+    "llama-yarn": ("llama", rope(rope_type="yarn", factor=4.0, original_max_position_embeddings=16),
+                   [rope(rope_type="default"),
+                    rope(rope_type="yarn", factor=4.0, original_max_position_embeddings=16,
+                         attention_factor=1.0)]),
+    "llama-yarn-mscale": ("llama", rope(rope_type="yarn", factor=4.0, original_max_position_embeddings=16,
+                                        beta_fast=8.0, beta_slow=2.0, mscale=1.5, mscale_all_dim=0.5,
+                                        truncate=False),
+                          [rope(rope_type="yarn", factor=4.0, original_max_position_embeddings=16)]),
+    "llama-bias": ("llama", {"attention_bias": True, "mlp_bias": True, "head_dim": 20}, []),
+    "mistral": ("mistral", {"sliding_window": 9}, [{"sliding_window": None}]),
+    "qwen2": ("qwen2", {}, []),
+    "qwen2-window": ("qwen2", {"use_sliding_window": True, "sliding_window": 7, "max_window_layers": 1},
+                     [{"use_sliding_window": False, "sliding_window": 7, "max_window_layers": 1}]),
+    "qwen3": ("qwen3", {"head_dim": 16, "tie_word_embeddings": True}, []),
+    "qwen3-window": ("qwen3", {"head_dim": 16, "attention_bias": True, "use_sliding_window": True,
+                               "sliding_window": 6, "layer_types": ["sliding_attention", "full_attention",
+                                                                    "sliding_attention"]},
+                     [{"head_dim": 16, "attention_bias": True, "use_sliding_window": False}]),
+}
+
+
+def uniform(name, count):
+    """Numbers in [-1, 1) by splitmix64, from the FNV-1a hash of the name."""
+    h = 14695981039346656037
+    for byte in name.encode():
+        h = (h ^ byte) * 1099511628211 % 2**64
+    with np.errstate(over="ignore"):
+        z = np.uint64(h) + np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+    return (z >> np.uint64(40)).astype(np.float64) * 2.0**-23 - 1.0
+
+
+def center_and_spread(name, tensor):
+    """Both as numbers that decimal text gives exactly."""
+    if name.endswith(".bias"):
+        return 0.0, 0.5
+    if tensor.ndim == 1:
+        return 1.0, 0.5  # norms
+    if "embed" in name:
+        return 0.0, 1.5
+    gain = 3.0 if "q_proj" in name or "k_proj" in name else 1.75
+    return 0.0, round(gain / tensor.shape[1] ** 0.5, 4)
+
+
+def make(kind, settings, tensors):
+    """A model with its weights, and what they were made of."""
+    config = transformers.AutoConfig.for_model(kind, **{**COMMON, **settings})
+    config._attn_implementation = "eager"
+    model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
+    seen = {}
+    for name, tensor in model.state_dict().items():
+        if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        center, spread = center_and_spread(name, tensor)
+        values = center + spread * uniform(name, tensor.numel())
+        tensor.copy_(torch.from_numpy(values.astype(np.float32)).reshape(tensor.shape))
+        seen[name] = (list(tensor.shape), center, spread)
+    tensors.update(seen)
+    return model
+
+
+def logits_of(model, ids):
+    with torch.no_grad():
+        return model(torch.tensor([ids])).logits[0].float().numpy()
+
+
+def write(name, model, tensors, ids, logits):
+    folder = os.path.join(FOLDER, name)
+    os.makedirs(folder, exist_ok=True)
+    model.config.save_pretrained(folder)
+    path = os.path.join(folder, "config.json")
+    config = json.load(open(path, encoding="utf-8"))
+    for member in ("transformers_version", "dtype", "architectures", "use_cache", "initializer_range"):
+        config.pop(member, None)
+    json.dump(config, open(path, "w", encoding="utf-8"), indent=1, sort_keys=True)
+    with open(os.path.join(folder, "tensors.txt"), "w", encoding="utf-8") as out:
+        for tensor, (shape, center, spread) in tensors.items():
+            out.write(f"{tensor} {center} {spread} {' '.join(map(str, shape))}\n")
+    header = {"ids": ("I32", [len(ids)], np.array(ids, np.int32)),
+              "logits": ("F32", list(logits.shape), logits.astype(np.float32))}
+    offset, described, data = 0, {}, b""
+    for key, (dtype, shape, values) in header.items():
+        described[key] = {"dtype": dtype, "shape": shape, "data_offsets": [offset, offset + values.nbytes]}
+        offset += values.nbytes
+        data += values.tobytes()
+    text = json.dumps(described).encode()
+    text += b" " * (-len(text) % 8)
+    with open(os.path.join(folder, "reference.safetensors"), "wb") as out:
+        out.write(len(text).to_bytes(8, "little") + text + data)
+
+
+def record(name):
+    kind, settings, without = MODELS[name]
+    ids = [(7 * i * i + 3 * i + len(name)) % COMMON["vocab_size"] for i in range(TOKENS)]
+    tensors = {}
+    model = make(kind, settings, tensors)
+    logits = logits_of(model, ids)
+    for other in without:
+        difference = np.abs(logits_of(make(kind, other, {}), ids) - logits).max() / np.abs(logits).max()
+        print(f"{name}: without {other}: differs by {difference:.3f}")
+        if difference < 1e-2:
+            sys.exit("a feature that hardly matters")
+    for part in ("bias", "q_norm", "k_norm"):
+        named = [t for t in tensors if part in t]
+        if not named:
+            continue
+        changed = make(kind, settings, {})
+        for tensor in named:
+            changed.state_dict()[tensor].fill_(0.0 if part == "bias" else 1.0)
+        difference = np.abs(logits_of(changed, ids) - logits).max() / np.abs(logits).max()
+        print(f"{name}: with every {part} at its default: differs by {difference:.3f}")
+        if difference < 1e-2:
+            sys.exit("a feature that hardly matters")
+    write(name, model, tensors, ids, logits)
+
+
+for each in sys.argv[1:] or MODELS:
+    record(each)

@@ -1,0 +1,159 @@
+/*
+ * Small random models of every architecture against the logits that transformers gives, as recorded
+ * by architectures.py. Weights are computed here from the names of the tensors, as there. The
+ * models are left in the scratch directory, where command.sh quantizes them.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include "base/context.h"
+#include "model/model.h"
+#include "test.h"
+
+void test_architectures(void);
+
+static const char *const names[] = {"llama",        "llama-linear", "llama-dynamic",
+                                    "llama-llama3", "llama-yarn",   "llama-yarn-mscale",
+                                    "llama-bias",   "mistral",      "qwen2",
+                                    "qwen2-window", "qwen3",        "qwen3-window"};
+enum { NAMES = sizeof names / sizeof *names };
+
+/* Numbers in [-1, 1) by splitmix64, from the FNV-1a hash of the name. */
+static double uniform(const char *name, uint64_t i)
+{
+    uint64_t z = 14695981039346656037u;
+    for (; *name; name++)
+        z = (z ^ (uint8_t)*name) * 1099511628211u;
+    z += (i + 1) * 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    z ^= z >> 31;
+    return (double)(z >> 40) * 0x1p-23 - 1.0;
+}
+
+/* A line of tensors.txt: name, center, spread, shape. */
+static void add_tensor(ptq_store *store, char *line)
+{
+    char *next;
+    const char *name = strtok_r(line, " ", &next);
+    const double center = atof(strtok_r(NULL, " ", &next));
+    const double spread = atof(strtok_r(NULL, " ", &next));
+    int64_t shape[2], count = 1;
+    int32_t rank = 0;
+    for (char *text; rank < 2 && (text = strtok_r(NULL, " \n", &next)); count *= shape[rank++])
+        shape[rank] = atoll(text);
+    ptq_tensor *tensor;
+    if (!CHECK_OK(ptq_tensor_create(test_context(), PTQ_DTYPE_F32, rank, shape, &tensor)))
+        return;
+    float *values = ptq_tensor_data(tensor);
+    for (int64_t i = 0; i < count; i++)
+        values[i] = (float)(center + spread * uniform(name, (uint64_t)i));
+    CHECK_OK(ptq_store_add(store, name, tensor));
+    ptq_tensor_free(tensor);
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    char buffer[8192];
+    FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+    if (!CHECK(in && out))
+        return;
+    const size_t size = fread(buffer, 1, sizeof buffer, in);
+    CHECK(size < sizeof buffer && fwrite(buffer, 1, size, out) == size);
+    fclose(in);
+    fclose(out);
+}
+
+/* Writes the model to a directory. */
+static void make_model(const char *recorded, const char *directory)
+{
+    char from[700], to[700], line[512];
+    ptq_store *store;
+    snprintf(from, sizeof from, "%s/config.json", recorded);
+    snprintf(to, sizeof to, "%s/config.json", directory);
+    mkdir(directory, 0777);
+    copy_file(from, to);
+    snprintf(from, sizeof from, "%s/tensors.txt", recorded);
+    snprintf(to, sizeof to, "%s/model.safetensors", directory);
+    FILE *tensors = fopen(from, "r");
+    if (!CHECK(tensors != NULL) || !CHECK_OK(ptq_store_create(test_context(), to, &store)))
+        return;
+    while (fgets(line, sizeof line, tensors))
+        add_tensor(store, line);
+    fclose(tensors);
+    CHECK_OK(ptq_store_commit(store));
+    ptq_store_free(store);
+}
+
+/* Logits [count][vocabulary]; NULL on failure. */
+static float *run_model(ptq_context *context, const char *directory, const int32_t *ids,
+                        int64_t count)
+{
+    struct model *m;
+    struct workspace *w;
+    if (!CHECK_OK(model_open(context, directory, &m)))
+        return NULL;
+    CHECK_EQ(m->checkpoint->unused.text != NULL && *m->checkpoint->unused.text, 0);
+    float *x = ptqi_alloc(context, count * m->config.hidden, (int64_t)sizeof *x);
+    float *logits = ptqi_alloc(context, count * m->config.vocabulary, (int64_t)sizeof *logits);
+    CHECK_OK(workspace_create(m, count, &w));
+    CHECK_OK(model_embed(m, ids, count, x));
+    for (int64_t l = 0; l < m->config.layers; l++) {
+        struct block *b;
+        int quantized;
+        if (!CHECK_OK(model_load_block(m, NULL, l, -1, &b, &quantized)))
+            break;
+        CHECK_OK(block_forward(m, b, w, x, count));
+        block_free(b);
+    }
+    CHECK_OK(model_logits(m, x, count, logits));
+    ptqi_free(context, x);
+    workspace_free(w);
+    model_free(m);
+    return logits;
+}
+
+static void compare(const char *name, const float *logits, const float *wanted, int64_t count)
+{
+    double worst = 0, largest = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const double difference = fabs((double)logits[i] - (double)wanted[i]);
+        worst = difference <= worst ? worst : difference; /* NaN too */
+        largest = fabs((double)wanted[i]) > largest ? fabs((double)wanted[i]) : largest;
+    }
+    if (!CHECK(worst <= 1e-5 * largest))
+        printf("    %s: logits differ by %.1e of the largest\n", name, worst / largest);
+}
+
+static void check_architecture(const char *name)
+{
+    char part[100], recorded[600], directory[600], reference[700];
+    ptq_store *store;
+    ptq_tensor *ids, *wanted;
+    snprintf(part, sizeof part, "architectures/%s", name);
+    snprintf(recorded, sizeof recorded, "%s", test_data(part));
+    snprintf(directory, sizeof directory, "%s", test_scratch(part));
+    make_model(recorded, directory);
+    snprintf(reference, sizeof reference, "%s/reference.safetensors", recorded);
+    if (!CHECK_OK(ptq_store_open(test_context(), reference, &store)))
+        return;
+    CHECK_OK(ptq_store_tensor(store, "ids", &ids));
+    CHECK_OK(ptq_store_tensor(store, "logits", &wanted));
+    float *logits =
+        run_model(test_context(), directory, ptq_tensor_data(ids), ptq_tensor_elements(ids));
+    if (logits)
+        compare(name, logits, ptq_tensor_data(wanted), ptq_tensor_elements(wanted));
+    ptqi_free(test_context(), logits);
+    ptq_tensor_free(ids);
+    ptq_tensor_free(wanted);
+    ptq_store_free(store);
+}
+
+void test_architectures(void)
+{
+    mkdir(test_scratch("architectures"), 0777);
+    for (int i = 0; i < NAMES; i++)
+        check_architecture(names[i]);
+}
