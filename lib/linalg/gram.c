@@ -7,7 +7,7 @@
 #include "base/half.h"
 #include "kernel/kernel.h"
 
-#define MOST_ROWS 256 /* in a block: a sliver of the left operand stays in the L1 cache */
+#define MOST_ROWS 128 /* in a block: a sliver of the left operand stays in the L1 cache */
 #define SMALL_ROWS 64 /* with a small buffer */
 #define LINE 16       /* floats per cache line */
 #define RUN 256       /* channels of the left operand loaded at a time */
