@@ -28,6 +28,13 @@ def rope(**members):
     return {"rope_parameters": {"rope_theta": 1000.0, **members}}
 
 
+GEMMA = {"head_dim": 16, "query_pre_attn_scalar": 24, "sliding_window": 8, "attention_bias": True,
+         "tie_word_embeddings": True, "layer_types": ["sliding_attention", "full_attention",
+                                                      "sliding_attention"]}
+GEMMA3_ROPE = {"rope_parameters": {
+    "full_attention": {"rope_type": "linear", "factor": 2.0, "rope_theta": 5000.0},
+    "sliding_attention": {"rope_type": "default", "rope_theta": 50.0}}}
+
 # By name: the model_type, its settings, and the settings that switch a feature off.
 MODELS = {
     "llama": ("llama", {}, []),
@@ -53,6 +60,17 @@ MODELS = {
                                "sliding_window": 6, "layer_types": ["sliding_attention", "full_attention",
                                                                     "sliding_attention"]},
                      [{"head_dim": 16, "attention_bias": True, "use_sliding_window": False}]),
+    "gemma2": ("gemma2", {**GEMMA, "attn_logit_softcapping": 4.0, "final_logit_softcapping": 3.0},
+               [{**GEMMA, "attn_logit_softcapping": None, "final_logit_softcapping": 3.0},
+                {**GEMMA, "attn_logit_softcapping": 4.0, "final_logit_softcapping": None},
+                {**GEMMA, "attn_logit_softcapping": 4.0, "final_logit_softcapping": 3.0,
+                 "query_pre_attn_scalar": 16},
+                {**GEMMA, "attn_logit_softcapping": 4.0, "final_logit_softcapping": 3.0,
+                 "sliding_window": 100}]),
+    "gemma3": ("gemma3_text", {**GEMMA, **GEMMA3_ROPE},
+               [{**GEMMA, "rope_parameters": {**GEMMA3_ROPE["rope_parameters"],
+                                              "sliding_attention": GEMMA3_ROPE["rope_parameters"]["full_attention"]}},
+                {**GEMMA, **GEMMA3_ROPE, "sliding_window": 100}]),
 }
 
 
@@ -69,12 +87,12 @@ def uniform(name, count):
     return (z >> np.uint64(40)).astype(np.float64) * 2.0**-23 - 1.0
 
 
-def center_and_spread(name, tensor):
+def center_and_spread(name, tensor, plus_one):
     """Both as numbers that decimal text gives exactly."""
     if name.endswith(".bias"):
         return 0.0, 0.5
     if tensor.ndim == 1:
-        return 1.0, 0.5  # norms
+        return (0.0 if plus_one else 1.0), 0.5  # norms
     if "embed" in name:
         return 0.0, 1.5
     gain = 3.0 if "q_proj" in name or "k_proj" in name else 1.75
@@ -90,7 +108,7 @@ def make(kind, settings, tensors):
     for name, tensor in model.state_dict().items():
         if name == "lm_head.weight" and config.tie_word_embeddings:
             continue
-        center, spread = center_and_spread(name, tensor)
+        center, spread = center_and_spread(name, tensor, "gemma" in kind)
         values = center + spread * uniform(name, tensor.numel())
         tensor.copy_(torch.from_numpy(values.astype(np.float32)).reshape(tensor.shape))
         seen[name] = (list(tensor.shape), center, spread)
@@ -139,13 +157,13 @@ def record(name):
         print(f"{name}: without {other}: differs by {difference:.3f}")
         if difference < 1e-2:
             sys.exit("a feature that hardly matters")
-    for part in ("bias", "q_norm", "k_norm"):
+    for part in ("bias", "q_norm", "k_norm", "post_attention_layernorm", "post_feedforward_layernorm"):
         named = [t for t in tensors if part in t]
         if not named:
             continue
         changed = make(kind, settings, {})
         for tensor in named:
-            changed.state_dict()[tensor].fill_(0.0 if part == "bias" else 1.0)
+            changed.state_dict()[tensor].fill_(0.0 if part == "bias" or "gemma" in kind else 1.0)
         difference = np.abs(logits_of(changed, ids) - logits).max() / np.abs(logits).max()
         print(f"{name}: with every {part} at its default: differs by {difference:.3f}")
         if difference < 1e-2:

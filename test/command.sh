@@ -1278,7 +1278,7 @@ test_architectures()
     made=$BUILD/scratch/architectures
     [ -f "$made/qwen3/model.safetensors" ] || $RUN "$BUILD/unit" architectures >"$tmp/log"
     for model in "$made"/*; do
-        for method in rtn gptq awq smoothquant fptq auto; do
+        for method in rtn gptq awq "awq --fold on" smoothquant fptq auto; do
             rm -rf "$tmp/one"
             succeeds "$method on $(basename "$model")" quantize "$model" -o "$tmp/one" --method $method \
                 --bits 4 --group 32 --calib random --samples 8 --seqlen 24 --json || continue

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include "base/context.h"
+#include "calibrate/fold.h"
 #include "model/model.h"
 #include "test.h"
 
@@ -17,7 +18,8 @@ void test_architectures(void);
 static const char *const names[] = {"llama",        "llama-linear", "llama-dynamic",
                                     "llama-llama3", "llama-yarn",   "llama-yarn-mscale",
                                     "llama-bias",   "mistral",      "qwen2",
-                                    "qwen2-window", "qwen3",        "qwen3-window"};
+                                    "qwen2-window", "qwen3",        "qwen3-window",
+                                    "gemma2",       "gemma3"};
 enum { NAMES = sizeof names / sizeof *names };
 
 /* Numbers in [-1, 1) by splitmix64, from the FNV-1a hash of the name. */
@@ -127,6 +129,54 @@ static void compare(const char *name, const float *logits, const float *wanted, 
         printf("    %s: logits differ by %.1e of the largest\n", name, worst / largest);
 }
 
+/* Scales of a site that its ties allow: 0.5 .. 2. */
+static void make_scale(const struct model *m, enum site site, int64_t k, float *scale)
+{
+    int32_t *ties = ptqi_alloc(m->context, k, (int64_t)sizeof *ties);
+    for (int64_t i = 0; i < k; i++)
+        ties[i] = (int32_t)i;
+    if (site == SITE_OUTPUT)
+        fold_ties(&m->config, ties);
+    for (int64_t i = 0; i < k; i++)
+        scale[i] = 0.5f + 0.3f * (float)((ties[i] * 7 + (int)site) % 6);
+    ptqi_free(m->context, ties);
+}
+
+/* Folding changes a block's weights, and not what it computes. */
+static void check_folding(const char *name, const char *directory)
+{
+    enum { ROWS = 20 };
+    ptq_context *context = test_context();
+    struct model *m;
+    struct workspace *w;
+    struct block *b;
+    int quantized;
+    if (!CHECK_OK(model_open(context, directory, &m)))
+        return;
+    const int64_t count = ROWS * m->config.hidden;
+    float *x = ptqi_alloc(context, 2 * count, (int64_t)sizeof *x), scale[256];
+    for (int64_t i = 0; i < count; i++)
+        x[i] = x[count + i] = (float)uniform("x", (uint64_t)i);
+    CHECK_OK(workspace_create(m, ROWS, &w));
+    CHECK_OK(model_load_block(m, NULL, 0, -1, &b, &quantized));
+    CHECK_OK(block_forward(m, b, w, x, ROWS));
+    for (enum site site = 0; site < SITES; site++) {
+        if (!fold_is_possible(m, site))
+            continue;
+        int i = 0;
+        while (b->matrices[i].site != site)
+            i++;
+        make_scale(m, site, b->matrices[i].k, scale);
+        CHECK_OK(fold_site(m, b, site, scale));
+    }
+    CHECK_OK(block_forward(m, b, w, x + count, ROWS));
+    compare(name, x + count, x, count);
+    block_free(b);
+    workspace_free(w);
+    model_free(m);
+    ptqi_free(context, x);
+}
+
 static void check_architecture(const char *name)
 {
     char part[100], recorded[600], directory[600], reference[700];
@@ -146,6 +196,7 @@ static void check_architecture(const char *name)
     if (logits)
         compare(name, logits, ptq_tensor_data(wanted), ptq_tensor_elements(wanted));
     ptqi_free(test_context(), logits);
+    check_folding(name, directory);
     ptq_tensor_free(ids);
     ptq_tensor_free(wanted);
     ptq_store_free(store);

@@ -192,7 +192,7 @@ static void test_config_spellings(void)
         {"", "", ",\"sliding_window\": 64, \"something\": [1], \"nothing\": null", NULL, 1e4,
          "config.json's sliding_window, config.json's something"},
         {"\"model_type\": \"llama\"", "\"model_type\": \"llama9\"", "",
-         "llama, mistral, qwen2, qwen3, bloom", 0, ""},
+         "supported: llama, mistral, ", 0, ""},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *directory = make_checkpoint(cases[i].old, cases[i].new, cases[i].more, NULL);

@@ -64,7 +64,7 @@ static ptq_status leave_block(struct calibration *c, const struct block *b)
         const float *inner = streams_inner(&c->streams, i);
         if (!inner)
             PTQI_TRY(site_input(c, b, SITE_DOWN, i, &inner));
-        PTQI_TRY(block_mlp_output(b, c->workspace, inner, c->streams.length,
+        PTQI_TRY(block_mlp_output(c->model, b, c->workspace, inner, c->streams.length,
                                   streams_residual(&c->streams, i)));
         PTQI_TRY(ptqi_check_cancelled(c->model->context));
     }

@@ -74,7 +74,7 @@ static ptq_status observe_window(struct calibration *c, const struct block *b, i
     PTQI_TRY(update(c, s, SITE_ATTENTION, w->normed));
     PTQI_TRY(block_attention(c->model, b, w, w->normed, length, w->q));
     PTQI_TRY(update(c, s, SITE_OUTPUT, w->q));
-    PTQI_TRY(block_attention_output(b, w, w->q, length, x));
+    PTQI_TRY(block_attention_output(c->model, b, w, w->q, length, x));
     PTQI_TRY(block_mlp_input(c->model, b, x, length, w->normed));
     PTQI_TRY(update(c, s, SITE_MLP, w->normed));
     PTQI_TRY(block_mlp(c->model, b, w, w->normed, length, w->gate));

@@ -9,6 +9,7 @@
 #include "base/context.h"
 #include "base/half.h"
 #include "model/architecture.h"
+#include "model/weights.h"
 
 void fold_ties(const struct model_config *config, int32_t *ties)
 {
@@ -25,22 +26,24 @@ static int is_finite(float x)
 
 /* Divides a norm by done, and sets done to the factor by which the rounded weight was really
  * divided. A channel that would vanish or overflow is left unchanged, with done 1. */
-static void fold_norm(struct norm *norm, int64_t k, float *done)
+static ptq_status fold_norm(const struct model *m, struct norm *norm, int64_t k, float *done)
 {
     float *weight = norm->weight.values, *bias = norm->bias.values;
+    const float one = m->config.architecture->norm_plus_one ? 1.0f : 0.0f;
     for (int64_t c = 0; c < k; c++) {
-        float folded = ptqi_round_to(weight[c] / done[c], norm->weight.dtype);
-        float ratio = weight[c] / folded;
+        const float stored = ptqi_round_to((one + weight[c]) / done[c] - one, norm->weight.dtype);
+        const float folded = one + stored, ratio = (one + weight[c]) / folded;
         float moved = bias ? ptqi_round_to(bias[c] / ratio, norm->bias.dtype) : 0.0f;
         if (folded == 0.0f || !is_finite(folded) || !is_finite(ratio) || !is_finite(moved)) {
             done[c] = 1.0f;
             continue;
         }
         done[c] = ratio;
-        weight[c] = folded;
+        weight[c] = stored;
         if (bias)
             bias[c] = moved;
     }
+    return norm_apply_one(m, norm);
 }
 
 /* Whether row n of a matrix can be divided by scale: the result must fit the dtype of its bias. */
@@ -102,8 +105,9 @@ ptq_status fold_site(const struct model *m, struct block *b, enum site site, con
     if (!done)
         return PTQ_ERROR_MEMORY;
     memcpy(done, scale, (size_t)k * sizeof *done);
+    ptq_status status = PTQ_OK;
     if (site == SITE_ATTENTION || site == SITE_MLP)
-        fold_norm(&b->norms[site == SITE_MLP ? NORM_MLP : NORM_ATTENTION], k, done);
+        status = fold_norm(m, &b->norms[site == SITE_MLP ? NORM_MLP : NORM_ATTENTION], k, done);
     else
         fold_rows(block_matrix(b, site == SITE_DOWN ? ROLE_UP : values), &m->config, site, k, done);
     for (int i = 0; i < b->count; i++) {
@@ -112,5 +116,5 @@ ptq_status fold_site(const struct model *m, struct block *b, enum site site, con
             matrix->weight[j] *= done[j % k];
     }
     ptqi_free(m->context, done);
-    return PTQ_OK;
+    return status;
 }

@@ -23,7 +23,7 @@ ptq_status site_input(struct calibration *c, const struct block *b, enum site si
         return block_attention(c->model, b, w, w->normed, length, attention);
     case SITE_MLP:
         *input = w->normed;
-        PTQI_TRY(block_attention_output(b, w, attention, length, x));
+        PTQI_TRY(block_attention_output(c->model, b, w, attention, length, x));
         return block_mlp_input(c->model, b, x, length, w->normed);
     default:
         *input = inner;

@@ -91,6 +91,13 @@ double config_real(struct config_reader *r, const struct ptqi_json *object, cons
     return value->number;
 }
 
+double config_optional(struct config_reader *r, const char *name, double fallback)
+{
+    const struct ptqi_json *value = ptqi_json_get(r->root, name);
+    const double number = config_real(r, r->root, name, fallback);
+    return value && value->kind == PTQI_JSON_NULL ? 0 : number;
+}
+
 int config_flag(struct config_reader *r, const char *name, int fallback)
 {
     const struct ptqi_json *value = config_member(r, name);
@@ -121,7 +128,10 @@ void config_check_fixed(struct config_reader *r, const struct ptqi_json *object,
                         const struct config_fixed *fixed)
 {
     for (; fixed->name; fixed++) {
-        const struct ptqi_json *value = member_of(r, object, fixed->name);
+        const struct ptqi_json *value = ptqi_json_get(object, fixed->name);
+        if (object == r->root && value && was_seen(r, value))
+            continue; /* this architecture has it */
+        value = member_of(r, object, fixed->name);
         if (!value || is_nothing(value))
             continue;
         if (value->kind != PTQI_JSON_NUMBER || value->number != fixed->value)

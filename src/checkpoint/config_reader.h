@@ -42,6 +42,8 @@ int64_t config_first(struct config_reader *r, const char *const *names, int64_t 
 /* A positive number in object, which is root or a member of it. */
 double config_real(struct config_reader *r, const struct ptqi_json *object, const char *name,
                    double fallback);
+/* A positive number for which null means 0, and fallback only that it is absent. */
+double config_optional(struct config_reader *r, const char *name, double fallback);
 /* true, false, or fallback if it is absent. */
 int config_flag(struct config_reader *r, const char *name, int fallback);
 /* A string that, if present, must be one of these two. */

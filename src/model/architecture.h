@@ -34,6 +34,7 @@ struct architecture {
     const char *embedding, *embedding_norm, *final_norm; /* embedding_norm may be NULL */
     const char *norms[NORMS];                            /* NULL: there is none */
     int norm_bias;                                       /* LayerNorm with bias; else RMSNorm */
+    int norm_plus_one;                                   /* norms multiply by 1 + weight */
     const char *const *buffers; /* suffixes of block tensors that are computed, not read */
     int matrix_count;
     struct {
@@ -52,13 +53,16 @@ struct architecture {
                       const float *input, int64_t rows, float *output);
 };
 
-extern const struct architecture llama, mistral, qwen2, qwen3, bloom;
+extern const struct architecture llama, mistral, qwen2, qwen3, gemma2, gemma3, bloom;
 
 /* roles.c: the site of a role, and the shape of its matrices. */
 enum site role_site(enum role role);
 void role_shape(const struct model_config *c, enum role role, int64_t *n, int64_t *k);
 /* Whether an architecture has a matrix of a role. */
 int architecture_has(const struct architecture *a, enum role role);
+
+/* block.c: x = cap tanh(x / cap), if cap > 0. */
+void soft_cap(float cap, float *x, int64_t count);
 
 #define SITE_MATRICES 4 /* at most */
 /* apply.c: y[i] [rows][n] = matrix i (x), for count matrices that share x. */
@@ -81,6 +85,8 @@ ptq_status project_fused(const struct model *m, const struct block *b, struct wo
 
 /* llama.c: what the relatives of LLaMA have in common. */
 void llama_read_config(struct config_reader *r, struct model_config *c, int64_t head_dim);
+/* The same without RoPE and the activation function. */
+void llama_read_sizes(struct config_reader *r, struct model_config *c, int64_t head_dim);
 ptq_status llama_project(const struct model *m, const struct block *b, struct workspace *w,
                          const float *input, int64_t rows, struct attention_input *out);
 #define LLAMA_MATRICES                                                                             \
@@ -92,21 +98,34 @@ ptq_status llama_project(const struct model *m, const struct block *b, struct wo
         }                                                                                          \
     }
 
-/* window.c: which layers see only a window of keys: all, or as layer_types or, without those,
- * max_window_layers says. */
+/* gemma2.c: what Gemma 2 and 3 have in common. */
+void gemma_read_config(struct config_reader *r, struct model_config *c);
+
+/* window.c: which layers see only a window of keys: all, or those that layer_types or, without it,
+ * max_window_layers names. */
 void window_of_all(struct config_reader *r, struct model_config *c, int64_t fallback);
 void window_by_layer(struct config_reader *r, struct model_config *c, int64_t fallback,
                      int64_t first);
+/* All but every pattern-th layer, unless there are layer_types. */
+void window_by_pattern(struct config_reader *r, struct model_config *c, int64_t fallback,
+                       int64_t pattern);
 
 /* rope_config.c reads the settings of rotary positions, in all spellings of transformers. rope.c
  * prepares the tables for at least rows positions, and rotates x [rows][heads][head_dim]. */
-void rope_read_config(struct config_reader *r, struct model_config *c);
+void rope_read_config(struct config_reader *r, struct model_config *c, double theta);
+/* The same for models in which layers with a window have settings of their own. */
+void rope_read_layered(struct config_reader *r, struct model_config *c, double theta,
+                       double local_theta);
 ptq_status rope_prepare(struct model *m, int64_t rows);
-void rope_apply(const struct model *m, float *x, int64_t rows, int64_t heads);
+void rope_apply(const struct model *m, const struct block *b, float *x, int64_t rows,
+                int64_t heads);
 
 /* mlp.c: silu(gate(x)) * up(x); and gelu(up(x)), with the tanh approximation. */
 ptq_status mlp_swiglu(const struct model *m, const struct block *b, struct workspace *w,
                       const float *input, int64_t rows, float *output);
+/* gelu(gate(x)) * up(x) */
+ptq_status mlp_geglu(const struct model *m, const struct block *b, struct workspace *w,
+                     const float *input, int64_t rows, float *output);
 ptq_status mlp_gelu(const struct model *m, const struct block *b, struct workspace *w,
                     const float *input, int64_t rows, float *output);
 

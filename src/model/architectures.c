@@ -8,8 +8,8 @@
 #include "model/architecture.h"
 #include "checkpoint/checkpoint.h"
 
-static const struct architecture *const architectures[] = {&llama, &mistral, &qwen2, &qwen3,
-                                                           &bloom};
+static const struct architecture *const architectures[] = {&llama,  &mistral, &qwen2, &qwen3,
+                                                           &gemma2, &gemma3,  &bloom};
 enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
 
 /* Members that do not affect what a model computes, or that only training or sampling uses. */
@@ -17,6 +17,8 @@ static const char *const harmless[] = {
     "architectures",
     "model_type",
     "transformers_version",
+    "cache_implementation",
+    "_sliding_window_pattern",
     "transformers.js_config",
     "_name_or_path",
     "_attn_implementation",

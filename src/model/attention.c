@@ -37,7 +37,8 @@ static ptq_status probabilities(const struct job *j, int64_t head, const float *
 {
     const struct attention_input *in = j->in;
     const int64_t d = j->c->head_dim;
-    const float scale = 1.0f / sqrtf((float)d), slope = in->slopes ? in->slopes[head] : 0.0f;
+    const float slope = in->slopes ? in->slopes[head] : 0.0f;
+    const float scale = j->c->attention_scale > 0 ? j->c->attention_scale : 1.0f / sqrtf((float)d);
     struct ptqi_matrix queries = {q + t0 * in->q_row, step * in->q_row, 1};
     struct ptqi_matrix transposed = {k + key0 * in->kv_row, 1, in->kv_row};
     PTQI_TRY(
@@ -47,6 +48,7 @@ static ptq_status probabilities(const struct job *j, int64_t head, const float *
         float *row = scores + i * keys;
         for (int64_t s = begin; s < end; s++)
             row[s] *= scale;
+        soft_cap(j->c->attention_cap, row + begin, end - begin);
         for (int64_t s = begin; in->slopes && s < end; s++)
             row[s] += slope * (float)(s + key0 - t);
         row_softmax(j->context, row + begin, end - begin);

@@ -3,6 +3,7 @@
  * MLP.
  */
 #include "base/context.h"
+#include "base/exact.h"
 #include "model/architecture.h"
 #include "rows/rows.h"
 
@@ -11,7 +12,8 @@ void norm_rows(const struct model *m, const struct norm *norm, const float *x, i
 {
     const int64_t length = norm->weight.length;
     const float epsilon = m->config.norm_epsilon;
-    const float *weight = norm->weight.values, *bias = norm->bias.values;
+    const float *weight = norm->applied ? norm->applied : norm->weight.values;
+    const float *bias = norm->bias.values;
     for (int64_t t = 0; t < rows; t++, x += length, out += length) {
         if (bias)
             row_layer_norm(m->context, x, weight, bias, epsilon, out, length);
@@ -45,24 +47,33 @@ ptq_status block_attention(struct model *m, const struct block *b, struct worksp
     return attention(m->context, &m->config, &in, rows, output);
 }
 
-/* x += matrix(input), for a site with one matrix */
-static ptq_status add_output(const struct block *b, enum site site, struct workspace *w,
-                             const float *input, int64_t rows, float *x)
+void soft_cap(float cap, float *x, int64_t count)
+{
+    for (int64_t i = 0; cap > 0 && i < count; i++)
+        x[i] = cap * (float)ptqi_tanh((double)(x[i] / cap));
+}
+
+/* x += norm(matrix(input)), for a site with one matrix; without the norm if there is none */
+static ptq_status add_output(const struct model *model, const struct block *b, enum site site,
+                             const struct norm *norm, struct workspace *w, const float *input,
+                             int64_t rows, float *x)
 {
     int i = 0;
     while (b->matrices[i].site != site)
         i++;
     const struct matrix *m = &b->matrices[i];
     PTQI_TRY(matrix_apply(w, m, input, rows, w->out));
+    if (norm->weight.values)
+        norm_rows(model, norm, w->out, rows, w->out);
     for (int64_t j = 0; j < rows * m->n; j++)
         x[j] += w->out[j];
     return PTQ_OK;
 }
 
-ptq_status block_attention_output(const struct block *b, struct workspace *w, const float *input,
-                                  int64_t rows, float *x)
+ptq_status block_attention_output(const struct model *m, const struct block *b, struct workspace *w,
+                                  const float *input, int64_t rows, float *x)
 {
-    return add_output(b, SITE_OUTPUT, w, input, rows, x);
+    return add_output(m, b, SITE_OUTPUT, &b->norms[NORM_AFTER_ATTENTION], w, input, rows, x);
 }
 
 ptq_status block_mlp_input(const struct model *m, const struct block *b, const float *x,
@@ -78,10 +89,10 @@ ptq_status block_mlp(const struct model *m, const struct block *b, struct worksp
     return m->config.architecture->mlp(m, b, w, input, rows, output);
 }
 
-ptq_status block_mlp_output(const struct block *b, struct workspace *w, const float *input,
-                            int64_t rows, float *x)
+ptq_status block_mlp_output(const struct model *m, const struct block *b, struct workspace *w,
+                            const float *input, int64_t rows, float *x)
 {
-    return add_output(b, SITE_DOWN, w, input, rows, x);
+    return add_output(m, b, SITE_DOWN, &b->norms[NORM_AFTER_MLP], w, input, rows, x);
 }
 
 ptq_status block_forward(struct model *m, const struct block *b, struct workspace *w, float *x,
@@ -90,8 +101,8 @@ ptq_status block_forward(struct model *m, const struct block *b, struct workspac
     PTQI_TRY(block_attention_input(m, b, x, rows, w->normed));
     /* the inputs of o and down may replace q and gate, which are no longer needed */
     PTQI_TRY(block_attention(m, b, w, w->normed, rows, w->q));
-    PTQI_TRY(block_attention_output(b, w, w->q, rows, x));
+    PTQI_TRY(block_attention_output(m, b, w, w->q, rows, x));
     PTQI_TRY(block_mlp_input(m, b, x, rows, w->normed));
     PTQI_TRY(block_mlp(m, b, w, w->normed, rows, w->gate));
-    return block_mlp_output(b, w, w->gate, rows, x);
+    return block_mlp_output(m, b, w, w->gate, rows, x);
 }

@@ -10,7 +10,7 @@
 /* lm-evaluation-harness uses this before max_position_embeddings, which every LLaMA has. */
 static const char *const lengths[] = {"n_positions", NULL};
 
-void llama_read_config(struct config_reader *r, struct model_config *c, int64_t head_dim)
+void llama_read_sizes(struct config_reader *r, struct model_config *c, int64_t head_dim)
 {
     c->hidden = config_integer(r, "hidden_size", 131072, -1);
     c->intermediate = config_integer(r, "intermediate_size", 131072, -1);
@@ -27,12 +27,17 @@ void llama_read_config(struct config_reader *r, struct model_config *c, int64_t 
     c->head_dim = config_integer(r, "head_dim", 4096, head_dim);
     c->norm_epsilon = (float)config_real(r, r->root, "rms_norm_eps", 1e-6);
     c->tied = config_flag(r, "tie_word_embeddings", 0);
-    config_expect(r, "hidden_act", "silu", "swish");
-    rope_read_config(r, c);
     if (c->heads % c->kv_heads)
         config_fail(r, "num_key_value_heads", "does not divide num_attention_heads");
     if (c->head_dim % 2)
         config_fail(r, "head_dim", "is odd");
+}
+
+void llama_read_config(struct config_reader *r, struct model_config *c, int64_t head_dim)
+{
+    llama_read_sizes(r, c, head_dim);
+    config_expect(r, "hidden_act", "silu", "swish");
+    rope_read_config(r, c, 10000);
 }
 
 static void read_config(struct config_reader *r, struct model_config *c)
@@ -50,8 +55,8 @@ ptq_status llama_project(const struct model *m, const struct block *b, struct wo
         norm_rows(m, &b->norms[NORM_Q], w->q, rows * m->config.heads, w->q);
     if (b->norms[NORM_K].weight.values)
         norm_rows(m, &b->norms[NORM_K], w->k, rows * m->config.kv_heads, w->k);
-    rope_apply(m, w->q, rows, m->config.heads);
-    rope_apply(m, w->k, rows, m->config.kv_heads);
+    rope_apply(m, b, w->q, rows, m->config.heads);
+    rope_apply(m, b, w->k, rows, m->config.kv_heads);
     return PTQ_OK;
 }
 

@@ -53,11 +53,16 @@ static ptq_status load_block(const struct model *m, const ptq_store *store, int3
         struct matrix *matrix = &b->matrices[b->count++];
         PTQI_TRY(load_matrix(m, store, activations, matrix, quantized));
     }
-    for (int i = 0; i < 2 * NORMS; i++) {
-        struct norm *norm = &b->norms[i / 2];
-        const int64_t length = model_norm_name(m, b->index, i / 2, i % 2, name);
+    for (enum norm_role role = 0; role < NORMS; role++) {
+        struct norm *norm = &b->norms[role];
+        int64_t length = model_norm_name(m, b->index, role, 0, name);
+        if (!length)
+            continue;
+        PTQI_TRY(weights_vector(m, store, name, length, &norm->weight));
+        PTQI_TRY(norm_apply_one(m, norm));
+        length = model_norm_name(m, b->index, role, 1, name);
         if (length)
-            PTQI_TRY(weights_vector(m, store, name, length, i % 2 ? &norm->bias : &norm->weight));
+            PTQI_TRY(weights_vector(m, store, name, length, &norm->bias));
     }
     return PTQ_OK;
 }

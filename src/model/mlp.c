@@ -15,6 +15,19 @@ ptq_status mlp_swiglu(const struct model *m, const struct block *b, struct works
     return PTQ_OK;
 }
 
+ptq_status mlp_geglu(const struct model *m, const struct block *b, struct workspace *w,
+                     const float *input, int64_t rows, float *output)
+{
+    const struct matrix *matrices[] = {block_matrix(b, ROLE_GATE), block_matrix(b, ROLE_UP)};
+    float *const products[] = {w->gate, w->up};
+    const int64_t count = rows * m->config.intermediate;
+    PTQI_TRY(matrices_apply(w, matrices, 2, input, rows, products));
+    row_gelu(w->context, w->gate, count);
+    for (int64_t i = 0; i < count; i++)
+        output[i] = w->gate[i] * w->up[i];
+    return PTQ_OK;
+}
+
 ptq_status mlp_gelu(const struct model *m, const struct block *b, struct workspace *w,
                     const float *input, int64_t rows, float *output)
 {

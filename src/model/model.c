@@ -16,6 +16,7 @@ static ptq_status load_norm(const struct model *m, const char *name, struct norm
     char whole[MAX_LAYER_NAME];
     snprintf(whole, sizeof whole, "%s%s.weight", m->prefix, name);
     PTQI_TRY(weights_vector(m, m->checkpoint->store, whole, m->config.hidden, &norm->weight));
+    PTQI_TRY(norm_apply_one(m, norm));
     if (!m->config.architecture->norm_bias)
         return PTQ_OK;
     snprintf(whole, sizeof whole, "%s%s.bias", m->prefix, name);
@@ -110,8 +111,10 @@ void model_free(struct model *m)
     norm_free(m->context, &m->embedding_norm);
     norm_free(m->context, &m->final_norm);
     ptqi_free(m->context, m->head_f32);
-    ptqi_free(m->context, m->rope_cos);
-    ptqi_free(m->context, m->rope_sin);
+    ptqi_free(m->context, m->rope.cos);
+    ptqi_free(m->context, m->rope.sin);
+    ptqi_free(m->context, m->local_rope.cos);
+    ptqi_free(m->context, m->local_rope.sin);
     ptqi_free(m->context, m->slopes);
     ptqi_free(m->context, m->config.windows);
     checkpoint_free(m->checkpoint);
@@ -130,6 +133,8 @@ ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t count,
                              m->checkpoint->path, ids[i], (long long)m->config.vocabulary);
         ptqi_to_f32(x + i * hidden, rows + ids[i] * hidden * ptq_dtype_size(dtype), dtype, hidden);
     }
+    for (int64_t i = 0; m->config.embedding_scale > 0 && i < count * hidden; i++)
+        x[i] *= m->config.embedding_scale;
     if (m->embedding_norm.weight.values)
         norm_rows(m, &m->embedding_norm, x, count, x);
     return PTQ_OK;
@@ -150,6 +155,8 @@ ptq_status model_logits(struct model *m, const float *x, int64_t rows, float *lo
     norm_rows(m, &m->final_norm, x, rows, normed);
     ptq_status status =
         ptqi_matmul_linear(m->context, rows, c->vocabulary, c->hidden, normed, m->head_f32, logits);
+    if (!status)
+        soft_cap(c->final_cap, logits, rows * c->vocabulary);
     ptqi_free(m->context, normed);
     return status;
 }

@@ -36,15 +36,26 @@ struct rope {
     int keep_fractions; /* yarn: "truncate" is false */
 };
 
-/* The norms of a block: before attention, before the MLP, and of each head of q and of k. */
-enum norm_role { NORM_ATTENTION, NORM_MLP, NORM_Q, NORM_K, NORMS };
+/* The norms of a block: before attention, before the MLP, of each head of q and of k, and of what
+ * attention and the MLP add. */
+enum norm_role {
+    NORM_ATTENTION,
+    NORM_MLP,
+    NORM_Q,
+    NORM_K,
+    NORM_AFTER_ATTENTION,
+    NORM_AFTER_MLP,
+    NORMS
+};
 
 struct model_config {
     const struct architecture *architecture;
     int64_t hidden, intermediate, layers, heads, kv_heads, head_dim, vocabulary, max_positions;
     int64_t evaluated; /* tokens of an input that evaluation harnesses keep; 0: unspecified */
     float norm_epsilon;
-    struct rope rope;
+    struct rope rope, local_rope; /* the latter in layers with a window, if it has a theta */
+    float embedding_scale, attention_scale; /* 0: 1, and 1 / sqrt(head_dim) */
+    float attention_cap, final_cap;         /* x becomes cap tanh(x / cap); 0: there is none */
     int64_t *windows; /* [layers]: keys that a query sees, itself included; 0: all. NULL: all 0 */
     int tied;         /* config.json says that the head is the embedding */
     /* Biases of q, k and v, of o, and of the MLP. 1: there are; 0: there are none; -1: unspecified
@@ -74,6 +85,7 @@ struct matrix {
 /* An RMSNorm, or a LayerNorm if the architecture has biases. */
 struct norm {
     struct vector weight, bias; /* [hidden], or of q and k [head_dim]; bias is optional */
+    float *applied;             /* weight + 1, if the architecture adds 1; else NULL */
 };
 
 struct block {
@@ -92,11 +104,13 @@ struct model {
     ptq_tensor *embedding, *head; /* head == embedding if tied */
     struct norm embedding_norm;   /* has no weight if there is none */
     struct norm final_norm;
-    float *head_f32;            /* [vocabulary][hidden], made when first needed */
-    float *rope_cos, *rope_sin; /* [rope_rows][head_dim / 2] */
-    int64_t rope_rows;
-    int64_t rope_length; /* of the window that they were made for, if that matters */
-    float *slopes;       /* BLOOM: [heads], of ALiBi */
+    float *head_f32; /* [vocabulary][hidden], made when first needed */
+    struct rope_table {
+        float *cos, *sin; /* [rows][head_dim / 2] */
+        int64_t rows;
+        int64_t length; /* of the window that it was made for, if that matters */
+    } rope, local_rope;
+    float *slopes; /* BLOOM: [heads], of ALiBi */
 };
 
 /* Working memory for one window. */
@@ -156,16 +170,16 @@ ptq_status block_attention_input(const struct model *m, const struct block *b, c
 ptq_status block_attention(struct model *m, const struct block *b, struct workspace *w,
                            const float *input, int64_t rows, float *output);
 /* x += o(input) */
-ptq_status block_attention_output(const struct block *b, struct workspace *w, const float *input,
-                                  int64_t rows, float *x);
+ptq_status block_attention_output(const struct model *m, const struct block *b, struct workspace *w,
+                                  const float *input, int64_t rows, float *x);
 ptq_status block_mlp_input(const struct model *m, const struct block *b, const float *x,
                            int64_t rows, float *input);
 /* input of SITE_MLP -> input of SITE_DOWN, [rows][intermediate] */
 ptq_status block_mlp(const struct model *m, const struct block *b, struct workspace *w,
                      const float *input, int64_t rows, float *output);
 /* x += down(input) */
-ptq_status block_mlp_output(const struct block *b, struct workspace *w, const float *input,
-                            int64_t rows, float *x);
+ptq_status block_mlp_output(const struct model *m, const struct block *b, struct workspace *w,
+                            const float *input, int64_t rows, float *x);
 /* The whole block: x is replaced by its output. */
 ptq_status block_forward(struct model *m, const struct block *b, struct workspace *w, float *x,
                          int64_t rows);

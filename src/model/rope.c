@@ -11,9 +11,8 @@
 static const double pi = 3.14159265358979323846;
 
 /* Dynamic NTK: theta grows with windows beyond max_position_embeddings. */
-static double theta_for(const struct model_config *c, int64_t length)
+static double theta_for(const struct model_config *c, const struct rope *rope, int64_t length)
 {
-    const struct rope *rope = &c->rope;
     const double d = (double)c->head_dim, positions = (double)c->max_positions;
     if (rope->kind != ROPE_DYNAMIC || length <= c->max_positions || d <= 2)
         return rope->theta;
@@ -60,10 +59,11 @@ static double yarn(const struct rope *rope, int64_t head_dim, int64_t i, double 
 }
 
 /* The angle of pair i between two positions, for a window of length tokens. */
-static double frequency_of(const struct model_config *c, int64_t i, int64_t length)
+static double frequency_of(const struct model_config *c, const struct rope *rope, int64_t i,
+                           int64_t length)
 {
-    const struct rope *rope = &c->rope;
-    const double frequency = ptqi_pow(theta_for(c, length), -2 * (double)i / (double)c->head_dim);
+    const double frequency =
+        ptqi_pow(theta_for(c, rope, length), -2 * (double)i / (double)c->head_dim);
     switch (rope->kind) {
     case ROPE_LINEAR:
         return frequency / rope->factor;
@@ -96,52 +96,64 @@ static double amplitude(const struct rope *rope)
     return yarn_scale(rope->factor, 1);
 }
 
-/* Whether the tables serve a window of rows tokens. */
-static int is_prepared(const struct model *m, int64_t rows)
+/* Whether a table serves a window of rows tokens. */
+static int is_prepared(const struct model_config *c, const struct rope *rope,
+                       const struct rope_table *table, int64_t rows)
 {
-    const struct model_config *c = &m->config;
-    const int grows = c->rope.kind == ROPE_DYNAMIC &&
-                      (rows > c->max_positions || m->rope_length > c->max_positions);
-    return rows <= m->rope_rows && (!grows || rows == m->rope_length);
+    const int grows =
+        rope->kind == ROPE_DYNAMIC && (rows > c->max_positions || table->length > c->max_positions);
+    return rows <= table->rows && (!grows || rows == table->length);
 }
 
 /* cos and sin of the angles, for at least rows positions. */
-ptq_status rope_prepare(struct model *m, int64_t rows)
+static ptq_status prepare(const struct model *m, const struct rope *rope, int64_t rows,
+                          struct rope_table *table)
 {
     const int64_t half = m->config.head_dim / 2;
-    const double scale = amplitude(&m->config.rope);
-    if (is_prepared(m, rows))
+    const double scale = amplitude(rope);
+    if (is_prepared(&m->config, rope, table, rows))
         return PTQ_OK;
-    ptqi_free(m->context, m->rope_cos);
-    ptqi_free(m->context, m->rope_sin);
-    m->rope_rows = 0;
-    m->rope_cos = ptqi_alloc(m->context, rows * half, (int64_t)sizeof(float));
-    m->rope_sin = ptqi_alloc(m->context, rows * half, (int64_t)sizeof(float));
-    if (!m->rope_cos || !m->rope_sin)
+    ptqi_free(m->context, table->cos);
+    ptqi_free(m->context, table->sin);
+    table->rows = 0;
+    table->cos = ptqi_alloc(m->context, rows * half, (int64_t)sizeof(float));
+    table->sin = ptqi_alloc(m->context, rows * half, (int64_t)sizeof(float));
+    if (!table->cos || !table->sin)
         return PTQ_ERROR_MEMORY;
     for (int64_t i = 0; i < half; i++) {
-        const double frequency = frequency_of(&m->config, i, rows);
+        const double frequency = frequency_of(&m->config, rope, i, rows);
         for (int64_t t = 0; t < rows; t++) {
-            m->rope_cos[t * half + i] = (float)(scale * ptqi_cos((double)t * frequency));
-            m->rope_sin[t * half + i] = (float)(scale * ptqi_sin((double)t * frequency));
+            table->cos[t * half + i] = (float)(scale * ptqi_cos((double)t * frequency));
+            table->sin[t * half + i] = (float)(scale * ptqi_sin((double)t * frequency));
         }
     }
-    m->rope_rows = m->rope_length = rows;
+    table->rows = table->length = rows;
     return PTQ_OK;
 }
 
-/* Rotates pairs (i, i + d/2) of each head: the "rotate half" form. */
-void rope_apply(const struct model *m, float *x, int64_t rows, int64_t heads)
+ptq_status rope_prepare(struct model *m, int64_t rows)
 {
-    const int64_t d = m->config.head_dim, half = d / 2;
+    PTQI_TRY(prepare(m, &m->config.rope, rows, &m->rope));
+    if (!(m->config.local_rope.theta > 0))
+        return PTQ_OK;
+    return prepare(m, &m->config.local_rope, rows, &m->local_rope);
+}
+
+/* Rotates pairs (i, i + d/2) of each head: the "rotate half" form. */
+void rope_apply(const struct model *m, const struct block *b, float *x, int64_t rows, int64_t heads)
+{
+    const struct model_config *config = &m->config;
+    const int64_t d = config->head_dim, half = d / 2;
+    const int local = config->local_rope.theta > 0 && config->windows && config->windows[b->index];
+    const struct rope_table *table = local ? &m->local_rope : &m->rope;
     for (int64_t t = 0; t < rows; t++)
         for (int64_t h = 0; h < heads; h++) {
             float *low = x + (t * heads + h) * d, *high = low + half;
-            const float *c = m->rope_cos + t * half, *s = m->rope_sin + t * half;
+            const float *c = table->cos + t * half, *s = table->sin + t * half;
             for (int64_t i = 0; i < half; i++) {
-                float a = low[i], b = high[i];
-                low[i] = a * c[i] - b * s[i];
-                high[i] = b * c[i] + a * s[i];
+                float p = low[i], q = high[i];
+                low[i] = p * c[i] - q * s[i];
+                high[i] = q * c[i] + p * s[i];
             }
         }
 }

@@ -136,9 +136,8 @@ static void read_object(struct config_reader *r, const char *name, const struct 
 }
 
 /* A number beside the objects has precedence; without any, it is max_position_embeddings. */
-static void complete(struct config_reader *r, struct model_config *c)
+static void complete(struct config_reader *r, const struct model_config *c, struct rope *rope)
 {
-    struct rope *rope = &c->rope;
     if (!uses_original(rope->kind))
         return;
     const double own = config_real(r, r->root, original, 0);
@@ -154,7 +153,7 @@ static void complete(struct config_reader *r, struct model_config *c)
 
 /* rope_theta is at the top level, in rope_parameters (transformers 5) or in rope_scaling, which
  * transformers treats as rope_parameters. What occurs more than once must agree. */
-void rope_read_config(struct config_reader *r, struct model_config *c)
+void rope_read_config(struct config_reader *r, struct model_config *c, double fallback)
 {
     static const char *const objects[] = {"rope_parameters", "rope_scaling"};
     double theta = config_real(r, r->root, "rope_theta", 0);
@@ -175,6 +174,40 @@ void rope_read_config(struct config_reader *r, struct model_config *c)
         found = 1;
     }
     c->rope = rope;
-    c->rope.theta = theta > 0 ? theta : 10000.0;
-    complete(r, c);
+    c->rope.theta = theta > 0 ? theta : fallback;
+    complete(r, c, &c->rope);
+}
+
+/* Settings of one kind of layer in a rope_parameters that has an object for each. */
+static void read_layer(struct config_reader *r, const struct model_config *c,
+                       const struct ptqi_json *parameters, const char *name, double fallback,
+                       struct rope *rope)
+{
+    const struct ptqi_json *object = config_value(parameters, name);
+    memset(rope, 0, sizeof *rope);
+    if (object && object->kind != PTQI_JSON_OBJECT)
+        config_fail(r, name, "is not an object");
+    else if (object)
+        read_object(r, name, object, rope);
+    rope->theta = rope->theta > 0 ? rope->theta : fallback;
+    complete(r, c, rope);
+}
+
+/* Older files have rope_theta and rope_scaling for layers that see all keys, and
+ * rope_local_base_freq for the others. */
+void rope_read_layered(struct config_reader *r, struct model_config *c, double theta,
+                       double local_theta)
+{
+    static const char full[] = "full_attention", sliding[] = "sliding_attention";
+    const struct ptqi_json *parameters = rope_object(r, "rope_parameters");
+    if (!parameters || (!config_value(parameters, full) && !config_value(parameters, sliding))) {
+        rope_read_config(r, c, theta);
+        c->local_rope.theta = config_real(r, r->root, "rope_local_base_freq", local_theta);
+        return;
+    }
+    for (const struct ptqi_json *m = parameters->first; m; m = m->next)
+        if (strcmp(m->name, full) && strcmp(m->name, sliding))
+            config_fail(r, "rope_parameters", "has a member that is not supported");
+    read_layer(r, c, parameters, full, theta, &c->rope);
+    read_layer(r, c, parameters, sliding, local_theta, &c->local_rope);
 }

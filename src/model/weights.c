@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/context.h"
 #include "base/half.h"
+#include "model/architecture.h"
 #include "checkpoint/checkpoint.h"
 #include "tensor.h"
 
@@ -101,8 +102,21 @@ ptq_status weights_compare(const struct model *m, const ptq_tensor *a, const ptq
     return PTQ_OK;
 }
 
+ptq_status norm_apply_one(const struct model *m, struct norm *norm)
+{
+    const int64_t length = norm->weight.length;
+    if (!m->config.architecture->norm_plus_one)
+        return PTQ_OK;
+    if (!norm->applied)
+        norm->applied = ptqi_alloc(m->context, length, (int64_t)sizeof *norm->applied);
+    for (int64_t i = 0; norm->applied && i < length; i++)
+        norm->applied[i] = 1.0f + norm->weight.values[i];
+    return norm->applied ? PTQ_OK : PTQ_ERROR_MEMORY;
+}
+
 void norm_free(ptq_context *context, struct norm *norm)
 {
+    ptqi_free(context, norm->applied);
     ptqi_free(context, norm->weight.values);
     ptqi_free(context, norm->bias.values);
 }

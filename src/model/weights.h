@@ -18,6 +18,9 @@ ptq_status weights_check_rows(const struct model *m, const ptq_tensor *tensor);
 ptq_status weights_compare(const struct model *m, const ptq_tensor *a, const ptq_tensor *b,
                            int *same);
 
+/* Sets norm->applied if the architecture adds 1: after loading, and after the weight has changed.
+ */
+ptq_status norm_apply_one(const struct model *m, struct norm *norm);
 /* Frees the loaded parts of a norm. */
 void norm_free(ptq_context *context, struct norm *norm);
 

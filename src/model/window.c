@@ -52,6 +52,20 @@ static void read_layer_types(struct config_reader *r, struct model_config *c, in
     }
 }
 
+void window_by_pattern(struct config_reader *r, struct model_config *c, int64_t fallback,
+                       int64_t pattern)
+{
+    const int64_t window = read_window(r, fallback);
+    if (!allocate(r, c))
+        return;
+    if (config_member(r, "layer_types")) {
+        read_layer_types(r, c, window);
+        return;
+    }
+    for (int64_t l = 0; l < c->layers; l++)
+        c->windows[l] = (l + 1) % pattern ? window : 0;
+}
+
 void window_by_layer(struct config_reader *r, struct model_config *c, int64_t fallback,
                      int64_t first)
 {
