@@ -61,9 +61,6 @@ void role_shape(const struct model_config *c, enum role role, int64_t *n, int64_
 /* Whether an architecture has a matrix of a role. */
 int architecture_has(const struct architecture *a, enum role role);
 
-/* block.c: x = cap tanh(x / cap), if cap > 0. */
-void soft_cap(float cap, float *x, int64_t count);
-
 #define SITE_MATRICES 4 /* at most */
 /* apply.c: y[i] [rows][n] = matrix i (x), for count matrices that share x. */
 ptq_status matrices_apply(struct workspace *w, const struct matrix *const *m, int count,

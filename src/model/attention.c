@@ -48,7 +48,7 @@ static ptq_status probabilities(const struct job *j, int64_t head, const float *
         float *row = scores + i * keys;
         for (int64_t s = begin; s < end; s++)
             row[s] *= scale;
-        soft_cap(j->c->attention_cap, row + begin, end - begin);
+        row_soft_cap(j->c->attention_cap, row + begin, end - begin);
         for (int64_t s = begin; in->slopes && s < end; s++)
             row[s] += slope * (float)(s + key0 - t);
         row_softmax(j->context, row + begin, end - begin);

@@ -3,7 +3,6 @@
  * MLP.
  */
 #include "base/context.h"
-#include "base/exact.h"
 #include "model/architecture.h"
 #include "rows/rows.h"
 
@@ -45,12 +44,6 @@ ptq_status block_attention(struct model *m, const struct block *b, struct worksp
     struct attention_input in;
     PTQI_TRY(block_project(m, b, w, input, rows, &in));
     return attention(m->context, &m->config, &in, rows, output);
-}
-
-void soft_cap(float cap, float *x, int64_t count)
-{
-    for (int64_t i = 0; cap > 0 && i < count; i++)
-        x[i] = cap * (float)ptqi_tanh((double)(x[i] / cap));
 }
 
 /* x += norm(matrix(input)), for a site with one matrix; without the norm if there is none */

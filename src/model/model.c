@@ -10,6 +10,7 @@
 #include "linalg/matmul.h"
 #include "model/architecture.h"
 #include "model/weights.h"
+#include "rows/rows.h"
 
 static ptq_status load_norm(const struct model *m, const char *name, struct norm *norm)
 {
@@ -156,7 +157,7 @@ ptq_status model_logits(struct model *m, const float *x, int64_t rows, float *lo
     ptq_status status =
         ptqi_matmul_linear(m->context, rows, c->vocabulary, c->hidden, normed, m->head_f32, logits);
     if (!status)
-        soft_cap(c->final_cap, logits, rows * c->vocabulary);
+        row_soft_cap(c->final_cap, logits, rows * c->vocabulary);
     ptqi_free(m->context, normed);
     return status;
 }

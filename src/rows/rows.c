@@ -73,3 +73,9 @@ void row_silu_multiply(const ptq_context *context, const float *gate, const floa
 {
     of(context)->silu_multiply(gate, up, out, n);
 }
+
+void row_soft_cap(float cap, float *x, int64_t n)
+{
+    for (int64_t i = 0; cap > 0 && i < n; i++)
+        x[i] = cap * (float)ptqi_tanh((double)(x[i] / cap));
+}

@@ -24,6 +24,9 @@ void row_gelu(const ptq_context *context, float *x, int64_t n);
 void row_silu_multiply(const ptq_context *context, const float *gate, const float *up, float *out,
                        int64_t n);
 
+/* x = cap tanh(x / cap); x if cap is 0. The same code for all instruction sets. */
+void row_soft_cap(float cap, float *x, int64_t n);
+
 /* The functions that depend on the instruction set. */
 struct row_functions {
     float (*sum_squares)(const float *x, int64_t n);
