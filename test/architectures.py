@@ -28,6 +28,13 @@ def rope(**members):
     return {"rope_parameters": {"rope_theta": 1000.0, **members}}
 
 
+def longrope(part, short, long, original=16):
+    return {"max_position_embeddings": 64, "original_max_position_embeddings": original,
+            "pad_token_id": 0, "rope_parameters": {
+                "rope_type": "longrope", "rope_theta": 1000.0, "partial_rotary_factor": part,
+                "short_factor": short, "long_factor": long}}
+
+
 GEMMA = {"head_dim": 16, "query_pre_attn_scalar": 24, "sliding_window": 8, "attention_bias": True,
          "tie_word_embeddings": True, "layer_types": ["sliding_attention", "full_attention",
                                                       "sliding_attention"]}
@@ -71,6 +78,15 @@ MODELS = {
                [{**GEMMA, "rope_parameters": {**GEMMA3_ROPE["rope_parameters"],
                                               "sliding_attention": GEMMA3_ROPE["rope_parameters"]["full_attention"]}},
                 {**GEMMA, **GEMMA3_ROPE, "sliding_window": 100}]),
+    "phi3": ("phi3", {"sliding_window": 11, "pad_token_id": 0}, [{"sliding_window": None, "pad_token_id": 0}]),
+    "phi3-longrope": ("phi3", longrope(0.5, [1.0, 1.5, 2.0], [2.0, 3.0, 5.0]),
+                      [longrope(0.5, [1.0, 1.5, 2.0], [1.0, 1.5, 2.0]), longrope(1.0, [1.0] * 6, [2.0] * 6)]),
+    "phi3-short": ("phi3", longrope(0.5, [1.0, 1.5, 2.0], [2.0, 3.0, 5.0], 60),
+                   [longrope(0.5, [2.0, 3.0, 5.0], [2.0, 3.0, 5.0], 60)]),
+    "gpt2": ("gpt2", {"max_position_embeddings": 48, "n_inner": 80}, []),
+    "gpt2-tied": ("gpt2", {"max_position_embeddings": 48, "tie_word_embeddings": True}, []),
+    "opt": ("opt", {"max_position_embeddings": 48, "ffn_dim": 80, "tie_word_embeddings": True,
+                    "pad_token_id": 1}, []),
 }
 
 
@@ -93,15 +109,18 @@ def center_and_spread(name, tensor, plus_one):
         return 0.0, 0.5
     if tensor.ndim == 1:
         return (0.0 if plus_one else 1.0), 0.5  # norms
-    if "embed" in name:
+    if "embed" in name or "wte" in name or "wpe" in name:
         return 0.0, 1.5
-    gain = 3.0 if "q_proj" in name or "k_proj" in name else 1.75
-    return 0.0, round(gain / tensor.shape[1] ** 0.5, 4)
+    gain = 3.0 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "c_attn")) else 1.75
+    columns = tensor.shape[0 if ".c_" in name else 1]  # GPT-2 stores [K][N]
+    return 0.0, round(gain / columns ** 0.5, 4)
 
 
 def make(kind, settings, tensors):
     """A model with its weights, and what they were made of."""
-    config = transformers.AutoConfig.for_model(kind, **{**COMMON, **settings})
+    common = {k: v for k, v in COMMON.items()
+              if kind not in ("gpt2", "opt") or k not in ("intermediate_size", "num_key_value_heads")}
+    config = transformers.AutoConfig.for_model(kind, **{**common, **settings})
     config._attn_implementation = "eager"
     model = transformers.AutoModelForCausalLM.from_config(config).float().eval()
     seen = {}

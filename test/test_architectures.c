@@ -15,11 +15,13 @@
 
 void test_architectures(void);
 
-static const char *const names[] = {"llama",        "llama-linear", "llama-dynamic",
-                                    "llama-llama3", "llama-yarn",   "llama-yarn-mscale",
-                                    "llama-bias",   "mistral",      "qwen2",
-                                    "qwen2-window", "qwen3",        "qwen3-window",
-                                    "gemma2",       "gemma3"};
+static const char *const names[] = {"llama",         "llama-linear", "llama-dynamic",
+                                    "llama-llama3",  "llama-yarn",   "llama-yarn-mscale",
+                                    "llama-bias",    "mistral",      "qwen2",
+                                    "qwen2-window",  "qwen3",        "qwen3-window",
+                                    "gemma2",        "gemma3",       "phi3",
+                                    "phi3-longrope", "phi3-short",   "gpt2",
+                                    "gpt2-tied",     "opt"};
 enum { NAMES = sizeof names / sizeof *names };
 
 /* Numbers in [-1, 1) by splitmix64, from the FNV-1a hash of the name. */

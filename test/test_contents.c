@@ -141,7 +141,7 @@ static void test_config_spellings(void)
          NULL, 7e5, ""},
         {"\"rope_theta\": 10000.0", "\"x\": null", "", NULL, 1e4, ""},
         {"", "", ",\"rope_parameters\": {\"rope_theta\": 7e5}", "rope_parameters", 0, ""},
-        {"", "", ",\"rope_parameters\": {\"type\": \"longrope\"}", "rope_parameters", 0, ""},
+        {"", "", ",\"rope_parameters\": {\"type\": \"proportional\"}", "rope_parameters", 0, ""},
         {"", "", ",\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8}", "rope_scaling", 0,
          ""},
         {"", "", ",\"rope_scaling\": {\"factor\": 8}", "factor", 0, ""},

@@ -60,29 +60,29 @@ static void divide_row(struct matrix *m, int64_t n, float scale)
         m->bias.values[n] = ptqi_round_to(m->bias.values[n] / scale, m->bias.dtype);
 }
 
-/* The row of the preceding matrix that produces channel c of a site's input. Values are stored head
- * by head: rows of v_proj, shared by the query heads of a group, or the last third of each head of
- * a fused matrix. */
-static int64_t row_before(const struct model_config *c, enum site site, int64_t channel)
+/* The row of the preceding matrix that produces channel c of a site's input. Heads of q share the
+ * values of their group. */
+static int64_t row_before(const struct model_config *c, const struct matrix *before,
+                          int64_t channel)
 {
     const int64_t d = c->head_dim, share = c->heads / c->kv_heads;
-    if (site == SITE_DOWN)
+    if (before->role == ROLE_UP)
         return channel;
-    const int64_t head = channel / d / share, i = channel % d;
-    return architecture_has(c->architecture, ROLE_QKV) ? (3 * head + 2) * d + i : head * d + i;
+    if (before->role == ROLE_GATE_UP)
+        return c->intermediate + channel;
+    return role_value_row(c, before->role, channel / d / share * d + channel % d);
 }
 
 /* Divides the rows that produce the channels of a site's input by done, which is the same for all
  * channels of one row, and is set to 1 if the row cannot be divided. */
-static void fold_rows(struct matrix *before, const struct model_config *c, enum site site,
-                      int64_t k, float *done)
+static void fold_rows(struct matrix *before, const struct model_config *c, int64_t k, float *done)
 {
     int64_t last = -1;
     for (int64_t channel = 0; channel < k; channel++)
-        if (!can_divide(before, row_before(c, site, channel), done[channel]))
+        if (!can_divide(before, row_before(c, before, channel), done[channel]))
             done[channel] = 1.0f;
     for (int64_t channel = 0; channel < k; channel++) {
-        const int64_t row = row_before(c, site, channel);
+        const int64_t row = row_before(c, before, channel);
         if (row <= last) /* another head of the group, which shares the row */
             continue;
         divide_row(before, row, done[channel]);
@@ -92,12 +92,15 @@ static void fold_rows(struct matrix *before, const struct model_config *c, enum 
 
 int fold_is_possible(const struct model *m, enum site site)
 {
-    return site != SITE_DOWN || architecture_has(m->config.architecture, ROLE_GATE);
+    return site != SITE_DOWN || architecture_has(m->config.architecture, ROLE_GATE) ||
+           architecture_has(m->config.architecture, ROLE_GATE_UP);
 }
 
 ptq_status fold_site(const struct model *m, struct block *b, enum site site, const float *scale)
 {
-    const enum role values = architecture_has(m->config.architecture, ROLE_QKV) ? ROLE_QKV : ROLE_V;
+    const struct architecture *a = m->config.architecture;
+    const enum role values = architecture_has(a, ROLE_QKV) ? ROLE_QKV : ROLE_V;
+    const enum role up = architecture_has(a, ROLE_GATE_UP) ? ROLE_GATE_UP : ROLE_UP;
     const int64_t k = site == SITE_DOWN     ? m->config.intermediate
                       : site == SITE_OUTPUT ? m->config.heads * m->config.head_dim
                                             : m->config.hidden;
@@ -109,7 +112,7 @@ ptq_status fold_site(const struct model *m, struct block *b, enum site site, con
     if (site == SITE_ATTENTION || site == SITE_MLP)
         status = fold_norm(m, &b->norms[site == SITE_MLP ? NORM_MLP : NORM_ATTENTION], k, done);
     else
-        fold_rows(block_matrix(b, site == SITE_DOWN ? ROLE_UP : values), &m->config, site, k, done);
+        fold_rows(block_matrix(b, site == SITE_DOWN ? up : values), &m->config, k, done);
     for (int i = 0; i < b->count; i++) {
         struct matrix *matrix = &b->matrices[i];
         for (int64_t j = 0; matrix->site == site && j < matrix->n * k; j++)

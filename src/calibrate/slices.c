@@ -7,16 +7,10 @@
 static int64_t values_of(const struct model *m, const struct matrix *matrix, int64_t n,
                          const struct observation *o)
 {
-    const struct model_config *c = &m->config;
-    const int64_t d = c->head_dim;
-    if (!o || !o->value_count || (matrix->role != ROLE_V && matrix->role != ROLE_QKV))
+    const int64_t channel = role_value_channel(&m->config, matrix->role, n);
+    if (!o || !o->value_count || channel < 0)
         return -1;
-    if (matrix->role == ROLE_QKV) {
-        if (n % (3 * d) < 2 * d)
-            return -1;
-        return o->value_count > 1 ? n / (3 * d) : 0;
-    }
-    return o->value_count > 1 ? n / d : 0;
+    return o->value_count > 1 ? channel / m->config.head_dim : 0;
 }
 
 /* Copies the rows of a matrix that use these statistics into one block. */

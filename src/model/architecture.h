@@ -32,9 +32,12 @@ struct architecture {
     const char *prefix; /* "model."; some checkpoints leave it out */
     const char *blocks; /* "layers." */
     const char *embedding, *embedding_norm, *final_norm; /* embedding_norm may be NULL */
+    const char *positions;                               /* learned positions, or NULL */
     const char *norms[NORMS];                            /* NULL: there is none */
     int norm_bias;                                       /* LayerNorm with bias; else RMSNorm */
     int norm_plus_one;                                   /* norms multiply by 1 + weight */
+    int qkv_by_head; /* rows of a fused matrix: [heads][q, k, v]; else all of q, then k, then v */
+    int transposed;  /* weights are stored as [K][N] */
     const char *const *buffers; /* suffixes of block tensors that are computed, not read */
     int matrix_count;
     struct {
@@ -53,11 +56,16 @@ struct architecture {
                       const float *input, int64_t rows, float *output);
 };
 
-extern const struct architecture llama, mistral, qwen2, qwen3, gemma2, gemma3, bloom;
+extern const struct architecture llama, mistral, qwen2, qwen3, gemma2, gemma3, phi3, gpt2, opt,
+    bloom;
 
 /* roles.c: the site of a role, and the shape of its matrices. */
 enum site role_site(enum role role);
 void role_shape(const struct model_config *c, enum role role, int64_t *n, int64_t *k);
+/* The row of a matrix with ROLE_V or ROLE_QKV that produces a channel of v [kv_heads * head_dim];
+ * and the channel that row n of it produces, -1 if none. */
+int64_t role_value_row(const struct model_config *c, enum role role, int64_t channel);
+int64_t role_value_channel(const struct model_config *c, enum role role, int64_t n);
 /* Whether an architecture has a matrix of a role. */
 int architecture_has(const struct architecture *a, enum role role);
 
@@ -76,7 +84,7 @@ ptq_status block_project(struct model *m, const struct block *b, struct workspac
 /* projection.c: q, k and v from separate matrices, each with its biases. */
 ptq_status project_separately(const struct model *m, const struct block *b, struct workspace *w,
                               const float *input, int64_t rows, struct attention_input *out);
-/* projection.c: from one matrix that gives [rows][heads][q, k, v][head_dim]. */
+/* projection.c: from one matrix with ROLE_QKV. */
 ptq_status project_fused(const struct model *m, const struct block *b, struct workspace *w,
                          const float *input, int64_t rows, struct attention_input *out);
 
@@ -109,17 +117,25 @@ void window_by_pattern(struct config_reader *r, struct model_config *c, int64_t 
 
 /* rope_config.c reads the settings of rotary positions, in all spellings of transformers. rope.c
  * prepares the tables for at least rows positions, and rotates x [rows][heads][head_dim]. */
+/* The fraction of a head that is rotated, where rope_parameters says so. */
+double rope_partial_factor(struct config_reader *r);
 void rope_read_config(struct config_reader *r, struct model_config *c, double theta);
 /* The same for models in which layers with a window have settings of their own. */
 void rope_read_layered(struct config_reader *r, struct model_config *c, double theta,
                        double local_theta);
 ptq_status rope_prepare(struct model *m, int64_t rows);
-void rope_apply(const struct model *m, const struct block *b, float *x, int64_t rows,
-                int64_t heads);
+void rope_apply(const struct model *m, const struct block *b, float *x, int64_t rows, int64_t heads,
+                int64_t row_stride);
 
 /* mlp.c: silu(gate(x)) * up(x); and gelu(up(x)), with the tanh approximation. */
 ptq_status mlp_swiglu(const struct model *m, const struct block *b, struct workspace *w,
                       const float *input, int64_t rows, float *output);
+/* The same as mlp_swiglu with ROLE_GATE_UP. */
+ptq_status mlp_swiglu_fused(const struct model *m, const struct block *b, struct workspace *w,
+                            const float *input, int64_t rows, float *output);
+/* max(up(x), 0) */
+ptq_status mlp_relu(const struct model *m, const struct block *b, struct workspace *w,
+                    const float *input, int64_t rows, float *output);
 /* gelu(gate(x)) * up(x) */
 ptq_status mlp_geglu(const struct model *m, const struct block *b, struct workspace *w,
                      const float *input, int64_t rows, float *output);

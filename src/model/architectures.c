@@ -8,8 +8,8 @@
 #include "model/architecture.h"
 #include "checkpoint/checkpoint.h"
 
-static const struct architecture *const architectures[] = {&llama,  &mistral, &qwen2, &qwen3,
-                                                           &gemma2, &gemma3,  &bloom};
+static const struct architecture *const architectures[] = {
+    &llama, &mistral, &qwen2, &qwen3, &gemma2, &gemma3, &phi3, &gpt2, &opt, &bloom};
 enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
 
 /* Members that do not affect what a model computes, or that only training or sampling uses. */
@@ -90,6 +90,16 @@ static const char *const harmless[] = {
     "skip_bias_add",
     "skip_bias_add_qkv",
     "offset_alibi",
+    "summary_type",
+    "summary_use_proj",
+    "summary_activation",
+    "summary_proj_to_labels",
+    "summary_first_dropout",
+    "reorder_and_upcast_attn",
+    "dropout",
+    "layerdrop",
+    "init_std",
+    "embed_dropout",
     "n_inner",
     "gradient_checkpointing",
     "bad_words_ids",

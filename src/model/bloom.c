@@ -77,6 +77,7 @@ const struct architecture bloom = {
     .final_norm = "ln_f",
     .norms = {[NORM_ATTENTION] = "input_layernorm", [NORM_MLP] = "post_attention_layernorm"},
     .norm_bias = 1,
+    .qkv_by_head = 1,
     .matrix_count = 4,
     .matrices = {{"self_attention.query_key_value", ROLE_QKV},
                  {"self_attention.dense", ROLE_O},

@@ -116,14 +116,17 @@ static int is_in_module(const char *name, const char *prefix, const char *module
 static ptq_status check_outside(const struct model *m, const char *name)
 {
     const struct architecture *a = m->config.architecture;
-    char embedding[MAX_LAYER_NAME];
+    char embedding[MAX_LAYER_NAME], positions[MAX_LAYER_NAME];
+    const char *learned = a->positions ? a->positions : ".";
     snprintf(embedding, sizeof embedding, "%.*s", (int)strcspn(a->embedding, "."), a->embedding);
-    const char *const modules[] = {embedding, a->final_norm, a->embedding_norm};
-    for (int i = 0; i < 3; i++) {
+    snprintf(positions, sizeof positions, "%.*s", (int)strcspn(learned, "."), learned);
+    const char *const modules[] = {embedding, a->positions ? positions : NULL, a->final_norm,
+                                   a->embedding_norm};
+    for (int i = 0; i < 4; i++) {
         if (!modules[i] || !is_in_module(name, m->prefix, modules[i]))
             continue;
         const char *ending = name + strlen(m->prefix) + strlen(modules[i]);
-        if (!strcmp(ending, ".weight") || (i && a->norm_bias && !strcmp(ending, ".bias")))
+        if (!strcmp(ending, ".weight") || (i > 1 && a->norm_bias && !strcmp(ending, ".bias")))
             return PTQ_OK;
         return fail(m, name, "is not supported");
     }

@@ -31,6 +31,7 @@ void llama_read_sizes(struct config_reader *r, struct model_config *c, int64_t h
         config_fail(r, "num_key_value_heads", "does not divide num_attention_heads");
     if (c->head_dim % 2)
         config_fail(r, "head_dim", "is odd");
+    c->rope_dimensions = c->head_dim;
 }
 
 void llama_read_config(struct config_reader *r, struct model_config *c, int64_t head_dim)
@@ -55,8 +56,8 @@ ptq_status llama_project(const struct model *m, const struct block *b, struct wo
         norm_rows(m, &b->norms[NORM_Q], w->q, rows * m->config.heads, w->q);
     if (b->norms[NORM_K].weight.values)
         norm_rows(m, &b->norms[NORM_K], w->k, rows * m->config.kv_heads, w->k);
-    rope_apply(m, b, w->q, rows, m->config.heads);
-    rope_apply(m, b, w->k, rows, m->config.kv_heads);
+    rope_apply(m, b, w->q, rows, m->config.heads, out->q_row);
+    rope_apply(m, b, w->k, rows, m->config.kv_heads, out->kv_row);
     return PTQ_OK;
 }
 

@@ -15,6 +15,27 @@ ptq_status mlp_swiglu(const struct model *m, const struct block *b, struct works
     return PTQ_OK;
 }
 
+ptq_status mlp_swiglu_fused(const struct model *m, const struct block *b, struct workspace *w,
+                            const float *input, int64_t rows, float *output)
+{
+    const int64_t width = m->config.intermediate;
+    PTQI_TRY(matrix_apply(w, block_matrix(b, ROLE_GATE_UP), input, rows, w->fused));
+    for (int64_t t = 0; t < rows; t++) {
+        const float *gate = w->fused + 2 * t * width;
+        row_silu_multiply(w->context, gate, gate + width, output + t * width, width);
+    }
+    return PTQ_OK;
+}
+
+ptq_status mlp_relu(const struct model *m, const struct block *b, struct workspace *w,
+                    const float *input, int64_t rows, float *output)
+{
+    PTQI_TRY(matrix_apply(w, block_matrix(b, ROLE_UP), input, rows, output));
+    for (int64_t i = 0; i < rows * m->config.intermediate; i++)
+        output[i] = output[i] > 0 ? output[i] : 0;
+    return PTQ_OK;
+}
+
 ptq_status mlp_geglu(const struct model *m, const struct block *b, struct workspace *w,
                      const float *input, int64_t rows, float *output)
 {

@@ -59,18 +59,46 @@ static void look_for_quantized(struct model *m)
     m->config.quantized = has;
 }
 
+/* Learned positions: a row for each, after first_position others. */
+static ptq_status load_positions(struct model *m)
+{
+    const struct model_config *c = &m->config;
+    char name[MAX_LAYER_NAME];
+    if (!c->architecture->positions)
+        return PTQ_OK;
+    snprintf(name, sizeof name, "%s%s", m->prefix, c->architecture->positions);
+    PTQI_TRY(weights_find(m, m->checkpoint->store, name, c->max_positions + c->first_position,
+                          c->hidden, &m->positions));
+    return weights_check_rows(m, m->positions);
+}
+
+/* The longest part of the prefix with which the store has the embedding, and its name: models are
+ * also saved without the enclosing head, like the published BLOOM. */
+static void find_prefix(struct model *m, char *name)
+{
+    const struct architecture *a = m->config.architecture;
+    for (const char *prefix = a->prefix;; prefix += strcspn(prefix, ".") + 1) {
+        snprintf(name, MAX_LAYER_NAME, "%s%s", prefix, a->embedding);
+        m->prefix = prefix;
+        if (!*prefix || ptq_store_has(m->checkpoint->store, name))
+            break;
+    }
+    if (ptq_store_has(m->checkpoint->store, name))
+        return;
+    m->prefix = a->prefix; /* the name that the message should have */
+    snprintf(name, MAX_LAYER_NAME, "%s%s", a->prefix, a->embedding);
+}
+
 static ptq_status load_model(struct model *m)
 {
     const struct model_config *c = &m->config;
     const struct architecture *a = c->architecture;
     char name[MAX_LAYER_NAME];
-    m->prefix = a->prefix;
-    if (ptq_store_has(m->checkpoint->store, a->embedding))
-        m->prefix = ""; /* saved without the enclosing head, like the published BLOOM */
-    snprintf(name, sizeof name, "%s%s", m->prefix, a->embedding);
+    find_prefix(m, name);
     PTQI_TRY(weights_find(m, m->checkpoint->store, name, c->vocabulary, c->hidden, &m->embedding));
     PTQI_TRY(weights_check_rows(m, m->embedding));
     PTQI_TRY(load_head(m));
+    PTQI_TRY(load_positions(m));
     if (a->embedding_norm)
         PTQI_TRY(load_norm(m, a->embedding_norm, &m->embedding_norm));
     PTQI_TRY(load_norm(m, a->final_norm, &m->final_norm));
@@ -109,6 +137,7 @@ void model_free(struct model *m)
     if (m->head != m->embedding)
         ptq_tensor_free(m->head);
     ptq_tensor_free(m->embedding);
+    ptq_tensor_free(m->positions);
     norm_free(m->context, &m->embedding_norm);
     norm_free(m->context, &m->final_norm);
     ptqi_free(m->context, m->head_f32);
@@ -120,6 +149,28 @@ void model_free(struct model *m)
     ptqi_free(m->context, m->config.windows);
     checkpoint_free(m->checkpoint);
     ptqi_free(m->context, m);
+}
+
+static ptq_status add_positions(const struct model *m, int64_t count, float *x)
+{
+    const int64_t hidden = m->config.hidden;
+    if (!m->positions)
+        return PTQ_OK;
+    if (count > m->config.max_positions)
+        return ptqi_fail(m->context, PTQ_ERROR_BOUNDS,
+                         "%s: %lld tokens, but the model has only %lld positions",
+                         m->checkpoint->path, (long long)count, (long long)m->config.max_positions);
+    const int32_t dtype = ptq_tensor_dtype(m->positions);
+    const char *rows = ptq_tensor_data(m->positions);
+    float *position = ptqi_alloc(m->context, hidden, (int64_t)sizeof *position);
+    for (int64_t t = 0; position && t < count; t++) {
+        const int64_t row = m->config.first_position + t;
+        ptqi_to_f32(position, rows + row * hidden * ptq_dtype_size(dtype), dtype, hidden);
+        for (int64_t i = 0; i < hidden; i++)
+            x[t * hidden + i] += position[i];
+    }
+    ptqi_free(m->context, position);
+    return position ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
 ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t count, float *x)
@@ -136,6 +187,7 @@ ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t count,
     }
     for (int64_t i = 0; m->config.embedding_scale > 0 && i < count * hidden; i++)
         x[i] *= m->config.embedding_scale;
+    PTQI_TRY(add_positions(m, count, x));
     if (m->embedding_norm.weight.values)
         norm_rows(m, &m->embedding_norm, x, count, x);
     return PTQ_OK;

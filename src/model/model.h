@@ -22,9 +22,19 @@ enum { MAX_SITE_MATRICES = 3, MAX_MATRICES = 8, MAX_LAYER_NAME = 160 };
 struct architecture;
 
 /* The role of a matrix in its block. */
-enum role { ROLE_Q, ROLE_K, ROLE_V, ROLE_QKV, ROLE_O, ROLE_GATE, ROLE_UP, ROLE_DOWN };
+enum role {
+    ROLE_Q,
+    ROLE_K,
+    ROLE_V,
+    ROLE_QKV,
+    ROLE_O,
+    ROLE_GATE,
+    ROLE_UP,
+    ROLE_GATE_UP, /* rows of gate, then rows of up */
+    ROLE_DOWN
+};
 
-enum rope_kind { ROPE_DEFAULT, ROPE_LINEAR, ROPE_DYNAMIC, ROPE_YARN, ROPE_LLAMA3 };
+enum rope_kind { ROPE_DEFAULT, ROPE_LINEAR, ROPE_DYNAMIC, ROPE_YARN, ROPE_LLAMA3, ROPE_LONGROPE };
 
 /* Rotary positions, as in the rope_parameters of transformers. What a kind does not have is 0. */
 struct rope {
@@ -32,8 +42,9 @@ struct rope {
     double theta, factor;
     double low_freq_factor, high_freq_factor;                              /* llama3 */
     double attention_factor, beta_fast, beta_slow, mscale, mscale_all_dim; /* yarn */
-    double original_positions;                                             /* llama3, yarn */
-    int keep_fractions; /* yarn: "truncate" is false */
+    double original_positions;                          /* llama3, yarn, longrope */
+    int keep_fractions;                                 /* yarn: "truncate" is false */
+    const struct ptqi_json *short_factor, *long_factor; /* longrope: [dimensions / 2] */
 };
 
 /* The norms of a block: before attention, before the MLP, of each head of q and of k, and of what
@@ -51,8 +62,10 @@ enum norm_role {
 struct model_config {
     const struct architecture *architecture;
     int64_t hidden, intermediate, layers, heads, kv_heads, head_dim, vocabulary, max_positions;
-    int64_t evaluated; /* tokens of an input that evaluation harnesses keep; 0: unspecified */
+    int64_t first_position; /* row of learned positions for the first token */
+    int64_t evaluated;      /* tokens of an input that evaluation harnesses keep; 0: unspecified */
     float norm_epsilon;
+    int64_t rope_dimensions;      /* of a head's first numbers that are rotated */
     struct rope rope, local_rope; /* the latter in layers with a window, if it has a theta */
     float embedding_scale, attention_scale; /* 0: 1, and 1 / sqrt(head_dim) */
     float attention_cap, final_cap;         /* x becomes cap tanh(x / cap); 0: there is none */
@@ -102,11 +115,12 @@ struct model {
     struct model_config config;
     const char *prefix;           /* "model.": prefix of all tensor names except the head's */
     ptq_tensor *embedding, *head; /* head == embedding if tied */
+    ptq_tensor *positions;        /* learned, or NULL */
     struct norm embedding_norm;   /* has no weight if there is none */
     struct norm final_norm;
     float *head_f32; /* [vocabulary][hidden], made when first needed */
     struct rope_table {
-        float *cos, *sin; /* [rows][head_dim / 2] */
+        float *cos, *sin; /* [rows][rope_dimensions / 2] */
         int64_t rows;
         int64_t length; /* of the window that it was made for, if that matters */
     } rope, local_rope;
@@ -119,7 +133,7 @@ struct workspace {
     int64_t rows;
     float *normed;         /* [rows][hidden] */
     float *q, *k, *v;      /* [rows][heads or kv_heads * head_dim] */
-    float *fused;          /* [rows][3 * heads * head_dim], if q, k and v are one matrix */
+    float *fused;          /* the product of a matrix that holds several: q, k, v; gate, up */
     float *gate, *up;      /* [rows][intermediate] */
     float *out;            /* [rows][hidden] */
     double linear_seconds; /* time spent in the block's matrices, including quantization of their

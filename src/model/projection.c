@@ -25,13 +25,16 @@ ptq_status project_separately(const struct model *m, const struct block *b, stru
 ptq_status project_fused(const struct model *m, const struct block *b, struct workspace *w,
                          const float *input, int64_t rows, struct attention_input *out)
 {
-    const int64_t d = m->config.head_dim, width = 3 * m->config.heads * d;
+    const struct model_config *c = &m->config;
+    const int64_t d = c->head_dim, width = (c->heads + 2 * c->kv_heads) * d;
+    const int by_head = c->architecture->qkv_by_head;
+    const int64_t head = by_head ? 3 * d : d, k = by_head ? d : c->heads * d;
     *out = (struct attention_input){.q = w->fused,
-                                    .k = w->fused + d,
-                                    .v = w->fused + 2 * d,
+                                    .k = w->fused + k,
+                                    .v = w->fused + k + (by_head ? d : c->kv_heads * d),
                                     .q_row = width,
-                                    .q_head = 3 * d,
+                                    .q_head = head,
                                     .kv_row = width,
-                                    .kv_head = 3 * d};
+                                    .kv_head = head};
     return matrix_apply(w, block_matrix(b, ROLE_QKV), input, rows, w->fused);
 }

@@ -10,7 +10,7 @@ enum site role_site(enum role role)
     static const enum site sites[] = {
         [ROLE_Q] = SITE_ATTENTION,   [ROLE_K] = SITE_ATTENTION, [ROLE_V] = SITE_ATTENTION,
         [ROLE_QKV] = SITE_ATTENTION, [ROLE_O] = SITE_OUTPUT,    [ROLE_GATE] = SITE_MLP,
-        [ROLE_UP] = SITE_MLP,        [ROLE_DOWN] = SITE_DOWN,
+        [ROLE_UP] = SITE_MLP,        [ROLE_GATE_UP] = SITE_MLP, [ROLE_DOWN] = SITE_DOWN,
     };
     return sites[role];
 }
@@ -26,10 +26,33 @@ void role_shape(const struct model_config *c, enum role role, int64_t *n, int64_
         [ROLE_O] = {c->hidden, heads},
         [ROLE_GATE] = {c->intermediate, c->hidden},
         [ROLE_UP] = {c->intermediate, c->hidden},
+        [ROLE_GATE_UP] = {2 * c->intermediate, c->hidden},
         [ROLE_DOWN] = {c->hidden, c->intermediate},
     };
     *n = shapes[role][0];
     *k = shapes[role][1];
+}
+
+int64_t role_value_row(const struct model_config *c, enum role role, int64_t channel)
+{
+    const int64_t d = c->head_dim;
+    if (role == ROLE_V)
+        return channel;
+    if (c->architecture->qkv_by_head)
+        return (3 * (channel / d) + 2) * d + channel % d;
+    return (c->heads + c->kv_heads) * d + channel;
+}
+
+int64_t role_value_channel(const struct model_config *c, enum role role, int64_t n)
+{
+    const int64_t d = c->head_dim, before = (c->heads + c->kv_heads) * d;
+    if (role == ROLE_V)
+        return n;
+    if (role != ROLE_QKV)
+        return -1;
+    if (c->architecture->qkv_by_head)
+        return n % (3 * d) < 2 * d ? -1 : n / (3 * d) * d + n % d;
+    return n < before ? -1 : n - before;
 }
 
 int architecture_has(const struct architecture *a, enum role role)

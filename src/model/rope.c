@@ -13,7 +13,7 @@ static const double pi = 3.14159265358979323846;
 /* Dynamic NTK: theta grows with windows beyond max_position_embeddings. */
 static double theta_for(const struct model_config *c, const struct rope *rope, int64_t length)
 {
-    const double d = (double)c->head_dim, positions = (double)c->max_positions;
+    const double d = (double)c->rope_dimensions, positions = (double)c->max_positions;
     if (rope->kind != ROPE_DYNAMIC || length <= c->max_positions || d <= 2)
         return rope->theta;
     const double growth = rope->factor * (double)length / positions - (rope->factor - 1);
@@ -42,9 +42,9 @@ static double yarn_pair(const struct rope *rope, double d, double rotations)
            (2 * ptqi_log(rope->theta));
 }
 
-static double yarn(const struct rope *rope, int64_t head_dim, int64_t i, double frequency)
+static double yarn(const struct rope *rope, int64_t dimensions, int64_t i, double frequency)
 {
-    const double d = (double)head_dim;
+    const double d = (double)dimensions;
     double low = yarn_pair(rope, d, rope->beta_fast), high = yarn_pair(rope, d, rope->beta_slow);
     if (!rope->keep_fractions) {
         low = floor(low);
@@ -58,19 +58,32 @@ static double yarn(const struct rope *rope, int64_t head_dim, int64_t i, double 
     return frequency / rope->factor * ramp + frequency * (1 - ramp);
 }
 
+/* LongRoPE (Ding et al., arXiv 2402.13753): a factor for each pair, from one list for short windows
+ * and from another for long ones. */
+static double longrope(const struct rope *rope, int64_t i, int64_t length, double frequency)
+{
+    const int is_long = (double)length > rope->original_positions;
+    const struct ptqi_json *factor = (is_long ? rope->long_factor : rope->short_factor)->first;
+    for (; i > 0; i--)
+        factor = factor->next;
+    return frequency / factor->number;
+}
+
 /* The angle of pair i between two positions, for a window of length tokens. */
 static double frequency_of(const struct model_config *c, const struct rope *rope, int64_t i,
                            int64_t length)
 {
     const double frequency =
-        ptqi_pow(theta_for(c, rope, length), -2 * (double)i / (double)c->head_dim);
+        ptqi_pow(theta_for(c, rope, length), -2 * (double)i / (double)c->rope_dimensions);
     switch (rope->kind) {
     case ROPE_LINEAR:
         return frequency / rope->factor;
     case ROPE_LLAMA3:
         return llama3(rope, frequency);
     case ROPE_YARN:
-        return yarn(rope, c->head_dim, i, frequency);
+        return yarn(rope, c->rope_dimensions, i, frequency);
+    case ROPE_LONGROPE:
+        return longrope(rope, i, length, frequency);
     case ROPE_DEFAULT:
     case ROPE_DYNAMIC:
         break;
@@ -86,10 +99,14 @@ static double yarn_scale(double factor, double mscale)
 /* What cos and sin are multiplied by. */
 static double amplitude(const struct rope *rope)
 {
-    if (rope->kind != ROPE_YARN)
+    if (rope->kind != ROPE_YARN && rope->kind != ROPE_LONGROPE)
         return 1;
     if (rope->attention_factor > 0)
         return rope->attention_factor;
+    if (rope->kind == ROPE_LONGROPE)
+        return rope->factor <= 1
+                   ? 1
+                   : sqrt(1 + ptqi_log(rope->factor) / ptqi_log(rope->original_positions));
     if (rope->mscale > 0 && rope->mscale_all_dim > 0)
         return yarn_scale(rope->factor, rope->mscale) /
                yarn_scale(rope->factor, rope->mscale_all_dim);
@@ -100,16 +117,21 @@ static double amplitude(const struct rope *rope)
 static int is_prepared(const struct model_config *c, const struct rope *rope,
                        const struct rope_table *table, int64_t rows)
 {
-    const int grows =
-        rope->kind == ROPE_DYNAMIC && (rows > c->max_positions || table->length > c->max_positions);
-    return rows <= table->rows && (!grows || rows == table->length);
+    const double own = (double)table->length, wanted = (double)rows;
+    const double limit =
+        rope->kind == ROPE_LONGROPE ? rope->original_positions : (double)c->max_positions;
+    if (rows > table->rows)
+        return 0;
+    if (rope->kind == ROPE_DYNAMIC)
+        return own == wanted || (own <= limit && wanted <= limit);
+    return rope->kind != ROPE_LONGROPE || (own > limit) == (wanted > limit);
 }
 
 /* cos and sin of the angles, for at least rows positions. */
 static ptq_status prepare(const struct model *m, const struct rope *rope, int64_t rows,
                           struct rope_table *table)
 {
-    const int64_t half = m->config.head_dim / 2;
+    const int64_t half = m->config.rope_dimensions / 2;
     const double scale = amplitude(rope);
     if (is_prepared(&m->config, rope, table, rows))
         return PTQ_OK;
@@ -139,16 +161,17 @@ ptq_status rope_prepare(struct model *m, int64_t rows)
     return prepare(m, &m->config.local_rope, rows, &m->local_rope);
 }
 
-/* Rotates pairs (i, i + d/2) of each head: the "rotate half" form. */
-void rope_apply(const struct model *m, const struct block *b, float *x, int64_t rows, int64_t heads)
+/* Rotates pairs (i, i + d/2) of the first d numbers of each head: the "rotate half" form. */
+void rope_apply(const struct model *m, const struct block *b, float *x, int64_t rows, int64_t heads,
+                int64_t row_stride)
 {
     const struct model_config *config = &m->config;
-    const int64_t d = config->head_dim, half = d / 2;
+    const int64_t half = config->rope_dimensions / 2;
     const int local = config->local_rope.theta > 0 && config->windows && config->windows[b->index];
     const struct rope_table *table = local ? &m->local_rope : &m->rope;
     for (int64_t t = 0; t < rows; t++)
         for (int64_t h = 0; h < heads; h++) {
-            float *low = x + (t * heads + h) * d, *high = low + half;
+            float *low = x + t * row_stride + h * config->head_dim, *high = low + half;
             const float *c = table->cos + t * half, *s = table->sin + t * half;
             for (int64_t i = 0; i < half; i++) {
                 float p = low[i], q = high[i];

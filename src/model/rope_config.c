@@ -8,11 +8,9 @@
 static const struct {
     const char *name;
     enum rope_kind kind;
-} kinds[] = {{"default", ROPE_DEFAULT},
-             {"linear", ROPE_LINEAR},
-             {"dynamic", ROPE_DYNAMIC},
-             {"yarn", ROPE_YARN},
-             {"llama3", ROPE_LLAMA3}};
+} kinds[] = {{"default", ROPE_DEFAULT}, {"linear", ROPE_LINEAR}, {"dynamic", ROPE_DYNAMIC},
+             {"yarn", ROPE_YARN},       {"llama3", ROPE_LLAMA3}, {"longrope", ROPE_LONGROPE},
+             {"su", ROPE_LONGROPE}};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 /* The numbers that a kind of scaling has. */
@@ -38,11 +36,14 @@ static const struct {
     NUMBER(ROPE_YARN, beta_slow, 1),
     NUMBER(ROPE_YARN, mscale, OPTIONAL),
     NUMBER(ROPE_YARN, mscale_all_dim, OPTIONAL),
+    NUMBER(ROPE_LONGROPE, factor, OPTIONAL),
+    NUMBER(ROPE_LONGROPE, attention_factor, OPTIONAL),
 #undef NUMBER
 };
 enum { NUMBERS = sizeof numbers / sizeof *numbers };
 
 static const char original[] = "original_max_position_embeddings";
+static const char partial[] = "partial_rotary_factor";
 
 /* Finds an object member by name; NULL if there is none. */
 static const struct ptqi_json *rope_object(struct config_reader *r, const char *name)
@@ -75,11 +76,10 @@ static enum rope_kind read_kind(struct config_reader *r, const char *object_name
 
 static int uses_original(enum rope_kind kind)
 {
-    return kind == ROPE_YARN || kind == ROPE_LLAMA3;
+    return kind == ROPE_YARN || kind == ROPE_LLAMA3 || kind == ROPE_LONGROPE;
 }
 
 /* Members that do nothing with these values. */
-static const struct config_fixed fixed[] = {{"partial_rotary_factor", 1}, {NULL, 0}};
 static const struct config_fixed fixed_by_default[] = {
     {"factor", 1}, {"attention_factor", 1}, {NULL, 0}};
 
@@ -93,26 +93,61 @@ static int is_fixed(const struct config_fixed *list, const char *name)
 
 static int is_known(enum rope_kind kind, const char *name)
 {
-    static const char *const always[] = {"rope_type", "type", "rope_theta"};
-    for (int i = 0; i < 3; i++)
+    static const char *const always[] = {"rope_type", "type", "rope_theta", partial};
+    for (int i = 0; i < 4; i++)
         if (!strcmp(name, always[i]))
             return 1;
     for (int i = 0; i < NUMBERS; i++)
         if (numbers[i].kind == kind && !strcmp(name, numbers[i].name))
             return 1;
-    return is_fixed(fixed, name) || (kind == ROPE_DEFAULT && is_fixed(fixed_by_default, name)) ||
+    return (kind == ROPE_DEFAULT && is_fixed(fixed_by_default, name)) ||
            (uses_original(kind) && !strcmp(name, original)) ||
-           (kind == ROPE_YARN && !strcmp(name, "truncate"));
+           (kind == ROPE_YARN && !strcmp(name, "truncate")) ||
+           (kind == ROPE_LONGROPE &&
+            (!strcmp(name, "short_factor") || !strcmp(name, "long_factor")));
+}
+
+/* A list of positive numbers, one for each pair of rotated numbers. */
+static const struct ptqi_json *read_factors(struct config_reader *r, const struct model_config *c,
+                                            const struct ptqi_json *object, const char *name)
+{
+    const struct ptqi_json *list = config_value(object, name);
+    int valid = list && list->kind == PTQI_JSON_ARRAY && list->count == c->rope_dimensions / 2;
+    for (const struct ptqi_json *m = valid ? list->first : NULL; m; m = m->next)
+        valid &= m->kind == PTQI_JSON_NUMBER && m->number > 0;
+    if (!valid)
+        config_fail(r, name, "is not a list of a positive number for each pair that is rotated");
+    return list;
+}
+
+/* Only architectures that set rope_dimensions before rotate a part of a head. */
+static void check_partial(struct config_reader *r, const struct model_config *c,
+                          const struct ptqi_json *object)
+{
+    const double factor = config_real(r, object, partial, 1);
+    if ((int64_t)((double)c->head_dim * factor) != c->rope_dimensions)
+        config_fail(r, partial, "has a value that is not supported");
+}
+
+double rope_partial_factor(struct config_reader *r)
+{
+    static const char *const objects[] = {"rope_parameters", "rope_scaling"};
+    double factor = 1;
+    for (int i = 0; i < 2; i++) {
+        const struct ptqi_json *object = rope_object(r, objects[i]);
+        if (object)
+            factor = config_real(r, object, partial, factor);
+    }
+    return factor;
 }
 
 /* Reads the members of an object. All must be known, since an unknown one might change the result.
  */
-static void read_object(struct config_reader *r, const char *name, const struct ptqi_json *object,
-                        struct rope *rope)
+static void read_object(struct config_reader *r, const struct model_config *c, const char *name,
+                        const struct ptqi_json *object, struct rope *rope)
 {
     memset(rope, 0, sizeof *rope); /* they are compared as bytes */
     rope->kind = read_kind(r, name, object);
-    config_check_fixed(r, object, fixed);
     if (rope->kind == ROPE_DEFAULT)
         config_check_fixed(r, object, fixed_by_default);
     for (const struct ptqi_json *m = object->first; m; m = m->next)
@@ -133,6 +168,11 @@ static void read_object(struct config_reader *r, const char *name, const struct 
     if (truncate && truncate->kind != PTQI_JSON_BOOL)
         config_fail(r, name, "has a truncate that is neither true nor false");
     rope->keep_fractions = rope->kind == ROPE_YARN && truncate && truncate->number == 0;
+    check_partial(r, c, object);
+    if (rope->kind == ROPE_LONGROPE) {
+        rope->short_factor = read_factors(r, c, object, "short_factor");
+        rope->long_factor = read_factors(r, c, object, "long_factor");
+    }
 }
 
 /* A number beside the objects has precedence; without any, it is max_position_embeddings. */
@@ -163,7 +203,7 @@ void rope_read_config(struct config_reader *r, struct model_config *c, double fa
         const struct ptqi_json *object = rope_object(r, objects[i]);
         if (!object)
             continue;
-        read_object(r, objects[i], object, &own);
+        read_object(r, c, objects[i], object, &own);
         if (own.theta > 0 && theta > 0 && own.theta != theta)
             config_fail(r, objects[i], "has a rope_theta that contradicts another one");
         theta = own.theta > 0 ? own.theta : theta;
@@ -188,7 +228,7 @@ static void read_layer(struct config_reader *r, const struct model_config *c,
     if (object && object->kind != PTQI_JSON_OBJECT)
         config_fail(r, name, "is not an object");
     else if (object)
-        read_object(r, name, object, rope);
+        read_object(r, c, name, object, rope);
     rope->theta = rope->theta > 0 ? rope->theta : fallback;
     complete(r, c, rope);
 }

@@ -63,6 +63,20 @@ ptq_status weights_floats(const struct model *m, const ptq_store *store, const c
     return status;
 }
 
+ptq_status weights_transposed(const struct model *m, const ptq_store *store, const char *name,
+                              int64_t rows, int64_t columns, float **out)
+{
+    float *stored;
+    *out = NULL;
+    PTQI_TRY(weights_floats(m, store, name, columns, rows, &stored));
+    *out = ptqi_alloc(m->context, rows * columns, (int64_t)sizeof **out);
+    for (int64_t c = 0; *out && c < columns; c++)
+        for (int64_t n = 0; n < rows; n++)
+            (*out)[n * columns + c] = stored[c * rows + n];
+    ptqi_free(m->context, stored);
+    return *out ? PTQ_OK : PTQ_ERROR_MEMORY;
+}
+
 /* Embedding and head stay mapped in their dtype. This checks that every row is finite. */
 ptq_status weights_check_rows(const struct model *m, const ptq_tensor *tensor)
 {

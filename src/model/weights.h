@@ -10,6 +10,9 @@ ptq_status weights_find(const struct model *m, const ptq_store *store, const cha
 /* The same as f32, allocated; all values must be finite. */
 ptq_status weights_floats(const struct model *m, const ptq_store *store, const char *name,
                           int64_t rows, int64_t columns, float **out);
+/* The same for a matrix that is stored as [columns][rows]. */
+ptq_status weights_transposed(const struct model *m, const ptq_store *store, const char *name,
+                              int64_t rows, int64_t columns, float **out);
 ptq_status weights_vector(const struct model *m, const ptq_store *store, const char *name,
                           int64_t length, struct vector *v);
 /* Checks that a matrix that stays mapped in its dtype has only finite values. */

@@ -8,6 +8,9 @@ ptq_status workspace_create(const struct model *m, int64_t rows, struct workspac
 {
     const struct model_config *c = &m->config;
     const int fused = architecture_has(c->architecture, ROLE_QKV);
+    const int64_t qkv = fused ? (c->heads + 2 * c->kv_heads) * c->head_dim : 0;
+    const int64_t gate_up =
+        architecture_has(c->architecture, ROLE_GATE_UP) ? 2 * c->intermediate : 0;
     struct workspace *w = ptqi_alloc_zero(m->context, 1, (int64_t)sizeof *w);
     *out = w;
     if (!w)
@@ -22,7 +25,7 @@ ptq_status workspace_create(const struct model *m, int64_t rows, struct workspac
         {&w->q, c->heads * c->head_dim},
         {&w->k, fused ? 0 : c->kv_heads * c->head_dim},
         {&w->v, fused ? 0 : c->kv_heads * c->head_dim},
-        {&w->fused, fused ? (c->heads + 2 * c->kv_heads) * c->head_dim : 0},
+        {&w->fused, ptqi_max(qkv, gate_up)},
         {&w->gate, c->intermediate},
         {&w->up, architecture_has(c->architecture, ROLE_GATE) ? c->intermediate : 0},
         {&w->out, c->hidden},
