@@ -61,7 +61,7 @@ static ptq_status evaluate(struct compare *c, struct model *m, struct comparison
 {
     struct perplexity p;
     double start = clock_seconds();
-    PTQI_TRY(perplexity_measure(m, &c->windows, -1, &c->progress, &p));
+    PTQI_TRY(perplexity_measure(m, &c->windows, -1, NULL, &c->progress, &p));
     double seconds = clock_seconds() - start;
     row->perplexity = p.perplexity;
     row->tokens_per_second = seconds > 0 ? (double)p.tokens / seconds : 0;

@@ -27,6 +27,7 @@ static const struct option table[] = {
     {"choices", "FILE", "multiple-choice items, one JSON object per line"},
     {"window", "N", "tokens per window; default 2048, or the model's maximum if less"},
     {"max-windows", "N", "only the first N windows"},
+    {"kl", "DIR", "also compares with this model, token by token: KL divergence, first choices"},
     {"activations", "NAME",
      "activations of quantized matrices: f32, int8-token, int8-tensor or uint8-token;\n"
      "                         default: as the model says"},
@@ -39,7 +40,8 @@ struct eval {
     struct model *model;
     struct windows windows;
     int64_t window, max_windows;
-    int32_t activations; /* -1: as the model says */
+    int32_t activations;  /* -1: as the model says */
+    struct divergence kl; /* no reference: not wanted */
 };
 
 /* The scheme of --activations, -1 if it is none that needs no calibration. */
@@ -53,20 +55,56 @@ static int32_t scheme_named(const char *name)
     return -1;
 }
 
+static double same_first(const struct divergence *d)
+{
+    return (double)d->same_first / (double)d->tokens;
+}
+
+static void print_divergence(const struct eval *e)
+{
+    const struct divergence *d = &e->kl;
+    if (d->reference)
+        printf("KL divergence from %s: mean %.5f +- %.5f, median %.5f, 99 %% %.4f, 99.9 %% %.4f, "
+               "max %.3f; same first choice %.2f %%\n",
+               d->reference->checkpoint->path, d->mean, d->standard_error, d->median, d->p99,
+               d->p999, d->max, 100 * same_first(d));
+}
+
+static void add_divergence(const struct eval *e, struct ptqi_json_writer *w)
+{
+    const struct divergence *d = &e->kl;
+    if (!d->reference)
+        return;
+    ptqi_json_open(w, "kl", '{');
+    ptqi_json_add_number(w, "mean", d->mean, 9);
+    ptqi_json_add_number(w, "standard_error", d->standard_error, 9);
+    ptqi_json_add_number(w, "median", d->median, 9);
+    ptqi_json_add_number(w, "p99", d->p99, 9);
+    ptqi_json_add_number(w, "p999", d->p999, 9);
+    ptqi_json_add_number(w, "max", d->max, 9);
+    ptqi_json_add_number(w, "same_first_choice", same_first(d), 9);
+    ptqi_json_close(w, '}');
+}
+
 static ptq_status print(const struct eval *e, const struct perplexity *p, double seconds)
 {
     struct ptqi_json_writer w;
     double speed = seconds > 0 ? (double)p->tokens / seconds : 0;
     if (!option_given(e->o, "json")) {
-        printf("perplexity %.4f  (%lld windows of %lld tokens, %lld quantized matrices, %.1f s, "
+        printf("perplexity %.4f +- %.4f  (%lld windows of %lld tokens, %lld quantized matrices, "
+               "%.1f s, "
                "linear layers %.1f s of it, %.0f tokens/s)\n",
-               p->perplexity, (long long)p->windows, (long long)e->windows.length,
-               (long long)p->quantized, seconds, p->linear_seconds, speed);
+               p->perplexity, p->standard_error, (long long)p->windows,
+               (long long)e->windows.length, (long long)p->quantized, seconds, p->linear_seconds,
+               speed);
+        print_divergence(e);
         return PTQ_OK;
     }
     ptqi_json_begin(&w, e->context);
     ptqi_json_open(&w, NULL, '{');
     ptqi_json_add_number(&w, "perplexity", p->perplexity, 9);
+    ptqi_json_add_number(&w, "standard_error", p->standard_error, 9);
+    add_divergence(e, &w);
     ptqi_json_add_integer(&w, "tokens", p->tokens);
     ptqi_json_add_integer(&w, "text_tokens", e->windows.tokens);
     ptqi_json_add_integer(&w, "windows", p->windows);
@@ -134,8 +172,8 @@ static ptq_status run_text(struct eval *e)
                           e->max_windows, &e->windows));
     double start = clock_seconds();
     progress_begin(&progress, 0);
-    ptq_status status =
-        perplexity_measure(e->model, &e->windows, e->activations, &progress, &result);
+    ptq_status status = perplexity_measure(e->model, &e->windows, e->activations,
+                                           e->kl.reference ? &e->kl : NULL, &progress, &result);
     progress_end(&progress);
     if (!status && result.perplexity - result.perplexity != 0)
         status = ptqi_fail(e->context, PTQ_ERROR_NUMERIC,
@@ -153,6 +191,8 @@ static ptq_status run(struct eval *e)
         return ptqi_fail(e->context, PTQ_ERROR_CONFLICT,
                          "%s: not quantized, so --activations has nothing to act on",
                          e->model->checkpoint->path);
+    if (option_given(e->o, "kl"))
+        PTQI_TRY(model_open(e->context, option_text(e->o, "kl"), &e->kl.reference));
     return option_given(e->o, "choices") ? run_choices(e) : run_text(e);
 }
 
@@ -166,6 +206,8 @@ int command_eval(int argc, char **argv)
     const char *activations = option_text(&o, "activations");
     if (o.positional_count != 1 || option_given(&o, "text") == option_given(&o, "choices"))
         return usage_error(&o, "needs a model directory and either --text or --choices");
+    if (option_given(&o, "kl") && option_given(&o, "choices"))
+        return usage_error(&o, "--kl needs --text");
     if (activations && (e.activations = scheme_named(activations)) < 0)
         return usage_error(
             &o, "--activations must be f32, int8-token, int8-tensor or uint8-token, not \"%s\"",
@@ -180,6 +222,7 @@ int command_eval(int argc, char **argv)
         rc = status ? report_failure(status) : 0;
     }
     windows_free(&e.windows);
+    divergence_free(&e.kl);
     model_free(e.model);
     ptq_context_free(e.context);
     return rc;

@@ -170,6 +170,17 @@ test_perplexity()
     echo "perplexity"
     full_precision $tiny $text 27.74 24087 94 --window 256 "" ""
     json "eval --json" perplexity tokens seconds tokens_per_second
+    succeeds "divergence from itself" eval $tiny --text $text --window 64 \
+        --max-windows 4 --kl $tiny --json
+    equal "mean divergence from itself" "$(json_number mean)" 0
+    equal "first choices, compared with itself" "$(json_number same_first_choice)" 1
+    rm -rf "$tmp/other_theta"
+    cp -r $tiny "$tmp/other_theta"
+    edit "$tmp/other_theta/config.json" 's/"rope_theta": 10000.0/"rope_theta": 3000.0/'
+    succeeds "divergence" eval "$tmp/other_theta" --text $text --window 64 --max-windows 6 \
+        --kl $tiny --json
+    holds "divergence as PyTorch computes it" "$(json_number mean) > 0.016563 && $(json_number mean) < 0.016565"
+    holds "standard error as PyTorch computes it" "$(json_number standard_error) > 0.0017604 && $(json_number standard_error) < 0.0017606"
     set -- --window 256
     for bits in 4 3; do
         for method in rtn gptq; do

@@ -4,19 +4,20 @@
 
 #include "model/model.h"
 #include "console/progress.h"
+#include "eval/divergence.h"
 #include "text/windows.h"
 
 struct perplexity {
-    double perplexity;
-    int64_t windows, tokens; /* tokens run: all tokens of every window */
-    int64_t quantized;       /* matrices that ran quantized */
-    double linear_seconds;   /* time spent in the matrices of the blocks */
+    double perplexity, standard_error; /* the latter as if tokens were independent */
+    int64_t windows, tokens;           /* tokens run: all tokens of every window */
+    int64_t quantized;                 /* matrices that ran quantized */
+    double linear_seconds;             /* time spent in the matrices of the blocks */
 };
 
 /* exp of the mean over windows of each window's mean negative log-likelihood of its tokens 2 .. L.
- * activations as in model_load_block. */
+ * activations as in model_load_block. If divergence is not NULL, it is measured too. */
 ptq_status perplexity_measure(struct model *model, const struct windows *windows,
-                              int32_t activations, struct progress *progress,
-                              struct perplexity *result);
+                              int32_t activations, struct divergence *divergence,
+                              struct progress *progress, struct perplexity *result);
 
 #endif
