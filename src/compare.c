@@ -279,7 +279,7 @@ static ptq_status load(struct compare *c)
                          "%s: a window of %lld is longer than max_position_embeddings %lld",
                          c->model->checkpoint->path, (long long)c->window, (long long)longest);
     PTQI_TRY(windows_load(c->context, c->model->checkpoint->path, option_text(c->o, "text"),
-                          c->window, c->max_windows, &c->windows));
+                          c->window, 0, c->max_windows, &c->windows));
     return quantize_load_calibration(c->model, &c->request, &c->calibration);
 }
 

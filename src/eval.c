@@ -27,6 +27,9 @@ static const struct option table[] = {
     {"choices", "FILE", "multiple-choice items, one JSON object per line"},
     {"window", "N", "tokens per window; default 2048, or the model's maximum if less"},
     {"max-windows", "N", "only the first N windows"},
+    {"stride", "N",
+     "begin a window every N tokens, and score only tokens that no earlier one had;\n"
+     "                         default: the window"},
     {"kl", "DIR", "also compares with this model, token by token: KL divergence, first choices"},
     {"activations", "NAME",
      "activations of quantized matrices: f32, int8-token, int8-tensor or uint8-token;\n"
@@ -39,7 +42,7 @@ struct eval {
     ptq_context *context;
     struct model *model;
     struct windows windows;
-    int64_t window, max_windows;
+    int64_t window, max_windows, stride;
     int32_t activations;  /* -1: as the model says */
     struct divergence kl; /* no reference: not wanted */
 };
@@ -168,8 +171,11 @@ static ptq_status run_text(struct eval *e)
         return ptqi_fail(e->context, PTQ_ERROR_BOUNDS,
                          "%s: a window of %lld is longer than max_position_embeddings %lld",
                          e->model->checkpoint->path, (long long)e->window, (long long)longest);
+    if (e->stride > e->window)
+        return ptqi_fail(e->context, PTQ_ERROR_BOUNDS, "a stride of %lld exceeds the window, %lld",
+                         (long long)e->stride, (long long)e->window);
     PTQI_TRY(windows_load(e->context, e->o->positional[0], option_text(e->o, "text"), e->window,
-                          e->max_windows, &e->windows));
+                          e->stride, e->max_windows, &e->windows));
     double start = clock_seconds();
     progress_begin(&progress, 0);
     ptq_status status = perplexity_measure(e->model, &e->windows, e->activations,
@@ -215,6 +221,8 @@ int command_eval(int argc, char **argv)
     rc = option_integer(&o, "window", 2, 1 << 20, &e.window);
     if (!rc)
         rc = option_integer(&o, "max-windows", 1, 1 << 30, &e.max_windows);
+    if (!rc)
+        rc = option_integer(&o, "stride", 1, 1 << 20, &e.stride);
     if (!rc)
         rc = options_context(&o, &e.context);
     if (!rc) {

@@ -174,6 +174,9 @@ test_perplexity()
         --max-windows 4 --kl $tiny --json
     equal "mean divergence from itself" "$(json_number mean)" 0
     equal "first choices, compared with itself" "$(json_number same_first_choice)" 1
+    perplexity $tiny $text --window 64 --stride 24 --max-windows 12
+    holds "overlapping windows, as PyTorch scores them" "$perplexity > 23.87161 && $perplexity < 23.87165"
+    refuses 1 "the window" "a stride longer than the window" eval $tiny --text $text --window 64 --stride 65
     rm -rf "$tmp/other_theta"
     cp -r $tiny "$tmp/other_theta"
     edit "$tmp/other_theta/config.json" 's/"rope_theta": 10000.0/"rope_theta": 3000.0/'

@@ -35,7 +35,7 @@ ptq_status quantize_load_calibration(const struct model *m,
     if (!strcmp(request->text, "random"))
         return windows_random(m->context, m->config.vocabulary, length, request->samples,
                               (uint64_t)request->seed, windows);
-    return windows_load(m->context, m->checkpoint->path, request->text, length, request->samples,
+    return windows_load(m->context, m->checkpoint->path, request->text, length, 0, request->samples,
                         windows);
 }
 

@@ -17,6 +17,7 @@ struct scores {
     int64_t first;                 /* the window that is sequence 0 of this run */
     float *logits;                 /* [LOGIT_ROWS][vocabulary] */
     double sum;                    /* over windows of the mean negative log-likelihood */
+    int64_t tokens;                /* scored */
     double total, squares;         /* over tokens of the negative log-likelihood, and its square */
 };
 
@@ -40,13 +41,16 @@ static ptq_status score_rows(struct scores *s, int64_t window, const float *x, i
                          : PTQ_OK;
 }
 
-/* Adds the mean negative log-likelihood of tokens 2 .. L of a window. */
+/* Adds the mean negative log-likelihood of the tokens of a window that an earlier one did not have,
+ * without the very first. */
 static ptq_status score(void *user, int64_t sequence, const float *x)
 {
     struct scores *s = user;
-    const int64_t length = s->windows->length;
+    const int64_t length = s->windows->length, old = length - 1 - s->windows->stride;
+    const int64_t begin = s->first + sequence && old > 0 ? old : 0;
     double sum = 0;
-    for (int64_t t0 = 0; t0 < length - 1; t0 += LOGIT_ROWS)
+    s->tokens += length - 1 - begin;
+    for (int64_t t0 = begin; t0 < length - 1; t0 += LOGIT_ROWS)
         PTQI_TRY(
             score_rows(s, s->first + sequence, x, t0, ptqi_min(length - 1 - t0, LOGIT_ROWS), &sum));
     s->sum += sum / (double)(length - 1);
@@ -73,7 +77,7 @@ static ptq_status run_windows(struct scores *s, struct forward *f, struct sequen
 /* The standard error of exp(mean loss), by that of the mean. */
 static double standard_error(const struct scores *s, double perplexity)
 {
-    const double tokens = (double)(s->windows->count * (s->windows->length - 1));
+    const double tokens = (double)s->tokens;
     const double mean = s->total / tokens;
     const double variance = tokens > 1 ? (s->squares - tokens * mean * mean) / (tokens - 1) : 0;
     return variance > 0 ? perplexity * sqrt(variance / tokens) : 0;
@@ -100,7 +104,9 @@ ptq_status perplexity_measure(struct model *model, const struct windows *windows
     ptq_status status = sequences && s.logits ? run_windows(&s, &f, sequences) : PTQ_ERROR_MEMORY;
     ptqi_free(context, sequences);
     ptqi_free(context, s.logits);
-    result->perplexity = ptqi_exp(s.sum / (double)windows->count);
+    const double mean = windows->stride < windows->length ? s.total / (double)s.tokens
+                                                          : s.sum / (double)windows->count;
+    result->perplexity = ptqi_exp(mean);
     result->standard_error = standard_error(&s, result->perplexity);
     result->windows = windows->count;
     result->tokens = windows->count * windows->length;

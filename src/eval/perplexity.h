@@ -15,6 +15,7 @@ struct perplexity {
 };
 
 /* exp of the mean over windows of each window's mean negative log-likelihood of its tokens 2 .. L.
+ * If windows overlap, exp of the mean over all tokens, each scored in the first window that has it.
  * activations as in model_load_block. If divergence is not NULL, it is measured too. */
 ptq_status perplexity_measure(struct model *model, const struct windows *windows,
                               int32_t activations, struct divergence *divergence,

@@ -25,13 +25,14 @@ static ptq_status tokenize(ptq_context *context, const char *model, const char *
 }
 
 ptq_status windows_load(ptq_context *context, const char *model, const char *text, int64_t length,
-                        int64_t limit, struct windows *w)
+                        int64_t stride, int64_t limit, struct windows *w)
 {
     memset(w, 0, sizeof *w);
     w->context = context;
     w->length = length;
+    w->stride = stride ? stride : length;
     PTQI_TRY(tokenize(context, model, text, w));
-    w->available = w->tokens / length;
+    w->available = w->tokens < length ? 0 : (w->tokens - length) / w->stride + 1;
     w->count = limit && limit < w->available ? limit : w->available;
     if (w->count)
         return PTQ_OK;
@@ -50,7 +51,7 @@ ptq_status windows_random(ptq_context *context, int64_t vocabulary, int64_t leng
         !(w->ids = ptqi_alloc(context, w->tokens, (int64_t)sizeof *w->ids)))
         return PTQ_ERROR_MEMORY;
     w->context = context;
-    w->length = length;
+    w->length = w->stride = length;
     w->count = w->available = count;
     for (int64_t i = 0; i < w->tokens;
          i++) /* the high bits times vocabulary: the bias is negligible */
@@ -60,12 +61,12 @@ ptq_status windows_random(ptq_context *context, int64_t vocabulary, int64_t leng
 
 const int32_t *windows_first(const struct windows *w, int64_t i)
 {
-    return w->ids + i * w->length;
+    return w->ids + i * w->stride;
 }
 
 const int32_t *windows_spread(const struct windows *w, int64_t i)
 {
-    return w->ids + i * w->available / w->count * w->length;
+    return w->ids + i * w->available / w->count * w->stride;
 }
 
 void windows_free(struct windows *w)

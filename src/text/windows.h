@@ -1,6 +1,6 @@
 /*
- * A text as windows of token ids: tokenized once as a whole and divided without overlap; a
- * remainder shorter than a window is dropped.
+ * A text as windows of token ids: tokenized once as a whole, and divided into windows that begin
+ * every `stride` tokens, without overlap by default. A remainder shorter than a window is dropped.
  */
 #ifndef WINDOWS_H
 #define WINDOWS_H
@@ -12,14 +12,15 @@ struct windows {
     int32_t *ids;
     int64_t tokens;    /* in the whole text */
     int64_t length;    /* per window */
+    int64_t stride;    /* from one window to the next */
     int64_t available; /* whole windows in the text */
     int64_t count;     /* windows chosen */
 };
 
-/* Tokenizes the file with the tokenizer.json of a model directory. count is set to limit, or to the
- * number available if that is smaller or limit is 0. */
+/* Tokenizes the file with the tokenizer.json of a model directory. stride 0 is
+ * length. count is set to limit, or to the number available if that is smaller or limit is 0. */
 ptq_status windows_load(ptq_context *context, const char *model, const char *text, int64_t length,
-                        int64_t limit, struct windows *windows);
+                        int64_t stride, int64_t limit, struct windows *windows);
 /* count windows of random ids below vocabulary: calibration without data (FPTQ, section 4.4). */
 ptq_status windows_random(ptq_context *context, int64_t vocabulary, int64_t length, int64_t count,
                           uint64_t seed, struct windows *windows);
