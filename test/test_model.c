@@ -23,7 +23,7 @@ static float *run_model(ptq_context *context, const char *path, const int32_t *i
         return NULL;
     float *x = ptqi_alloc(context, TOKENS * m->config.hidden, (int64_t)sizeof *x);
     CHECK_OK(workspace_create(m, TOKENS, &w));
-    CHECK_OK(model_embed(m, ids, TOKENS, x));
+    CHECK_OK(model_embed(m, ids, 0, TOKENS, x));
     for (int64_t l = 0; l < m->config.layers; l++) {
         struct block *b;
         int quantized;

@@ -44,7 +44,8 @@ ptq_status streams_begin(const struct model *model, const struct windows *window
                           .intermediate = c->intermediate};
     PTQI_TRY(allocate(s));
     for (int64_t i = 0; i < s->count; i++)
-        PTQI_TRY(model_embed(model, windows_spread(windows, i), s->length, streams_residual(s, i)));
+        PTQI_TRY(
+            model_embed(model, windows_spread(windows, i), 0, s->length, streams_residual(s, i)));
     return PTQ_OK;
 }
 

@@ -42,7 +42,7 @@ static ptq_status run_batch(struct batch *b)
     struct model *m = b->f->model;
     float *x = b->x;
     for (int64_t i = b->first; i < b->first + b->count; i++) {
-        PTQI_TRY(model_embed(m, b->f->sequences[i].ids, b->f->sequences[i].length, x));
+        PTQI_TRY(model_embed(m, b->f->sequences[i].ids, 0, b->f->sequences[i].length, x));
         x += b->f->sequences[i].length * m->config.hidden;
     }
     b->f->quantized = 0;

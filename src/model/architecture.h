@@ -17,6 +17,7 @@ struct attention_input {
     int64_t q_row, q_head, kv_row, kv_head;
     const float *slopes; /* [heads]: ALiBi adds slope * (key position - query position); or NULL */
     int64_t window;      /* keys that a query sees, itself included; 0: all */
+    int64_t position;    /* of row 0 of q; k and v begin at position 0 */
 };
 /* out [rows][heads * head_dim]; may be q itself if that has the same layout. */
 ptq_status attention(ptq_context *context, const struct model_config *c,
@@ -68,6 +69,10 @@ int64_t role_value_row(const struct model_config *c, enum role role, int64_t cha
 int64_t role_value_channel(const struct model_config *c, enum role role, int64_t n);
 /* Whether an architecture has a matrix of a role. */
 int architecture_has(const struct architecture *a, enum role role);
+
+/* cache.c: stores rows of k and v, and makes in refer to all rows so far. */
+ptq_status cache_append(struct cache *cache, int64_t layer, int64_t position, int64_t rows,
+                        const struct model_config *c, struct attention_input *in);
 
 #define SITE_MATRICES 4 /* at most */
 /* apply.c: y[i] [rows][n] = matrix i (x), for count matrices that share x. */
@@ -124,8 +129,8 @@ void rope_read_config(struct config_reader *r, struct model_config *c, double th
 void rope_read_layered(struct config_reader *r, struct model_config *c, double theta,
                        double local_theta);
 ptq_status rope_prepare(struct model *m, int64_t rows);
-void rope_apply(const struct model *m, const struct block *b, float *x, int64_t rows, int64_t heads,
-                int64_t row_stride);
+void rope_apply(const struct model *m, const struct block *b, int64_t position, float *x,
+                int64_t rows, int64_t heads, int64_t row_stride);
 
 /* mlp.c: silu(gate(x)) * up(x); and gelu(up(x)), with the tanh approximation. */
 ptq_status mlp_swiglu(const struct model *m, const struct block *b, struct workspace *w,

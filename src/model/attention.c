@@ -44,7 +44,8 @@ static ptq_status probabilities(const struct job *j, int64_t head, const float *
     PTQI_TRY(
         ptqi_matmul(j->context, count, keys, d, queries, transposed, scores, keys, PTQI_SERIAL));
     for (int64_t i = 0; i < count; i++) {
-        const int64_t t = t0 + i * step, begin = first_key(in, t) - key0, end = t + 1 - key0;
+        const int64_t t = in->position + t0 + i * step, begin = first_key(in, t) - key0,
+                      end = t + 1 - key0;
         float *row = scores + i * keys;
         for (int64_t s = begin; s < end; s++)
             row[s] *= scale;
@@ -69,7 +70,7 @@ static ptq_status run_head(const struct job *j, int64_t head, float *scores)
     const float *v = in->v + kv_head * in->kv_head;
     for (int64_t t0 = 0; t0 < j->rows; t0 += STRIP) {
         int64_t t1 = t0 + STRIP < j->rows ? t0 + STRIP : j->rows;
-        const int64_t key0 = first_key(in, t0), keys = t1 - key0;
+        const int64_t key0 = first_key(in, in->position + t0), keys = in->position + t1 - key0;
         PTQI_TRY(probabilities(j, head, q, k, t0, 1, t1 - t0, key0, keys, scores));
         struct ptqi_matrix weights = {scores, keys, 1};
         struct ptqi_matrix values = {v + key0 * in->kv_row, in->kv_row, 1};
@@ -144,7 +145,8 @@ ptq_status attention_mix(ptq_context *context, const struct model_config *c,
 static void run_part(void *argument, int64_t part)
 {
     struct job *j = argument;
-    float *scores = ptqi_alloc(j->context, STRIP * j->rows, (int64_t)sizeof *scores);
+    float *scores =
+        ptqi_alloc(j->context, STRIP * (j->in->position + j->rows), (int64_t)sizeof *scores);
     ptq_status status = scores ? PTQ_OK : PTQ_ERROR_MEMORY;
     for (int64_t head = part; head < j->c->heads && !status; head += j->parts)
         status = run_head(j, head, scores);

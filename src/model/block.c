@@ -32,10 +32,12 @@ ptq_status block_project(struct model *m, const struct block *b, struct workspac
                          const float *input, int64_t rows, struct attention_input *out)
 {
     const struct architecture *a = m->config.architecture;
-    PTQI_TRY(a->prepare(m, rows));
+    PTQI_TRY(a->prepare(m, w->position + rows));
     PTQI_TRY(a->project(m, b, w, input, rows, out));
     out->window = m->config.windows ? m->config.windows[b->index] : 0;
-    return PTQ_OK;
+    if (!w->cache)
+        return PTQ_OK;
+    return cache_append(w->cache, b->index, w->position, rows, &m->config, out);
 }
 
 ptq_status block_attention(struct model *m, const struct block *b, struct workspace *w,

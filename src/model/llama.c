@@ -56,8 +56,8 @@ ptq_status llama_project(const struct model *m, const struct block *b, struct wo
         norm_rows(m, &b->norms[NORM_Q], w->q, rows * m->config.heads, w->q);
     if (b->norms[NORM_K].weight.values)
         norm_rows(m, &b->norms[NORM_K], w->k, rows * m->config.kv_heads, w->k);
-    rope_apply(m, b, w->q, rows, m->config.heads, out->q_row);
-    rope_apply(m, b, w->k, rows, m->config.kv_heads, out->kv_row);
+    rope_apply(m, b, w->position, w->q, rows, m->config.heads, out->q_row);
+    rope_apply(m, b, w->position, w->k, rows, m->config.kv_heads, out->kv_row);
     return PTQ_OK;
 }
 

@@ -151,20 +151,20 @@ void model_free(struct model *m)
     ptqi_free(m->context, m);
 }
 
-static ptq_status add_positions(const struct model *m, int64_t count, float *x)
+static ptq_status add_positions(const struct model *m, int64_t first, int64_t count, float *x)
 {
     const int64_t hidden = m->config.hidden;
     if (!m->positions)
         return PTQ_OK;
-    if (count > m->config.max_positions)
-        return ptqi_fail(m->context, PTQ_ERROR_BOUNDS,
-                         "%s: %lld tokens, but the model has only %lld positions",
-                         m->checkpoint->path, (long long)count, (long long)m->config.max_positions);
+    if (first + count > m->config.max_positions)
+        return ptqi_fail(
+            m->context, PTQ_ERROR_BOUNDS, "%s: %lld tokens, but the model has only %lld positions",
+            m->checkpoint->path, (long long)(first + count), (long long)m->config.max_positions);
     const int32_t dtype = ptq_tensor_dtype(m->positions);
     const char *rows = ptq_tensor_data(m->positions);
     float *position = ptqi_alloc(m->context, hidden, (int64_t)sizeof *position);
     for (int64_t t = 0; position && t < count; t++) {
-        const int64_t row = m->config.first_position + t;
+        const int64_t row = m->config.first_position + first + t;
         ptqi_to_f32(position, rows + row * hidden * ptq_dtype_size(dtype), dtype, hidden);
         for (int64_t i = 0; i < hidden; i++)
             x[t * hidden + i] += position[i];
@@ -173,7 +173,8 @@ static ptq_status add_positions(const struct model *m, int64_t count, float *x)
     return position ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
-ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t count, float *x)
+ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t position, int64_t count,
+                       float *x)
 {
     const int64_t hidden = m->config.hidden;
     const int32_t dtype = ptq_tensor_dtype(m->embedding);
@@ -187,7 +188,7 @@ ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t count,
     }
     for (int64_t i = 0; m->config.embedding_scale > 0 && i < count * hidden; i++)
         x[i] *= m->config.embedding_scale;
-    PTQI_TRY(add_positions(m, count, x));
+    PTQI_TRY(add_positions(m, position, count, x));
     if (m->embedding_norm.weight.values)
         norm_rows(m, &m->embedding_norm, x, count, x);
     return PTQ_OK;

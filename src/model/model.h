@@ -127,10 +127,19 @@ struct model {
     float *slopes; /* BLOOM: [heads], of ALiBi */
 };
 
+/* Keys and values of the rows of a text so far, in each layer. */
+struct cache {
+    ptq_context *context;
+    int64_t capacity, width; /* rows; kv_heads * head_dim */
+    float *k, *v;            /* [layers][capacity][width] */
+};
+
 /* Working memory for one window. */
 struct workspace {
     ptq_context *context;
     int64_t rows;
+    int64_t position;      /* of the first row in its text; 0 without a cache */
+    struct cache *cache;   /* keys and values of earlier rows, or NULL */
     float *normed;         /* [rows][hidden] */
     float *q, *k, *v;      /* [rows][heads or kv_heads * head_dim] */
     float *fused;          /* the product of a matrix that holds several: q, k, v; gate, up */
@@ -169,9 +178,16 @@ int model_describe_matrix(const struct model *model, int64_t block, int number,
 void model_block_prefix(const struct model *model, int64_t block, char *name);
 int64_t model_norm_name(const struct model *model, int64_t block, enum norm_role role, int bias,
                         char *name);
-ptq_status model_embed(const struct model *model, const int32_t *ids, int64_t count, float *x);
+/* The first of the ids is at a position in its text. */
+ptq_status model_embed(const struct model *model, const int32_t *ids, int64_t position,
+                       int64_t count, float *x);
 /* logits [rows][vocabulary] */
 ptq_status model_logits(struct model *model, const float *x, int64_t rows, float *logits);
+
+/* cache.c: a cache for a text of up to capacity tokens. A workspace with a cache runs rows that
+ * follow those before workspace->position. */
+ptq_status cache_create(const struct model *model, int64_t capacity, struct cache **cache);
+void cache_free(struct cache *cache);
 
 /* workspace.c */
 ptq_status workspace_create(const struct model *model, int64_t rows, struct workspace **w);

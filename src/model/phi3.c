@@ -33,7 +33,8 @@ static ptq_status project(const struct model *m, const struct block *b, struct w
 {
     const struct model_config *c = &m->config;
     PTQI_TRY(project_fused(m, b, w, input, rows, out));
-    rope_apply(m, b, w->fused, rows, c->heads + c->kv_heads, out->q_row); /* k follows q */
+    rope_apply(m, b, w->position, w->fused, rows, c->heads + c->kv_heads,
+               out->q_row); /* k follows q */
     return PTQ_OK;
 }
 

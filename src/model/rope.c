@@ -162,8 +162,8 @@ ptq_status rope_prepare(struct model *m, int64_t rows)
 }
 
 /* Rotates pairs (i, i + d/2) of the first d numbers of each head: the "rotate half" form. */
-void rope_apply(const struct model *m, const struct block *b, float *x, int64_t rows, int64_t heads,
-                int64_t row_stride)
+void rope_apply(const struct model *m, const struct block *b, int64_t position, float *x,
+                int64_t rows, int64_t heads, int64_t row_stride)
 {
     const struct model_config *config = &m->config;
     const int64_t half = config->rope_dimensions / 2;
@@ -172,7 +172,8 @@ void rope_apply(const struct model *m, const struct block *b, float *x, int64_t 
     for (int64_t t = 0; t < rows; t++)
         for (int64_t h = 0; h < heads; h++) {
             float *low = x + t * row_stride + h * config->head_dim, *high = low + half;
-            const float *c = table->cos + t * half, *s = table->sin + t * half;
+            const float *c = table->cos + (position + t) * half;
+            const float *s = table->sin + (position + t) * half;
             for (int64_t i = 0; i < half; i++) {
                 float p = low[i], q = high[i];
                 low[i] = p * c[i] - q * s[i];
