@@ -17,6 +17,7 @@ static const struct {
 } commands[] = {
     {"quantize", command_quantize, "a Hugging Face model in, a quantized model out"},
     {"eval", command_eval, "perplexity of a model, quantized or not"},
+    {"generate", command_generate, "continue a text"},
     {"compare", command_compare, "every method side by side on one model"},
     {"inspect", command_inspect, "the contents of a model or a file"},
     {"layer", command_layer, "quantize one matrix and compare it"},

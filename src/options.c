@@ -205,6 +205,21 @@ int option_integer(const struct options *o, const char *name, int64_t lowest, in
     return 0;
 }
 
+int option_real(const struct options *o, const char *name, double lowest, double highest,
+                double *value)
+{
+    const char *text = option_text(o, name);
+    char *end;
+    if (!text)
+        return 0;
+    const double number = strtod(text, &end);
+    if (end == text || *end || !(number >= lowest && number <= highest))
+        return usage_error(o, "--%s must be a number from %g to %g, not \"%s\"", name, lowest,
+                           highest, text);
+    *value = number;
+    return 0;
+}
+
 int options_context(const struct options *o, ptq_context **context)
 {
     int64_t threads = 0;

@@ -64,6 +64,9 @@ int option_given(const struct options *o, const char *name);
  */
 int option_integer(const struct options *o, const char *name, int64_t lowest, int64_t highest,
                    int64_t *value);
+/* The same for a number. */
+int option_real(const struct options *o, const char *name, double lowest, double highest,
+                double *value);
 /* "ptq quantize: <message>" on stderr; returns EXIT_USAGE. */
 int usage_error(const struct options *o, const char *format, ...);
 

@@ -28,7 +28,7 @@ FLOORS = [
     ["src/console", "src/text", "src/rows"],
     ["src/checkpoint"],
     ["src/model"],
-    ["src/calibrate", "src/eval"],
+    ["src/calibrate", "src/eval", "src/generate"],
     ["src/report", "src/bench"],
     ["src"],
 ]
