@@ -20,4 +20,7 @@ The texts are excerpts from the validation and test texts of WikiText-2 (CC BY-S
 END
 compare --bits 4 --html "$page"
 compare --bits 3 --methods gptq,awq,fptq
+echo "The model in full precision continues a text:"
+$ptq generate examples/llama-tiny --prompt "The river is" --tokens 40 2>/dev/null || exit 1
+echo
 echo "Charts of the 4-bit comparison are in $page."

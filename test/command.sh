@@ -1284,6 +1284,42 @@ row_perplexity() # NAME
     grep "\"name\": \"$1\"" "$tmp/rows" | sed 's/.*"perplexity": \([0-9.e+-]*\).*/\1/'
 }
 
+# Continuing a text: the ids that transformers gives, the same for any number of threads and
+# instruction set; random choices that depend only on the seed.
+test_generate()
+{
+    echo "generate"
+    set -- $tiny --prompt "The city of" --tokens 24
+    succeeds "generate" generate "$@" --json
+    equal "the ids of transformers" "$(sed 's/.*"ids": \[\([^]]*\)\].*/\1/' "$tmp/out")" \
+        "264, 322, 324, 899, 319, 362, 989, 371, 277, 264, 322, 324, 899, 319, 362, 989, 371, 277, 264, 322, 324, 899, 319, 362"
+    equal "tokens of the prompt" "$(json_number prompt_tokens)" 3
+    for settings in "" "--temperature 0.7 --top-p 0.9 --seed 5" "--temperature 1 --top-k 20 --min-p 0.05" \
+        "--repetition-penalty 1.3"; do
+        succeeds "generate $settings" generate "$@" $settings
+        once=$(cat "$tmp/out")
+        equal "generate $settings begins with the prompt" "$(head -c 11 "$tmp/out")" "The city of"
+        for variant in "--threads 1" "--isa portable" "--stream"; do
+            succeeds "generate $settings $variant" generate "$@" $settings $variant
+            equal "generate $settings $variant" "$(cat "$tmp/out")" "$once"
+        done
+    done
+    succeeds "generate" generate "$@" --temperature 1 --seed 1
+    once=$(cat "$tmp/out")
+    succeeds "another seed" generate "$@" --temperature 1 --seed 2
+    [ "$once" != "$(cat "$tmp/out")" ]
+    equal "another seed gives another text" $? 0
+    succeeds "a stop text" generate "$@" --stop " Air"
+    equal "the text ends before it" "$(cat "$tmp/out")" "The city of the Security"
+    quantize one --method rtn --bits 4
+    succeeds "a quantized model speaks" generate "$tmp/one" --prompt "The city of" --tokens 8 --json
+    holds "its matrices are quantized" "$(json_number quantized_matrices) > 0"
+    refuses 2 "prompt" "no prompt" generate $tiny
+    refuses 1 "has no tokens" "an empty prompt" generate $tiny --prompt ""
+    refuses 2 "top-p must be" "a probability above 1" generate $tiny --prompt a --top-p 2
+    refuses 2 "temperature must be" "a temperature that is no number" generate $tiny --prompt a --temperature x
+}
+
 # Every method on the small models of every architecture, which the unit tests have made. Their errors
 # are of the size that 4 bits have.
 test_architectures()
@@ -1368,6 +1404,7 @@ test_choices
 test_lengths
 test_golden
 test_architectures
+test_generate
 if [ -n "$RUN" ]; then
     skip "perplexity of whole texts: too slow under emulation"
 else

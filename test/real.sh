@@ -54,6 +54,12 @@ echo "    full precision: $perplexity"
 equal "full precision" "$(printf %.4g "$perplexity")" 23.61
 equal "tokens of the text" "$(json_number text_tokens)" 312144
 equal "windows" "$(json_number windows)" 8
+# Greedy, as transformers gives it.
+tokens=40
+[ -z "$LONG" ] || tokens=200
+succeeds "generate" generate "$smollm2" --prompt "Once upon a time, in a small village" --tokens $tokens --json
+equal "the ids of transformers" "$(sed 's/.*"ids": \[\([^]]*\)\].*/\1/' "$tmp/out" | tr -d ,)" \
+    "$(tr '\n' ' ' <test/data/smollm2-greedy.txt | cut -d ' ' -f 1-$tokens)"
 quantized "rtn, group 64" 32.12 32.76 --method rtn --group 64
 rtn64=$perplexity
 quantized "rtn, group 128" 34.60 35.28 --method rtn --group 128
