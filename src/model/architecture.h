@@ -99,14 +99,25 @@ void llama_read_config(struct config_reader *r, struct model_config *c, int64_t 
 void llama_read_sizes(struct config_reader *r, struct model_config *c, int64_t head_dim);
 ptq_status llama_project(const struct model *m, const struct block *b, struct workspace *w,
                          const float *input, int64_t rows, struct attention_input *out);
-#define LLAMA_MATRICES                                                                             \
-    {                                                                                              \
-        {"self_attn.k_proj", ROLE_K}, {"self_attn.v_proj", ROLE_V}, {"self_attn.q_proj", ROLE_Q},  \
-            {"self_attn.o_proj", ROLE_O}, {"mlp.up_proj", ROLE_UP}, {"mlp.gate_proj", ROLE_GATE},  \
-        {                                                                                          \
-            "mlp.down_proj", ROLE_DOWN                                                             \
-        }                                                                                          \
-    }
+extern const char *const llama_buffers[];
+/* clang-format off */
+#define LLAMA_MEMBERS                                                                              \
+    .prefix = "model.",                                                                            \
+    .blocks = "layers.",                                                                           \
+    .embedding = "embed_tokens.weight",                                                            \
+    .final_norm = "norm",                                                                          \
+    .matrix_count = 7,                                                                             \
+    .matrices = {{"self_attn.k_proj", ROLE_K},                                                     \
+                 {"self_attn.v_proj", ROLE_V},                                                     \
+                 {"self_attn.q_proj", ROLE_Q},                                                     \
+                 {"self_attn.o_proj", ROLE_O},                                                     \
+                 {"mlp.up_proj", ROLE_UP},                                                         \
+                 {"mlp.gate_proj", ROLE_GATE},                                                     \
+                 {"mlp.down_proj", ROLE_DOWN}},                                                    \
+    .buffers = llama_buffers,                                                                      \
+    .prepare = rope_prepare,                                                                       \
+    .project = llama_project
+/* clang-format on */
 
 /* gemma2.c: what Gemma 2 and 3 have in common. */
 void gemma_read_config(struct config_reader *r, struct model_config *c);

@@ -33,20 +33,12 @@ static void read_config(struct config_reader *r, struct model_config *c)
 
 const struct architecture gemma2 = {
     .type = "gemma2",
-    .prefix = "model.",
-    .blocks = "layers.",
-    .embedding = "embed_tokens.weight",
-    .final_norm = "norm",
+    LLAMA_MEMBERS,
     .norms = {[NORM_ATTENTION] = "input_layernorm",
               [NORM_AFTER_ATTENTION] = "post_attention_layernorm",
               [NORM_MLP] = "pre_feedforward_layernorm",
               [NORM_AFTER_MLP] = "post_feedforward_layernorm"},
     .norm_plus_one = 1,
-    .matrix_count = 7,
-    .matrices = LLAMA_MATRICES,
-    .buffers = (const char *const[]){"self_attn.rotary_emb.inv_freq", NULL},
     .read_config = read_config,
-    .prepare = rope_prepare,
-    .project = llama_project,
     .mlp = mlp_geglu,
 };

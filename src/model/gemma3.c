@@ -16,10 +16,7 @@ static void read_config(struct config_reader *r, struct model_config *c)
 
 const struct architecture gemma3 = {
     .type = "gemma3_text",
-    .prefix = "model.",
-    .blocks = "layers.",
-    .embedding = "embed_tokens.weight",
-    .final_norm = "norm",
+    LLAMA_MEMBERS,
     .norms = {[NORM_ATTENTION] = "input_layernorm",
               [NORM_AFTER_ATTENTION] = "post_attention_layernorm",
               [NORM_MLP] = "pre_feedforward_layernorm",
@@ -27,11 +24,6 @@ const struct architecture gemma3 = {
               [NORM_Q] = "self_attn.q_norm",
               [NORM_K] = "self_attn.k_norm"},
     .norm_plus_one = 1,
-    .matrix_count = 7,
-    .matrices = LLAMA_MATRICES,
-    .buffers = (const char *const[]){"self_attn.rotary_emb.inv_freq", NULL},
     .read_config = read_config,
-    .prepare = rope_prepare,
-    .project = llama_project,
     .mlp = mlp_geglu,
 };

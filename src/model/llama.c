@@ -62,20 +62,12 @@ ptq_status llama_project(const struct model *m, const struct block *b, struct wo
 }
 
 /* transformers recomputes this too */
-static const char *const buffers[] = {"self_attn.rotary_emb.inv_freq", NULL};
+const char *const llama_buffers[] = {"self_attn.rotary_emb.inv_freq", NULL};
 
 const struct architecture llama = {
     .type = "llama",
-    .prefix = "model.",
-    .blocks = "layers.",
-    .embedding = "embed_tokens.weight",
-    .final_norm = "norm",
+    LLAMA_MEMBERS,
     .norms = {[NORM_ATTENTION] = "input_layernorm", [NORM_MLP] = "post_attention_layernorm"},
-    .matrix_count = 7,
-    .matrices = LLAMA_MATRICES,
-    .buffers = buffers,
     .read_config = read_config,
-    .prepare = rope_prepare,
-    .project = llama_project,
     .mlp = mlp_swiglu,
 };

@@ -13,16 +13,8 @@ static void read_config(struct config_reader *r, struct model_config *c)
 
 const struct architecture qwen2 = {
     .type = "qwen2",
-    .prefix = "model.",
-    .blocks = "layers.",
-    .embedding = "embed_tokens.weight",
-    .final_norm = "norm",
+    LLAMA_MEMBERS,
     .norms = {[NORM_ATTENTION] = "input_layernorm", [NORM_MLP] = "post_attention_layernorm"},
-    .matrix_count = 7,
-    .matrices = LLAMA_MATRICES,
-    .buffers = (const char *const[]){"self_attn.rotary_emb.inv_freq", NULL},
     .read_config = read_config,
-    .prepare = rope_prepare,
-    .project = llama_project,
     .mlp = mlp_swiglu,
 };
