@@ -26,6 +26,7 @@ static const struct option table[] = {
     {"text", "FILE", "the text, UTF-8"},
     {"choices", "FILE", "multiple-choice items, one JSON object per line"},
     {"window", "N", "tokens per window; default 2048, or the model's maximum if less"},
+    {"head-bits", "8", "quantize the head to 8 bits"},
     {"max-windows", "N", "only the first N windows"},
     {"stride", "N",
      "begin a window every N tokens, and score only tokens that no earlier one had;\n"
@@ -197,6 +198,8 @@ static ptq_status run(struct eval *e)
         return ptqi_fail(e->context, PTQ_ERROR_CONFLICT,
                          "%s: not quantized, so --activations has nothing to act on",
                          e->model->checkpoint->path);
+    if (option_given(e->o, "head-bits"))
+        PTQI_TRY(model_quantize_head(e->model));
     if (option_given(e->o, "kl"))
         PTQI_TRY(model_open(e->context, option_text(e->o, "kl"), &e->kl.reference));
     return option_given(e->o, "choices") ? run_choices(e) : run_text(e);
@@ -221,6 +224,9 @@ int command_eval(int argc, char **argv)
     rc = option_integer(&o, "window", 2, 1 << 20, &e.window);
     if (!rc)
         rc = option_integer(&o, "max-windows", 1, 1 << 30, &e.max_windows);
+    int64_t bits;
+    if (!rc)
+        rc = option_integer(&o, "head-bits", 8, 8, &bits);
     if (!rc)
         rc = option_integer(&o, "stride", 1, 1 << 20, &e.stride);
     if (!rc)

@@ -23,6 +23,7 @@ static const char usage[] =
 
 static const struct option table[] = {
     {"prompt", "TEXT", "the text to continue"},
+    {"head-bits", "8", "quantize the head to 8 bits"},
     {"tokens", "N", "at most N tokens; default 128"},
     {"temperature", "X",
      "0, the default: always the likeliest token; 1: by the model's "
@@ -86,6 +87,8 @@ static ptq_status load(struct run *r)
                          (long long)r->prompt, (long long)r->model->config.max_positions);
     capacity = ptqi_min(capacity, r->model->config.max_positions);
     r->limit = capacity - r->prompt;
+    if (option_given(r->o, "head-bits"))
+        PTQI_TRY(model_quantize_head(r->model));
     r->end_count = generation_end_ids(r->model, r->ends, END_IDS);
     PTQI_TRY(sampler_create(r->context, &r->sampling, r->model->config.vocabulary, &r->sampler));
     return generation_begin(&r->generation, r->model, -1, capacity);
@@ -214,10 +217,12 @@ static ptq_status run(struct run *r)
 static int read_sampling(const struct options *o, struct run *r)
 {
     struct sampling *s = &r->sampling;
-    int64_t seed = 0;
+    int64_t seed = 0, bits;
     *s = (struct sampling){.top_p = 1, .repetition_penalty = 1};
     r->limit = 128;
     int rc = option_integer(o, "tokens", 1, 1 << 24, &r->limit);
+    if (!rc)
+        rc = option_integer(o, "head-bits", 8, 8, &bits);
     if (!rc)
         rc = option_integer(o, "top-k", 1, 1 << 24, &s->top_k);
     if (!rc)

@@ -1311,6 +1311,14 @@ test_generate()
     equal "another seed gives another text" $? 0
     succeeds "a stop text" generate "$@" --stop " Air"
     equal "the text ends before it" "$(cat "$tmp/out")" "The city of the Security"
+    succeeds "a head of 8 bits" generate "$@" --head-bits 8
+    once=$(cat "$tmp/out")
+    succeeds "a head of 8 bits, portable" generate "$@" --head-bits 8 --isa portable --threads 1
+    equal "a head of 8 bits, portable" "$(cat "$tmp/out")" "$once"
+    refuses 2 "head-bits must be" "a head of other widths" generate "$@" --head-bits 4
+    succeeds "divergence by a head of 8 bits" eval $tiny --text $text --window 64 --max-windows 4 --kl $tiny \
+        --head-bits 8 --json
+    holds "it is small" "$(json_number mean) > 0 && $(json_number mean) < 0.001"
     quantize one --method rtn --bits 4
     succeeds "a quantized model speaks" generate "$tmp/one" --prompt "The city of" --tokens 8 --json
     holds "its matrices are quantized" "$(json_number quantized_matrices) > 0"

@@ -7,10 +7,8 @@
 #include "base/context.h"
 #include "base/half.h"
 #include "checkpoint/checkpoint.h"
-#include "linalg/matmul.h"
 #include "model/architecture.h"
 #include "model/weights.h"
-#include "rows/rows.h"
 
 static ptq_status load_norm(const struct model *m, const char *name, struct norm *norm)
 {
@@ -141,6 +139,7 @@ void model_free(struct model *m)
     norm_free(m->context, &m->embedding_norm);
     norm_free(m->context, &m->final_norm);
     ptqi_free(m->context, m->head_f32);
+    ptq_linear_free(m->head_linear);
     ptqi_free(m->context, m->rope.cos);
     ptqi_free(m->context, m->rope.sin);
     ptqi_free(m->context, m->local_rope.cos);
@@ -192,25 +191,4 @@ ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t positi
     if (m->embedding_norm.weight.values)
         norm_rows(m, &m->embedding_norm, x, count, x);
     return PTQ_OK;
-}
-
-ptq_status model_logits(struct model *m, const float *x, int64_t rows, float *logits)
-{
-    const struct model_config *c = &m->config;
-    if (!m->head_f32) {
-        m->head_f32 = ptqi_alloc(m->context, ptq_tensor_elements(m->head), 4);
-        if (!m->head_f32)
-            return PTQ_ERROR_MEMORY;
-        PTQI_TRY(ptq_tensor_to_f32(m->head, m->head_f32));
-    }
-    float *normed = ptqi_alloc(m->context, rows * c->hidden, (int64_t)sizeof *normed);
-    if (!normed)
-        return PTQ_ERROR_MEMORY;
-    norm_rows(m, &m->final_norm, x, rows, normed);
-    ptq_status status =
-        ptqi_matmul_linear(m->context, rows, c->vocabulary, c->hidden, normed, m->head_f32, logits);
-    if (!status)
-        row_soft_cap(c->final_cap, logits, rows * c->vocabulary);
-    ptqi_free(m->context, normed);
-    return status;
 }

@@ -118,7 +118,8 @@ struct model {
     ptq_tensor *positions;        /* learned, or NULL */
     struct norm embedding_norm;   /* has no weight if there is none */
     struct norm final_norm;
-    float *head_f32; /* [vocabulary][hidden], made when first needed */
+    float *head_f32;         /* [vocabulary][hidden], made when first needed */
+    ptq_linear *head_linear; /* quantized, in place of it; or NULL */
     struct rope_table {
         float *cos, *sin; /* [rows][rope_dimensions / 2] */
         int64_t rows;
@@ -181,6 +182,8 @@ int64_t model_norm_name(const struct model *model, int64_t block, enum norm_role
 /* The first of the ids is at a position in its text. */
 ptq_status model_embed(const struct model *model, const int32_t *ids, int64_t position,
                        int64_t count, float *x);
+/* head.c: quantizes the head to 8 bits, a scale for each row, for int8 activations per token. */
+ptq_status model_quantize_head(struct model *model);
 /* logits [rows][vocabulary] */
 ptq_status model_logits(struct model *model, const float *x, int64_t rows, float *logits);
 
