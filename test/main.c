@@ -42,7 +42,9 @@
     TEST(auto)                                                                                     \
     TEST(equalize)                                                                                 \
     TEST(golden)                                                                                   \
+    TEST(regex)                                                                                    \
     TEST(text)                                                                                     \
+    TEST(tokenizers)                                                                               \
     TEST(page)                                                                                     \
     TEST(attention)                                                                                \
     TEST(model)                                                                                    \

@@ -10,7 +10,6 @@
 #include "base/context.h"
 #include "base/file.h"
 #include "base/json.h"
-#include "text/split.h"
 #include "text/tokenizer.h"
 #include "text/unicode.h"
 
@@ -193,67 +192,6 @@ static void test_recorded_ids(void)
     ptqi_unmap_file(&map);
 }
 
-/* The pieces of text with a bar between them. */
-static const char *pieces(split_function *piece_end, const char *text)
-{
-    static char out[256];
-    const char *at = text, *end = text + strlen(text);
-    char *to = out;
-    while (at < end) {
-        const char *next = piece_end(at, end);
-        memcpy(to, at, (size_t)(next - at));
-        to += next - at;
-        *to++ = '|';
-        at = next;
-    }
-    *to = 0;
-    return out;
-}
-
-static void test_splits(void)
-{
-    static const struct {
-        split_function *piece_end;
-        const char *text, *pieces;
-    } cases[] = {
-        {split_gpt2, "I'll've'LL", "I|'ll|'ve|'|LL|"},
-        {split_gpt2, "a  b   \n c", "a| | b|   \n| c|"},
-        {split_gpt2, "x  ", "x|  |"},
-        {split_gpt2, " 12ab ?!1", " 12|ab| ?!|1|"},
-        {split_gpt2, "\xe4\xb8\xad\xe2\x82\xac\xc2\xbd", "\xe4\xb8\xad|\xe2\x82\xac|\xc2\xbd|"},
-        {split_gpt2,
-         "a\xe3\x80\x80"
-         "b",
-         "a|\xe3\x80\x80|b|"},                       /* ideographic space */
-        {split_gpt2, "e\xcc\x81t", "e|\xcc\x81|t|"}, /* a combining accent is not a letter */
-        {split_llama3,
-         "I'LL'Ve '\xc5\xbf"
-         "x",
-         "I|'LL|'Ve| '|\xc5\xbfx|"},
-        {split_llama3,
-         "'\xc5\xbf"
-         "x",
-         "'\xc5\xbf|x|"}, /* the long s folds to s */
-        {split_llama3, "12345 6", "123|45| |6|"},
-        {split_llama3, "(a) $b\tc", "(a|)| $|b|\tc|"},
-        {split_llama3, "a!\r\n\n b \n  c", "a|!\r\n\n| b| \n| | c|"},
-        {split_qwen2, "12 3", "1|2| |3|"},
-        {split_bloom, "a, (b|c)d  e", "a|, (|b|||c|)|d| | e|"},
-        {split_bloom, "x\xe3\x80\x82\xef\xbc\x8cy'z1", "x|\xe3\x80\x82\xef\xbc\x8c|y'z1|"},
-        {split_each_digit,
-         "a12\xd9\xa3"
-         "b",
-         "a|1|2|\xd9\xa3|b|"},
-        {split_digits,
-         "a12\xd9\xa3"
-         "b",
-         "a|12\xd9\xa3|b|"},
-        {split_nowhere, "a 1", "a 1|"},
-    };
-    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        CHECK(!strcmp(pieces(cases[i].piece_end, cases[i].text), cases[i].pieces));
-}
-
 static void test_alphabet(void)
 {
     int lost = 0;
@@ -409,26 +347,36 @@ static void test_refused(void)
         const char *fragment;
     } cases[] = {
         {{.root = "\"version\":\"2.0\""}, "\"2.0\""},
-        {{.root = "\"normalizer\":{\"type\":\"NFC\"}"}, "\"NFC\""},
+        {{.root = "\"normalizer\":{\"type\":\"Precompiled\"}"}, "\"Precompiled\""},
+        {{.root = "\"normalizer\":{\"type\":\"Prepend\"}"}, "prepend"},
+        {{.root = "\"normalizer\":{\"type\":\"Sequence\"}"}, "normalizers"},
+        {{.root = "\"post_processor\":{\"type\":\"Xyz\"}"}, "\"Xyz\""},
+        {{.root = "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":"
+                  "[{\"SpecialToken\":{\"id\":\"<q>\"}}]}"},
+         "\"<q>\""},
+        {{.root = "\"post_processor\":{\"type\":\"TemplateProcessing\",\"single\":[]}"}, "0 times"},
+        {{.root = "\"decoder\":{\"type\":\"WordPiece\"}"}, "\"WordPiece\""},
+        {{.root = "\"decoder\":{\"type\":\"Strip\",\"start\":1}"}, "\"stop\""},
         {{.root = "\"normalizer\":{\"type\":\"a\\nb\"}"}, "\"a?b\""},
-        {{.pre_tokenizer = "null"}, "ByteLevel"},
-        {{.pre_tokenizer = "{\"type\":\"Metaspace\"}"}, "\"Metaspace\""},
-        {{.pre_tokenizer = "{\"type\":\"Digits\",\"individual_digits\":true}"}, "ByteLevel"},
-        {{.pre_tokenizer = SEQUENCE("")}, "ByteLevel"},
-        {{.pre_tokenizer = SEQUENCE(BYTE_LEVEL "," BYTE_LEVEL)}, "behind ByteLevel"},
-        {{.pre_tokenizer = SEQUENCE(SEQUENCE(BYTE_LEVEL))}, "\"Sequence\""},
-        {{.pre_tokenizer = SEQUENCE("{\"type\":\"Split\",\"pattern\":{\"Regex\":\"x+\"},"
+        {{.pre_tokenizer = "{\"type\":\"Whitespace\"}"}, "\"Whitespace\""},
+        {{.pre_tokenizer = "{\"type\":\"Metaspace\"}"}, "replacement"},
+        {{.pre_tokenizer = "{\"type\":\"Metaspace\",\"replacement\":\"xy\"}"}, "replacement"},
+        {{.pre_tokenizer =
+              "{\"type\":\"Metaspace\",\"replacement\":\"x\",\"prepend_scheme\":\"last\"}"},
+         "\"last\""},
+        {{.pre_tokenizer = "{\"type\":\"Sequence\"}"}, "pretokenizers"},
+        {{.pre_tokenizer = SEQUENCE("{\"type\":\"Split\",\"pattern\":{\"Regex\":\"x+?\"},"
                                     "\"behavior\":\"Isolated\",\"invert\":false}")},
-         "\"x+\""},
-        {{.pre_tokenizer = SEQUENCE("{\"type\":\"Split\",\"pattern\":{\"String\":\"x\"},"
+         "x+?"},
+        {{.pre_tokenizer = SEQUENCE("{\"type\":\"Split\",\"pattern\":{\"String\":\"\"},"
                                     "\"behavior\":\"Isolated\",\"invert\":false}")},
-         "Regex"},
+         "0 bytes"},
         {{.pre_tokenizer = SEQUENCE("{\"type\":\"Split\",\"pattern\":{\"Regex\":\"x\"},"
-                                    "\"behavior\":\"Removed\",\"invert\":false}")},
-         "\"Removed\""},
+                                    "\"behavior\":\"Doubled\",\"invert\":false}")},
+         "\"Doubled\""},
         {{.pre_tokenizer = "{\"type\":\"ByteLevel\",\"add_prefix_space\":1}"}, "add_prefix_space"},
         {{.model = "\"type\":\"Unigram\""}, "\"Unigram\""},
-        {{.model = "\"byte_fallback\":true"}, "byte_fallback"},
+        {{.model = "\"byte_fallback\":1"}, "byte_fallback"},
         {{.model = "\"dropout\":0.1"}, "dropout"},
         {{.model = "\"end_of_word_suffix\":\"</w>\""}, "suffixes"},
         {{.model = "\"ignore_merges\":3"}, "ignore_merges"},
@@ -440,7 +388,7 @@ static void test_refused(void)
         {{.merges = "{}"}, "merge 0"},
         {{.added = "1"}, "content"},
         {{.added = "{\"content\":5}"}, "content"},
-        {{.added = "{\"content\":\"x\",\"single_word\":true}"}, "single_word"},
+        {{.added = "{\"content\":\"x\",\"single_word\":1}"}, "single_word"},
         {{.added = "{\"content\":\"<a>\"},{\"content\":\"<a>\"}"}, "twice"},
     };
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -461,8 +409,6 @@ static void test_refused_vocabularies(void)
         "{\"model\":{\"vocab\":{\"a\":4294967296},\"merges\":[]},\"pre_tokenizer\":" BYTE_LEVEL "}",
         "{\"model\":{\"vocab\":{\"a\":1,\"b\":1},\"merges\":[]},\"pre_tokenizer\":" BYTE_LEVEL "}",
         "{\"model\":{\"vocab\":{\"a\":1,\"a\":2},\"merges\":[]},\"pre_tokenizer\":" BYTE_LEVEL "}",
-        "{\"model\":{\"vocab\":{\"a\":0},\"merges\":[],\"unk_token\":\"x\"},"
-        "\"pre_tokenizer\":" BYTE_LEVEL "}",
         "{\"model\":{\"vocab\":{\"a\":1},\"merges\":[]},\"pre_tokenizer\":" BYTE_LEVEL
         ",\"added_tokens\":[{\"content\":\"b\"}]}", /* would get the id of a */
     };
@@ -538,7 +484,7 @@ static void failing_release(void *user, void *pointer)
 
 static ptq_status load_and_use(ptq_context *context)
 {
-    static const char text[] = "hello whole <a> hell\xff"
+    static const char text[] = "hello whole <a> e\xcc\x81 bcx hell\xff"
                                "o";
     struct tokenizer *t;
     int32_t *ids = NULL;
@@ -557,10 +503,13 @@ static ptq_status load_and_use(ptq_context *context)
 
 static void test_no_memory(void)
 {
-    const char *json = make_json(
-        &(struct recipe){.added = "{\"content\":\"<a>\",\"id\":262}",
-                         .pre_tokenizer = "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}",
-                         .model = "\"ignore_merges\":true"});
+    const char *json = make_json(&(struct recipe){
+        .added = "{\"content\":\"<A>\",\"id\":262,\"normalized\":true}",
+        .pre_tokenizer = "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}",
+        .model = "\"ignore_merges\":true,\"byte_fallback\":true",
+        .root = "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":["
+                "{\"type\":\"NFC\"},{\"type\":\"Lowercase\"},{\"type\":\"Replace\","
+                "\"pattern\":{\"Regex\":\"(a|b)?c|x{2}\"},\"content\":\"he\"}]}"});
     struct failing failing = {INT64_MAX, 0};
     ptq_context *context;
     ptq_status status =
@@ -587,7 +536,6 @@ void test_text(void)
 {
     make_path();
     test_recorded_ids();
-    test_splits();
     test_alphabet();
     test_merging();
     test_pre_tokenizers();

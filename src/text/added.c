@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "field.h"
+#include "unicode.h"
 
 /* Bounds the work that a hostile file can cause at every byte of a text. */
 #define MAX_LENGTH 4096
@@ -56,8 +57,9 @@ static const struct added_token *longest(const struct added_set *set, const char
     return found;
 }
 
-const struct added_token *added_find(const struct added_set *set, const char *at, const char *end,
-                                     const char **where)
+/* The leftmost token at or after `at`, the longest of those that start there. */
+static const struct added_token *find(const struct added_set *set, const char *at, const char *end,
+                                      const char **where)
 {
     for (; at < end; at++) {
         const struct added_token *token = longest(set, at, end);
@@ -67,6 +69,74 @@ const struct added_token *added_find(const struct added_set *set, const char *at
         }
     }
     return NULL;
+}
+
+static const char *skip_space(const char *at, const char *end)
+{
+    while (at < end) {
+        const char *next = at;
+        if (!unicode_is_space(ptqi_utf8_next(&next)))
+            break;
+        at = next;
+    }
+    return at;
+}
+
+/* The start of the character before `at`, which is not the start of the text. */
+static const char *character_before(const char *at)
+{
+    do
+        at--;
+    while (((uint8_t)*at & 0xc0) == 0x80);
+    return at;
+}
+
+/* The same, backwards. */
+static const char *skip_space_before(const char *at, const char *begin)
+{
+    while (at > begin) {
+        const char *previous = character_before(at), *next = previous;
+        if (!unicode_is_space(ptqi_utf8_next(&next)))
+            break;
+        at = previous;
+    }
+    return at;
+}
+
+/* Whether the text from start to stop has no word character on either side. */
+static int is_apart(const struct added_walk *w, const char *start, const char *stop)
+{
+    const char *before = start > w->begin ? character_before(start) : NULL;
+    return !(before && unicode_is_word(ptqi_utf8_next(&before))) &&
+           !(stop < w->end && unicode_is_word(ptqi_utf8_next(&stop)));
+}
+
+/*
+ * The search continues after the text of a token, not after the white space that it includes, even
+ * if the next token starts in there, because the tokenizers library does so.
+ */
+const struct added_token *added_next(struct added_walk *w, const char **before, const char **start,
+                                     const char **stop)
+{
+    const struct added_token *token;
+    const char *where;
+    do {
+        if (!(token = find(w->set, w->at, w->end, &where)))
+            return NULL;
+        w->at = where + token->length;
+    } while (token->single_word && !is_apart(w, where, w->at));
+    *before = w->from;
+    *start = where;
+    *stop = w->at;
+    if (token->lstrip)
+        *start = where > w->from ? skip_space_before(where, w->from) : w->from;
+    if (token->rstrip) {
+        if (w->at >= w->space_end) /* otherwise known from the last token */
+            w->space_end = skip_space(w->at, w->end);
+        *stop = w->space_end;
+    }
+    w->from = *stop;
+    return token;
 }
 
 /*
@@ -91,34 +161,59 @@ static ptq_status choose_id(struct vocabulary *v, const struct ptqi_json *json,
     return PTQ_OK;
 }
 
-static ptq_status read_token(struct vocabulary *v, const struct ptqi_json *json, int32_t *next_id,
+/* Tokens are searched for as the normalizer changes them, and decoded to that, as in the tokenizers
+ * library. */
+static ptq_status normalize_token(ptq_context *context, const struct normalizer *normalizer,
+                                  struct added_token *added, struct token *token)
+{
+    struct buffer text = {0}, other = {0};
+    if (!normalizer->count)
+        return PTQ_OK;
+    ptq_status status = buffer_append(context, &text, added->text, added->length);
+    if (!status)
+        status = normalize(normalizer, &text, &other);
+    if (!status && (!text.length || text.length > MAX_LENGTH))
+        status = ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
+                           "the added token with the id %d has %lld bytes when it is normalized, "
+                           "which is not supported",
+                           (int)added->id, (long long)text.length);
+    buffer_free(context, &other);
+    added->own = text.bytes;
+    if (status)
+        return status;
+    added->text = token->shown = text.bytes;
+    added->length = token->shown_length = (int32_t)text.length;
+    return PTQ_OK;
+}
+
+static ptq_status read_token(struct vocabulary *v, const struct ptqi_json *json,
+                             const struct normalizer *normalizer, int32_t *next_id,
                              struct added_token *added)
 {
     ptq_context *context = v->context;
     const struct ptqi_json *content = ptqi_json_get(json, "content");
     struct token *token;
-    int single_word;
+    int special;
     if (!ptqi_json_string(content) || content->length > MAX_LENGTH)
         return ptqi_fail(context, PTQ_ERROR_FORMAT,
                          "an added token should have a \"content\" of up to %d bytes", MAX_LENGTH);
-    PTQI_TRY(field_flag(context, json, "single_word", 0, &single_word));
+    PTQI_TRY(field_flag(context, json, "single_word", 0, &added->single_word));
+    PTQI_TRY(field_flag(context, json, "special", 0, &special));
     PTQI_TRY(field_flag(context, json, "lstrip", 0, &added->lstrip));
     PTQI_TRY(field_flag(context, json, "rstrip", 0, &added->rstrip));
     PTQI_TRY(field_flag(context, json, "normalized", 1, &added->normalized));
-    if (single_word)
-        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
-                         "added tokens with \"single_word\" are not supported");
     PTQI_TRY(choose_id(v, json, content, next_id, &token));
     added->text = token->text;
     added->length = token->length;
     added->id = token->id;
-    return PTQ_OK;
+    return added->normalized ? normalize_token(context, normalizer, added, token) : PTQ_OK;
 }
 
 ptq_status added_load(ptq_context *context, const struct ptqi_json *json,
-                      struct vocabulary *vocabulary, struct added *added)
+                      const struct normalizer *normalizer, struct vocabulary *vocabulary,
+                      struct added *added)
 {
-    int64_t count = 0, raw = 0;
+    int64_t raw = 0;
     int32_t next_id = (int32_t)vocabulary->model_count;
     memset(added, 0, sizeof *added);
     added->tokens = ptqi_alloc(context, json ? json->count : 0, (int64_t)sizeof *added->tokens);
@@ -127,17 +222,22 @@ ptq_status added_load(ptq_context *context, const struct ptqi_json *json,
     for (const struct ptqi_json *item = json ? json->first : NULL; item; item = item->next) {
         if (field_is(ptqi_json_get(item, "content"), ""))
             continue; /* like the tokenizers library */
-        PTQI_TRY(read_token(vocabulary, item, &next_id, added->tokens + count));
-        raw += !added->tokens[count++].normalized;
+        struct added_token *token = added->tokens + added->count++;
+        memset(token, 0, sizeof *token);
+        PTQI_TRY(read_token(vocabulary, item, normalizer, &next_id, token));
+        raw += !token->normalized;
     }
-    qsort(added->tokens, (size_t)count, sizeof *added->tokens, compare);
+    qsort(added->tokens, (size_t)added->count, sizeof *added->tokens, compare);
     index_set(&added->sets[0], added->tokens, raw);
-    index_set(&added->sets[1], added->tokens + raw, count - raw);
+    index_set(&added->sets[1], added->tokens + raw, added->count - raw);
     return PTQ_OK;
 }
 
 void added_free(ptq_context *context, struct added *added)
 {
+    for (int64_t i = 0; i < added->count; i++)
+        ptqi_free(context, added->tokens[i].own);
     ptqi_free(context, added->tokens);
     added->tokens = NULL;
+    added->count = 0;
 }

@@ -5,8 +5,7 @@
  */
 #include "bpe.h"
 #include <string.h>
-#include "field.h"
-#include "unicode.h"
+#include "base/utf8.h"
 
 #define NONE (-1)
 
@@ -60,15 +59,16 @@ static struct candidate pop(struct bpe_work *w)
     return top;
 }
 
-uint64_t bpe_pair_hash(const struct bpe *b, int32_t left, int32_t right)
+uint64_t bpe_pair_hash(const struct ptqi_table *t, int32_t left, int32_t right)
 {
-    return ptqi_table_hash_number(&b->merges, (uint64_t)(uint32_t)left << 32 | (uint32_t)right);
+    return ptqi_table_hash_number(t, (uint64_t)(uint32_t)left << 32 | (uint32_t)right);
 }
 
 int bpe_find_merge(const struct bpe *b, int32_t left, int32_t right, int32_t *rank, int32_t *result)
 {
     int64_t at = -1;
-    const struct ptqi_slot *slot = ptqi_table_next(&b->merges, bpe_pair_hash(b, left, right), &at);
+    const struct ptqi_slot *slot =
+        ptqi_table_next(&b->merges, bpe_pair_hash(&b->merges, left, right), &at);
     if (!slot)
         return 0;
     *rank = (int32_t)(slot->item >> 32);
@@ -87,35 +87,81 @@ static ptq_status propose(const struct bpe *b, struct bpe_work *w, int64_t left,
     return push(b->context, w, c);
 }
 
-/* Converts the bytes of a piece to symbols; returns their number. */
-static int64_t put_symbols(const struct bpe *b, struct symbol *symbols, const char *piece,
-                           int64_t length)
+int32_t bpe_character(const struct bpe *b, const char *text, int length)
 {
-    int64_t count = 0;
-    int after_unknown = 0;
-    for (int64_t i = 0; i < length; i++) {
-        int32_t id = b->byte_ids[(uint8_t)piece[i]];
-        int unknown = id == NONE;
-        if (unknown)
-            id = after_unknown && b->fuse_unknown ? NONE : b->unknown_id;
-        after_unknown = unknown;
-        if (id == NONE)
-            continue;
-        symbols[count].id = id;
-        symbols[count].previous = count - 1;
-        symbols[count].next = count + 1;
-        count++;
-    }
-    if (count)
-        symbols[count - 1].next = NONE;
-    return count;
+    const char *at = text;
+    const uint32_t c = ptqi_utf8_next(&at);
+    return c < BPE_SMALL ? b->small_ids[c] : vocabulary_id(b->vocabulary, text, length);
 }
 
-static ptq_status merge_all(const struct bpe *b, struct bpe_work *w, int64_t count)
+/* The symbols of a piece so far, and a symbol for unknown characters that comes next. */
+struct spelling {
+    const struct bpe *b;
+    struct symbol *symbols;
+    int64_t count;
+    int unknown;
+};
+
+static void put_symbol(struct spelling *s, int32_t id)
+{
+    s->symbols[s->count].id = id;
+    s->symbols[s->count].previous = s->count - 1;
+    s->symbols[s->count].next = s->count + 1;
+    s->count++;
+}
+
+static void put_unknown(struct spelling *s)
+{
+    if (s->unknown)
+        put_symbol(s, s->b->unknown_id);
+    s->unknown = 0;
+}
+
+/* The bytes of a character, if all of them have tokens. */
+static int put_bytes(struct spelling *s, const char *text, int length)
+{
+    for (int i = 0; i < length; i++)
+        if (!s->b->byte_fallback || s->b->byte_ids[(uint8_t)text[i]] == NONE)
+            return 0;
+    for (int i = 0; i < length; i++)
+        put_symbol(s, s->b->byte_ids[(uint8_t)text[i]]);
+    return 1;
+}
+
+/*
+ * Converts the characters of a piece to symbols; count is their number. Bytes do not end a row of
+ * unknown characters, and come before its token, because they do so in the tokenizers library.
+ */
+static ptq_status put_symbols(struct spelling *s, const char *piece, const char *end)
+{
+    for (const char *at = piece; at < end; piece = at) {
+        ptqi_utf8_next(&at);
+        const int length = (int)(at - piece);
+        const int32_t id = bpe_character(s->b, piece, length);
+        if (id != NONE) {
+            put_unknown(s);
+            put_symbol(s, id);
+        } else if (!put_bytes(s, piece, length)) {
+            if (s->b->unknown_is_missing)
+                return ptqi_fail(
+                    s->b->context, PTQ_ERROR_FORMAT,
+                    "the text needs the \"unk_token\", which is not in the vocabulary");
+            if (!s->b->fuse_unknown)
+                put_unknown(s);
+            s->unknown = s->b->unknown_id != NONE;
+        }
+    }
+    put_unknown(s);
+    return PTQ_OK;
+}
+
+/* Merges the symbols from first to before end, of which only the ends are cut off from others. */
+static ptq_status merge_all(const struct bpe *b, struct bpe_work *w, int64_t first, int64_t end)
 {
     struct symbol *symbols = w->symbols;
+    symbols[first].previous = symbols[end - 1].next = NONE;
     w->heap_count = 0;
-    for (int64_t i = 0; i + 1 < count; i++)
+    for (int64_t i = first; i + 1 < end; i++)
         PTQI_TRY(propose(b, w, i, i + 1));
     while (w->heap_count) {
         struct candidate c = pop(w);
@@ -137,32 +183,40 @@ static ptq_status merge_all(const struct bpe *b, struct bpe_work *w, int64_t cou
     return PTQ_OK;
 }
 
-/* The id of the token that is spelled like the whole piece in the byte-level alphabet; NONE if
- * there is none. */
-static ptq_status find_whole(const struct bpe *b, struct bpe_work *w, const char *piece,
-                             int64_t length, int32_t *id)
+/* Whether a merge can happen between two symbols of a piece. */
+static int may_join(const struct bpe *b, int32_t left, int32_t right)
 {
-    int64_t used = 0;
-    PTQI_TRY(ptqi_grow(b->context, (void **)&w->spelling, 0, &w->spelling_capacity, 2 * length, 1));
-    for (int64_t i = 0; i < length; i++)
-        used += ptqi_utf8_put(w->spelling + used, unicode_from_byte((uint8_t)piece[i]));
-    *id = vocabulary_id(b->vocabulary, w->spelling, used);
+    int64_t at = -1;
+    return b->cannot_cut ||
+           ptqi_table_next(&b->joints, bpe_pair_hash(&b->joints, left, right), &at);
+}
+
+/* Merges the parts of a piece that do not touch each other, which takes less time than merging it
+ * as a whole if it is long. */
+static ptq_status merge_parts(const struct bpe *b, struct bpe_work *w, int64_t count)
+{
+    for (int64_t first = 0, end; first < count; first = end) {
+        for (end = first + 1; end < count; end++)
+            if (!may_join(b, w->symbols[end - 1].id, w->symbols[end].id))
+                break;
+        if (end > first + 1)
+            PTQI_TRY(merge_all(b, w, first, end));
+    }
     return PTQ_OK;
 }
 
 ptq_status bpe_encode(const struct bpe *b, struct bpe_work *w, const char *piece, int64_t length,
                       struct id_list *out)
 {
-    int32_t whole = NONE;
-    if (b->ignore_merges)
-        PTQI_TRY(find_whole(b, w, piece, length, &whole));
+    const int32_t whole = b->ignore_merges ? vocabulary_id(b->vocabulary, piece, length) : NONE;
     if (whole != NONE)
         return id_list_append(b->context, out, whole);
     PTQI_TRY(ptqi_grow(b->context, (void **)&w->symbols, 0, &w->symbol_capacity, length,
                        (int64_t)sizeof *w->symbols));
-    int64_t count = put_symbols(b, w->symbols, piece, length);
-    PTQI_TRY(merge_all(b, w, count));
-    for (int64_t i = 0; i < count; i++)
+    struct spelling spelling = {b, w->symbols, 0, 0};
+    PTQI_TRY(put_symbols(&spelling, piece, piece + length));
+    PTQI_TRY(merge_parts(b, w, spelling.count));
+    for (int64_t i = 0; i < spelling.count; i++)
         if (w->symbols[i].id != NONE)
             PTQI_TRY(id_list_append(b->context, out, w->symbols[i].id));
     return PTQ_OK;
@@ -172,6 +226,5 @@ void bpe_work_free(ptq_context *context, struct bpe_work *w)
 {
     ptqi_free(context, w->symbols);
     ptqi_free(context, w->heap);
-    ptqi_free(context, w->spelling);
     memset(w, 0, sizeof *w);
 }

@@ -8,28 +8,38 @@
 
 #include "vocabulary.h"
 
+#define BPE_SMALL 0x400
+
 struct bpe {
     ptq_context *context;
     const struct vocabulary *vocabulary;
     struct ptqi_table merges; /* a pair of ids -> position in the list << 32 | id of the result */
-    int32_t byte_ids[256];    /* -1 if the vocabulary lacks a byte */
-    int32_t unknown_id;       /* id for such a byte, -1: drop it */
-    int fuse_unknown;         /* consecutive such bytes become one */
-    int ignore_merges;        /* a piece that is a token is never split */
+    /* The characters, as ids, between which merges can happen: the text is cut everywhere else. */
+    struct ptqi_table joints;
+    int cannot_cut;
+    int32_t small_ids[BPE_SMALL]; /* of the first characters of Unicode; -1: none */
+    int32_t byte_ids[256];        /* of <0x00> and so on, -1: none */
+    int byte_fallback;            /* characters without a token become bytes */
+    int32_t unknown_id;           /* for others, -1: drop them */
+    int unknown_is_missing;       /* there is a token for others, but the vocabulary lacks it */
+    int fuse_unknown;             /* consecutive ones become one */
+    int ignore_merges;            /* a piece that is a token is never split */
 };
 
 /* The result of merging two adjacent tokens; returns 0 if they may not be merged. */
 int bpe_find_merge(const struct bpe *b, int32_t left, int32_t right, int32_t *rank,
                    int32_t *result);
-/* The hash of a pair in merges. */
-uint64_t bpe_pair_hash(const struct bpe *b, int32_t left, int32_t right);
+/* The hash of a pair in merges or joints. */
+uint64_t bpe_pair_hash(const struct ptqi_table *t, int32_t left, int32_t right);
+
+/* The id of the token that is this character, -1 if there is none. */
+int32_t bpe_character(const struct bpe *b, const char *text, int length);
 
 /* Memory that is reused from piece to piece. Initially all zero. */
 struct bpe_work {
     struct symbol *symbols;
     struct candidate *heap;
-    char *spelling;
-    int64_t symbol_capacity, heap_count, heap_capacity, spelling_capacity;
+    int64_t symbol_capacity, heap_count, heap_capacity;
 };
 
 struct id_list {
@@ -45,7 +55,7 @@ ptq_status bpe_load(ptq_context *context, const struct ptqi_json *model,
                     const struct vocabulary *vocabulary, struct bpe *b);
 void bpe_free(struct bpe *b);
 
-/* Appends the ids of a piece, which may be any bytes. */
+/* Appends the ids of a piece of valid UTF-8. */
 ptq_status bpe_encode(const struct bpe *b, struct bpe_work *work, const char *piece, int64_t length,
                       struct id_list *out);
 void bpe_work_free(ptq_context *context, struct bpe_work *work);

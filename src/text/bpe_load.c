@@ -2,9 +2,10 @@
  * Loads "model" of a tokenizer.json for bpe.c.
  */
 #include "bpe.h"
+#include <stdio.h>
 #include <string.h>
+#include "base/utf8.h"
 #include "field.h"
-#include "unicode.h"
 
 static ptq_status bad_merge(ptq_context *context, int32_t rank, const char *problem)
 {
@@ -47,6 +48,36 @@ static ptq_status find_result(const struct bpe *b, const char *const part[2],
     return PTQ_OK;
 }
 
+/* Whether the token may stand for characters that its text does not show. */
+static int is_substitute(const struct bpe *b, int32_t id, const char *text, int64_t length)
+{
+    return id == b->unknown_id || (length == 6 && !memcmp(text, "<0x", 3));
+}
+
+/*
+ * Remembers the characters on both sides of a merge. A merge that joins substitutes for characters
+ * says nothing about what may be joined, so then no text is cut.
+ */
+static void add_joint(struct bpe *b, const char *const part[2], const int64_t length[2],
+                      int32_t left, int32_t right)
+{
+    int64_t at = -1;
+    int last = 1, valid;
+    if (!length[0] || !length[1] || is_substitute(b, left, part[0], length[0]) ||
+        is_substitute(b, right, part[1], length[1])) {
+        b->cannot_cut = 1;
+        return;
+    }
+    while (last < length[0] && ((uint8_t)part[0][length[0] - last] & 0xc0) == 0x80)
+        last++;
+    const int32_t before = bpe_character(b, part[0] + length[0] - last, last);
+    const int32_t behind =
+        bpe_character(b, part[1], ptqi_utf8_sequence(part[1], length[1], &valid));
+    const uint64_t hash = bpe_pair_hash(&b->joints, before, behind);
+    if (before >= 0 && behind >= 0 && !ptqi_table_next(&b->joints, hash, &at))
+        ptqi_table_add(&b->joints, hash, 0);
+}
+
 static ptq_status add_merge(struct bpe *b, const struct ptqi_json *merge, int32_t rank)
 {
     const char *part[2];
@@ -59,7 +90,8 @@ static ptq_status add_merge(struct bpe *b, const struct ptqi_json *merge, int32_
     PTQI_TRY(find_result(b, part, length, &result));
     if (left < 0 || right < 0 || result < 0)
         return bad_merge(b->context, rank, "has a part or a result that is not in the vocabulary");
-    const uint64_t hash = bpe_pair_hash(b, left, right);
+    add_joint(b, part, length, left, right);
+    const uint64_t hash = bpe_pair_hash(&b->merges, left, right);
     const int64_t item = (int64_t)rank << 32 | result;
     int64_t at = -1;
     struct ptqi_slot *slot = ptqi_table_next(&b->merges, hash, &at);
@@ -77,6 +109,8 @@ static ptq_status load_merges(struct bpe *b, const struct ptqi_json *merges)
         return ptqi_fail(b->context, PTQ_ERROR_FORMAT, "the model has no list of merges");
     ptqi_table_begin(&b->merges, b->context);
     PTQI_TRY(ptqi_table_reserve(&b->merges, merges->count));
+    ptqi_table_begin(&b->joints, b->context);
+    PTQI_TRY(ptqi_table_reserve(&b->joints, merges->count));
     for (const struct ptqi_json *merge = merges->first; merge; merge = merge->next) {
         const char *text = ptqi_json_string(merge);
         if (text && !strncmp(text, "#version", 8))
@@ -86,31 +120,28 @@ static ptq_status load_merges(struct bpe *b, const struct ptqi_json *merges)
     return PTQ_OK;
 }
 
-/* Bytes that never occur in UTF-8 need no token. */
-static int occurs(int byte)
+static void load_characters(struct bpe *b)
 {
-    return byte < 0xf5 && byte != 0xc0 && byte != 0xc1;
+    for (int i = 0; i < BPE_SMALL; i++) {
+        char text[4];
+        b->small_ids[i] = vocabulary_id(b->vocabulary, text, ptqi_utf8_put(text, (uint32_t)i));
+    }
+    for (int i = 0; i < 256; i++) {
+        char text[8];
+        snprintf(text, sizeof text, "<0x%02X>", i);
+        b->byte_ids[i] = vocabulary_id(b->vocabulary, text, 6);
+    }
 }
 
-static ptq_status load_bytes(struct bpe *b, const struct ptqi_json *unknown)
+static ptq_status load_unknown(struct bpe *b, const struct ptqi_json *unknown)
 {
-    int missing = 0;
-    for (int byte = 0; byte < 256; byte++) {
-        char text[4];
-        int length = ptqi_utf8_put(text, unicode_from_byte((uint8_t)byte));
-        b->byte_ids[byte] = vocabulary_id(b->vocabulary, text, length);
-        missing += b->byte_ids[byte] < 0 && occurs(byte);
-    }
     b->unknown_id = -1;
     if (field_absent(unknown))
         return PTQ_OK;
     if (!ptqi_json_string(unknown))
         return ptqi_fail(b->context, PTQ_ERROR_FORMAT, "\"unk_token\" should be a string");
     b->unknown_id = vocabulary_id(b->vocabulary, unknown->text, unknown->length);
-    if (missing && b->unknown_id < 0)
-        return ptqi_fail(b->context, PTQ_ERROR_FORMAT,
-                         "the vocabulary lacks %d bytes and has no \"unk_token\" for them",
-                         missing);
+    b->unknown_is_missing = b->unknown_id < 0;
     return PTQ_OK;
 }
 
@@ -119,19 +150,15 @@ static int absent_or_empty(const struct ptqi_json *value)
     return field_absent(value) || field_is(value, "");
 }
 
-/* Rejects options that would give other tokens than plain byte-level BPE. */
+/* Rejects options that would give other tokens than plain BPE. */
 static ptq_status check_model(ptq_context *context, const struct ptqi_json *model)
 {
     char quote[FIELD_QUOTE_SIZE];
     const struct ptqi_json *type = ptqi_json_get(model, "type");
     const struct ptqi_json *dropout = ptqi_json_get(model, "dropout");
-    int byte_fallback;
     if (type && !field_is(type, "BPE")) /* old files have no type */
         return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
                          "the model \"%s\" is not supported, only BPE", field_quote(type, quote));
-    PTQI_TRY(field_flag(context, model, "byte_fallback", 0, &byte_fallback));
-    if (byte_fallback)
-        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED, "\"byte_fallback\" is not supported");
     if (!field_absent(dropout) && (dropout->kind != PTQI_JSON_NUMBER || dropout->number != 0))
         return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED, "\"dropout\" is not supported");
     if (!absent_or_empty(ptqi_json_get(model, "continuing_subword_prefix")) ||
@@ -150,13 +177,17 @@ ptq_status bpe_load(ptq_context *context, const struct ptqi_json *model,
     PTQI_TRY(check_model(context, model));
     PTQI_TRY(field_flag(context, model, "fuse_unk", 0, &b->fuse_unknown));
     PTQI_TRY(field_flag(context, model, "ignore_merges", 0, &b->ignore_merges));
-    PTQI_TRY(load_bytes(b, ptqi_json_get(model, "unk_token")));
+    PTQI_TRY(field_flag(context, model, "byte_fallback", 0, &b->byte_fallback));
+    load_characters(b);
+    PTQI_TRY(load_unknown(b, ptqi_json_get(model, "unk_token")));
     return load_merges(b, ptqi_json_get(model, "merges"));
 }
 
 void bpe_free(struct bpe *b)
 {
-    if (b->context)
+    if (b->context) {
         ptqi_table_end(&b->merges);
+        ptqi_table_end(&b->joints);
+    }
     memset(b, 0, sizeof *b);
 }

@@ -1,107 +1,97 @@
 #include "pretokenize.h"
-#include "field.h"
+#include <string.h>
+#include "unicode.h"
 
-#define ENDINGS "'s|'t|'re|'ve|'m|'ll|'d"
-#define LLAMA(number)                                                                              \
-    "(?i:" ENDINGS ")|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|" number "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"    \
-    "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
-
-/* The regular expressions implemented in split.h, as tokenizer.json spells them. */
-static const struct {
-    const char *regex;
-    split_function *piece_end;
-} known[] = {
-    {ENDINGS "| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", split_gpt2},
-    {LLAMA("\\p{N}{1,3}"), split_llama3},
-    {LLAMA("\\p{N}"), split_qwen2},
-    /* ... 。 ， 、 । ۔ ، in UTF-8 */
-    {" ?[^(\\s|[.,!?\xe2\x80\xa6\xe3\x80\x82\xef\xbc\x8c\xe3\x80\x81\xe0\xa5\xa4\xdb\x94\xd8\x8c])]"
-     "+",
-     split_bloom},
+/* One text on its way through the steps. */
+struct walk {
+    const struct pretokenizer *p;
+    struct pretokenize_work *work;
+    piece_function *use;
+    void *user;
 };
 
-static ptq_status add_step(ptq_context *context, struct pretokenizer *p, split_function *piece_end,
-                           int add_space)
+struct piece {
+    const char *at, *end;
+    int is_first; /* begins where the whole text begins */
+};
+
+static ptq_status add_space(const struct walk *w, const struct pretokenize_step *step,
+                            const struct piece *in, struct buffer *out)
 {
-    if (p->count == PRETOKENIZE_STEPS)
-        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED, "more than %d pre-tokenizers",
-                         PRETOKENIZE_STEPS);
-    p->steps[p->count].piece_end = piece_end;
-    p->steps[p->count].add_space = add_space;
-    p->count++;
+    (void)step;
+    if (*in->at != ' ')
+        PTQI_TRY(buffer_append(w->p->context, out, " ", 1));
+    return buffer_append(w->p->context, out, in->at, in->end - in->at);
+}
+
+static ptq_status replace_spaces(const struct walk *w, const struct pretokenize_step *step,
+                                 const struct piece *in, struct buffer *out)
+{
+    const int length = step->replacement_length;
+    const int spaced = *in->at == ' ' || (in->end - in->at >= length &&
+                                          !memcmp(in->at, step->replacement, (size_t)length));
+    const int wanted =
+        step->scheme == PREPEND_ALWAYS || (step->scheme == PREPEND_FIRST && in->is_first);
+    if (wanted && !spaced)
+        PTQI_TRY(buffer_append(w->p->context, out, step->replacement, length));
+    for (const char *at = in->at, *next; at < in->end; at = next) {
+        const char *space = memchr(at, ' ', (size_t)(in->end - at));
+        next = space ? space + 1 : in->end;
+        PTQI_TRY(buffer_append(w->p->context, out, at, (space ? space : next) - at));
+        if (space)
+            PTQI_TRY(buffer_append(w->p->context, out, step->replacement, length));
+    }
     return PTQ_OK;
 }
 
-static ptq_status add_split(ptq_context *context, const struct ptqi_json *json,
-                            struct pretokenizer *p)
+static ptq_status spell_bytes(const struct walk *w, const struct pretokenize_step *step,
+                              const struct piece *in, struct buffer *out)
 {
-    char quote[FIELD_QUOTE_SIZE];
-    const struct ptqi_json *pattern = ptqi_json_get(json, "pattern");
-    const struct ptqi_json *regex = ptqi_json_get(pattern, "Regex");
-    const struct ptqi_json *behavior = ptqi_json_get(json, "behavior");
-    int invert;
-    PTQI_TRY(field_flag(context, json, "invert", -1, &invert));
-    if (invert)
-        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED, "Split with \"invert\" is not supported");
-    if (!field_is(behavior, "Isolated"))
-        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
-                         "Split with behavior \"%s\" is not supported, only Isolated",
-                         field_quote(behavior, quote));
-    if (!ptqi_json_string(regex))
-        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED, "Split without a Regex is not supported");
-    for (unsigned i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (field_is(regex, known[i].regex))
-            return add_step(context, p, known[i].piece_end, 0);
-    return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED, "Split by the Regex \"%s\" is not supported",
-                     field_quote(regex, quote));
-}
-
-/* Adds one pre-tokenizer, which is not a Sequence. */
-static ptq_status add(ptq_context *context, const struct ptqi_json *json, struct pretokenizer *p)
-{
-    char quote[FIELD_QUOTE_SIZE];
-    const struct ptqi_json *type = ptqi_json_get(json, "type");
-    int flag, use_regex;
-    if (field_is(type, "Split"))
-        return add_split(context, json, p);
-    if (field_is(type, "Digits")) {
-        PTQI_TRY(field_flag(context, json, "individual_digits", -1, &flag));
-        return add_step(context, p, flag ? split_each_digit : split_digits, 0);
-    }
-    if (field_is(type, "ByteLevel")) {
-        PTQI_TRY(field_flag(context, json, "add_prefix_space", -1, &flag));
-        PTQI_TRY(field_flag(context, json, "use_regex", 1, &use_regex));
-        return add_step(context, p, use_regex ? split_gpt2 : split_nowhere, flag);
-    }
-    return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED, "the pre-tokenizer \"%s\" is not supported",
-                     field_quote(type, quote));
-}
-
-ptq_status pretokenizer_load(ptq_context *context, const struct ptqi_json *json,
-                             struct pretokenizer *out)
-{
-    const struct ptqi_json *list, *last = json;
-    out->count = 0;
-    if (field_is(ptqi_json_get(json, "type"), "Sequence")) {
-        list = ptqi_json_get(json, "pretokenizers");
-        if (!list || list->kind != PTQI_JSON_ARRAY)
-            return ptqi_fail(context, PTQ_ERROR_FORMAT, "a Sequence without \"pretokenizers\"");
-        last = NULL;
-        for (const struct ptqi_json *item = list->first; item; item = item->next) {
-            /* After ByteLevel the text is in another alphabet, in which none of these would work.
-             */
-            if (field_is(ptqi_json_get(last, "type"), "ByteLevel"))
-                return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
-                                 "a pre-tokenizer behind ByteLevel is not supported");
-            PTQI_TRY(add(context, item, out));
-            last = item;
-        }
-    } else if (!field_absent(json)) {
-        PTQI_TRY(add(context, json, out));
-    }
-    if (!field_is(ptqi_json_get(last, "type"), "ByteLevel"))
-        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
-                         "only byte-level tokenizers are supported: the last pre-tokenizer should "
-                         "be ByteLevel");
+    (void)step;
+    PTQI_TRY(buffer_reserve(w->p->context, out, 2 * (in->end - in->at)));
+    for (const char *at = in->at; at < in->end; at++)
+        out->length += ptqi_utf8_put(out->bytes + out->length, unicode_from_byte((uint8_t)*at));
     return PTQ_OK;
+}
+
+/* The steps that change a piece, by kind. */
+static ptq_status (*const changes[])(const struct walk *w, const struct pretokenize_step *step,
+                                     const struct piece *in, struct buffer *out) = {
+    [PRETOKENIZE_SPACE] = add_space,
+    [PRETOKENIZE_METASPACE] = replace_spaces,
+    [PRETOKENIZE_BYTES] = spell_bytes,
+};
+
+/* Passes a piece through the steps from i onwards. */
+static ptq_status run(const struct walk *w, int i, struct piece piece)
+{
+    if (i == w->p->count)
+        return w->use(w->user, piece.at, piece.end - piece.at);
+    const struct pretokenize_step *step = w->p->steps + i;
+    if (step->kind != PRETOKENIZE_SPLIT) {
+        struct buffer *out = w->work->changed + i;
+        out->length = 0;
+        PTQI_TRY(changes[step->kind](w, step, &piece, out));
+        return run(w, i + 1, (struct piece){out->bytes, out->bytes + out->length, piece.is_first});
+    }
+    struct split_walk walk = {.begin = piece.at, .end = piece.end, .at = piece.at};
+    struct piece part;
+    while (split_next(&step->split, &walk, &part.at, &part.end)) {
+        part.is_first = piece.is_first && part.at == piece.at;
+        PTQI_TRY(run(w, i + 1, part));
+    }
+    return PTQ_OK;
+}
+
+ptq_status pretokenize(const struct pretokenizer *p, struct pretokenize_work *work, const char *at,
+                       const char *end, int is_first, piece_function *use, void *user)
+{
+    const struct walk w = {p, work, use, user};
+    return at == end ? PTQ_OK : run(&w, 0, (struct piece){at, end, is_first});
+}
+
+void pretokenize_work_free(ptq_context *context, struct pretokenize_work *work)
+{
+    for (int i = 0; i < PRETOKENIZE_STEPS; i++)
+        buffer_free(context, work->changed + i);
 }

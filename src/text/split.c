@@ -1,181 +1,88 @@
 #include "split.h"
-#include <stdint.h>
-#include <string.h>
-#include "unicode.h"
+#include "field.h"
 
-typedef int class_function(uint32_t c);
+static const struct {
+    const char *name;
+    enum split_behavior behavior;
+} behaviors[] = {
+    {"Isolated", SPLIT_ISOLATED},
+    {"Removed", SPLIT_REMOVED},
+    {"MergedWithPrevious", SPLIT_MERGED_WITH_PREVIOUS},
+    {"MergedWithNext", SPLIT_MERGED_WITH_NEXT},
+    {"Contiguous", SPLIT_CONTIGUOUS},
+};
 
-static int is_symbol(uint32_t c)
+/* Whether a span belongs to the piece of the one before it: [behavior][match before][match]. */
+static const uint8_t joins[][2][2] = {
+    [SPLIT_ISOLATED] = {{0, 0}, {0, 0}},
+    [SPLIT_REMOVED] = {{0, 0}, {0, 0}},
+    [SPLIT_MERGED_WITH_PREVIOUS] = {{0, 1}, {0, 0}},
+    [SPLIT_MERGED_WITH_NEXT] = {{0, 0}, {1, 0}},
+    [SPLIT_CONTIGUOUS] = {{1, 0}, {0, 1}},
+};
+
+ptq_status split_load_pattern(ptq_context *context, const struct ptqi_json *pattern,
+                              struct regex *regex)
 {
-    return !unicode_is_space(c) && !unicode_is_letter(c) && !unicode_is_number(c);
+    char quote[FIELD_QUOTE_SIZE];
+    const struct ptqi_json *text = ptqi_json_get(pattern, "String");
+    if (ptqi_json_string(text))
+        return regex_literal(context, text->text, text->length, regex);
+    text = ptqi_json_get(pattern, "Regex");
+    if (!ptqi_json_string(text))
+        return ptqi_fail(context, PTQ_ERROR_FORMAT,
+                         "a pattern should be a \"String\" or a \"Regex\"");
+    ptq_status status = regex_compile(context, text->text, text->length, regex);
+    return status == PTQ_ERROR_UNSUPPORTED ? ptqi_fail_at(context, status, field_quote(text, quote))
+                                           : status;
 }
 
-static int is_not_numeric(uint32_t c)
+ptq_status split_load(ptq_context *context, const struct ptqi_json *json, struct split *split)
 {
-    return !unicode_is_numeric(c);
-}
-
-static int is_newline(char c)
-{
-    return c == '\r' || c == '\n';
-}
-
-/* The end of the run of characters of a class at `at`, at most `max` of them. */
-static const char *run_of(const char *at, const char *end, class_function *in_class, int64_t max)
-{
-    for (; at < end && max > 0; max--) {
-        const char *next = at;
-        if (!in_class(ptqi_utf8_next(&next)))
-            break;
-        at = next;
-    }
-    return at;
-}
-
-static const char *run(const char *at, const char *end, class_function *in_class)
-{
-    return run_of(at, end, in_class, INT64_MAX);
-}
-
-/*
- * 's|'t|'re|'ve|'m|'ll|'d; returns the end, or `at` if there is none. If case is folded, U+017F,
- * the long s, counts as s; it is the only non-ASCII character that folds to one of these letters.
- */
-static const char *contraction(const char *at, const char *end, int fold)
-{
-    static const char *const endings[] = {"s", "t", "re", "ve", "m", "ll", "d"};
-    const char *from = at + 1;
-    if (*at != '\'')
-        return at;
-    for (int i = 0; i < 7; i++) {
-        int64_t length = (int64_t)strlen(endings[i]), same = 0;
-        while (same < length && same < end - from) {
-            char c = from[same];
-            if (fold && c >= 'A' && c <= 'Z')
-                c = (char)(c + ('a' - 'A'));
-            if (c != endings[i][same])
-                break;
-            same++;
+    char quote[FIELD_QUOTE_SIZE];
+    const struct ptqi_json *behavior = ptqi_json_get(json, "behavior");
+    PTQI_TRY(field_flag(context, json, "invert", -1, &split->invert));
+    for (size_t i = 0; i < sizeof behaviors / sizeof *behaviors; i++)
+        if (field_is(behavior, behaviors[i].name)) {
+            split->behavior = behaviors[i].behavior;
+            return split_load_pattern(context, ptqi_json_get(json, "pattern"), &split->regex);
         }
-        if (same == length)
-            return from + length;
+    return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
+                     "Split with the behavior \"%s\" is not supported",
+                     field_quote(behavior, quote));
+}
+
+/* The end of the span at `at`, which is a match or lies before one; at is not the end. */
+static const char *span_end(const struct split *split, struct split_walk *w, const char *at,
+                            int *is_match)
+{
+    if (!w->match_end || at >= w->match_end) {
+        w->match_start = regex_find(&split->regex, w->begin, w->end, at, &w->match_end);
+        if (!w->match_start)
+            w->match_start = w->match_end = w->end;
     }
-    if (fold && end - from >= 2 && !memcmp(from, "\xc5\xbf", 2))
-        return from + 2;
-    return at;
+    const int found = at == w->match_start;
+    *is_match = found != split->invert;
+    return found ? w->match_end : w->match_start;
 }
 
-/* \s+(?!\S)|\s+: the last space before a word is left to the word, unless it is the only one. */
-static const char *white_space(const char *at, const char *end)
+int split_next(const struct split *split, struct split_walk *w, const char **piece,
+               const char **piece_end)
 {
-    const char *last = at, *next = at;
-    while (next < end) {
-        const char *behind = next;
-        if (!unicode_is_space(ptqi_utf8_next(&behind)))
-            return last > at ? last : next;
-        last = next;
-        next = behind;
-    }
-    return end;
-}
-
-/* \s*[\r\n]+: white space up to its last line feed. */
-static const char *lines(const char *at, const char *end)
-{
-    const char *found = at, *stop = run(at, end, unicode_is_space);
-    while (at < stop)
-        if (is_newline(*at++))
-            found = at;
-    return found;
-}
-
-const char *split_gpt2(const char *at, const char *end)
-{
-    static class_function *const classes[] = {unicode_is_letter, unicode_is_number, is_symbol};
-    const char *next = contraction(at, end, 0), *word = at + (*at == ' ');
-    if (next > at)
-        return next;
-    for (int i = 0; i < 3; i++)
-        if ((next = run(word, end, classes[i])) > word)
-            return next;
-    return white_space(at, end);
-}
-
-static const char *split_llama(const char *at, const char *end, int digits)
-{
-    const char *next = contraction(at, end, 1), *word = at;
-    if (next > at)
-        return next;
-    uint32_t c = ptqi_utf8_next(&word); /* any character may precede a word, except these: */
-    if (unicode_is_letter(c) || unicode_is_number(c) || is_newline(*at))
-        word = at;
-    if ((next = run(word, end, unicode_is_letter)) > word)
-        return next;
-    if ((next = run_of(at, end, unicode_is_number, digits)) > at)
-        return next;
-    word = at + (*at == ' ');
-    if ((next = run(word, end, is_symbol)) > word) {
-        while (next < end && is_newline(*next))
-            next++;
-        return next;
-    }
-    if ((next = lines(at, end)) > at)
-        return next;
-    return white_space(at, end);
-}
-
-const char *split_llama3(const char *at, const char *end)
-{
-    return split_llama(at, end, 3);
-}
-
-const char *split_qwen2(const char *at, const char *end)
-{
-    return split_llama(at, end, 1);
-}
-
-static int is_bloom(uint32_t c)
-{
-    static const uint16_t excluded[] = {'(',    ')',    '|',    '.',    ',',    '!',    '?',
-                                        0x2026, 0x3002, 0xff0c, 0x3001, 0x0964, 0x06d4, 0x060c};
-    for (unsigned i = 0; i < sizeof excluded / sizeof excluded[0]; i++)
-        if (c == excluded[i])
+    int is_match = 0, before;
+    do {
+        if (w->at == w->end)
             return 0;
-    return !unicode_is_space(c);
-}
-
-/* The end of the match at `at`, or `at` if there is none. */
-static const char *match_bloom(const char *at, const char *end)
-{
-    const char *word = at + (*at == ' '), *next = run(word, end, is_bloom);
-    return next > word ? next : at;
-}
-
-const char *split_bloom(const char *at, const char *end)
-{
-    const char *next = match_bloom(at, end);
-    if (next > at)
-        return next;
-    do
-        ptqi_utf8_next(&at);
-    while (at < end && match_bloom(at, end) == at);
-    return at;
-}
-
-const char *split_each_digit(const char *at, const char *end)
-{
-    const char *next = run_of(at, end, unicode_is_numeric, 1);
-    return next > at ? next : run(at, end, is_not_numeric);
-}
-
-const char *split_digits(const char *at, const char *end)
-{
-    const char *next = run(at, end, unicode_is_numeric);
-    return next > at ? next : run(at, end, is_not_numeric);
-}
-
-const char *split_nowhere(const char *at, const char *end)
-{
-    (void)at;
-    return end;
+        *piece = w->at;
+        w->at = span_end(split, w, w->at, &is_match);
+    } while (split->behavior == SPLIT_REMOVED && is_match);
+    while (w->at < w->end) {
+        before = is_match;
+        const char *next = span_end(split, w, w->at, &is_match);
+        if (!joins[split->behavior][before][is_match])
+            break;
+        w->at = next;
+    }
+    *piece_end = w->at;
+    return 1;
 }

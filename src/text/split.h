@@ -1,30 +1,41 @@
 /*
- * Hand-written versions of the regular expressions that split text into the pieces that BPE works
- * on.
- *
- * Each function takes valid, non-empty UTF-8 and returns the end of its first piece. Text that the
- * expression does not match, up to the next match, is also a piece. The expressions do not look
- * beyond end: for them, an earlier split is the end of the text.
+ * Splits text at the matches of an expression.
  */
 #ifndef TEXT_SPLIT_H
 #define TEXT_SPLIT_H
 
-typedef const char *split_function(const char *at, const char *end);
+#include "base/json.h"
+#include "regex.h"
 
-/* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
-split_function split_gpt2;
-/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|
-   \s*[\r\n]+|\s+(?!\S)|\s+ */
-split_function split_llama3;
-/* The same with \p{N} instead of \p{N}{1,3}. */
-split_function split_qwen2;
-/* " ?[^(\s|[.,!?...])]+": the class also excludes ( | ) and the punctuation of other scripts. */
-split_function split_bloom;
-/* Each digit separately. */
-split_function split_each_digit;
-/* Runs of digits. */
-split_function split_digits;
-/* No split. */
-split_function split_nowhere;
+enum split_behavior {
+    SPLIT_ISOLATED, /* every match is a piece */
+    SPLIT_REMOVED,
+    SPLIT_MERGED_WITH_PREVIOUS,
+    SPLIT_MERGED_WITH_NEXT,
+    SPLIT_CONTIGUOUS /* matches behind each other are one piece */
+};
+
+struct split {
+    struct regex regex;
+    enum split_behavior behavior;
+    int invert; /* the text between the matches counts as matches */
+};
+
+/* The state of going through the pieces of a text. Initially the text and the rest zero. */
+struct split_walk {
+    const char *begin, *end;
+    const char *at;                      /* what is before it is in pieces already */
+    const char *match_start, *match_end; /* the next match, not before at; NULL: not known */
+};
+
+/* Loads the members of a Split. split must be freed even if this failed. */
+ptq_status split_load(ptq_context *context, const struct ptqi_json *json, struct split *split);
+/* Loads "pattern", {"String": ..} or {"Regex": ..}. */
+ptq_status split_load_pattern(ptq_context *context, const struct ptqi_json *pattern,
+                              struct regex *regex);
+
+/* The next piece, which is never empty; 0 if there is none. */
+int split_next(const struct split *split, struct split_walk *walk, const char **piece,
+               const char **piece_end);
 
 #endif

@@ -1,32 +1,38 @@
 /*
- * Added tokens are cut out of the text, the pre-tokenizer splits the rest into pieces, and BPE
- * turns every piece into ids.
+ * Added tokens are cut out of the text, the rest is normalized, the pre-tokenizer splits it into
+ * pieces, and BPE turns every piece into ids.
  */
 #include "tokenizer.h"
 #include <string.h>
 #include "added.h"
 #include "base/file.h"
+#include "base/utf8.h"
 #include "bpe.h"
+#include "decode.h"
 #include "field.h"
+#include "normalize.h"
 #include "pretokenize.h"
-#include "unicode.h"
+#include "template.h"
 
 struct tokenizer {
     ptq_context *context;
     struct vocabulary vocabulary;
     struct bpe bpe;
+    struct normalizer normalizer;
     struct pretokenizer pretokenizer;
     struct added added;
+    struct template template;
+    struct decoder decoder;
 };
 
 /* State for encoding one text. */
 struct encoder {
     const struct tokenizer *tokenizer;
     ptq_context *context;
+    struct buffer normalized, other;
+    struct pretokenize_work pieces;
     struct bpe_work work;
     struct id_list out;
-    char *spaced; /* a piece with a space prepended */
-    int64_t spaced_capacity;
 };
 
 static ptq_status read_root(struct tokenizer *t, const struct ptqi_json *root)
@@ -36,24 +42,23 @@ static ptq_status read_root(struct tokenizer *t, const struct ptqi_json *root)
     const struct ptqi_json *model = ptqi_json_get(root, "model");
     const struct ptqi_json *vocab = ptqi_json_get(model, "vocab");
     const struct ptqi_json *added = ptqi_json_get(root, "added_tokens");
-    const struct ptqi_json *normalizer = ptqi_json_get(root, "normalizer");
     if (version && !field_is(version, "1.0"))
         return ptqi_fail(t->context, PTQ_ERROR_UNSUPPORTED, "version \"%s\" is not supported",
                          field_quote(version, quote));
-    if (!field_absent(normalizer))
-        return ptqi_fail(t->context, PTQ_ERROR_UNSUPPORTED,
-                         "the normalizer \"%s\" is not supported",
-                         field_quote(ptqi_json_get(normalizer, "type"), quote));
     if (field_absent(added))
         added = NULL;
     else if (added->kind != PTQI_JSON_ARRAY)
         return ptqi_fail(t->context, PTQ_ERROR_FORMAT, "\"added_tokens\" should be a list");
     if (!vocab || vocab->kind != PTQI_JSON_OBJECT) /* as in other models */
         return ptqi_fail(t->context, PTQ_ERROR_FORMAT, "there is no BPE model with a vocabulary");
+    PTQI_TRY(normalizer_load(t->context, ptqi_json_get(root, "normalizer"), &t->normalizer));
     PTQI_TRY(pretokenizer_load(t->context, ptqi_json_get(root, "pre_tokenizer"), &t->pretokenizer));
+    PTQI_TRY(template_load(t->context, ptqi_json_get(root, "post_processor"), &t->template));
+    PTQI_TRY(decoder_load(t->context, ptqi_json_get(root, "decoder"),
+                          pretokenizer_is_byte_level(&t->pretokenizer), &t->decoder));
     PTQI_TRY(vocabulary_load(t->context, vocab, added, &t->vocabulary));
     PTQI_TRY(bpe_load(t->context, model, &t->vocabulary, &t->bpe));
-    return added_load(t->context, added, &t->vocabulary, &t->added);
+    return added_load(t->context, added, &t->normalizer, &t->vocabulary, &t->added);
 }
 
 static ptq_status read_file(struct tokenizer *t, const char *path)
@@ -94,6 +99,9 @@ void tokenizer_free(struct tokenizer *t)
     if (!t)
         return;
     added_free(t->context, &t->added);
+    normalizer_free(&t->normalizer);
+    pretokenizer_free(&t->pretokenizer);
+    decoder_free(&t->decoder);
     bpe_free(&t->bpe);
     vocabulary_free(&t->vocabulary);
     ptqi_free(t->context, t);
@@ -104,82 +112,63 @@ int64_t tokenizer_vocabulary(const struct tokenizer *t)
     return t->vocabulary.largest + 1;
 }
 
-/* Splits from step onwards, then BPE. ByteLevel, the only step that adds spaces, is the last. */
-static ptq_status encode_pieces(struct encoder *e, int step, const char *at, const char *end)
+static ptq_status encode_piece(void *user, const char *piece, int64_t length)
 {
-    const struct pretokenizer *p = &e->tokenizer->pretokenizer;
-    if (step == p->count)
-        return bpe_encode(&e->tokenizer->bpe, &e->work, at, end - at, &e->out);
-    if (p->steps[step].add_space && *at != ' ') {
-        int64_t length = end - at;
-        PTQI_TRY(ptqi_grow(e->context, (void **)&e->spaced, 0, &e->spaced_capacity, length + 1, 1));
-        e->spaced[0] = ' ';
-        memcpy(e->spaced + 1, at, (size_t)length);
-        at = e->spaced;
-        end = at + length + 1;
-    }
-    while (at < end) {
-        const char *next = p->steps[step].piece_end(at, end);
-        PTQI_TRY(encode_pieces(e, step + 1, at, next));
-        at = next;
-    }
-    return PTQ_OK;
+    struct encoder *e = user;
+    return bpe_encode(&e->tokenizer->bpe, &e->work, piece, length, &e->out);
 }
 
-static const char *skip_space(const char *at, const char *end)
+static ptq_status encode_plain(struct encoder *e, const char *begin, const char *end, int is_first)
 {
-    while (at < end) {
-        const char *next = at;
-        if (!unicode_is_space(ptqi_utf8_next(&next)))
-            break;
-        at = next;
-    }
-    return at;
+    return pretokenize(&e->tokenizer->pretokenizer, &e->pieces, begin, end, is_first, encode_piece,
+                       e);
 }
 
-/* The same, backwards. */
-static const char *skip_space_before(const char *at, const char *begin)
+/* Cuts out the added tokens of a set and passes the text between them on. */
+static ptq_status encode_added(struct encoder *e, const struct added_set *set, const char *begin,
+                               const char *end, int is_first,
+                               ptq_status (*encode)(struct encoder *e, const char *begin,
+                                                    const char *end, int is_first))
 {
-    while (at > begin) {
-        const char *previous = at - 1;
-        while (previous > begin && ((uint8_t)*previous & 0xc0) == 0x80)
-            previous--;
-        const char *next = previous;
-        if (!unicode_is_space(ptqi_utf8_next(&next)))
-            break;
-        at = previous;
-    }
-    return at;
-}
-
-/*
- * Cuts out the added tokens of a set, then those of the next set from the text between them. The
- * search continues after the text of a token, not after the white space that it includes, even if
- * the next token starts in there, because the tokenizers library does so.
- */
-static ptq_status encode_added(struct encoder *e, int set, const char *begin, const char *end)
-{
-    if (set == 2)
-        return encode_pieces(e, 0, begin, end);
-    const struct added_set *tokens = &e->tokenizer->added.sets[set];
+    struct added_walk walk = {set, begin, end, begin, begin, begin};
     const struct added_token *token;
-    const char *from = begin, *at = begin, *start, *space_end = begin;
-    while ((token = added_find(tokens, at, end, &start)) != NULL) {
-        const char *stop = at = start + token->length;
-        if (token->lstrip)
-            start = start > from ? skip_space_before(start, from) : from;
-        if (token->rstrip) {
-            if (at >= space_end) /* otherwise known from the last token */
-                space_end = skip_space(at, end);
-            stop = space_end;
-        }
-        if (from < start)
-            PTQI_TRY(encode_added(e, set + 1, from, start));
-        if (start < stop) /* otherwise the last token included all of it */
+    const char *before, *start, *stop;
+    while ((token = added_next(&walk, &before, &start, &stop)) != NULL) {
+        if (before < start)
+            PTQI_TRY(encode(e, before, start, is_first && before == begin));
+        if (start < stop)
             PTQI_TRY(id_list_append(e->context, &e->out, token->id));
-        from = stop;
     }
-    return from < end ? encode_added(e, set + 1, from, end) : PTQ_OK;
+    return walk.from < end ? encode(e, walk.from, end, is_first && walk.from == begin) : PTQ_OK;
+}
+
+/* Text without the added tokens that are searched for before it is normalized. */
+static ptq_status encode_unnormalized(struct encoder *e, const char *begin, const char *end,
+                                      int is_first)
+{
+    const struct tokenizer *t = e->tokenizer;
+    if (t->normalizer.count) {
+        e->normalized.length = 0;
+        PTQI_TRY(buffer_append(e->context, &e->normalized, begin, end - begin));
+        PTQI_TRY(normalize(&t->normalizer, &e->normalized, &e->other));
+        begin = e->normalized.bytes;
+        end = begin + e->normalized.length;
+    }
+    return encode_added(e, &t->added.sets[1], begin, end, is_first, encode_plain);
+}
+
+static ptq_status encode_text(struct encoder *e, const char *text, int64_t length)
+{
+    return encode_added(e, &e->tokenizer->added.sets[0], text, text + length, 1,
+                        encode_unnormalized);
+}
+
+static void encoder_free(struct encoder *e)
+{
+    bpe_work_free(e->context, &e->work);
+    pretokenize_work_free(e->context, &e->pieces);
+    buffer_free(e->context, &e->normalized);
+    buffer_free(e->context, &e->other);
 }
 
 /* A copy of text with U+FFFD for invalid sequences; *copy is NULL if all of it is valid. */
@@ -211,23 +200,35 @@ static ptq_status repair(ptq_context *context, const char *text, int64_t length,
     return PTQ_OK;
 }
 
-ptq_status tokenizer_encode(const struct tokenizer *t, const char *text, int64_t length,
-                            int32_t **ids, int64_t *count)
+static ptq_status append_ids(struct encoder *e, const int32_t *ids, int count)
+{
+    for (int i = 0; i < count; i++)
+        PTQI_TRY(id_list_append(e->context, &e->out, ids[i]));
+    return PTQ_OK;
+}
+
+static ptq_status encode(struct encoder *e, const char *text, int64_t length, int with_template)
+{
+    const struct template *template = &e->tokenizer->template;
+    /* Allocate something to return even if there are no ids. */
+    PTQI_TRY(ptqi_grow(e->context, (void **)&e->out.ids, 0, &e->out.capacity, length / 4 + 1,
+                       (int64_t)sizeof *e->out.ids));
+    if (with_template)
+        PTQI_TRY(append_ids(e, template->before, template->before_count));
+    PTQI_TRY(encode_text(e, text, length));
+    return with_template ? append_ids(e, template->behind, template->behind_count) : PTQ_OK;
+}
+
+static ptq_status encode_any(const struct tokenizer *t, const char *text, int64_t length,
+                             int with_template, int32_t **ids, int64_t *count)
 {
     struct encoder e = {.tokenizer = t, .context = t->context};
     char *copy;
     *ids = NULL;
     *count = 0;
     PTQI_TRY(repair(t->context, text, length, &copy, &length));
-    if (copy)
-        text = copy;
-    /* Allocate something to return even if there are no ids. */
-    ptq_status status = ptqi_grow(t->context, (void **)&e.out.ids, 0, &e.out.capacity,
-                                  length / 4 + 1, (int64_t)sizeof *e.out.ids);
-    if (!status && length)
-        status = encode_added(&e, 0, text, text + length);
-    bpe_work_free(t->context, &e.work);
-    ptqi_free(t->context, e.spaced);
+    ptq_status status = encode(&e, copy ? copy : text, length, with_template);
+    encoder_free(&e);
     ptqi_free(t->context, copy);
     if (status) {
         ptqi_free(t->context, e.out.ids);
@@ -238,41 +239,49 @@ ptq_status tokenizer_encode(const struct tokenizer *t, const char *text, int64_t
     return PTQ_OK;
 }
 
-/* Writes the bytes of a token; verbatim if one of its characters does not represent a byte. */
-static int64_t put_token(char *out, const struct token *token)
+ptq_status tokenizer_encode(const struct tokenizer *t, const char *text, int64_t length,
+                            int32_t **ids, int64_t *count)
 {
-    const char *at = token->text, *end = at + token->length;
-    int64_t used = 0;
-    while (at < end) {
-        int byte = unicode_to_byte(ptqi_utf8_next(&at));
-        if (byte < 0) {
-            memcpy(out, token->text, (size_t)token->length);
-            return token->length;
-        }
-        out[used++] = (char)byte;
+    return encode_any(t, text, length, 0, ids, count);
+}
+
+ptq_status tokenizer_encode_templated(const struct tokenizer *t, const char *text, int64_t length,
+                                      int32_t **ids, int64_t *count)
+{
+    return encode_any(t, text, length, 1, ids, count);
+}
+
+static ptq_status put_tokens(const struct tokenizer *t, const int32_t *ids, int64_t count,
+                             struct text_list *list)
+{
+    for (int64_t i = 0; i < count; i++) {
+        const struct token *token = vocabulary_token(&t->vocabulary, ids[i]);
+        if (token && t->decoder.spaced && list->count)
+            PTQI_TRY(text_list_add(t->context, list, " ", 1));
+        if (token)
+            PTQI_TRY(text_list_add(t->context, list, token->shown, token->shown_length));
     }
-    return used;
+    return PTQ_OK;
 }
 
 ptq_status tokenizer_decode(const struct tokenizer *t, const int32_t *ids, int64_t count,
                             char **text, int64_t *length)
 {
-    char *out = NULL;
-    int64_t used = 0, capacity = 0;
+    struct text_list list = {0}, other = {0};
     *text = NULL;
     *length = 0;
-    for (int64_t i = 0; i <= count; i++) {
-        const struct token *token = i < count ? vocabulary_token(&t->vocabulary, ids[i]) : NULL;
-        int64_t needed = used + (token ? token->length : 0) + 1; /* including the zero byte */
-        if (ptqi_grow(t->context, (void **)&out, used, &capacity, needed, 1)) {
-            ptqi_free(t->context, out);
-            return PTQ_ERROR_MEMORY;
-        }
-        if (token)
-            used += put_token(out + used, token);
+    ptq_status status = put_tokens(t, ids, count, &list);
+    if (!status)
+        status = decode(&t->decoder, &list, &other);
+    if (!status)
+        status = buffer_append(t->context, &list.text, "", 1);
+    text_list_free(t->context, &other);
+    if (status) {
+        text_list_free(t->context, &list);
+        return status;
     }
-    out[used] = 0;
-    *text = out;
-    *length = used;
+    *text = list.text.bytes;
+    *length = list.text.length - 1;
+    ptqi_free(t->context, list.ends);
     return PTQ_OK;
 }

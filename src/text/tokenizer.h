@@ -1,6 +1,6 @@
 /*
- * Byte-level BPE tokenizers as stored in tokenizer.json by Hugging Face's `tokenizers` library:
- * GPT-2, Llama 3, BLOOM, SmolLM and the like.
+ * BPE tokenizers as stored in tokenizer.json by Hugging Face's `tokenizers` library, byte-level as
+ * GPT-2's, or in the way of SentencePiece as Llama 2's.
  *
  * The ids are those of the library's encode(text, add_special_tokens=False): added tokens are found
  * in the text, and nothing is added around it. A file that requires unsupported features is
@@ -31,6 +31,10 @@ int64_t tokenizer_vocabulary(const struct tokenizer *tokenizer);
  */
 ptq_status tokenizer_encode(const struct tokenizer *tokenizer, const char *text, int64_t length,
                             int32_t **ids, int64_t *count);
+
+/* The same with the tokens that the file's template puts around a text: encode(text). */
+ptq_status tokenizer_encode_templated(const struct tokenizer *tokenizer, const char *text,
+                                      int64_t length, int32_t **ids, int64_t *count);
 
 /*
  * The bytes that ids represent, zero-terminated; the caller frees *text with ptqi_free. Special

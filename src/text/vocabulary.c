@@ -37,7 +37,8 @@ static ptq_status append(struct vocabulary *v, const char *text, int32_t length,
     memcpy(v->texts + v->texts_used, text, (size_t)length);
     memset(token, 0, sizeof *token);
     token->text = v->texts + v->texts_used;
-    token->length = length;
+    token->shown = token->text;
+    token->length = token->shown_length = length;
     token->id = id;
     ptqi_table_add(&v->by_text, ptqi_table_hash(&v->by_text, text, length), v->count);
     ptqi_table_add(&v->by_id, ptqi_table_hash_number(&v->by_id, (uint32_t)id), v->count);

@@ -11,6 +11,8 @@
 struct token {
     const char *text;
     int32_t length, id;
+    const char *shown; /* what it is decoded to; the text, or what the normalizer makes of it */
+    int32_t shown_length;
     int in_model; /* in the vocabulary of the model */
     int added;    /* among the added tokens */
 };

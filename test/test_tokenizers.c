@@ -1,0 +1,117 @@
+/*
+ * Small tokenizers of all kinds: ids and decoded texts recorded from the tokenizers library.
+ */
+#include "test.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/context.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "text/tokenizer.h"
+
+void test_tokenizers(void);
+
+static void add_members(struct ptqi_json_writer *w, const struct ptqi_json *object)
+{
+    for (const struct ptqi_json *item = object->first; item; item = item->next)
+        ptqi_json_add_value(w, item->name, item);
+}
+
+/* The tokenizer.json of a case: its parts, and the model that it names with its options. */
+static ptq_status write_case(const struct ptqi_json *models, const struct ptqi_json *c,
+                             const char *path)
+{
+    struct ptqi_json_writer w;
+    ptqi_json_begin(&w, test_context());
+    ptqi_json_open(&w, NULL, '{');
+    add_members(&w, ptqi_json_get(c, "tokenizer"));
+    ptqi_json_open(&w, "model", '{');
+    add_members(&w, ptqi_json_get(c, "options"));
+    add_members(&w, ptqi_json_get(models, ptqi_json_get(c, "model")->text));
+    ptqi_json_close(&w, '}');
+    ptqi_json_close(&w, '}');
+    ptq_status status = ptqi_json_finish(&w);
+    FILE *file = status ? NULL : fopen(path, "wb");
+    CHECK(file != NULL);
+    if (file) {
+        CHECK_EQ((int64_t)fwrite(w.text, 1, (size_t)w.length, file), w.length);
+        CHECK(fclose(file) == 0);
+    }
+    ptqi_json_end(&w);
+    return status;
+}
+
+static int are_ids(const int32_t *ids, int64_t count, const struct ptqi_json *expected)
+{
+    int64_t id, same = 0;
+    for (const struct ptqi_json *e = expected->first; e && same < count; e = e->next)
+        same += ptqi_json_integer(e, &id) && id == ids[same];
+    return same == count && count == expected->count;
+}
+
+/* The decoded bytes of an incomplete character are not compared: they are U+FFFD in the library. */
+static int decodes_to(const struct tokenizer *t, const int32_t *ids, int64_t count,
+                      const struct ptqi_json *expected)
+{
+    char *text;
+    int64_t length;
+    if (tokenizer_decode(t, ids, count, &text, &length))
+        return 0;
+    int equal = length == expected->length && !memcmp(text, expected->text, (size_t)length);
+    ptqi_free(test_context(), text);
+    return equal;
+}
+
+static void check_text(const struct tokenizer *t, const char *name,
+                       const struct ptqi_json *recorded)
+{
+    const struct ptqi_json *text = ptqi_json_get(recorded, "text");
+    int32_t *ids = NULL, *templated = NULL;
+    int64_t count = 0, templated_count = 0;
+    CHECK_OK(tokenizer_encode(t, text->text, text->length, &ids, &count));
+    CHECK_OK(tokenizer_encode_templated(t, text->text, text->length, &templated, &templated_count));
+    const int right = are_ids(ids, count, ptqi_json_get(recorded, "ids")) &&
+                      are_ids(templated, templated_count, ptqi_json_get(recorded, "templated")) &&
+                      decodes_to(t, ids, count, ptqi_json_get(recorded, "decoded"));
+    if (!CHECK(right))
+        printf("    %s: %s\n", name, text->text);
+    ptqi_free(test_context(), ids);
+    ptqi_free(test_context(), templated);
+}
+
+static void check_case(const struct ptqi_json *models, const struct ptqi_json *c)
+{
+    const char *path = test_scratch("tokenizer.json"), *name = ptqi_json_get(c, "name")->text;
+    const struct ptqi_json *texts = ptqi_json_get(c, "texts");
+    struct tokenizer *t = NULL;
+    CHECK_OK(write_case(models, c, path));
+    CHECK_OK(tokenizer_load(test_context(), path, &t));
+    for (const struct ptqi_json *text = texts->first; t && text; text = text->next)
+        check_text(t, name, text);
+    tokenizer_free(t);
+    remove(path);
+}
+
+void test_tokenizers(void)
+{
+    struct ptqi_map map;
+    struct ptqi_json_document *document;
+    const struct ptqi_json *root;
+    const char *name = test_data("tokenizers.json");
+    ptq_status status = ptqi_map_file(test_context(), name, &map);
+    CHECK_OK(status);
+    if (status)
+        return;
+    status =
+        ptqi_json_parse(test_context(), (const char *)map.data, map.size, name, &document, &root);
+    CHECK_OK(status);
+    if (!status) {
+        const struct ptqi_json *cases = ptqi_json_get(root, "cases");
+        CHECK(cases->count > 20);
+        for (const struct ptqi_json *c = cases->first; c; c = c->next)
+            check_case(ptqi_json_get(root, "models"), c);
+    }
+    ptqi_json_free(document);
+    ptqi_unmap_file(&map);
+}
