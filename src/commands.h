@@ -8,6 +8,7 @@ int command_eval(int argc, char **argv);
 int command_generate(int argc, char **argv);
 int command_compare(int argc, char **argv);
 int command_inspect(int argc, char **argv);
+int command_tokenize(int argc, char **argv);
 int command_layer(int argc, char **argv);
 int command_bench(int argc, char **argv);
 

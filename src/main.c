@@ -20,6 +20,7 @@ static const struct {
     {"generate", command_generate, "continue a text"},
     {"compare", command_compare, "every method side by side on one model"},
     {"inspect", command_inspect, "the contents of a model or a file"},
+    {"tokenize", command_tokenize, "the ids of a text, and back"},
     {"layer", command_layer, "quantize one matrix and compare it"},
     {"bench", command_bench, "the speed of the kernels, compared with the machine's limits"},
 };

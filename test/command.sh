@@ -414,7 +414,7 @@ test_json()
     json "quantize --json" method bits group sym matrices seconds peak_rss_bytes bytes \
         matrices.27.name matrices.27.weight_error matrices.27.output_error
     equal "bytes" "$(json_number bytes)" "$(wc -c <"$tmp/json/model.safetensors" | tr -d ' ')"
-    for command in quantize eval compare inspect layer; do
+    for command in quantize eval compare inspect tokenize layer; do
         succeeds "$command --help" $command --help
         grep -q "usage: ptq $command" "$tmp/out"
         equal "$command --help says how" $? 0
@@ -483,6 +483,32 @@ test_inspect()
     refuses 1 "nowhere" "inspect what is not there" inspect $tmp/nowhere
     refuses 1 "config.json" "inspect what is no model" inspect $tiny/config.json
     refuses 2 "" "inspect nothing" inspect
+}
+
+test_tokenize()
+{
+    echo "tokenize"
+    printf 'Once upon\na time \303\251' >"$tmp/text"
+    succeeds "tokenize a file" tokenize $tiny --text "$tmp/text"
+    equal "on one line" "$(wc -l <"$tmp/out" | tr -d ' ')" 1
+    cp "$tmp/out" "$tmp/ids"
+    succeeds "tokenize with the file itself" tokenize $tiny/tokenizer.json --text "$tmp/text"
+    cmp -s "$tmp/out" "$tmp/ids"
+    equal "the ids are the same" $? 0
+    succeeds "decode" tokenize $tiny --decode --text "$tmp/ids"
+    cmp -s "$tmp/out" "$tmp/text"
+    equal "the text comes back" $? 0
+    $RUN "$BUILD/ptq" tokenize $tiny --lines --template <"$tmp/text" >"$tmp/ids"
+    equal "a list for each line" "$(wc -l <"$tmp/ids" | tr -d ' ')" 2
+    $RUN "$BUILD/ptq" tokenize $tiny --lines --decode <"$tmp/ids" >"$tmp/out"
+    echo >>"$tmp/text"
+    cmp -s "$tmp/out" "$tmp/text"
+    equal "the lines come back" $? 0
+    echo '[1, "x"]' >"$tmp/ids"
+    refuses 1 "line 1" "ids that are none" tokenize $tiny --decode --text "$tmp/ids"
+    refuses 1 "nowhere" "tokenize without a model" tokenize "$tmp/nowhere" --text "$tmp/text"
+    refuses 2 "" "tokenize nothing" tokenize
+    refuses 2 "template" "a template for decoding" tokenize $tiny --decode --template
 }
 
 # until_there FILE JOB: waits until a job in the background has made a file.
@@ -1400,6 +1426,7 @@ test_variants
 test_json
 test_standard_files
 test_inspect
+test_tokenize
 test_resume
 test_two_runs
 test_somebody_elses
