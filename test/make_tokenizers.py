@@ -36,6 +36,12 @@ MODELS = {
                        MERGES + [("<0x0D>", "<0x0D>"), ("x", "<unk>")], range(256)),
     "bytes": bpe([], sorted(ALPHABET), BYTE_MERGES),
 }
+# The scores make ways of the same sum, and unknown characters that are cheaper in a row.
+PIECES = ["\u2581", "t", "h", "e", "th", "he", "the", "\u2581the", "\u2581t", "in", "i", "n", "\u2581in", "a", "aa", "aaaa", "s", "er", "r",
+          "1", "2", "12", "\u4e2d", "\u4e2d\u6587", "\u00e9", "\n", ".", "'", "b", "x"]
+UNIGRAM = [["<unk>", 0.0], ["<s>", 0.0], ["</s>", 0.0]] + [[p, -1.5 * (i % 5) - 1.25 - len(p) / 2] for i, p in enumerate(PIECES)]
+MODELS["scores"] = {"vocab": UNIGRAM}
+MODELS["scores and bytes"] = {"vocab": UNIGRAM + [[f"<0x{b:02X}>", -3.0] for b in range(256)]}
 SPACE = {"type": "Replace", "pattern": {"String": " "}, "content": "\u2581"}
 PREPEND = {"type": "Prepend", "prepend": "\u2581"}
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
@@ -112,6 +118,15 @@ def add_pieces():
                  pre_tokenizer=split("[a-e]|\u2581", behavior, invert))
 
 
+def add_scores():
+    specials = [added(t, i) for i, t in enumerate(["<unk>", "<s>", "</s>"])]
+    parts = {"pre_tokenizer": metaspace("always", True), "decoder": metaspace("always", True), "added_tokens": specials}
+    case("Unigram", "scores", {"type": "Unigram", "unk_id": 0, "byte_fallback": False}, **parts)
+    case("Unigram, bytes", "scores and bytes", {"type": "Unigram", "unk_id": 0, "byte_fallback": True}, **parts)
+    case("Unigram, bytes are missing", "scores", {"type": "Unigram", "unk_id": 0, "byte_fallback": True}, **parts)
+    case("Unigram, whole text", "scores", {"type": "Unigram", "unk_id": 0, "byte_fallback": False}, normalizer=SPACE)
+
+
 def add_bytes():
     whole = {"pre_tokenizer": BYTE_LEVEL, "decoder": BYTE_LEVEL}
     for form in "NFC", "NFD":
@@ -141,8 +156,10 @@ def random_text(r):
 
 
 def record(c, r):
-    model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
-             "end_of_word_suffix": None, "fuse_unk": False, **c["options"], **MODELS[c["model"]]}
+    model = {**c["options"], **MODELS[c["model"]]}
+    if "merges" in model:
+        model = {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+                 "end_of_word_suffix": None, "fuse_unk": False, **model}
     tokenizer = tokenizers.Tokenizer.from_str(json.dumps({"truncation": None, "padding": None, **c["tokenizer"],
                                                           "model": model}))
     c["texts"] = []
@@ -156,6 +173,7 @@ def main():
     r = random.Random(1)
     add_pieces()
     add_bytes()
+    add_scores()
     for c in CASES:
         record(c, r)
     lines = ["{\"models\": {"]

@@ -375,7 +375,8 @@ static void test_refused(void)
                                     "\"behavior\":\"Doubled\",\"invert\":false}")},
          "\"Doubled\""},
         {{.pre_tokenizer = "{\"type\":\"ByteLevel\",\"add_prefix_space\":1}"}, "add_prefix_space"},
-        {{.model = "\"type\":\"Unigram\""}, "\"Unigram\""},
+        {{.model = "\"type\":\"WordPiece\""}, "\"WordPiece\""},
+        {{.model = "\"type\":\"Unigram\""}, "Unigram model"},
         {{.model = "\"byte_fallback\":1"}, "byte_fallback"},
         {{.model = "\"dropout\":0.1"}, "dropout"},
         {{.model = "\"end_of_word_suffix\":\"</w>\""}, "suffixes"},
@@ -409,6 +410,12 @@ static void test_refused_vocabularies(void)
         "{\"model\":{\"vocab\":{\"a\":4294967296},\"merges\":[]},\"pre_tokenizer\":" BYTE_LEVEL "}",
         "{\"model\":{\"vocab\":{\"a\":1,\"b\":1},\"merges\":[]},\"pre_tokenizer\":" BYTE_LEVEL "}",
         "{\"model\":{\"vocab\":{\"a\":1,\"a\":2},\"merges\":[]},\"pre_tokenizer\":" BYTE_LEVEL "}",
+        "{\"model\":{\"type\":\"Unigram\",\"vocab\":[[\"a\",0]]}}",
+        "{\"model\":{\"type\":\"Unigram\",\"unk_id\":1,\"vocab\":[[\"a\",0]]}}",
+        "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"a\",0],[\"a\",0]]}}",
+        "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"a\"]]}}",
+        "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[\"a\"]}}",
+        "{\"model\":{\"type\":\"BPE\",\"vocab\":[[\"a\",0]],\"merges\":[]}}",
         "{\"model\":{\"vocab\":{\"a\":1},\"merges\":[]},\"pre_tokenizer\":" BYTE_LEVEL
         ",\"added_tokens\":[{\"content\":\"b\"}]}", /* would get the id of a */
     };
@@ -501,15 +508,8 @@ static ptq_status load_and_use(ptq_context *context)
     return status;
 }
 
-static void test_no_memory(void)
+static void check_no_memory(const char *json)
 {
-    const char *json = make_json(&(struct recipe){
-        .added = "{\"content\":\"<A>\",\"id\":262,\"normalized\":true}",
-        .pre_tokenizer = "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}",
-        .model = "\"ignore_merges\":true,\"byte_fallback\":true",
-        .root = "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":["
-                "{\"type\":\"NFC\"},{\"type\":\"Lowercase\"},{\"type\":\"Replace\","
-                "\"pattern\":{\"Regex\":\"(a|b)?c|x{2}\"},\"content\":\"he\"}]}"});
     struct failing failing = {INT64_MAX, 0};
     ptq_context *context;
     ptq_status status =
@@ -530,6 +530,23 @@ static void test_no_memory(void)
     failing.left = INT64_MAX;
     ptq_context_free(context);
     CHECK_EQ(failing.live, 0);
+}
+
+static void test_no_memory(void)
+{
+    check_no_memory(make_json(&(struct recipe){
+        .added = "{\"content\":\"<A>\",\"id\":262,\"normalized\":true}",
+        .pre_tokenizer = "{\"type\":\"ByteLevel\",\"add_prefix_space\":true}",
+        .model = "\"ignore_merges\":true,\"byte_fallback\":true",
+        .root = "\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":["
+                "{\"type\":\"NFC\"},{\"type\":\"Lowercase\"},{\"type\":\"Replace\","
+                "\"pattern\":{\"Regex\":\"(a|b)?c|x{2}\"},\"content\":\"he\"}]}"}));
+    check_no_memory(
+        "{\"model\":{\"type\":\"Unigram\",\"unk_id\":0,\"vocab\":[[\"?\",0],[\"he\",-2],"
+        "[\"l\",-1],[\"ll\",-1]]},\"pre_tokenizer\":{\"type\":\"Metaspace\","
+        "\"replacement\":\"_\"},\"decoder\":{\"type\":\"Sequence\",\"decoders\":["
+        "{\"type\":\"ByteFallback\"},{\"type\":\"Strip\",\"content\":\"?\",\"start\":1,"
+        "\"stop\":0},{\"type\":\"Fuse\"}]}}");
 }
 
 void test_text(void)

@@ -19,14 +19,6 @@ struct candidate {
     int32_t rank, id; /* position in the list of merges; id of the result */
 };
 
-ptq_status id_list_append(ptq_context *context, struct id_list *list, int32_t id)
-{
-    PTQI_TRY(ptqi_grow(context, (void **)&list->ids, list->count, &list->capacity, list->count + 1,
-                       (int64_t)sizeof *list->ids));
-    list->ids[list->count++] = id;
-    return PTQ_OK;
-}
-
 static int before(const struct candidate *a, const struct candidate *b)
 {
     return a->rank < b->rank || (a->rank == b->rank && a->position < b->position);

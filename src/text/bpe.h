@@ -6,6 +6,7 @@
 #ifndef TEXT_BPE_H
 #define TEXT_BPE_H
 
+#include "id_list.h"
 #include "vocabulary.h"
 
 #define BPE_SMALL 0x400
@@ -42,11 +43,6 @@ struct bpe_work {
     int64_t symbol_capacity, heap_count, heap_capacity;
 };
 
-struct id_list {
-    int32_t *ids;
-    int64_t count, capacity;
-};
-
 /*
  * Loads the value of "model". The vocabulary must outlive b. b may be freed even if loading failed.
  * Messages do not name the file.
@@ -59,7 +55,5 @@ void bpe_free(struct bpe *b);
 ptq_status bpe_encode(const struct bpe *b, struct bpe_work *work, const char *piece, int64_t length,
                       struct id_list *out);
 void bpe_work_free(ptq_context *context, struct bpe_work *work);
-
-ptq_status id_list_append(ptq_context *context, struct id_list *list, int32_t id);
 
 #endif

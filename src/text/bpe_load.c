@@ -153,12 +153,7 @@ static int absent_or_empty(const struct ptqi_json *value)
 /* Rejects options that would give other tokens than plain BPE. */
 static ptq_status check_model(ptq_context *context, const struct ptqi_json *model)
 {
-    char quote[FIELD_QUOTE_SIZE];
-    const struct ptqi_json *type = ptqi_json_get(model, "type");
     const struct ptqi_json *dropout = ptqi_json_get(model, "dropout");
-    if (type && !field_is(type, "BPE")) /* old files have no type */
-        return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED,
-                         "the model \"%s\" is not supported, only BPE", field_quote(type, quote));
     if (!field_absent(dropout) && (dropout->kind != PTQI_JSON_NUMBER || dropout->number != 0))
         return ptqi_fail(context, PTQ_ERROR_UNSUPPORTED, "\"dropout\" is not supported");
     if (!absent_or_empty(ptqi_json_get(model, "continuing_subword_prefix")) ||

@@ -1,15 +1,15 @@
 /*
  * Added tokens are cut out of the text, the rest is normalized, the pre-tokenizer splits it into
- * pieces, and BPE turns every piece into ids.
+ * pieces, and the model turns every piece into ids.
  */
 #include "tokenizer.h"
 #include <string.h>
 #include "added.h"
 #include "base/file.h"
 #include "base/utf8.h"
-#include "bpe.h"
 #include "decode.h"
 #include "field.h"
+#include "text_model.h"
 #include "normalize.h"
 #include "pretokenize.h"
 #include "template.h"
@@ -17,7 +17,7 @@
 struct tokenizer {
     ptq_context *context;
     struct vocabulary vocabulary;
-    struct bpe bpe;
+    struct text_model model;
     struct normalizer normalizer;
     struct pretokenizer pretokenizer;
     struct added added;
@@ -31,7 +31,7 @@ struct encoder {
     ptq_context *context;
     struct buffer normalized, other;
     struct pretokenize_work pieces;
-    struct bpe_work work;
+    struct text_model_work work;
     struct id_list out;
 };
 
@@ -49,15 +49,15 @@ static ptq_status read_root(struct tokenizer *t, const struct ptqi_json *root)
         added = NULL;
     else if (added->kind != PTQI_JSON_ARRAY)
         return ptqi_fail(t->context, PTQ_ERROR_FORMAT, "\"added_tokens\" should be a list");
-    if (!vocab || vocab->kind != PTQI_JSON_OBJECT) /* as in other models */
-        return ptqi_fail(t->context, PTQ_ERROR_FORMAT, "there is no BPE model with a vocabulary");
+    if (!vocab || (vocab->kind != PTQI_JSON_OBJECT && vocab->kind != PTQI_JSON_ARRAY))
+        return ptqi_fail(t->context, PTQ_ERROR_FORMAT, "there is no model with a vocabulary");
     PTQI_TRY(normalizer_load(t->context, ptqi_json_get(root, "normalizer"), &t->normalizer));
     PTQI_TRY(pretokenizer_load(t->context, ptqi_json_get(root, "pre_tokenizer"), &t->pretokenizer));
     PTQI_TRY(template_load(t->context, ptqi_json_get(root, "post_processor"), &t->template));
     PTQI_TRY(decoder_load(t->context, ptqi_json_get(root, "decoder"),
                           pretokenizer_is_byte_level(&t->pretokenizer), &t->decoder));
     PTQI_TRY(vocabulary_load(t->context, vocab, added, &t->vocabulary));
-    PTQI_TRY(bpe_load(t->context, model, &t->vocabulary, &t->bpe));
+    PTQI_TRY(text_model_load(t->context, model, &t->vocabulary, &t->model));
     return added_load(t->context, added, &t->normalizer, &t->vocabulary, &t->added);
 }
 
@@ -102,7 +102,7 @@ void tokenizer_free(struct tokenizer *t)
     normalizer_free(&t->normalizer);
     pretokenizer_free(&t->pretokenizer);
     decoder_free(&t->decoder);
-    bpe_free(&t->bpe);
+    text_model_free(&t->model);
     vocabulary_free(&t->vocabulary);
     ptqi_free(t->context, t);
 }
@@ -115,7 +115,7 @@ int64_t tokenizer_vocabulary(const struct tokenizer *t)
 static ptq_status encode_piece(void *user, const char *piece, int64_t length)
 {
     struct encoder *e = user;
-    return bpe_encode(&e->tokenizer->bpe, &e->work, piece, length, &e->out);
+    return text_model_encode(&e->tokenizer->model, &e->work, piece, length, &e->out);
 }
 
 static ptq_status encode_plain(struct encoder *e, const char *begin, const char *end, int is_first)
@@ -165,7 +165,7 @@ static ptq_status encode_text(struct encoder *e, const char *text, int64_t lengt
 
 static void encoder_free(struct encoder *e)
 {
-    bpe_work_free(e->context, &e->work);
+    text_model_work_free(e->context, &e->work);
     pretokenize_work_free(e->context, &e->pieces);
     buffer_free(e->context, &e->normalized);
     buffer_free(e->context, &e->other);

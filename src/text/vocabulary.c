@@ -69,19 +69,30 @@ static ptq_status create(struct vocabulary *v, int64_t tokens, int64_t bytes)
     return ptqi_table_reserve(&v->by_id, tokens);
 }
 
-static ptq_status load(struct vocabulary *v, const struct ptqi_json *vocab,
-                       const struct ptqi_json *added)
+/* The text of [text, score]; NULL for anything else. */
+static const struct ptqi_json *scored_text(const struct ptqi_json *item)
 {
-    int64_t tokens = vocab->count, bytes = 0, id;
-    struct token *token;
-    for (const struct ptqi_json *item = vocab->first; item; item = item->next)
-        bytes += item->name_length;
-    for (const struct ptqi_json *item = added ? added->first : NULL; item; item = item->next) {
-        const struct ptqi_json *content = ptqi_json_get(item, "content");
-        bytes += ptqi_json_string(content) ? content->length : 0;
-        tokens++;
+    const struct ptqi_json *text = item->kind == PTQI_JSON_ARRAY ? item->first : NULL;
+    return item->count == 2 && ptqi_json_string(text) && text->next->kind == PTQI_JSON_NUMBER
+               ? text
+               : NULL;
+}
+
+static int64_t text_bytes(const struct ptqi_json *vocab)
+{
+    int64_t bytes = 0;
+    for (const struct ptqi_json *item = vocab->first; item; item = item->next) {
+        const struct ptqi_json *text = vocab->kind == PTQI_JSON_ARRAY ? scored_text(item) : NULL;
+        bytes += text ? text->length : item->name_length;
     }
-    PTQI_TRY(create(v, tokens, bytes));
+    return bytes;
+}
+
+/* Tokens with ids, {text: id}. */
+static ptq_status load_ids(struct vocabulary *v, const struct ptqi_json *vocab)
+{
+    struct token *token;
+    int64_t id;
     for (const struct ptqi_json *item = vocab->first; item; item = item->next) {
         if (!ptqi_json_integer(item, &id) || id < 0 || id >= INT32_MAX)
             return ptqi_fail(v->context, PTQ_ERROR_FORMAT,
@@ -89,6 +100,37 @@ static ptq_status load(struct vocabulary *v, const struct ptqi_json *vocab,
         PTQI_TRY(append(v, item->name, item->name_length, (int32_t)id, &token));
         token->in_model = 1;
     }
+    return PTQ_OK;
+}
+
+/* Tokens with scores, [[text, score], ..]; their ids are their places. */
+static ptq_status load_scores(struct vocabulary *v, const struct ptqi_json *vocab)
+{
+    struct token *token;
+    for (const struct ptqi_json *item = vocab->first; item; item = item->next) {
+        const struct ptqi_json *text = scored_text(item);
+        if (!text || vocabulary_find(v, text->text, text->length))
+            return ptqi_fail(v->context, PTQ_ERROR_FORMAT,
+                             "token %lld of the vocabulary has no score, or occurs twice",
+                             (long long)v->count);
+        PTQI_TRY(append(v, text->text, text->length, (int32_t)v->count, &token));
+        token->in_model = 1;
+        token->score = text->next->number;
+    }
+    return PTQ_OK;
+}
+
+static ptq_status load(struct vocabulary *v, const struct ptqi_json *vocab,
+                       const struct ptqi_json *added)
+{
+    int64_t tokens = vocab->count, bytes = text_bytes(vocab);
+    for (const struct ptqi_json *item = added ? added->first : NULL; item; item = item->next) {
+        const struct ptqi_json *content = ptqi_json_get(item, "content");
+        bytes += ptqi_json_string(content) ? content->length : 0;
+        tokens++;
+    }
+    PTQI_TRY(create(v, tokens, bytes));
+    PTQI_TRY(vocab->kind == PTQI_JSON_ARRAY ? load_scores(v, vocab) : load_ids(v, vocab));
     v->model_count = v->count;
     return PTQ_OK;
 }

@@ -13,6 +13,7 @@ struct token {
     int32_t length, id;
     const char *shown; /* what it is decoded to; the text, or what the normalizer makes of it */
     int32_t shown_length;
+    double score; /* of a model in which tokens have one */
     int in_model; /* in the vocabulary of the model */
     int added;    /* among the added tokens */
 };
@@ -29,8 +30,9 @@ struct vocabulary {
 };
 
 /*
- * Loads the tokens of "vocab", an object, and reserves space for those of "added_tokens", an array
- * or NULL. v may be freed on failure, but need not be. Messages do not name the file.
+ * Loads the tokens of "vocab", an object of ids or a list of tokens with scores, and reserves space
+ * for those of "added_tokens", an array or NULL. v may be freed on failure, but need not be.
+ * Messages do not name the file.
  */
 ptq_status vocabulary_load(ptq_context *context, const struct ptqi_json *vocab,
                            const struct ptqi_json *added, struct vocabulary *v);
