@@ -129,7 +129,7 @@ def add_scores():
 
 def add_bytes():
     whole = {"pre_tokenizer": BYTE_LEVEL, "decoder": BYTE_LEVEL}
-    for form in "NFC", "NFD":
+    for form in "NFC", "NFD", "NFKC", "NFKD":
         case(form, "bytes", normalizer={"type": form}, **whole)
     case("flags", "bytes", **whole, added_tokens=[
         added("<s>", 999, lstrip=True, rstrip=True), added("in", 1000, single_word=True),
@@ -148,6 +148,7 @@ def add_bytes():
 
 TEXTS = ["", " ", "the in", "  the in\nan  answer's  ", "THE \u00c5ngstr\u00f6m A\u030a e\u0301\u0316 \u1112\u1161\u11ab \ud55c \u0958 \u212b",
          "x<s>y <s>  the</s>in thein in. the  <s><s> x", "\u4e2d\u4e2d\u6587 \U0001f600\u0627\u0627\ue000\U000f0000 a\r\r\n", "12345 \u0663\u0664 \u00bd'ER'\u017f's",
+         "\ufb01\u00bd\u1e9b\u0323 \u3300\uff21\U0001d7d9\u00a0\ufdfa",
          "aaaaaaa\u2581a \u00e9[b_1] [b][b_1\tIn a IN A"]
 
 

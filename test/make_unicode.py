@@ -159,7 +159,30 @@ def write_normal():
         "struct pair decomposed", [row(*r) for r in others], 3)
 
 
+def write_compatible():
+    """What NFKD makes of characters, where it differs from NFD; complete, so nothing is left to decompose."""
+    nfd, nfkd = normalizers.NFD().normalize_str, normalizers.NFKD().normalize_str
+    runs, texts = [], []
+    for c in (c for c in CODE_POINTS if c >= 0x80):
+        to = nfkd(chr(c))
+        if to == nfd(chr(c)):
+            continue
+        if len(to) > 1:
+            last = f"0x{ord(to[-1]) | 0x800000:06x},"
+            texts += [f"0x{c:06x},"] + [f"0x{ord(x):06x}," for x in to[:-1]] + [last]
+        elif runs and runs[-1][1] == c - 1 and runs[-1][2] - runs[-1][0] == ord(to) - c:
+            runs[-1][1] = c
+        else:
+            runs.append([c, c, ord(to)])
+    put(header("unicode_compatible.h"), "first, last, what NFKD makes of the first; the others follow",
+        "struct pair compatible", [f"{{0x{a:05x}, 0x{b:05x}, 0x{c:05x}}}," for a, b, c in runs], 3)
+    put(header("unicode_compatible_texts.h"),
+        "A character and the several that NFKD makes of it, the last | 0x800000", "uint32_t compatible_texts",
+        texts, 9)
+
+
 write_classes()
 write_categories()
 write_lower()
 write_normal()
+write_compatible()

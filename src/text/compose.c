@@ -10,6 +10,8 @@ struct pair {
     uint32_t character, first, second;
 };
 
+#include "unicode_compatible.h"
+#include "unicode_compatible_texts.h"
 #include "unicode_composed.h"
 #include "unicode_decomposed.h"
 
@@ -17,6 +19,7 @@ struct pair {
 #define CHARACTER(c) ((c)&0x1fffff)
 #define CLASS(c) ((c) >> 21)
 #define MANY_MARKS 32
+#define LAST 0x800000u /* marks the end of a text in compatible_texts */
 
 /* Hangul syllables are composed by arithmetic. */
 enum { HANGUL = 0xac00, LEADS = 0x1100, VOWELS = 0x1161, TAILS = 0x11a7 };
@@ -24,7 +27,9 @@ enum { LEAD_COUNT = 19, VOWEL_COUNT = 21, TAIL_COUNT = 28 };
 enum { SYLLABLES = LEAD_COUNT * VOWEL_COUNT * TAIL_COUNT };
 
 struct characters {
+    const struct composer *composer;
     ptq_context *context;
+    int form;
     uint32_t *all;
     int64_t count, capacity;
 };
@@ -42,19 +47,26 @@ static const struct pair *find_pair(const struct pair *table, int count, uint32_
     return low < count && table[low].character == c ? table + low : NULL;
 }
 
-static uint32_t class_of(uint32_t c)
+/* The same if character and first are the ends of a range. */
+static const struct pair *find_range(const struct pair *table, int count, uint32_t c)
 {
-    int low = 0, high = COUNT(combining);
-    while (low < high) { /* character and first are the ends of a range here, second its class */
+    int low = 0, high = count;
+    while (low < high) {
         int middle = low + (high - low) / 2;
-        if (c > combining[middle].first)
+        if (c > table[middle].first)
             low = middle + 1;
-        else if (c < combining[middle].character)
+        else if (c < table[middle].character)
             high = middle;
         else
-            return combining[middle].second;
+            return table + middle;
     }
-    return 0;
+    return NULL;
+}
+
+static uint32_t class_of(uint32_t c)
+{
+    const struct pair *range = find_range(combining, COUNT(combining), c);
+    return range ? range->second : 0;
 }
 
 static uint64_t pair_hash(const struct composer *c, uint32_t first, uint32_t second)
@@ -70,13 +82,22 @@ ptq_status composer_begin(ptq_context *context, struct composer *c)
     for (int i = 0; i < COUNT(composed); i++)
         ptqi_table_add(&c->pairs, pair_hash(c, composed[i].first, composed[i].second),
                        composed[i].character);
+    ptqi_table_begin(&c->texts, context);
+    PTQI_TRY(ptqi_table_reserve(&c->texts, COUNT(compatible_texts)));
+    for (int i = 0; i < COUNT(compatible_texts); i++) {
+        ptqi_table_add(&c->texts, ptqi_table_hash_number(&c->texts, compatible_texts[i]), i + 1);
+        while (!(compatible_texts[++i] & LAST)) /* goes on behind the text */
+            continue;
+    }
     return PTQ_OK;
 }
 
 void composer_end(struct composer *c)
 {
-    if (c->context)
+    if (c->context) {
         ptqi_table_end(&c->pairs);
+        ptqi_table_end(&c->texts);
+    }
     memset(c, 0, sizeof *c);
 }
 
@@ -96,10 +117,33 @@ static ptq_status put_syllable(struct characters *s, uint32_t index)
     return tail ? put(s, TAILS + tail) : PTQ_OK;
 }
 
+/* What NFKD makes of a character, if that is different from NFD. */
+static ptq_status put_compatible(struct characters *s, uint32_t c, int *found)
+{
+    int64_t at = -1;
+    const struct pair *range = find_range(compatible, COUNT(compatible), c);
+    const struct ptqi_table *texts = &s->composer->texts;
+    *found = 1;
+    if (range)
+        return put(s, range->second + (c - range->character));
+    const struct ptqi_slot *slot = ptqi_table_next(texts, ptqi_table_hash_number(texts, c), &at);
+    *found = slot != NULL;
+    for (int64_t i = slot ? slot->item : 0, more = *found; more; i++) {
+        PTQI_TRY(put(s, compatible_texts[i] & ~LAST));
+        more = !(compatible_texts[i] & LAST);
+    }
+    return PTQ_OK;
+}
+
 static ptq_status decompose(struct characters *s, uint32_t c)
 {
-    if (c < 0xc0)
+    int found = 0;
+    if (c < 0x80)
         return put(s, c);
+    if (s->form & FORM_COMPATIBLE)
+        PTQI_TRY(put_compatible(s, c, &found));
+    if (found)
+        return PTQ_OK;
     if (c >= HANGUL && c < HANGUL + SYLLABLES)
         return put_syllable(s, c - HANGUL);
     const struct pair *pair = find_pair(composed, COUNT(composed), c);
@@ -190,27 +234,28 @@ static void compose(const struct composer *c, struct characters *s)
     s->count = used;
 }
 
-/* Characters below U+0300 do not change in NFC. */
-static int is_simple(const char *text, int64_t length)
+/* Characters below U+0300 do not change in NFC, ASCII never. */
+static int is_simple(const char *text, int64_t length, int form)
 {
+    const int limit = form == FORM_COMPOSED ? 0xcc : 0x80;
     for (int64_t i = 0; i < length; i++)
-        if ((uint8_t)text[i] >= 0xcc)
+        if ((uint8_t)text[i] >= limit)
             return 0;
     return 1;
 }
 
-ptq_status composer_normalize(const struct composer *c, const char *text, int64_t length,
-                              int is_composed, struct buffer *out)
+ptq_status composer_normalize(const struct composer *c, const char *text, int64_t length, int form,
+                              struct buffer *out)
 {
-    struct characters s = {.context = c->context};
+    struct characters s = {.composer = c, .context = c->context, .form = form};
     ptq_status status = PTQ_OK;
-    if (is_composed && is_simple(text, length))
+    if (is_simple(text, length, form))
         return buffer_append(c->context, out, text, length);
     for (const char *at = text; at < text + length && !status;)
         status = decompose(&s, ptqi_utf8_next(&at));
     if (!status)
         status = sort_marks(&s);
-    if (!status && is_composed)
+    if (!status && (form & FORM_COMPOSED))
         compose(c, &s);
     if (!status)
         status = buffer_reserve(c->context, out, 4 * s.count);

@@ -33,18 +33,10 @@ static ptq_status apply_lowercase(const struct normalizer *n, const struct norma
     return PTQ_OK;
 }
 
-static ptq_status apply_nfc(const struct normalizer *n, const struct normalize_step *step,
-                            const struct buffer *in, struct buffer *out)
+static ptq_status apply_form(const struct normalizer *n, const struct normalize_step *step,
+                             const struct buffer *in, struct buffer *out)
 {
-    (void)step;
-    return composer_normalize(&n->composer, in->bytes, in->length, 1, out);
-}
-
-static ptq_status apply_nfd(const struct normalizer *n, const struct normalize_step *step,
-                            const struct buffer *in, struct buffer *out)
-{
-    (void)step;
-    return composer_normalize(&n->composer, in->bytes, in->length, 0, out);
+    return composer_normalize(&n->composer, in->bytes, in->length, step->form, out);
 }
 
 static ptq_status load_content(struct normalizer *n, const struct ptqi_json *json, const char *name,
@@ -73,8 +65,11 @@ static ptq_status load_replace(struct normalizer *n, const struct ptqi_json *jso
 static ptq_status load_form(struct normalizer *n, const struct ptqi_json *json,
                             struct normalize_step *step)
 {
-    (void)json;
-    (void)step;
+    const struct ptqi_json *type = ptqi_json_get(json, "type");
+    if (field_is(type, "NFC") || field_is(type, "NFKC"))
+        step->form |= FORM_COMPOSED;
+    if (field_is(type, "NFKC") || field_is(type, "NFKD"))
+        step->form |= FORM_COMPATIBLE;
     return n->composer.context ? PTQ_OK : composer_begin(n->context, &n->composer);
 }
 
@@ -85,11 +80,10 @@ static const struct {
     ptq_status (*apply)(const struct normalizer *n, const struct normalize_step *step,
                         const struct buffer *in, struct buffer *out);
 } types[] = {
-    {"Prepend", load_prepend, apply_prepend},
-    {"Replace", load_replace, apply_replace},
-    {"Lowercase", NULL, apply_lowercase},
-    {"NFC", load_form, apply_nfc},
-    {"NFD", load_form, apply_nfd},
+    {"Prepend", load_prepend, apply_prepend}, {"Replace", load_replace, apply_replace},
+    {"Lowercase", NULL, apply_lowercase},     {"NFC", load_form, apply_form},
+    {"NFD", load_form, apply_form},           {"NFKC", load_form, apply_form},
+    {"NFKD", load_form, apply_form},
 };
 
 static ptq_status load_step(struct normalizer *n, const struct ptqi_json *json, size_t type)

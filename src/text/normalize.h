@@ -17,6 +17,7 @@ struct normalize_step {
     ptq_status (*apply)(const struct normalizer *n, const struct normalize_step *step,
                         const struct buffer *in, struct buffer *out);
     struct regex regex;    /* what is replaced */
+    int form;              /* of Unicode */
     struct buffer content; /* what is put there or in front */
 };
 
