@@ -166,7 +166,7 @@ def record(c, r):
     c["texts"] = []
     for text in TEXTS + [random_text(r) for _ in range(4)]:
         ids = tokenizer.encode(text, add_special_tokens=False).ids
-        c["texts"].append({"text": text, "ids": ids, "templated": tokenizer.encode(text).ids,
+        c["texts"].append({"text": text, "ids": ids, "ids_template": tokenizer.encode(text).ids,
                            "decoded": tokenizer.decode(ids, skip_special_tokens=False)})
 
 

@@ -1,6 +1,6 @@
 /*
- * BPE tokenizers as stored in tokenizer.json by Hugging Face's `tokenizers` library, byte-level as
- * GPT-2's, or in the way of SentencePiece as Llama 2's.
+ * Tokenizers as stored in tokenizer.json by Hugging Face's `tokenizers` library: BPE, byte-level as
+ * GPT-2's or in the way of SentencePiece as Llama 2's, and Unigram.
  *
  * The ids are those of the library's encode(text, add_special_tokens=False): added tokens are found
  * in the text, and nothing is added around it. A file that requires unsupported features is
