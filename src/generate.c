@@ -70,7 +70,8 @@ static ptq_status load(struct run *r)
     ptqi_free(r->context, path);
     PTQI_TRY(status);
     int32_t *ids;
-    PTQI_TRY(tokenizer_encode(r->tokenizer, prompt, (int64_t)strlen(prompt), &ids, &r->prompt));
+    PTQI_TRY(tokenizer_encode_templated(r->tokenizer, prompt, (int64_t)strlen(prompt), &ids,
+                                        &r->prompt));
     capacity = r->prompt + r->limit;
     r->ids = ptqi_alloc(r->context, capacity, (int64_t)sizeof *r->ids);
     if (r->ids)
