@@ -61,14 +61,10 @@ struct run {
 
 static ptq_status load(struct run *r)
 {
-    char *path;
     const char *prompt = option_text(r->o, "prompt");
     int64_t capacity;
     PTQI_TRY(model_open(r->context, r->o->positional[0], &r->model));
-    path = checkpoint_file(r->model->checkpoint, "tokenizer.json");
-    ptq_status status = path ? tokenizer_load(r->context, path, &r->tokenizer) : PTQ_ERROR_MEMORY;
-    ptqi_free(r->context, path);
-    PTQI_TRY(status);
+    PTQI_TRY(tokenizer_load_model(r->context, r->model->checkpoint->path, &r->tokenizer));
     int32_t *ids;
     PTQI_TRY(tokenizer_encode_templated(r->tokenizer, prompt, (int64_t)strlen(prompt), &ids,
                                         &r->prompt));
@@ -112,8 +108,18 @@ static int64_t incomplete(const char *text, int64_t length)
     return 0;
 }
 
-/* Decodes what was made, cuts it at the stop text, and prints what is new and complete. */
-static ptq_status update_text(struct run *r)
+/* Bytes at the end of the text with which the stop text may begin. */
+static int64_t beginning_of(const char *stop, const char *text, int64_t length)
+{
+    int64_t count = (int64_t)strlen(stop) - 1;
+    count = ptqi_min(count, length);
+    while (count > 0 && memcmp(text + length - count, stop, (size_t)count))
+        count--;
+    return count > 0 ? count : 0;
+}
+
+/* Decodes what was made, and cuts it at the stop text. */
+static ptq_status decode(struct run *r)
 {
     const char *stop = option_text(r->o, "stop");
     ptqi_free(r->context, r->text);
@@ -121,19 +127,37 @@ static ptq_status update_text(struct run *r)
     PTQI_TRY(tokenizer_decode(r->tokenizer, r->ids + r->prompt, r->count - r->prompt, &r->text,
                               &r->length));
     char *found = stop && *stop ? strstr(r->text, stop) : NULL;
-    if (found) {
-        *found = 0;
-        r->length = found - r->text;
-        r->stopped = 1;
-    }
-    if (!option_given(r->o, "stream") || option_given(r->o, "json"))
+    if (!found)
         return PTQ_OK;
-    const int64_t whole = r->length - incomplete(r->text, r->length);
-    if (whole > r->printed) {
-        fwrite(r->text + r->printed, 1, (size_t)(whole - r->printed), stdout);
-        fflush(stdout);
-        r->printed = whole;
-    }
+    *found = 0;
+    r->length = found - r->text;
+    r->stopped = 1;
+    return PTQ_OK;
+}
+
+/* Prints what is new, complete, and not the beginning of the stop text. */
+static void print_new(struct run *r)
+{
+    const char *stop = option_text(r->o, "stop");
+    const int64_t cut = incomplete(r->text, r->length);
+    const int64_t held = stop && !r->stopped ? beginning_of(stop, r->text, r->length) : 0;
+    const int64_t end = r->length - ptqi_max(cut, held);
+    if (end <= r->printed)
+        return;
+    fwrite(r->text + r->printed, 1, (size_t)(end - r->printed), stdout);
+    fflush(stdout);
+    r->printed = end;
+}
+
+/* After a token. Without --stream and --stop, the text is decoded once, at the end. */
+static ptq_status update_text(struct run *r)
+{
+    const int streams = option_given(r->o, "stream") && !option_given(r->o, "json");
+    if (!streams && !option_given(r->o, "stop"))
+        return PTQ_OK;
+    PTQI_TRY(decode(r));
+    if (streams)
+        print_new(r);
     return PTQ_OK;
 }
 
@@ -165,7 +189,7 @@ static ptq_status make_text(struct run *r)
             PTQI_TRY(generation_run(g, &id, 1));
     }
     r->seconds = clock_seconds() - made;
-    return PTQ_OK;
+    return r->text ? PTQ_OK : decode(r);
 }
 
 static double per_second(int64_t tokens, double seconds)
@@ -178,7 +202,7 @@ static ptq_status print(const struct run *r)
     const int64_t made = r->count - r->prompt;
     struct ptqi_json_writer w;
     if (!option_given(r->o, "json")) {
-        printf("%s\n", (r->text ? r->text : "") + r->printed);
+        printf("%s\n", r->text + ptqi_min(r->printed, r->length));
         fprintf(stderr, "prompt %lld tokens, %.1f tokens/s; made %lld tokens, %.1f tokens/s\n",
                 (long long)r->prompt, per_second(r->prompt, r->prompt_seconds), (long long)made,
                 per_second(made, r->seconds));
@@ -186,7 +210,7 @@ static ptq_status print(const struct run *r)
     }
     ptqi_json_begin(&w, r->context);
     ptqi_json_open(&w, NULL, '{');
-    ptqi_json_add_text(&w, "text", r->text ? r->text : "");
+    ptqi_json_add_text(&w, "text", r->text);
     ptqi_json_open(&w, "ids", '[');
     for (int64_t i = r->prompt; i < r->count; i++)
         ptqi_json_add_integer(&w, NULL, r->ids[i]);
@@ -206,9 +230,7 @@ static ptq_status run(struct run *r)
     PTQI_TRY(load(r));
     if (!option_given(r->o, "json"))
         unused_print(&r->model->checkpoint->unused, r->model->checkpoint->path);
-    if (option_given(r->o, "stream") && !option_given(r->o, "json"))
-        printf("%s", option_text(r->o, "prompt"));
-    else if (!option_given(r->o, "json"))
+    if (!option_given(r->o, "json"))
         printf("%s", option_text(r->o, "prompt"));
     fflush(stdout);
     PTQI_TRY(make_text(r));

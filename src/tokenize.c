@@ -148,10 +148,7 @@ static ptq_status load(struct tokenize *t, const char *model)
     const size_t length = strlen(model);
     if (length > 5 && !strcmp(model + length - 5, ".json"))
         return tokenizer_load(t->context, model, &t->tokenizer);
-    char *path = ptqi_join_path(t->context, model, "tokenizer.json");
-    ptq_status status = path ? tokenizer_load(t->context, path, &t->tokenizer) : PTQ_ERROR_MEMORY;
-    ptqi_free(t->context, path);
-    return status;
+    return tokenizer_load_model(t->context, model, &t->tokenizer);
 }
 
 int command_tokenize(int argc, char **argv)

@@ -1337,6 +1337,12 @@ test_generate()
     equal "another seed gives another text" $? 0
     succeeds "a stop text" generate "$@" --stop " Air"
     equal "the text ends before it" "$(cat "$tmp/out")" "The city of the Security"
+    for stop in " Air" "Air Fo" "urity Air"; do
+        succeeds "a stop text" generate "$@" --stop "$stop"
+        once=$(cat "$tmp/out")
+        succeeds "a stop text, streamed" generate "$@" --stop "$stop" --stream
+        equal "a stop text, streamed" "$(cat "$tmp/out")" "$once"
+    done
     succeeds "a head of 8 bits" generate "$@" --head-bits 8
     once=$(cat "$tmp/out")
     succeeds "a head of 8 bits, portable" generate "$@" --head-bits 8 --isa portable --threads 1

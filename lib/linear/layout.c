@@ -161,6 +161,15 @@ int64_t ptq_layout_identity(const ptq_layout *layout, char *buffer, int64_t capa
     return ptqi_copy_out(text, buffer, capacity);
 }
 
+/* The header of a matrix like q, but for the number of rows. */
+static ptq_status describe_for(const struct ptq_layout *layout, const ptq_qtensor *q,
+                               struct ptqi_packed *header)
+{
+    PTQI_TRY(describe(layout, header));
+    PTQI_TRY(ptqi_shape_check_fits(layout->context, &layout->shape, q));
+    return ptqi_shape_complete(layout->context, q, header);
+}
+
 ptq_status ptq_linear_create_with(const ptq_layout *layout, const ptq_qtensor *q, void *memory,
                                   int64_t bytes, ptq_linear **linear)
 {
@@ -170,12 +179,10 @@ ptq_status ptq_linear_create_with(const ptq_layout *layout, const ptq_qtensor *q
     PTQI_REQUIRE(NULL, layout);
     PTQI_REQUIRE(layout->context, q);
     PTQI_TRY(ptqi_qtensor_check(q));
-    PTQI_TRY(describe(layout, &header));
+    PTQI_TRY(describe_for(layout, q, &header));
     PTQI_TRY(
         ptqi_check_between(layout->context, __func__, "N", q->n, layout->shape.n, layout->shape.n));
-    PTQI_TRY(ptqi_shape_check_fits(layout->context, &layout->shape, q));
     PTQI_TRY(ptqi_shape_check_values(layout->context, &layout->shape, q, 0, q->n));
-    PTQI_TRY(ptqi_shape_complete(layout->context, q, &header));
     return ptqi_linear_create(__func__, layout->context, &layout->shape, q, &header, memory, bytes,
                               linear);
 }
@@ -188,9 +195,7 @@ ptq_status ptq_linear_begin(const ptq_layout *layout, const ptq_qtensor *q, void
     *linear = NULL;
     PTQI_REQUIRE(NULL, layout);
     PTQI_REQUIRE(layout->context, q);
-    PTQI_TRY(describe(layout, &header));
-    PTQI_TRY(ptqi_shape_check_fits(layout->context, &layout->shape, q));
-    PTQI_TRY(ptqi_shape_complete(layout->context, q, &header));
+    PTQI_TRY(describe_for(layout, q, &header));
     if (memory)
         PTQI_TRY(
             ptqi_check_memory(layout->context, __func__, "memory", memory, bytes, header.bytes));

@@ -7,7 +7,6 @@
 #include "base/team.h"
 #include "qtensor.h"
 
-/* Packs all of q into memory or, if that is NULL, into memory from the context. */
 ptq_status ptqi_linear_begin(ptq_context *context, const struct ptqi_shape *shape,
                              const ptq_qtensor *q, struct ptqi_packed *header, void *memory,
                              ptq_linear **linear)

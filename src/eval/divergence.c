@@ -66,14 +66,6 @@ ptq_status divergence_run_reference(struct divergence *d, const struct windows *
     return status;
 }
 
-static int64_t first_choice(const float *row, int64_t count)
-{
-    int64_t best = 0;
-    for (int64_t i = 1; i < count; i++)
-        best = row[i] > row[best] ? i : best;
-    return best;
-}
-
 /* sum p log(p / q), given log(sum exp) of both rows. */
 static double compare(const float *p, double log_p, const float *q, double log_q, int64_t count)
 {
@@ -96,7 +88,7 @@ ptq_status divergence_add(struct divergence *d, int64_t window, int64_t t0, int6
         const float *p = d->logits + t * vocabulary, *q = logits + t * vocabulary;
         const double log_p = row_log_sum_exp(r->context, p, vocabulary);
         d->values[d->tokens++] = (float)compare(p, log_p, q, log_sums[t], vocabulary);
-        d->same_first += first_choice(p, vocabulary) == first_choice(q, vocabulary);
+        d->same_first += row_largest(p, vocabulary) == row_largest(q, vocabulary);
     }
     return PTQ_OK;
 }

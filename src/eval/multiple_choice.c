@@ -220,9 +220,7 @@ static void summarize(const struct run *r, struct choices_result *result)
 static ptq_status prepare(struct run *r)
 {
     struct ptqi_map file;
-    char *path = checkpoint_file(r->model->checkpoint, "tokenizer.json");
-    ptq_status status = path ? tokenizer_load(r->context, path, &r->tokenizer) : PTQ_ERROR_MEMORY;
-    ptqi_free(r->context, path);
+    ptq_status status = tokenizer_load_model(r->context, r->model->checkpoint->path, &r->tokenizer);
     if (!status)
         status = longest_input(r->model, &r->longest);
     if (!status)

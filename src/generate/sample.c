@@ -3,6 +3,7 @@
 #include "base/context.h"
 #include "base/exact.h"
 #include "base/random.h"
+#include "rows/rows.h"
 
 /* Tokens that are less likely than the likeliest by more than this factor, e^-40, are never chosen.
  */
@@ -66,15 +67,6 @@ static void penalize(const struct sampler *sampler, float *logits)
             logits[i] = logits[i] > 0 ? logits[i] / penalty : logits[i] * penalty;
 }
 
-static int32_t likeliest(const struct sampler *sampler, const float *logits)
-{
-    int32_t best = 0;
-    for (int64_t i = 1; i < sampler->vocabulary; i++)
-        if (logits[i] > logits[best])
-            best = (int32_t)i;
-    return best;
-}
-
 /* The likelier first. */
 static int descending(const void *a, const void *b)
 {
@@ -86,7 +78,7 @@ static int descending(const void *a, const void *b)
 
 static int64_t collect(const struct sampler *sampler, const float *logits)
 {
-    const double largest = (double)logits[likeliest(sampler, logits)];
+    const double largest = (double)logits[row_largest(logits, sampler->vocabulary)];
     int64_t count = 0;
     for (int64_t i = 0; i < sampler->vocabulary; i++) {
         const double distance = ((double)logits[i] - largest) / sampler->s.temperature;
@@ -127,7 +119,7 @@ int32_t sampler_next(struct sampler *sampler, float *logits)
 {
     penalize(sampler, logits);
     if (sampler->s.temperature <= 0)
-        return likeliest(sampler, logits);
+        return (int32_t)row_largest(logits, sampler->vocabulary);
     const int64_t count = restrict_candidates(sampler, collect(sampler, logits));
     const double uniform = (double)(ptqi_random(&sampler->random) >> 11) * 0x1p-53;
     double left = uniform * total(sampler, count);

@@ -62,6 +62,13 @@ ptq_status matrices_apply(struct workspace *w, const struct matrix *const *m, in
     return PTQ_OK;
 }
 
+ptq_status matrix_run(ptq_context *context, const struct matrix *m, const float *x, int64_t rows,
+                      float *y)
+{
+    return m->linear ? apply_quantized(context, &m, 1, x, rows, &y)
+                     : apply_plain(context, m, x, rows, y);
+}
+
 ptq_status matrix_apply(struct workspace *w, const struct matrix *m, const float *x, int64_t rows,
                         float *y)
 {

@@ -78,6 +78,9 @@ ptq_status cache_append(struct cache *cache, int64_t layer, int64_t position, in
 /* apply.c: y[i] [rows][n] = matrix i (x), for count matrices that share x. */
 ptq_status matrices_apply(struct workspace *w, const struct matrix *const *m, int count,
                           const float *x, int64_t rows, float *const *y);
+/* The same for one matrix, without a workspace. */
+ptq_status matrix_run(ptq_context *context, const struct matrix *m, const float *x, int64_t rows,
+                      float *y);
 ptq_status matrix_apply(struct workspace *w, const struct matrix *m, const float *x, int64_t rows,
                         float *y);
 /* block.c: q, k and v from the input of SITE_ATTENTION; they are stored in the workspace. */

@@ -138,8 +138,8 @@ void model_free(struct model *m)
     ptq_tensor_free(m->positions);
     norm_free(m->context, &m->embedding_norm);
     norm_free(m->context, &m->final_norm);
-    ptqi_free(m->context, m->head_f32);
-    ptq_linear_free(m->head_linear);
+    ptqi_free(m->context, m->head_matrix.weight);
+    ptq_linear_free(m->head_matrix.linear);
     ptqi_free(m->context, m->rope.cos);
     ptqi_free(m->context, m->rope.sin);
     ptqi_free(m->context, m->local_rope.cos);

@@ -118,8 +118,7 @@ struct model {
     ptq_tensor *positions;        /* learned, or NULL */
     struct norm embedding_norm;   /* has no weight if there is none */
     struct norm final_norm;
-    float *head_f32;         /* [vocabulary][hidden], made when first needed */
-    ptq_linear *head_linear; /* quantized, in place of it; or NULL */
+    struct matrix head_matrix; /* in f32, made when first needed; or quantized */
     struct rope_table {
         float *cos, *sin; /* [rows][rope_dimensions / 2] */
         int64_t rows;

@@ -79,3 +79,11 @@ void row_soft_cap(float cap, float *x, int64_t n)
     for (int64_t i = 0; cap > 0 && i < n; i++)
         x[i] = cap * (float)ptqi_tanh((double)(x[i] / cap));
 }
+
+int64_t row_largest(const float *x, int64_t n)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < n; i++)
+        best = x[i] > x[best] ? i : best;
+    return best;
+}

@@ -24,6 +24,8 @@ void row_gelu(const ptq_context *context, float *x, int64_t n);
 void row_silu_multiply(const ptq_context *context, const float *gate, const float *up, float *out,
                        int64_t n);
 
+/* The index of the largest number, the first of equals. */
+int64_t row_largest(const float *x, int64_t n);
 /* x = cap tanh(x / cap); x if cap is 0. The same code for all instruction sets. */
 void row_soft_cap(float cap, float *x, int64_t n);
 

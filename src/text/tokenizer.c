@@ -94,6 +94,15 @@ ptq_status tokenizer_load(ptq_context *context, const char *path, struct tokeniz
     return status;
 }
 
+ptq_status tokenizer_load_model(ptq_context *context, const char *directory, struct tokenizer **out)
+{
+    char *path = ptqi_join_path(context, directory, "tokenizer.json");
+    *out = NULL;
+    const ptq_status status = path ? tokenizer_load(context, path, out) : PTQ_ERROR_MEMORY;
+    ptqi_free(context, path);
+    return status;
+}
+
 void tokenizer_free(struct tokenizer *t)
 {
     if (!t)

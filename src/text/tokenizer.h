@@ -16,8 +16,10 @@
 
 struct tokenizer;
 
-/* Loads the tokenizer.json at path. */
+/* Loads the tokenizer.json at path, or that of a model directory. */
 ptq_status tokenizer_load(ptq_context *context, const char *path, struct tokenizer **out);
+ptq_status tokenizer_load_model(ptq_context *context, const char *directory,
+                                struct tokenizer **out);
 /* NULL is allowed. */
 void tokenizer_free(struct tokenizer *tokenizer);
 

@@ -10,8 +10,7 @@ static ptq_status tokenize(ptq_context *context, const char *model, const char *
 {
     struct tokenizer *tokenizer = NULL;
     struct ptqi_map file;
-    char *path = ptqi_join_path(context, model, "tokenizer.json");
-    ptq_status status = path ? tokenizer_load(context, path, &tokenizer) : PTQ_ERROR_MEMORY;
+    ptq_status status = tokenizer_load_model(context, model, &tokenizer);
     if (!status)
         status = ptqi_map_file(context, text, &file);
     if (!status) {
@@ -20,7 +19,6 @@ static ptq_status tokenize(ptq_context *context, const char *model, const char *
         ptqi_unmap_file(&file);
     }
     tokenizer_free(tokenizer);
-    ptqi_free(context, path);
     return status;
 }
 
