@@ -147,6 +147,8 @@ static void test_config_spellings(void)
         {"", "", ",\"rope_scaling\": {\"factor\": 8}", "factor", 0, ""},
         {"", "", ",\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4}", NULL, 1e4, ""},
         {"", "", ",\"rope_scaling\": {\"type\": \"linear\"}", "rope_scaling", 0, ""},
+        {"", "", ",\"rope_scaling\": {\"type\": \"default\", \"partial_rotary_factor\": 1e300}",
+         "partial_rotary_factor", 0, ""},
         {"", "", ",\"rope_scaling\": {\"type\": \"linear\", \"factor\": 4, \"beta_fast\": 1}",
          "rope_scaling", 0, ""},
         {"", "", ",\"rope_scaling\": {\"type\": \"yarn\", \"factor\": 4, \"truncate\": 0}",

@@ -168,6 +168,7 @@ static void test_special_doubles(void)
     CHECK(ptqi_pow(2.0, 10.0) == 1024.0 && ptqi_pow(4.0, 0.5) == 2.0);
     CHECK(ptqi_pow(10.0, 400.0) == HUGE_VAL && ptqi_pow(10.0, -400.0) == 0.0);
     CHECK(ptqi_sin(0.0) == 0.0 && ptqi_cos(0.0) == 1.0);
+    CHECK(ptqi_sin(1e300) != ptqi_sin(1e300) && ptqi_cos(-INFINITY) != ptqi_cos(-INFINITY));
     CHECK(ptqi_tanh(0.0) == 0.0 && ptqi_tanh(HUGE_VAL) == 1.0 && ptqi_tanh(-HUGE_VAL) == -1.0);
     CHECK(isnan(ptqi_tanh((double)NAN)));
 }

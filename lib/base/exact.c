@@ -127,6 +127,9 @@ double ptqi_pow(double x, double y)
  * pi/2 is in three parts of 33 bits, so products are exact for |x| up to 2^20. */
 static double reduce(double x, int *quadrant)
 {
+    *quadrant = 0;
+    if (!(x < 1e15 && x > -1e15))
+        return NAN; /* the quadrant of such a number is not known, and may not fit an integer */
     double n = round_even(x * 6.36619772367581382433e-01);
     double r = x - n * 1.57079632673412561417e+00;
     r -= n * 6.07710050630396597660e-11;

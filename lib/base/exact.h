@@ -114,7 +114,7 @@ double ptqi_log(double x);
 double ptqi_log2(double x);
 /* x^y for x >= 0; its relative error grows by 4e-16 for each 2 of |log2 x^y|. */
 double ptqi_pow(double x, double y);
-/* |x| up to about 1e6 */
+/* |x| up to about 1e6; NaN from 1e15 on. */
 double ptqi_sin(double x);
 double ptqi_cos(double x);
 double ptqi_tanh(double x);

@@ -136,8 +136,10 @@ void window_by_pattern(struct config_reader *r, struct model_config *c, int64_t 
 
 /* rope_config.c reads the settings of rotary positions, in all spellings of transformers. rope.c
  * prepares the tables for at least rows positions, and rotates x [rows][heads][head_dim]. */
-/* The fraction of a head that is rotated, where rope_parameters says so. */
+/* The fraction of a head that is rotated, where rope_parameters says so; and the numbers of a head
+ * that a fraction is, 0 if it exceeds 1. */
 double rope_partial_factor(struct config_reader *r);
+int64_t rope_rotated(const struct model_config *c, double factor);
 void rope_read_config(struct config_reader *r, struct model_config *c, double theta);
 /* The same for models in which layers with a window have settings of their own. */
 void rope_read_layered(struct config_reader *r, struct model_config *c, double theta,

@@ -11,10 +11,9 @@ static void read_config(struct config_reader *r, struct model_config *c)
     llama_read_sizes(r, c, 0);
     config_expect(r, "hidden_act", "silu", "swish");
     c->norm_epsilon = (float)config_real(r, r->root, "rms_norm_eps", 1e-5);
-    const double part = config_real(r, r->root, "partial_rotary_factor", rope_partial_factor(r)) *
-                        (double)c->head_dim;
-    c->rope_dimensions = (int64_t)part;
-    if (c->rope_dimensions < 2 || c->rope_dimensions > c->head_dim || c->rope_dimensions % 2)
+    const double part = config_real(r, r->root, "partial_rotary_factor", rope_partial_factor(r));
+    c->rope_dimensions = rope_rotated(c, part);
+    if (c->rope_dimensions < 2 || c->rope_dimensions % 2)
         config_fail(r, "partial_rotary_factor", "has a value that is not supported");
     window_of_all(r, c, 0);
     rope_read_config(r, c, 10000);

@@ -120,12 +120,17 @@ static const struct ptqi_json *read_factors(struct config_reader *r, const struc
     return list;
 }
 
+int64_t rope_rotated(const struct model_config *c, double factor)
+{
+    return factor <= 1 ? (int64_t)((double)c->head_dim * factor) : 0;
+}
+
 /* Only architectures that set rope_dimensions before rotate a part of a head. */
 static void check_partial(struct config_reader *r, const struct model_config *c,
                           const struct ptqi_json *object)
 {
     const double factor = config_real(r, object, partial, 1);
-    if ((int64_t)((double)c->head_dim * factor) != c->rope_dimensions)
+    if (rope_rotated(c, factor) != c->rope_dimensions)
         config_fail(r, partial, "has a value that is not supported");
 }
 
