@@ -91,8 +91,11 @@ void test_attention(void)
                                  .v = v,
                                  .q_row = HEADS * D,
                                  .q_head = D,
-                                 .kv_row = KV_HEADS * D,
-                                 .kv_head = D};
+                                 .k_row = KV_HEADS * D,
+                                 .k_column = 1,
+                                 .k_head = D,
+                                 .v_row = KV_HEADS * D,
+                                 .v_head = D};
     struct random r = {7};
     for (int i = 0; i < ROWS * HEADS * D; i++)
         q[i] = random_normal(&r);

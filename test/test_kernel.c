@@ -326,12 +326,13 @@ static void check_f32_tile(const struct ptqi_kernels *kernels, int rows, int64_t
     struct random r = {++test_seed};
     const int nr = kernels->f32_nr;
     const int64_t a_row = by_columns ? 1 : k + 3, a_k = by_columns ? rows + 2 : 1, ldc = nr + 5;
+    const int64_t b_k = by_columns ? nr : nr + 7;
     struct guarded a = guard((rows * (k + 3) + k * (rows + 2)) * 4, 4);
-    struct guarded b = guard(k * nr * 4, 4), c = guard(rows * ldc * 4, 4);
+    struct guarded b = guard(((k - 1) * b_k + nr) * 4, 4), c = guard(rows * ldc * 4, 4);
     float *pa = in(&a), *pb = in(&b), *pc = in(&c);
     for (int64_t i = 0; i < a.bytes / 4; i++)
         pa[i] = any_float(&r);
-    for (int64_t i = 0; i < k * nr; i++)
+    for (int64_t i = 0; i < b.bytes / 4; i++)
         pb[i] = any_float(&r);
     for (int64_t i = 0; i < rows * ldc; i++)
         pc[i] = any_float(&r);
@@ -341,10 +342,10 @@ static void check_f32_tile(const struct ptqi_kernels *kernels, int rows, int64_t
         for (int n = 0; n < nr; n++) {
             float sum = accumulate ? pc[m * ldc + n] : 0.0f;
             for (int64_t i = 0; i < k; i++)
-                sum = fmaf(pa[m * a_row + i * a_k], pb[i * nr + n], sum);
+                sum = fmaf(pa[m * a_row + i * a_k], pb[i * b_k + n], sum);
             want[m * ldc + n] = sum;
         }
-    kernels->f32_tile(rows, k, pa, a_row, a_k, pb, pc, ldc, accumulate);
+    kernels->f32_tile(rows, k, pa, a_row, a_k, pb, b_k, pc, ldc, accumulate);
     EXPECT(!memcmp(pc, want, (size_t)(rows * ldc) * 4), "f32_tile", k);
     free(want);
     int alive = unguard(&a) & unguard(&b) & unguard(&c);

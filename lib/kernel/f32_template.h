@@ -13,7 +13,7 @@
 #endif
 
 INLINE void f32_rows(const int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k,
-                     const float *b, float *c, int64_t ldc, int accumulate)
+                     const float *b, int64_t b_k, float *c, int64_t ldc, int accumulate)
 {
     VF sum[F32_MR][F32_NV];
     PTQI_UNROLL
@@ -27,7 +27,7 @@ INLINE void f32_rows(const int rows, int64_t k, const float *a, int64_t a_row, i
         PTQI_UNROLL
         for (int v = 0; v < F32_NV; v++)
             row[v] = vf_held(vf_load(b + v * LANES));
-        b += F32_NR;
+        b += b_k;
         PTQI_UNROLL
         for (int m = 0; m < rows; m++) {
             VX x = vx_load(a + m * a_row);
@@ -47,11 +47,11 @@ INLINE void f32_rows(const int rows, int64_t k, const float *a, int64_t a_row, i
 
 #define F32_CASE(rows)                                                                             \
     case rows:                                                                                     \
-        f32_rows(rows, k, a, a_row, a_k, b, c, ldc, accumulate);                                   \
+        f32_rows(rows, k, a, a_row, a_k, b, b_k, c, ldc, accumulate);                              \
         break;
 
 TARGET static void f32_tile(int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k,
-                            const float *b, float *c, int64_t ldc, int accumulate)
+                            const float *b, int64_t b_k, float *c, int64_t ldc, int accumulate)
 {
     switch (rows) { /* the number of rows must be a constant for the sums to stay in registers */
         F32_CASES

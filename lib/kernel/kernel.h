@@ -146,11 +146,11 @@ struct ptqi_kernels {
     /*
      * f32: c[m][n] = (accumulate ? c[m][n] : 0) + sum over k of a[m][k] b[k][n], one chain of fused
      * multiply-adds per element, k ascending. a: element (m, k) is a[m * a_row + k * a_k]; b:
-     * packed [k][nr]; c: nr columns, rows ldc apart; 1 <= rows <= f32_mr.
+     * nr columns, rows b_k apart; c: nr columns, rows ldc apart; 1 <= rows <= f32_mr.
      */
     int f32_mr, f32_nr;
     void (*f32_tile)(int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k,
-                     const float *b, float *c, int64_t ldc, int accumulate);
+                     const float *b, int64_t b_k, float *c, int64_t ldc, int accumulate);
     /* out [k][nr] = the transpose of in, nr rows of k numbers, ld apart: packs W for f32_tile. */
     void (*f32_transpose)(const float *in, int64_t ld, int64_t k, float *out);
 

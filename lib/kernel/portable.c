@@ -38,7 +38,7 @@ static void quantize(const float *x, float scale, int64_t n, int64_t group, int8
 }
 
 static void f32_tile(int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k,
-                     const float *b, float *c, int64_t ldc, int accumulate)
+                     const float *b, int64_t b_k, float *c, int64_t ldc, int accumulate)
 {
     for (int m = 0; m < rows; m++) {
         float sum[F32_NR] = {0};
@@ -47,7 +47,7 @@ static void f32_tile(int rows, int64_t k, const float *a, int64_t a_row, int64_t
         for (int64_t i = 0; i < k; i++) {
             float x = a[m * a_row + i * a_k];
             for (int n = 0; n < F32_NR; n++)
-                sum[n] = fmaf(x, b[i * F32_NR + n], sum[n]);
+                sum[n] = fmaf(x, b[i * b_k + n], sum[n]);
         }
         memcpy(c + m * ldc, sum, sizeof sum);
     }

@@ -98,7 +98,7 @@ static void multiply_edge(const struct block *b, const float *left, int64_t row,
         memset(edge, 0, (size_t)(height * nr) * sizeof *edge);
     for (int r = 0; r < height; r++)
         memcpy(edge + r * nr, c + r * k, (size_t)width * sizeof *c);
-    b->kernels->f32_tile(height, b->count, left, 1, b->kernels->f32_mr, b->right + p * b->count,
+    b->kernels->f32_tile(height, b->count, left, 1, b->kernels->f32_mr, b->right + p * b->count, nr,
                          edge, nr, 1);
     for (int r = 0; r < height; r++) {
         const int64_t below = b->g->reference ? 0 : row + r - column;
@@ -137,8 +137,8 @@ static void multiply(const struct block *b)
             if (width < nr || (upper && row + height > column + 1))
                 multiply_edge(b, left, row, height, p, width);
             else
-                b->kernels->f32_tile(height, b->count, left, 1, mr, b->right + p * b->count, c, k,
-                                     1);
+                b->kernels->f32_tile(height, b->count, left, 1, mr, b->right + p * b->count, nr, c,
+                                     k, 1);
         }
 }
 

@@ -23,7 +23,8 @@ struct job {
     float *c;
     int64_t ldc;
     int flags, split_columns;
-    int pack; /* A is packed too */
+    int pack;     /* A is packed too */
+    int in_place; /* B is not packed, since it is used only once */
     int64_t parts;
     int64_t kc, mc, nc; /* block sizes */
     atomic_int failed;
@@ -83,6 +84,24 @@ struct piece {
     int64_t row, k;
 };
 
+/* A panel of B: packed, or in place if its rows are dense and read only once. */
+struct panel {
+    const float *data;
+    int64_t k;
+};
+
+/* The panel of columns n0 + p .. n0 + p + width. In place, only an incomplete panel is packed. */
+static struct panel panel_of(const struct job *j, int64_t n0, int64_t p, int width, int64_t k0,
+                             int64_t k, const float *packed)
+{
+    const int nr = j->kernels->f32_nr;
+    if (!j->in_place)
+        return (struct panel){packed + p * k, nr};
+    if (width < nr)
+        return (struct panel){packed, nr};
+    return (struct panel){j->b.data + k0 * j->b.row + n0 + p, j->b.row};
+}
+
 /* Prefetches a tile of C, whose rows are far apart. */
 static void prefetch(const float *c, int64_t ldc, int64_t rows, int nr)
 {
@@ -91,8 +110,8 @@ static void prefetch(const float *c, int64_t ldc, int64_t rows, int nr)
             PTQI_PREFETCH_WRITE(c + r * ldc + n);
 }
 
-/* Multiplies a block of A by packed panels of B: C[m0 ..][n0 ..] of size m x n. */
-static void multiply_packed(const struct job *j, int64_t m0, int64_t m, int64_t n0, int64_t n,
+/* Multiplies a block of A by panels of B: C[m0 ..][n0 ..] of size m x n. */
+static void multiply_panels(const struct job *j, int64_t m0, int64_t m, int64_t n0, int64_t n,
                             int64_t k0, int64_t k, const float *packed, const float *b,
                             int accumulate)
 {
@@ -102,6 +121,7 @@ static void multiply_packed(const struct job *j, int64_t m0, int64_t m, int64_t 
             int height = (int)ptqi_min(mr, m - s), width = (int)ptqi_min(nr, n - p);
             float *c = j->c + (m0 + s) * j->ldc + n0 + p, edge[PTQI_MAX_MR * PTQI_MAX_NR];
             struct piece a = {packed + s * k, 1, mr};
+            const struct panel w = panel_of(j, n0, p, width, k0, k, b);
             if ((j->flags & PTQI_UPPER) && m0 + s > n0 + p + width - 1)
                 continue;
             if (!j->pack)
@@ -111,14 +131,14 @@ static void multiply_packed(const struct job *j, int64_t m0, int64_t m, int64_t 
             else
                 prefetch(c + mr * j->ldc - p, j->ldc, ptqi_min(mr, m - s - mr), nr);
             if (width == nr) {
-                j->kernels->f32_tile(height, k, a.data, a.row, a.k, b + p * k, c, j->ldc,
+                j->kernels->f32_tile(height, k, a.data, a.row, a.k, w.data, w.k, c, j->ldc,
                                      accumulate);
                 continue;
             }
             memset(edge, 0, sizeof edge);
             for (int r = 0; accumulate && r < height; r++)
                 memcpy(edge + r * nr, c + r * j->ldc, (size_t)width * sizeof *c);
-            j->kernels->f32_tile(height, k, a.data, a.row, a.k, b + p * k, edge, nr, accumulate);
+            j->kernels->f32_tile(height, k, a.data, a.row, a.k, w.data, w.k, edge, nr, accumulate);
             for (int r = 0; r < height; r++)
                 memcpy(c + r * j->ldc, edge + r * nr, (size_t)width * sizeof *c);
         }
@@ -137,8 +157,9 @@ static void multiply_rows(const struct job *j, int64_t m, int64_t height, int64_
             int64_t width = ptqi_min(j->nc, n1 - n);
             if ((j->flags & PTQI_UPPER) && m > n + width - 1)
                 continue;
-            pack_b(j, k0, k, n, width, b);
-            multiply_packed(j, m, height, n, width, k0, k, a, b, accumulate);
+            const int64_t dense = j->in_place ? width / j->kernels->f32_nr * j->kernels->f32_nr : 0;
+            pack_b(j, k0, k, n + dense, width - dense, b);
+            multiply_panels(j, m, height, n, width, k0, k, a, b, accumulate);
         }
     }
 }
@@ -149,7 +170,7 @@ static void multiply_range(struct job *j, int64_t m0, int64_t m1, int64_t n0, in
     const int mr = j->kernels->f32_mr, nr = j->kernels->f32_nr;
     const int64_t kc = ptqi_min(j->kc, j->k);
     const int64_t a_rows = ptqi_min(j->mc, (m1 - m0 + mr - 1) / mr * mr);
-    const int64_t b_columns = ptqi_min(j->nc, (n1 - n0 + nr - 1) / nr * nr);
+    const int64_t b_columns = j->in_place ? nr : ptqi_min(j->nc, (n1 - n0 + nr - 1) / nr * nr);
     float *a = ptqi_alloc_zero(j->context, j->pack ? kc * a_rows : 0, (int64_t)sizeof *a);
     float *b = ptqi_alloc(j->context, kc * b_columns, (int64_t)sizeof *b);
     if (!a || !b)
@@ -203,6 +224,7 @@ static void plan(struct job *j)
     j->nc = j->nc < nr ? nr : j->nc;
     j->mc = (MC + mr - 1) / mr * mr;
     j->pack = j->a.column != 1 || (j->flags & PTQI_SUBTRACT) || (j->m >= mr && j->n >= 256);
+    j->in_place = j->b.column == 1 && j->m <= mr;
     j->split_columns = j->n > j->m && !(j->flags & PTQI_UPPER);
 }
 

@@ -364,7 +364,7 @@ static void run_f32_panel(const struct ptqi_task *t, int64_t panel, int64_t m0, 
         const int64_t k = ptqi_min(F32_CHUNK, l->k - k0);
         const float *w = f32_weights(l, &words, panel, k0, k, weights);
         for (int64_t m = 0; m < rows; m += mr)
-            kernels->f32_tile((int)ptqi_min(rows - m, mr), k, x + m * l->k + k0, l->k, 1, w,
+            kernels->f32_tile((int)ptqi_min(rows - m, mr), k, x + m * l->k + k0, l->k, 1, w, nr,
                               sum + m * nr, nr, k0 > 0);
     }
     store_rows(t, sum, m0, rows, panel * nr);

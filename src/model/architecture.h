@@ -9,12 +9,13 @@
 #include "model/model.h"
 
 /*
- * attention.c: causal softmax attention with grouped heads. Head h of row t of q is at q + t *
- * q_row + h * q_head; k and v likewise, by key/value head.
+ * attention.c: causal softmax attention with grouped heads. Number i of head h of row t of q is at
+ * q + t * q_row + h * q_head + i; v likewise, by key/value head. In k, numbers of a head are
+ * k_column apart.
  */
 struct attention_input {
     const float *q, *k, *v;
-    int64_t q_row, q_head, kv_row, kv_head;
+    int64_t q_row, q_head, k_row, k_column, k_head, v_row, v_head;
     const float *slopes; /* [heads]: ALiBi adds slope * (key position - query position); or NULL */
     int64_t window;      /* keys that a query sees, itself included; 0: all */
     int64_t position;    /* of row 0 of q; k and v begin at position 0 */

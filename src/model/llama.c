@@ -57,7 +57,7 @@ ptq_status llama_project(const struct model *m, const struct block *b, struct wo
     if (b->norms[NORM_K].weight.values)
         norm_rows(m, &b->norms[NORM_K], w->k, rows * m->config.kv_heads, w->k);
     rope_apply(m, b, w->position, w->q, rows, m->config.heads, out->q_row);
-    rope_apply(m, b, w->position, w->k, rows, m->config.kv_heads, out->kv_row);
+    rope_apply(m, b, w->position, w->k, rows, m->config.kv_heads, out->k_row);
     return PTQ_OK;
 }
 

@@ -127,11 +127,14 @@ struct model {
     float *slopes; /* BLOOM: [heads], of ALiBi */
 };
 
-/* Keys and values of the rows of a text so far, in each layer. */
+/* Keys and values of the rows of a text so far, in each layer. Each is stored as the right operand
+ * of its product with few rows: scores = q k, output = probabilities v. */
 struct cache {
     ptq_context *context;
-    int64_t capacity, width; /* rows; kv_heads * head_dim */
-    float *k, *v;            /* [layers][capacity][width] */
+    int64_t capacity; /* rows */
+    int64_t k_column; /* >= capacity, chosen so that columns of k do not evict each other */
+    float *k;         /* [layers][kv_heads][head_dim][k_column] */
+    float *v;         /* [layers][kv_heads][capacity][head_dim] */
 };
 
 /* Working memory for one window. */

@@ -14,8 +14,11 @@ ptq_status project_separately(const struct model *m, const struct block *b, stru
                                     .v = w->v,
                                     .q_row = c->heads * d,
                                     .q_head = d,
-                                    .kv_row = c->kv_heads * d,
-                                    .kv_head = d};
+                                    .k_row = c->kv_heads * d,
+                                    .k_column = 1,
+                                    .k_head = d,
+                                    .v_row = c->kv_heads * d,
+                                    .v_head = d};
     const struct matrix *matrices[] = {block_matrix(b, ROLE_Q), block_matrix(b, ROLE_K),
                                        block_matrix(b, ROLE_V)};
     float *const products[] = {w->q, w->k, w->v};
@@ -34,7 +37,10 @@ ptq_status project_fused(const struct model *m, const struct block *b, struct wo
                                     .v = w->fused + k + (by_head ? d : c->kv_heads * d),
                                     .q_row = width,
                                     .q_head = head,
-                                    .kv_row = width,
-                                    .kv_head = head};
+                                    .k_row = width,
+                                    .k_column = 1,
+                                    .k_head = head,
+                                    .v_row = width,
+                                    .v_head = head};
     return matrix_apply(w, block_matrix(b, ROLE_QKV), input, rows, w->fused);
 }
