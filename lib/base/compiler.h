@@ -33,6 +33,16 @@
 #define PTQI_FORGET(p) (void)(p)
 #endif
 
+/* In a loop that waits for another thread: leaves the core's units to others for some tens of
+ * nanoseconds. */
+#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+#define PTQI_PAUSE() __builtin_ia32_pause()
+#elif defined(__GNUC__) && defined(__aarch64__)
+#define PTQI_PAUSE() __asm__ volatile("isb")
+#else
+#define PTQI_PAUSE() (void)0
+#endif
+
 /* Fully unrolls a short loop with a constant trip count, so that its arrays become registers. GCC
  * by itself would unroll it too late for that. */
 #if defined(__clang__)

@@ -1,12 +1,13 @@
 /*
  * The thread team. Workers start when first needed and stay. Between jobs they spin briefly, since
- * the next matrix product usually follows immediately, and then sleep.
+ * the next matrix product usually follows immediately, and then sleep. When a text is generated,
+ * the work between two products takes up to some tens of microseconds, and waking a thread as long.
  */
 #include "team.h"
 #include <sched.h>
 #include <unistd.h>
 
-#define SPINS 4000 /* a few microseconds */
+#define SPINS 1500 /* some tens of microseconds */
 
 /* Number of forks that led to this process. fork does not copy threads. */
 static atomic_int forks;
@@ -73,24 +74,32 @@ static void run_share(struct ptqi_team *team, int64_t member)
         team->body(team->argument, part);
 }
 
+/* Waits for a job after the one numbered *seen, whose number replaces it. Returns 0 if the team
+ * ends. Job fields are valid without the lock: they do not change before pending is 0 again. */
+static int next_job(struct ptqi_team *team, long long *seen)
+{
+    const long long last = *seen;
+    for (int i = 0; i < SPINS; i++) {
+        *seen = atomic_load_explicit(&team->generation, memory_order_acquire);
+        if (*seen != last)
+            return 1;
+        PTQI_PAUSE();
+    }
+    pthread_mutex_lock(&team->lock);
+    while ((*seen = atomic_load_explicit(&team->generation, memory_order_acquire)) == last &&
+           !team->stop)
+        pthread_cond_wait(&team->wake, &team->lock);
+    pthread_mutex_unlock(&team->lock);
+    return *seen != last;
+}
+
 static void *worker_main(void *argument)
 {
     struct worker_start start = *(struct worker_start *)argument;
     struct ptqi_team *team = start.team;
     long long seen = start.generation;
     ptqi_free(team->context, argument);
-    for (;;) {
-        for (int i = 0; i < SPINS; i++)
-            if (atomic_load_explicit(&team->generation, memory_order_acquire) != seen)
-                break;
-        pthread_mutex_lock(&team->lock);
-        while (atomic_load_explicit(&team->generation, memory_order_acquire) == seen && !team->stop)
-            pthread_cond_wait(&team->wake, &team->lock);
-        int stop = team->stop;
-        seen = atomic_load_explicit(&team->generation, memory_order_acquire);
-        pthread_mutex_unlock(&team->lock);
-        if (stop)
-            return NULL;
+    while (next_job(team, &seen)) {
         if (start.index < team->members)
             run_share(team, start.index);
         if (atomic_fetch_sub_explicit(&team->pending, 1, memory_order_acq_rel) == 1) {
@@ -99,6 +108,7 @@ static void *worker_main(void *argument)
             pthread_mutex_unlock(&team->lock);
         }
     }
+    return NULL;
 }
 
 static void count_fork(void)
@@ -215,9 +225,11 @@ static void run_on_team(struct ptqi_team *team, int64_t parts, ptq_body_function
 
     run_share(team, 0);
 
-    for (int i = 0; i < SPINS; i++)
+    for (int i = 0; i < SPINS; i++) {
         if (atomic_load_explicit(&team->pending, memory_order_acquire) == 0)
             return;
+        PTQI_PAUSE();
+    }
     pthread_mutex_lock(&team->lock);
     while (atomic_load_explicit(&team->pending, memory_order_acquire) != 0)
         pthread_cond_wait(&team->done, &team->lock);

@@ -113,13 +113,18 @@ static double amplitude(const struct rope *rope)
     return yarn_scale(rope->factor, 1);
 }
 
+/* The length of a window beyond which its angles change, if they depend on the length. */
+static double length_limit(const struct model_config *c, const struct rope *rope)
+{
+    return rope->kind == ROPE_LONGROPE ? rope->original_positions : (double)c->max_positions;
+}
+
 /* Whether a table serves a window of rows tokens. */
 static int is_prepared(const struct model_config *c, const struct rope *rope,
                        const struct rope_table *table, int64_t rows)
 {
     const double own = (double)table->length, wanted = (double)rows;
-    const double limit =
-        rope->kind == ROPE_LONGROPE ? rope->original_positions : (double)c->max_positions;
+    const double limit = length_limit(c, rope);
     if (rows > table->rows)
         return 0;
     if (rope->kind == ROPE_DYNAMIC)
@@ -127,13 +132,24 @@ static int is_prepared(const struct model_config *c, const struct rope *rope,
     return rope->kind != ROPE_LONGROPE || (own > limit) == (wanted > limit);
 }
 
-/* cos and sin of the angles, for at least rows positions. */
-static ptq_status prepare(const struct model *m, const struct rope *rope, int64_t rows,
+/* The size of a new table. It is twice that of the old one if angles of a window of length tokens
+ * serve more positions, so that a text that grows token by token rarely needs a new one. */
+static int64_t table_rows(const struct model_config *c, const struct rope *rope, int64_t length,
+                          int64_t old)
+{
+    if (rope->kind == ROPE_DYNAMIC && (double)length > length_limit(c, rope))
+        return length;
+    return ptqi_max(length, 2 * old);
+}
+
+/* cos and sin of the angles, for at least length positions. */
+static ptq_status prepare(const struct model *m, const struct rope *rope, int64_t length,
                           struct rope_table *table)
 {
     const int64_t half = m->config.rope_dimensions / 2;
+    const int64_t rows = table_rows(&m->config, rope, length, table->rows);
     const double scale = amplitude(rope);
-    if (is_prepared(&m->config, rope, table, rows))
+    if (is_prepared(&m->config, rope, table, length))
         return PTQ_OK;
     ptqi_free(m->context, table->cos);
     ptqi_free(m->context, table->sin);
@@ -143,13 +159,14 @@ static ptq_status prepare(const struct model *m, const struct rope *rope, int64_
     if (!table->cos || !table->sin)
         return PTQ_ERROR_MEMORY;
     for (int64_t i = 0; i < half; i++) {
-        const double frequency = frequency_of(&m->config, rope, i, rows);
+        const double frequency = frequency_of(&m->config, rope, i, length);
         for (int64_t t = 0; t < rows; t++) {
             table->cos[t * half + i] = (float)(scale * ptqi_cos((double)t * frequency));
             table->sin[t * half + i] = (float)(scale * ptqi_sin((double)t * frequency));
         }
     }
-    table->rows = table->length = rows;
+    table->rows = rows;
+    table->length = length;
     return PTQ_OK;
 }
 
