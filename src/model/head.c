@@ -5,6 +5,13 @@
 #include "model/architecture.h"
 #include "rows/rows.h"
 
+/* The largest block of columns that can be mixed. Mixing spreads the few large inputs that the last
+ * norm has, which int8 activations need: without it, SmolLM2's perplexity rises by 1.5 %. */
+static int32_t rotation(int64_t hidden)
+{
+    return hidden % 128 == 0 ? 128 : hidden % 64 == 0 ? 64 : hidden % 32 == 0 ? 32 : 0;
+}
+
 static ptq_status quantize(struct model *m, ptq_config *config)
 {
     const ptq_tensor *const weights[] = {m->head};
@@ -12,9 +19,13 @@ static ptq_status quantize(struct model *m, ptq_config *config)
     PTQI_TRY(ptq_config_set_int(config, PTQ_PARAM_BITS, 8));
     PTQI_TRY(ptq_config_set_int(config, PTQ_PARAM_GROUP, 0));
     PTQI_TRY(ptq_config_set_int(config, PTQ_PARAM_ACTIVATIONS, PTQ_ACTIVATIONS_INT8_TOKEN));
+    PTQI_TRY(ptq_config_set_int(config, PTQ_PARAM_ROTATE, rotation(m->config.hidden)));
     PTQI_TRY(ptq_quantize(config, weights, 1, NULL, NULL, &q));
     const ptq_status status = ptq_linear_create(m->context, q, &m->head_matrix.linear);
-    ptq_qtensor_free(q);
+    if (m->head == m->embedding && !status)
+        m->embedding_rows = q;
+    else
+        ptq_qtensor_free(q);
     return status;
 }
 

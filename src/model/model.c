@@ -134,6 +134,7 @@ void model_free(struct model *m)
         return;
     if (m->head != m->embedding)
         ptq_tensor_free(m->head);
+    ptq_qtensor_free(m->embedding_rows);
     ptq_tensor_free(m->embedding);
     ptq_tensor_free(m->positions);
     norm_free(m->context, &m->embedding_norm);
@@ -172,18 +173,27 @@ static ptq_status add_positions(const struct model *m, int64_t first, int64_t co
     return position ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
-ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t position, int64_t count,
-                       float *x)
+static ptq_status embed(const struct model *m, int32_t id, float *x)
 {
     const int64_t hidden = m->config.hidden;
     const int32_t dtype = ptq_tensor_dtype(m->embedding);
     const char *rows = ptq_tensor_data(m->embedding);
+    if (m->embedding_rows)
+        return ptq_qtensor_dequantize_row(m->embedding_rows, id, x);
+    ptqi_to_f32(x, rows + id * hidden * ptq_dtype_size(dtype), dtype, hidden);
+    return PTQ_OK;
+}
+
+ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t position, int64_t count,
+                       float *x)
+{
+    const int64_t hidden = m->config.hidden;
     for (int64_t i = 0; i < count; i++) {
         if (ids[i] < 0 || ids[i] >= m->config.vocabulary)
             return ptqi_fail(m->context, PTQ_ERROR_BOUNDS,
                              "%s: the tokenizer gives id %d, beyond vocab_size %lld",
                              m->checkpoint->path, ids[i], (long long)m->config.vocabulary);
-        ptqi_to_f32(x + i * hidden, rows + ids[i] * hidden * ptq_dtype_size(dtype), dtype, hidden);
+        PTQI_TRY(embed(m, ids[i], x + i * hidden));
     }
     for (int64_t i = 0; m->config.embedding_scale > 0 && i < count * hidden; i++)
         x[i] *= m->config.embedding_scale;
