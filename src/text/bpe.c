@@ -15,39 +15,41 @@ struct symbol {
 };
 
 struct candidate {
-    int64_t position; /* of the left symbol */
-    int32_t rank, id; /* position in the list of merges; id of the result */
+    uint64_t order; /* position in the list of merges << 32 | position of the left symbol */
+    int32_t id;     /* of the result */
 };
-
-static int before(const struct candidate *a, const struct candidate *b)
-{
-    return a->rank < b->rank || (a->rank == b->rank && a->position < b->position);
-}
 
 static ptq_status push(ptq_context *context, struct bpe_work *w, struct candidate c)
 {
     PTQI_TRY(ptqi_grow(context, (void **)&w->heap, w->heap_count, &w->heap_capacity,
                        w->heap_count + 1, (int64_t)sizeof *w->heap));
     int64_t at = w->heap_count++;
-    for (; at > 0 && before(&c, &w->heap[(at - 1) / 2]); at = (at - 1) / 2)
+    for (; at > 0 && c.order < w->heap[(at - 1) / 2].order; at = (at - 1) / 2)
         w->heap[at] = w->heap[(at - 1) / 2];
     w->heap[at] = c;
     return PTQ_OK;
 }
 
+/* Removes the first candidate. The last one takes a place near the bottom again, so the path down
+ * is followed first, without comparing with it; which child comes first is not predictable, so it
+ * is not a branch. */
 static struct candidate pop(struct bpe_work *w)
 {
-    struct candidate top = w->heap[0], last = w->heap[--w->heap_count];
+    struct candidate *heap = w->heap, top = heap[0];
+    const int64_t count = --w->heap_count;
     int64_t at = 0, child;
-    while ((child = 2 * at + 1) < w->heap_count) {
-        if (child + 1 < w->heap_count && before(&w->heap[child + 1], &w->heap[child]))
-            child++;
-        if (!before(&w->heap[child], &last))
-            break;
-        w->heap[at] = w->heap[child];
+    while ((child = 2 * at + 1) + 1 < count) {
+        child += heap[child + 1].order < heap[child].order;
+        heap[at] = heap[child];
         at = child;
     }
-    w->heap[at] = last;
+    if (child < count) {
+        heap[at] = heap[child];
+        at = child;
+    }
+    for (; at > 0 && heap[count].order < heap[(at - 1) / 2].order; at = (at - 1) / 2)
+        heap[at] = heap[(at - 1) / 2];
+    heap[at] = heap[count];
     return top;
 }
 
@@ -73,9 +75,11 @@ static ptq_status propose(const struct bpe *b, struct bpe_work *w, int64_t left,
 {
     if (left == NONE || right == NONE)
         return PTQ_OK;
-    struct candidate c = {.position = left};
-    if (!bpe_find_merge(b, w->symbols[left].id, w->symbols[right].id, &c.rank, &c.id))
+    struct candidate c;
+    int32_t rank;
+    if (!bpe_find_merge(b, w->symbols[left].id, w->symbols[right].id, &rank, &c.id))
         return PTQ_OK;
+    c.order = (uint64_t)rank << 32 | (uint64_t)left;
     return push(b->context, w, c);
 }
 
@@ -156,8 +160,9 @@ static ptq_status merge_all(const struct bpe *b, struct bpe_work *w, int64_t fir
     for (int64_t i = first; i + 1 < end; i++)
         PTQI_TRY(propose(b, w, i, i + 1));
     while (w->heap_count) {
-        struct candidate c = pop(w);
-        struct symbol *left = symbols + c.position;
+        const struct candidate c = pop(w);
+        const int64_t position = (int64_t)(c.order & UINT32_MAX);
+        struct symbol *left = symbols + position;
         if (left->id == NONE || left->next == NONE)
             continue;
         struct symbol *right = symbols + left->next;
@@ -168,9 +173,9 @@ static ptq_status merge_all(const struct bpe *b, struct bpe_work *w, int64_t fir
         left->next = right->next;
         right->id = NONE;
         if (left->next != NONE)
-            symbols[left->next].previous = c.position;
-        PTQI_TRY(propose(b, w, left->previous, c.position));
-        PTQI_TRY(propose(b, w, c.position, left->next));
+            symbols[left->next].previous = position;
+        PTQI_TRY(propose(b, w, left->previous, position));
+        PTQI_TRY(propose(b, w, position, left->next));
     }
     return PTQ_OK;
 }
@@ -203,6 +208,8 @@ ptq_status bpe_encode(const struct bpe *b, struct bpe_work *w, const char *piece
     const int32_t whole = b->ignore_merges ? vocabulary_id(b->vocabulary, piece, length) : NONE;
     if (whole != NONE)
         return id_list_append(b->context, out, whole);
+    if (length > UINT32_MAX)
+        return ptqi_fail(b->context, PTQ_ERROR_BOUNDS, "more than 4 GB of text that is not cut");
     PTQI_TRY(ptqi_grow(b->context, (void **)&w->symbols, 0, &w->symbol_capacity, length,
                        (int64_t)sizeof *w->symbols));
     struct spelling spelling = {b, w->symbols, 0, 0};
