@@ -54,16 +54,23 @@ struct compare {
     int64_t finished; /* quantized rows */
     int64_t kept;     /* blocks of the next row that an interrupted run left */
     struct comparison result;
+    struct divergence kl; /* from the model in full precision */
     struct progress progress;
 };
 
+/* Measures perplexity and, of quantized models, the divergence from full precision. */
 static ptq_status evaluate(struct compare *c, struct model *m, struct comparison_row *row)
 {
     struct perplexity p;
-    double start = clock_seconds();
-    PTQI_TRY(perplexity_measure(m, &c->windows, -1, NULL, &c->progress, &p));
-    double seconds = clock_seconds() - start;
+    struct divergence *kl = m == c->model ? NULL : &c->kl;
+    const double start = clock_seconds(), before = c->kl.seconds;
+    c->kl.reference = c->model;
+    PTQI_TRY(perplexity_measure(m, &c->windows, -1, kl, &c->progress, &p));
+    const double seconds = clock_seconds() - start - (c->kl.seconds - before);
     row->perplexity = p.perplexity;
+    row->divergence = kl ? kl->mean : 0;
+    row->divergence_p99 = kl ? kl->p99 : 0;
+    row->same_first = kl ? (double)kl->same_first / (double)kl->tokens : 1;
     row->tokens_per_second = seconds > 0 ? (double)p.tokens / seconds : 0;
     return PTQ_OK;
 }
@@ -361,6 +368,7 @@ static void free_all(struct compare *c)
     }
     windows_free(&c->windows);
     windows_free(&c->calibration);
+    divergence_free(&c->kl);
     model_free(c->model);
     ptq_context_free(c->context);
 }

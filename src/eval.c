@@ -237,6 +237,7 @@ int command_eval(int argc, char **argv)
     }
     windows_free(&e.windows);
     divergence_free(&e.kl);
+    model_free(e.kl.reference);
     model_free(e.model);
     ptq_context_free(e.context);
     return rc;

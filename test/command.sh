@@ -1213,6 +1213,9 @@ test_compare()
         "$(sha256 "$tmp/kept/fptq-gptq-w4a8/model.safetensors")"
     perplexity "$tmp/compared" $text "$@"
     equal "FPTQ + GPTQ, by eval" "$(row_perplexity 'FPTQ + GPTQ W4A8')" "$perplexity"
+    succeeds "eval --kl" eval "$tmp/compared" --text $text --kl $tiny --json "$@"
+    kl=$(sed -n 's/.*"kl": {"mean": \([^,]*\).*/\1/p' "$tmp/out")
+    equal "its divergence" "$(grep -A 1 '"FPTQ + GPTQ W4A8"' "$tmp/rows" | grep -c "^\"mean\": $kl,")" 1
     grep -q "FPTQ + GPTQ W4A8" "$tmp/compare.html"
     equal "the page tells of FPTQ + GPTQ" $? 0
     mkdir "$tmp/temporary"

@@ -5,6 +5,7 @@
 #include "base/context.h"
 #include "base/exact.h"
 #include "checkpoint/checkpoint.h"
+#include "console/clock.h"
 #include "eval/forward.h"
 #include "rows/rows.h"
 
@@ -26,6 +27,9 @@ ptq_status divergence_begin(struct divergence *d, const struct model *model,
                          "%s: a window of %lld is longer than max_position_embeddings %lld",
                          r->checkpoint->path, (long long)windows->length,
                          (long long)r->config.max_positions);
+    d->tokens = d->same_first = 0;
+    if (d->values)
+        return PTQ_OK;
     d->length = windows->length;
     d->rows = rows;
     d->batch = KEPT_BYTES / 4 / r->config.hidden / d->length;
@@ -49,6 +53,9 @@ ptq_status divergence_run_reference(struct divergence *d, const struct windows *
                                     int64_t first, struct progress *progress)
 {
     struct model *r = d->reference;
+    const double start = clock_seconds();
+    if (d->complete)
+        return PTQ_OK;
     const int64_t count = ptqi_min(d->batch, windows->count - first);
     struct sequence *sequences = ptqi_alloc(r->context, count, (int64_t)sizeof *sequences);
     struct forward f = {.model = r,
@@ -63,6 +70,8 @@ ptq_status divergence_run_reference(struct divergence *d, const struct windows *
     d->first = first;
     const ptq_status status = sequences ? forward_run(&f) : PTQ_ERROR_MEMORY;
     ptqi_free(r->context, sequences);
+    d->complete = !status && count == windows->count;
+    d->seconds += clock_seconds() - start;
     return status;
 }
 
@@ -83,6 +92,7 @@ ptq_status divergence_add(struct divergence *d, int64_t window, int64_t t0, int6
     struct model *r = d->reference;
     const int64_t vocabulary = r->config.vocabulary;
     const float *x = d->kept + ((window - d->first) * d->length + t0) * r->config.hidden;
+    const double start = clock_seconds();
     PTQI_TRY(model_logits(r, x, rows, d->logits));
     for (int64_t t = 0; t < rows; t++) {
         const float *p = d->logits + t * vocabulary, *q = logits + t * vocabulary;
@@ -90,6 +100,7 @@ ptq_status divergence_add(struct divergence *d, int64_t window, int64_t t0, int6
         d->values[d->tokens++] = (float)compare(p, log_p, q, log_sums[t], vocabulary);
         d->same_first += row_largest(p, vocabulary) == row_largest(q, vocabulary);
     }
+    d->seconds += clock_seconds() - start;
     return PTQ_OK;
 }
 
@@ -130,5 +141,4 @@ void divergence_free(struct divergence *d)
     ptqi_free(d->reference->context, d->values);
     ptqi_free(d->reference->context, d->kept);
     ptqi_free(d->reference->context, d->logits);
-    model_free(d->reference);
 }

@@ -11,7 +11,8 @@
 #include "text/windows.h"
 
 struct divergence {
-    struct model *reference;
+    struct model *reference; /* of the caller */
+    double seconds;          /* spent on the reference and the comparison so far */
     /* Results, of tokens 2 .. L of every window. */
     int64_t tokens, same_first;
     double mean, standard_error, median, p99, p999, max;
@@ -20,9 +21,12 @@ struct divergence {
     float *kept;   /* [batch][length][hidden]: the reference's last block */
     float *logits; /* [rows][vocabulary] of the reference */
     int64_t first, batch, length, rows;
+    int complete; /* kept has all windows */
 };
 
-/* Checks that both models have the same vocabulary, and allocates. rows: of logits at a time. */
+/* Checks that both models have the same vocabulary, and allocates. rows: of logits at a time. May be
+ * called again for another model and the same windows; if all of them fit into memory, the reference
+ * is not run again. */
 ptq_status divergence_begin(struct divergence *d, const struct model *model,
                             const struct windows *windows, int64_t rows);
 /* Runs the reference on d->batch windows from `first` on. */

@@ -37,19 +37,20 @@ void comparison_print(const struct comparison *c)
            "calibrated on %s, %lld windows of %lld tokens\n\n",
            c->model, c->text, (long long)c->windows, (long long)c->window, c->calibration,
            (long long)c->calibration_windows, (long long)c->calibration_window);
-    printf("%-18s %5s %5s %10s %8s %7s %7s %8s  %s\n", "method", "W/A", "group", "perplexity",
-           "change", "MB", "seconds", "tokens/s", "worst layer, its error");
+    printf("%-18s %5s %5s %10s %8s %7s %7s %7s %8s  %s\n", "method", "W/A", "group", "perplexity",
+           "change", "KL", "MB", "seconds", "tokens/s", "worst layer, its error");
     for (int64_t i = 0; i < c->row_count; i++) {
         const struct comparison_row *row = &c->rows[i];
         const struct matrix_report *worst = comparison_worst(row);
-        char group[16] = "", seconds[16] = "", relative[16] = "", name[64];
+        char group[16] = "", seconds[16] = "", relative[16] = "", kl[16] = "", name[64];
         if (worst) {
             snprintf(group, sizeof group, row->group ? "%lld" : "row", (long long)row->group);
             snprintf(seconds, sizeof seconds, isfinite(row->seconds) ? "%.1f" : "-", row->seconds);
             snprintf(relative, sizeof relative, "%+.2f %%", 100 * change(c, row));
+            snprintf(kl, sizeof kl, "%.4f", row->divergence);
         }
-        printf("%-18s %2d/%-2d %5s %10.4f %8s %7.1f %7s %8.0f", row->name, row->weight_bits,
-               row->activation_bits, group, row->perplexity, relative, (double)row->bytes / 1e6,
+        printf("%-18s %2d/%-2d %5s %10.4f %8s %7s %7.1f %7s %8.0f", row->name, row->weight_bits,
+               row->activation_bits, group, row->perplexity, relative, kl, (double)row->bytes / 1e6,
                seconds, row->tokens_per_second);
         if (worst) {
             comparison_short_name(worst->name, name, sizeof name);
@@ -78,6 +79,11 @@ static void add_row(const struct comparison *c, const struct comparison_row *row
     ptqi_json_add_text(w, "activations", row->config ? row->activations : "f32");
     ptqi_json_add_number(w, "perplexity", row->perplexity, 9);
     ptqi_json_add_number(w, "change", change(c, row), 6);
+    ptqi_json_open(w, "kl", '{');
+    ptqi_json_add_number(w, "mean", row->divergence, 9);
+    ptqi_json_add_number(w, "p99", row->divergence_p99, 9);
+    ptqi_json_add_number(w, "same_first_choice", row->same_first, 9);
+    ptqi_json_close(w, '}');
     ptqi_json_add_integer(w, "bytes", row->bytes);
     ptqi_json_add_number(w, "seconds", row->seconds, 6);
     ptqi_json_add_number(w, "tokens_per_second", row->tokens_per_second, 6);

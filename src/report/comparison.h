@@ -17,6 +17,8 @@ struct comparison_row {
         activation_bits; /* as written in the literature; full precision is 16 and 16 */
     int64_t group;       /* 0: one scale per row */
     double perplexity;
+    double divergence, divergence_p99; /* KL from full precision: mean, 99th percentile, in nats */
+    double same_first;                 /* share of tokens with the same first choice */
     int64_t bytes;                 /* size of the checkpoint */
     double seconds;                /* quantization time; NaN: an earlier run did part of the work */
     double tokens_per_second;      /* during evaluation */

@@ -120,6 +120,19 @@ static void put_perplexity(struct html *h, const struct comparison *c,
     html_put(h, "</td>");
 }
 
+static void put_divergence(struct html *h, const struct comparison_row *row)
+{
+    const int empty = !row->config || !isfinite(row->divergence);
+    open_cell(h, empty, "KL ", "");
+    if (!empty) {
+        html_print(h, "<span title=\"99 %% of tokens: %.3f or less; same first choice: %.1f %%\">",
+                   row->divergence_p99, 100 * row->same_first);
+        html_fixed(h, row->divergence, 4);
+        html_put(h, "</span>");
+    }
+    html_put(h, "</td>");
+}
+
 static void put_time(struct html *h, const struct comparison_row *row)
 {
     double seconds = row->seconds;
@@ -176,6 +189,7 @@ static void put_row(struct html *h, const struct comparison *c, const struct com
         html_put(h, "row");
     html_put(h, "</td>");
     put_perplexity(h, c, row);
+    put_divergence(h, row);
     open_cell(h, row->bytes <= 0, "", " MB");
     if (row->bytes > 0)
         html_fixed(h, (double)row->bytes / 1e6, 1);
@@ -195,23 +209,26 @@ static void put_table(struct html *h, const struct comparison *c)
         html_put(h, "<p>Nothing was compared.</p>\n");
         return;
     }
-    html_put(h,
-             "<div class=\"table\">\n<table>\n<thead><tr><th scope=\"col\" class=\"method\">Method"
-             "</th><th scope=\"col\" class=\"more\">W/A</th><th scope=\"col\" class=\"more\">"
-             "Group</th><th scope=\"col\" class=\"perplexity\">Perplexity</th>"
-             "<th scope=\"col\" class=\"change\">Change</th><th scope=\"col\" class=\"more\">"
-             "Size, MB</th><th scope=\"col\" class=\"more\">Quantized in</th>"
-             "<th scope=\"col\" class=\"more\">Tokens/s</th>"
-             "<th scope=\"col\" class=\"more\">Worst layer, its error</th></tr></thead>\n"
-             "<tbody>\n");
+    html_put(
+        h, "<div class=\"table\">\n<table>\n<thead><tr><th scope=\"col\" class=\"method\">Method"
+           "</th><th scope=\"col\" class=\"more\">W/A</th><th scope=\"col\" class=\"more\">"
+           "Group</th><th scope=\"col\" class=\"perplexity\">Perplexity</th>"
+           "<th scope=\"col\" class=\"change\">Change</th><th scope=\"col\" class=\"more\">KL</th>"
+           "<th scope=\"col\" class=\"more\">Size, MB</th><th scope=\"col\" "
+           "class=\"more\">Quantized in</th>"
+           "<th scope=\"col\" class=\"more\">Tokens/s</th>"
+           "<th scope=\"col\" class=\"more\">Worst layer, its error</th></tr></thead>\n"
+           "<tbody>\n");
     for (int pass = 0; pass < 2; pass++) /* full precision first */
         for (int64_t i = 0; i < c->row_count; i++)
             if (!c->rows[i].config == !pass)
                 put_row(h, c, &c->rows[i]);
     html_put(
-        h, "</tbody>\n</table>\n</div>\n<p class=\"note\">W/A: bits of weights and activations. "
-           "Change: of perplexity against full precision. Bold: the lowest perplexity with these "
-           "bits. Worst layer: the matrix that loses most of its output, " OUTPUT_ERROR ".</p>\n");
+        h,
+        "</tbody>\n</table>\n</div>\n<p class=\"note\">W/A: bits of weights and activations. "
+        "Change: of perplexity against full precision. KL: mean divergence of the predictions from "
+        "those in full precision, in nats. Bold: the lowest perplexity with these "
+        "bits. Worst layer: the matrix that loses most of its output, " OUTPUT_ERROR ".</p>\n");
 }
 
 ptq_status comparison_write_page(const struct comparison *c, const char *path)
