@@ -203,11 +203,18 @@ structure()
     summary
 }
 
+# Tokenizers whose licences keep them out of the tree.
+if [ -n "$LONG" ] && [ -z "${PTQ_TOKENIZERS-}" ] && command -v npm >/dev/null &&
+    sh test/tokenizers.sh "$BUILD/tokenizers" >"$tmp/log" 2>&1; then
+    export PTQ_TOKENIZERS="$BUILD/tokenizers"
+fi
+
 part "unit tests" $RUN "$BUILD/unit"
 part "the command" sh test/command.sh
 part "the interface against test/abi/libptq.abi" sh test/abi.sh
 part "hostile calls, generated from the headers" hostile
 part "structure" structure
+[ -z "$LONG" ] || part "SmolLM2" sh test/real.sh
 test_symbols
 test_headers
 test_examples
