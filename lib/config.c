@@ -40,6 +40,7 @@ static const struct choice symmetries[] = {{"off", 0}, {"on", 1}, {"auto", PTQ_A
 static const struct choice clips[] = {{"off", 0}, {"on", 1}, {"auto", PTQ_AUTO}, {NULL, 0}};
 static const struct choice scale_forms[] = {{"plain", PTQ_SCALES_PLAIN},
                                             {"two-level", PTQ_SCALES_TWO_LEVEL},
+                                            {"signed", PTQ_SCALES_SIGNED},
                                             {"auto", PTQ_AUTO},
                                             {NULL, 0}};
 static const struct choice efforts[] = {{"fast", PTQ_EFFORT_FAST},
@@ -109,7 +110,7 @@ static const struct parameter parameters[] = {
      rotations, FIELD(rotate)},
     {PTQ_PARAM_EFFORT, INT32, "effort", "how much to try for settings that are auto", 1, 3, 1,
      efforts, FIELD(effort)},
-    {PTQ_PARAM_SCALES, INT32, "scales", "the form of the scales", -1, 1, 1, scale_forms,
+    {PTQ_PARAM_SCALES, INT32, "scales", "the form of the scales", -1, 2, 1, scale_forms,
      FIELD(scales)},
 };
 enum { COUNT = sizeof parameters / sizeof *parameters };

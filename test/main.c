@@ -39,6 +39,7 @@
     TEST(gptaq)                                                                                    \
     TEST(extremes)                                                                                 \
     TEST(plus)                                                                                     \
+    TEST(signed)                                                                                   \
     TEST(auto)                                                                                     \
     TEST(equalize)                                                                                 \
     TEST(golden)                                                                                   \

@@ -87,9 +87,12 @@ enum {
     PTQ_EQUALIZE_FPTQ = 4         /* LAE if v0 < max |x| < v1, else none */
 };
 enum {
-    PTQ_SCALES_PLAIN = 0,    /* an arbitrary scale for each group */
-    PTQ_SCALES_TWO_LEVEL = 1 /* a scale per row times an integer 1 .. 15 per group: no floating
-                                point inside the product; not for 8 bits */
+    PTQ_SCALES_PLAIN = 0,     /* a positive scale for each group */
+    PTQ_SCALES_TWO_LEVEL = 1, /* a scale per row times an integer 1 .. 15 per group: no floating
+                                 point inside the product; not for 8 bits */
+    PTQ_SCALES_SIGNED = 2     /* as plain, but of either sign without zero points: a range of codes
+                                 such as -8 .. 7 reaches further on the side of the largest weight,
+                                 as in GGUF's Q4_0 */
 };
 /* PTQ_PARAM_EQUALIZE, _ROTATE, _SYMMETRIC and _CLIP may be PTQ_AUTO: ptq_quantize tries the
  * alternatives and keeps the one that loses least for the matrices of a call. PTQ_PARAM_SCALES may

@@ -17,6 +17,10 @@
  *
  * The absmax grid (FPTQ's): symmetric like AWQ's, with no lower limit of the range.
  *
+ * Signed scales: the weight of largest magnitude becomes code 0, which is further from the zero
+ * point than the last code. So its sign decides the scale's, whatever the grid. A search tries both
+ * signs.
+ *
  * mse: the best of 80 ranges, each 1 percent smaller than the one before, by sum |w' - w|^2.4
  * (quant.py).
  */
@@ -33,8 +37,10 @@
 /* Candidates of each search, multiples of PTQI_SHRINK_UNIT. */
 #define RANGE_CANDIDATES 80 /* 1, 0.99 .. 0.21 of the range */
 #define SCALE_CANDIDATES 16 /* 1, 0.975 .. 0.625 of the scale */
+#define SIGN_CANDIDATES 24  /* of each sign: from the last code at the largest weight down */
 #define ROW_CANDIDATES 32   /* 1, 63/64 .. 33/64 of the row scale */
 #define LEVEL_CANDIDATES 16 /* 1 .. 15, the last one twice */
+#define MAX_CANDIDATES (2 * SIGN_CANDIDATES)
 
 struct range {
     float low, high;
@@ -52,15 +58,16 @@ static const struct {
 
 float ptqi_storable_scale(float scale, int32_t dtype)
 {
-    float rounded = ptqi_round_to(scale, dtype);
+    float rounded = fabsf(ptqi_round_to(scale, dtype));
     rounded = rounded < limits[dtype].smallest ? limits[dtype].smallest : rounded;
-    return rounded > limits[dtype].largest ? limits[dtype].largest : rounded;
+    rounded = rounded > limits[dtype].largest ? limits[dtype].largest : rounded;
+    return scale < 0 ? -rounded : rounded;
 }
 
 int ptqi_scale_is_clamped(float scale, int32_t dtype, int is_row_scale)
 {
     const float smallest = is_row_scale ? limits[dtype].seven_bits : limits[dtype].normal;
-    return scale <= smallest || scale >= limits[dtype].largest;
+    return fabsf(scale) <= smallest || fabsf(scale) >= limits[dtype].largest;
 }
 
 ptq_status ptqi_check_scales(const struct ptq_config *config, const float *scales, int64_t count)
@@ -68,7 +75,7 @@ ptq_status ptqi_check_scales(const struct ptq_config *config, const float *scale
     const int32_t dtype = config->scale_dtype;
     float max = 0;
     for (int64_t i = 0; i < count; i++)
-        max = scales[i] > max ? scales[i] : max;
+        max = fabsf(scales[i]) > max ? fabsf(scales[i]) : max;
     if (max > limits[dtype].normal && max < limits[dtype].largest)
         return PTQ_OK;
     return ptqi_fail(config->context, PTQ_ERROR_BOUNDS,
@@ -217,6 +224,57 @@ static struct ptqi_grid range_grid(const struct ptq_config *c, struct range r, c
     return grid;
 }
 
+static int is_signed(const struct ptq_config *c)
+{
+    return c->scales == PTQ_SCALES_SIGNED && c->symmetric;
+}
+
+static struct ptqi_grid signed_grid(const struct ptq_config *c, struct range r)
+{
+    const float middle = (float)(1 << (c->bits - 1));
+    const float largest = fabsf(r.low) > fabsf(r.high) ? r.low : r.high;
+    return (struct ptqi_grid){.scale = ptqi_storable_scale(-largest / middle, c->scale_dtype),
+                              .zero = middle};
+}
+
+/* Scales of both signs, of which some of each represent a weight of this magnitude, and others clip
+ * it by up to a third. */
+static void signed_candidates(const struct ptq_config *c, float max, float *scales)
+{
+    const float middle = (float)(1 << (c->bits - 1));
+    const float high = max / (middle - 1.0f), low = max / middle * 0.65f;
+    for (int i = 0; i < SIGN_CANDIDATES; i++) {
+        const float t = (float)i / (float)(SIGN_CANDIDATES - 1);
+        scales[2 * i] = ptqi_storable_scale(high + t * (low - high), c->scale_dtype);
+        scales[2 * i + 1] = -scales[2 * i];
+    }
+}
+
+/* mse with signed scales. */
+static struct ptqi_grid search_signed(const struct ptq_config *c, struct range r, const float *w,
+                                      int64_t count)
+{
+    enum { CANDIDATES = 2 * SIGN_CANDIDATES };
+    struct ptqi_grid grid = signed_grid(c, r);
+    float scales[CANDIDATES], zeros[CANDIDATES], errors[CANDIDATES];
+    double sums[CANDIDATES];
+    signed_candidates(c, magnitude(r), scales);
+    for (int i = 0; i < CANDIDATES; i++)
+        zeros[i] = grid.zero;
+    c->context->kernels->shrink_errors(w, count, scales, zeros, top_code(c), CANDIDATES, errors);
+    for (int i = 0; i < CANDIDATES; i++)
+        sums[i] = (double)errors[i];
+    grid.scale = scales[find_min(sums, CANDIDATES)];
+    return grid;
+}
+
+static struct ptqi_grid find_signed(const struct ptq_config *c, struct range r, const float *w,
+                                    int64_t count)
+{
+    const int gptq = c->grid == PTQ_GRID_DEFAULT || c->grid == PTQ_GRID_GPTQ;
+    return gptq && c->mse && magnitude(r) > 0 ? search_signed(c, r, w, count) : signed_grid(c, r);
+}
+
 /* The grid of weights w [count] that have a range. */
 typedef struct ptqi_grid (*grid_function)(const struct ptq_config *config, struct range r,
                                           const float *w, int64_t count);
@@ -230,7 +288,8 @@ static const grid_function grids_of[] = {[PTQ_GRID_DEFAULT] = gptq_grid,
 struct ptqi_grid ptqi_find_grid(const struct ptq_config *config, const float *w, int64_t count)
 {
     const struct range r = range_of(w, count);
-    struct ptqi_grid grid = grids_of[config->grid](config, r, w, count);
+    struct ptqi_grid grid = is_signed(config) ? find_signed(config, r, w, count)
+                                              : grids_of[config->grid](config, r, w, count);
     grid.empty = magnitude(r) == 0;
     return grid;
 }
@@ -263,7 +322,7 @@ static void metric_errors(const struct ptq_config *config, const float *w, const
                           int64_t count, const float *scales, float zero, int candidates,
                           double *errors)
 {
-    float zeros[ROW_CANDIDATES], sums[ROW_CANDIDATES];
+    float zeros[MAX_CANDIDATES], sums[MAX_CANDIDATES];
     for (int i = 0; i < candidates; i++)
         zeros[i] = zero;
     config->context->kernels->metric_errors(w, metric, count, scales, zeros, top_code(config),
@@ -273,17 +332,31 @@ static void metric_errors(const struct ptq_config *config, const float *w, const
         errors[i] = fit ? (double)sums[i] : exact_error(config, w, metric, count, scales[i], zero);
 }
 
+/* scales = candidates for a group with this grid; returns their number. */
+static int scale_candidates(const struct ptq_config *config, const float *w, int64_t count,
+                            struct ptqi_grid grid, float *scales)
+{
+    if (is_signed(config)) {
+        signed_candidates(config, magnitude(range_of(w, count)), scales);
+        return 2 * SIGN_CANDIDATES;
+    }
+    for (int i = 0; i < SCALE_CANDIDATES; i++)
+        scales[i] =
+            ptqi_storable_scale(grid.scale * (1.0f - (float)i / 40.0f), config->scale_dtype);
+    return SCALE_CANDIDATES;
+}
+
 struct ptqi_grid ptqi_search_grid(const struct ptq_config *config, const float *w,
                                   const float *metric, int64_t count)
 {
     struct ptqi_grid grid = ptqi_find_grid(config, w, count);
-    float scales[SCALE_CANDIDATES];
-    double errors[SCALE_CANDIDATES];
-    for (int i = 0; i < SCALE_CANDIDATES; i++)
-        scales[i] =
-            ptqi_storable_scale(grid.scale * (1.0f - (float)i / 40.0f), config->scale_dtype);
-    metric_errors(config, w, metric, count, scales, grid.zero, SCALE_CANDIDATES, errors);
-    grid.scale = scales[find_min(errors, SCALE_CANDIDATES)];
+    float scales[MAX_CANDIDATES];
+    double errors[MAX_CANDIDATES];
+    if (grid.empty)
+        return grid;
+    const int candidates = scale_candidates(config, w, count, grid, scales);
+    metric_errors(config, w, metric, count, scales, grid.zero, candidates, errors);
+    grid.scale = scales[find_min(errors, candidates)];
     return grid;
 }
 

@@ -10,7 +10,7 @@
 #include "config.h"
 
 struct ptqi_grid {
-    float scale;  /* > 0, already rounded to the scale dtype of the config */
+    float scale;  /* not 0, already rounded to the scale dtype of the config; > 0 unless signed */
     float zero;   /* an integer, 0 .. 2^bits - 1 */
     int empty;    /* all weights are 0: any scale will do */
     int adjusted; /* PTQ_GRID_RANGE: differs from AWQ's grid */
@@ -37,7 +37,7 @@ struct ptqi_grid ptqi_level_grid(const struct ptq_config *config, struct ptqi_gr
                                  float row_scale, const float *w, const float *metric,
                                  int64_t count);
 
-/* A scale as it will be stored: never zero and never infinite. */
+/* A scale as it will be stored: never zero and never infinite, and with its sign. */
 float ptqi_storable_scale(float scale, int32_t dtype);
 /* Whether a scale, or a row scale, was raised or lowered to what its dtype holds, or kept little of
  * its precision there. */

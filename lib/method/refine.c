@@ -158,7 +158,7 @@ static void refit_scale(const struct rows *r, int64_t row, int64_t g, int64_t fi
     const double change =
         best_change(r->pass->curvature, codes, r->g + row * k, first, first + width);
     float now = storable(r->pass, n, g, (float)((double)*scale + change));
-    now = (double)*scale + change > 0 ? now : *scale;
+    now = ((double)*scale + change) * (double)*scale > 0 ? now : *scale;
     for (int64_t i = first; i < first + width; i++) {
         const float value = now * codes[i];
         r->change[row * width + i - first] = value - r->value[row * k + i];
