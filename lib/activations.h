@@ -17,7 +17,8 @@ static inline int ptqi_activations_are_static(int32_t activations)
 static inline int ptqi_activations_have_zero(int32_t activations)
 {
     return activations == PTQ_ACTIVATIONS_UINT8_TOKEN ||
-           activations == PTQ_ACTIVATIONS_UINT8_STATIC;
+           activations == PTQ_ACTIVATIONS_UINT8_STATIC ||
+           activations == PTQ_ACTIVATIONS_UINT8_CENTERED;
 }
 
 /* The largest magnitude of an integer that a row of x is multiplied as: q_x, or q_x minus its zero

@@ -252,7 +252,7 @@ static ptq_status unknown(ptq_context *context, int32_t id)
 /* A zero point is for matrices from elsewhere. */
 static ptq_status check_activations(const ptq_config *config, double value)
 {
-    for (int32_t i = PTQ_ACTIVATIONS_UINT8_TOKEN; i <= PTQ_ACTIVATIONS_UINT8_STATIC; i++)
+    for (int32_t i = PTQ_ACTIVATIONS_UINT8_TOKEN; i <= PTQ_ACTIVATIONS_UINT8_CENTERED; i++)
         if (value == i)
             return ptqi_fail(config->context, PTQ_ERROR_BOUNDS,
                              "activations cannot be %s: matrices that others quantized for a zero "

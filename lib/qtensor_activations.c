@@ -15,6 +15,7 @@ static const struct {
     {"int8-static", PTQ_ACTIVATIONS_INT8_STATIC},
     {"uint8-token", PTQ_ACTIVATIONS_UINT8_TOKEN},
     {"uint8-static", PTQ_ACTIVATIONS_UINT8_STATIC},
+    {"uint8-centered", PTQ_ACTIVATIONS_UINT8_CENTERED},
 };
 enum { SCHEMES = sizeof schemes / sizeof *schemes };
 

@@ -42,19 +42,27 @@ static size_t matrix_of(const ptq_store *store, const char *name, char *matrix, 
     return ptq_format_find(store, matrix) ? length : 0;
 }
 
-/* A matrix is shown when its first tensor is reached. */
+/* A matrix is shown when its first tensor is reached: that of the first ending that it has. */
 static int is_first_part(const ptq_store *store, const char *matrix, const char *ending)
 {
-    return !strcmp(ending, ptq_format_ending(ptq_format_find(store, matrix), 0));
+    const int32_t format = ptq_format_find(store, matrix);
+    char name[544];
+    for (int32_t i = 0; strcmp(ptq_format_ending(format, i), ending); i++) {
+        snprintf(name, sizeof name, "%s%s", matrix, ptq_format_ending(format, i));
+        if (ptq_store_has(store, name))
+            return 0;
+    }
+    return 1;
 }
 
 /* What the text says of a scheme beyond its bits. */
 static const char *scheme_words(int32_t activations)
 {
-    return activations == PTQ_ACTIVATIONS_INT8_STATIC    ? " static"
-           : activations == PTQ_ACTIVATIONS_UINT8_TOKEN  ? " uint8-token"
-           : activations == PTQ_ACTIVATIONS_UINT8_STATIC ? " uint8-static"
-                                                         : "";
+    return activations == PTQ_ACTIVATIONS_INT8_STATIC      ? " static"
+           : activations == PTQ_ACTIVATIONS_UINT8_TOKEN    ? " uint8-token"
+           : activations == PTQ_ACTIVATIONS_UINT8_STATIC   ? " uint8-static"
+           : activations == PTQ_ACTIVATIONS_UINT8_CENTERED ? " uint8-centered"
+                                                           : "";
 }
 
 static ptq_status show_matrix(struct inspect *in, const char *name)

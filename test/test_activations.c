@@ -4,7 +4,6 @@
  */
 #include <float.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,7 +17,14 @@
 void test_activations(void);
 
 enum { HAS_ZEROS = 1, HAS_MINIMA = 2, HAS_LEVELS = 4 }; /* what codes mean */
-enum { IS_STATIC = 8, HAS_ORDER = 16, IS_UNEVEN = 32, IS_SCALED = 64, IS_ROTATED = 128 };
+enum {
+    IS_STATIC = 8,
+    HAS_ORDER = 16,
+    IS_UNEVEN = 32,
+    IS_SCALED = 64,
+    IS_ROTATED = 128,
+    IS_CENTERED = 256
+};
 enum { N = 37, K = 112, MAX_GROUPS = K / 16, ROWS = 12, ZERO = 93 };
 #define SCALE 0.013f
 
@@ -86,8 +92,9 @@ static void make_matrix(struct matrix *m, int32_t bits, int64_t group, int what,
     if (what & IS_SCALED)
         CHECK_OK(ptq_qtensor_set_input_scale(m->q, m->input_scale));
     CHECK_OK(ptq_qtensor_set_rotation(m->q, what & IS_ROTATED ? 32 : 0));
-    CHECK_OK(ptq_qtensor_set_activations(m->q, what & IS_STATIC ? PTQ_ACTIVATIONS_UINT8_STATIC
-                                                                : PTQ_ACTIVATIONS_UINT8_TOKEN));
+    CHECK_OK(ptq_qtensor_set_activations(m->q, what & IS_STATIC     ? PTQ_ACTIVATIONS_UINT8_STATIC
+                                               : what & IS_CENTERED ? PTQ_ACTIVATIONS_UINT8_CENTERED
+                                                                    : PTQ_ACTIVATIONS_UINT8_TOKEN));
     CHECK_OK(ptq_qtensor_set_activation_scale(m->q, SCALE));
     CHECK_OK(ptq_qtensor_set_activation_zero(m->q, ZERO));
 }
@@ -134,14 +141,18 @@ static float quantize(const struct matrix *m, const float *x, int *q)
         high = fmaxf(high, x[c]);
         finite &= isfinite(x[c]) != 0;
     }
-    if (!(m->what & IS_STATIC)) {
+    if (m->what & IS_CENTERED) {
+        scale = (-low > high ? -low : high) / 127.5f;
+        zero = 128;
+    } else if (!(m->what & IS_STATIC)) {
         scale = (high - low) / 255.0f;
         zero = scale > 0 ? fminf(rintf(-low / scale), 255) : 0;
-        finite &= isfinite(scale) != 0;
     }
+    finite &= isfinite(scale) != 0;
     for (int c = 0; c < K && finite; c++) {
-        const double rounded = scale > 0 ? (double)rintf(x[c] / scale) + zero : 0;
+        const double rounded = (double)rintf(x[c] / scale) + (double)zero;
         q[c] = (int)(rounded < 0 ? 0 : rounded > 255 ? 255 : rounded) - (int)zero;
+        q[c] = scale > 0 ? q[c] : 0;
     }
     return finite ? scale : NAN;
 }
@@ -244,7 +255,10 @@ static ptq_qtensor *write_and_read(const ptq_qtensor *q)
     CHECK_OK(ptq_store_commit(store));
     ptq_store_free(store);
     CHECK_OK(ptq_store_open(test_context(), path, &store));
-    CHECK(strstr(ptq_store_metadata(store, "m"), "\"version\": 3") != NULL);
+    CHECK(strstr(ptq_store_metadata(store, "m"),
+                 ptq_qtensor_activations(q) == PTQ_ACTIVATIONS_UINT8_CENTERED
+                     ? "\"version\": 4"
+                     : "\"version\": 3") != NULL);
     CHECK_OK(ptq_qtensor_read(test_context(), PTQ_FORMAT_PTQ, store, "m", &read));
     ptq_store_free(store);
     unlink(path);
@@ -289,8 +303,9 @@ static void test_products(void)
     float x[ROWS * K], want[ROWS * N];
     for (int i = 0; i < ROWS * K; i++)
         x[i] = input(&r, i / K, i % K);
-    for (int i = 0; i < 6 * 3 * 4 * 4 * 2; i++) {
-        const int what = kinds[i / 18 % 4] | columns[i / 72 % 4] | (i / 288 ? IS_STATIC : 0);
+    static const int schemes[] = {0, IS_STATIC, IS_CENTERED};
+    for (int i = 0; i < 6 * 3 * 4 * 4 * 3; i++) {
+        const int what = kinds[i / 18 % 4] | columns[i / 72 % 4] | schemes[i / 288];
         if (what & HAS_LEVELS && bits[i % 6] > 4)
             continue;
         make_matrix(&m, bits[i % 6], groups[i / 6 % 3], what, (uint64_t)i);
@@ -344,7 +359,7 @@ static void test_numbers(void)
     CHECK_STATUS(ptq_linear_create(test_context(), q, &linear), PTQ_ERROR_MISSING);
     ptq_qtensor_free(q);
     CHECK(!strcmp(ptq_activations_name(PTQ_ACTIVATIONS_UINT8_STATIC), "uint8-static"));
-    CHECK(ptq_activations_name(PTQ_ACTIVATIONS_FPTQ) == NULL && ptq_activations_name(7) == NULL);
+    CHECK(ptq_activations_name(PTQ_ACTIVATIONS_FPTQ) == NULL && ptq_activations_name(8) == NULL);
 }
 
 /* Two-level scales and f16 scales are parts of a form that has no zero point. */
@@ -357,7 +372,7 @@ static void test_layouts(void)
     CHECK_OK(ptq_layout_create(test_context(), N, K, 4, 32, &layout));
     CHECK_STATUS(ptq_layout_set(layout, PTQ_LAYOUT_ACTIVATIONS, PTQ_ACTIVATIONS_FPTQ),
                  PTQ_ERROR_BOUNDS);
-    CHECK_STATUS(ptq_layout_set(layout, PTQ_LAYOUT_ACTIVATIONS, 7), PTQ_ERROR_BOUNDS);
+    CHECK_STATUS(ptq_layout_set(layout, PTQ_LAYOUT_ACTIVATIONS, 8), PTQ_ERROR_BOUNDS);
     CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_ACTIVATIONS, PTQ_ACTIVATIONS_UINT8_STATIC));
     CHECK(ptq_layout_packed_bytes(layout) > 0);
     CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_SCALE_DTYPE, PTQ_DTYPE_F16));
@@ -385,7 +400,7 @@ static void test_configs(void)
     int64_t value;
     ptq_config *config;
     CHECK_OK(ptq_config_create(test_context(), PTQ_METHOD_FPTQ, &config));
-    for (int32_t a = PTQ_ACTIVATIONS_UINT8_TOKEN; a <= PTQ_ACTIVATIONS_UINT8_STATIC; a++) {
+    for (int32_t a = PTQ_ACTIVATIONS_UINT8_TOKEN; a <= PTQ_ACTIVATIONS_UINT8_CENTERED; a++) {
         CHECK_STATUS(ptq_config_set_int(config, PTQ_PARAM_ACTIVATIONS, a), PTQ_ERROR_BOUNDS);
         CHECK_STATUS(ptq_config_parse(config, "activations", ptq_activations_name(a)),
                      PTQ_ERROR_BOUNDS);
@@ -393,7 +408,7 @@ static void test_configs(void)
         CHECK(strstr(text, ptq_activations_name(a)) && strstr(text, "no method quantizes"));
         CHECK(ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, a) == NULL);
     }
-    CHECK_STATUS(ptq_config_set_int(config, PTQ_PARAM_ACTIVATIONS, 7), PTQ_ERROR_BOUNDS);
+    CHECK_STATUS(ptq_config_set_int(config, PTQ_PARAM_ACTIVATIONS, 8), PTQ_ERROR_BOUNDS);
     CHECK_OK(ptq_config_get_int(config, PTQ_PARAM_ACTIVATIONS, &value));
     CHECK_EQ(value, PTQ_ACTIVATIONS_FPTQ);
     ptq_config_free(config);
@@ -451,7 +466,7 @@ static void test_headers(void)
         bad.activation_zero = zeros[i];
         CHECK_STATUS(open_changed(memory, bad, room), PTQ_ERROR_FORMAT);
     }
-    for (int32_t a = -1; a <= 7; a++) { /* of other schemes */
+    for (int32_t a = -1; a <= 8; a++) { /* of other schemes */
         bad = good;
         bad.activations = a;
         CHECK_STATUS(open_changed(memory, bad, room),

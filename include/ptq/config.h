@@ -76,8 +76,9 @@ enum {
     PTQ_ACTIVATIONS_FPTQ = 4,        /* only in a config: INT8_STATIC below v1, else INT8_TOKEN */
 
     /* Only in matrices from elsewhere, not in a config; ptq/qtensor.h defines them. */
-    PTQ_ACTIVATIONS_UINT8_TOKEN = 5, /* 8 bits, a scale and a zero point per row of x */
-    PTQ_ACTIVATIONS_UINT8_STATIC = 6 /* 8 bits, one fixed scale and zero point */
+    PTQ_ACTIVATIONS_UINT8_TOKEN = 5,   /* 8 bits, a scale and a zero point per row of x */
+    PTQ_ACTIVATIONS_UINT8_STATIC = 6,  /* 8 bits, one fixed scale and zero point */
+    PTQ_ACTIVATIONS_UINT8_CENTERED = 7 /* 8 bits, a scale per row of x, the zero point 128 */
 };
 enum {
     PTQ_EQUALIZE_NONE = 0,

@@ -18,7 +18,13 @@ enum {
     /* The library's native format: "<prefix>.codes", packed; ".scales", f16 if exact, else f32;
      * ".zeros", ".minima", ".levels", ".g_idx", ".order", ".input_scale", ".row_scales" if present;
      * settings as metadata. Lossless, except that errors of NaN (unknown) are not stored. */
-    PTQ_FORMAT_PTQ = 1
+    PTQ_FORMAT_PTQ = 1,
+    /* What other tools make; lib/format/README.md has the details. The store's quantization config
+     * must be set. GPTQ, by AutoGPTQ and GPTQModel: 2, 3, 4 or 8 bits, act-order. AWQ, the layout
+     * gemm: 4 bits. compressed-tensors, by llm-compressor: pack-quantized and int-quantized. */
+    PTQ_FORMAT_GPTQ = 2,
+    PTQ_FORMAT_AWQ = 3,
+    PTQ_FORMAT_COMPRESSED_TENSORS = 4
 };
 
 /* Converts between formats and names ("ptq"); 0 for an unknown name, NULL for an unknown format. */

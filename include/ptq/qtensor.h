@@ -69,9 +69,10 @@ PTQ_API ptq_status ptq_qtensor_set_rotation(ptq_qtensor *q, int32_t rotation);
  *
  * UINT8_TOKEN computes both numbers for each row, low = min(0, min x'), high = max(0, max x'),
  * sx = (high - low) / 255, zx = min(round(-low / sx), 255). If sx is 0, so is the row: q_x = zx =
- * 0. If it is infinite, the row counts as not finite. UINT8_STATIC takes both as set here. All of
- * this is f32: divisions are true divisions, and round is to the nearest integer, ties to even.
- * These schemes run on a plain path for now, slower than int8.
+ * 0. If it is infinite, the row counts as not finite. UINT8_CENTERED has sx = max |x'| / 127.5 and
+ * zx = 128, the rule of compressed-tensors. UINT8_STATIC takes both as set here. All of this is
+ * f32: divisions are true divisions, and round is to the nearest integer, ties to even. These
+ * schemes run on a plain path for now, slower than int8.
  */
 PTQ_API ptq_status ptq_qtensor_set_activations(ptq_qtensor *q, int32_t activations);
 /* The scale for PTQ_ACTIVATIONS_INT8_STATIC and _UINT8_STATIC: x' is rounded to multiples of it.

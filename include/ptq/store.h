@@ -1,7 +1,7 @@
 /*
  * ptq/store.h - a checkpoint open for reading or writing: safetensors, single or sharded.
  *
- * Thread safety: many threads may read an open store at once; only one may write.
+ * Thread safety: many threads may read an open store at once; only one may write, or set anything.
  */
 #ifndef PTQ_STORE_H
 #define PTQ_STORE_H
@@ -56,6 +56,14 @@ PTQ_API ptq_status ptq_store_tensor(const ptq_store *store, const char *name, pt
 PTQ_API const char *ptq_store_metadata_key(const ptq_store *store, int64_t index);
 /* The value of a metadata key, NULL if there is none. */
 PTQ_API const char *ptq_store_metadata(const ptq_store *store, const char *key);
+
+/*
+ * Sets how quantized matrices in the store are encoded, as JSON: the value of "quantization_config"
+ * in a checkpoint's config.json, or the contents of its quantize_config.json. The formats gptq, awq
+ * and compressed-tensors need it, to read and to write; ptq/format.h. PTQ_ERROR_FORMAT if it is not
+ * a JSON object.
+ */
+PTQ_API ptq_status ptq_store_set_quantization(ptq_store *store, const char *json);
 
 /*
  * Starts writing a .safetensors file. Tensors are added by reference and must not change until

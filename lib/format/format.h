@@ -9,8 +9,9 @@
 struct ptqi_format {
     int32_t id; /* PTQ_FORMAT_... */
     const char *name;
-    const char *const *endings; /* suffixes of its tensor names, ending with NULL; every matrix has
-                                   the first */
+    /* Suffixes of its tensor names, ending with NULL. Those of tensors with codes come first, and
+     * a matrix has at least one of these. */
+    const char *const *endings;
     /* Whether the store has a matrix with this prefix. */
     int (*find)(const ptq_store *store, const char *prefix);
     ptq_status (*read)(ptq_context *context, const ptq_store *store, const char *prefix,
@@ -20,6 +21,7 @@ struct ptqi_format {
     const char *(*can_hold)(const ptq_qtensor *q);
 };
 
-extern const struct ptqi_format ptqi_format_ptq;
+extern const struct ptqi_format ptqi_format_ptq, ptqi_format_gptq, ptqi_format_awq,
+    ptqi_format_compressed_tensors;
 
 #endif

@@ -3,8 +3,10 @@
  */
 #include <string.h>
 #include "format/format.h"
+#include "format/part.h"
 
-static const struct ptqi_format *const formats[] = {&ptqi_format_ptq};
+static const struct ptqi_format *const formats[] = {
+    &ptqi_format_ptq, &ptqi_format_gptq, &ptqi_format_awq, &ptqi_format_compressed_tensors};
 enum { FORMATS = sizeof formats / sizeof *formats };
 
 static const struct ptqi_format *find(int32_t id)
@@ -66,31 +68,47 @@ int32_t ptq_format_find(const ptq_store *store, const char *prefix)
     return 0;
 }
 
-#define MAX_PREFIX 480 /* as in ptq.c */
+/* Whether the part with ending i is the first one that the matrix has. */
+static int is_first_part(const struct ptqi_format *f, const ptq_store *store, const char *prefix,
+                         int i)
+{
+    int first = 0;
+    while (first < i && !ptqi_part(store, prefix, f->endings[first]))
+        first++;
+    return first == i;
+}
 
-/* If a tensor is the first part of a matrix, copies the matrix's prefix. */
-static int read_prefix(const ptq_store *store, const char *name, char *prefix)
+/* If a tensor is the first part of a matrix in this format, copies the matrix's prefix. */
+static int read_prefix(const struct ptqi_format *f, const ptq_store *store, const char *name,
+                       char *prefix)
 {
     const size_t length = strlen(name);
-    for (int i = 0; i < FORMATS; i++) {
-        const char *ending = formats[i]->endings[0];
-        const size_t rest = length - strlen(ending);
-        if (length <= strlen(ending) || rest > MAX_PREFIX || strcmp(name + rest, ending))
+    for (int i = 0; f->endings[i]; i++) {
+        const size_t tail = strlen(f->endings[i]), rest = length - tail;
+        if (length <= tail || rest > PTQI_MAX_PREFIX || strcmp(name + rest, f->endings[i]))
             continue;
         memcpy(prefix, name, rest);
         prefix[rest] = 0;
-        if (ptq_format_find(store, prefix) == formats[i]->id)
+        if (is_first_part(f, store, prefix, i) && ptq_format_find(store, prefix) == f->id)
             return 1;
     }
     return 0;
 }
 
+static int is_matrix(const ptq_store *store, const char *name, char *prefix)
+{
+    for (int i = 0; i < FORMATS; i++)
+        if (read_prefix(formats[i], store, name, prefix))
+            return 1;
+    return 0;
+}
+
 int64_t ptq_format_matrix(const ptq_store *store, int64_t index, char *buffer, int64_t capacity)
 {
-    char prefix[MAX_PREFIX + 1];
+    char prefix[PTQI_MAX_PREFIX + 1];
     const int64_t count = index >= 0 ? ptq_store_count(store) : 0;
     for (int64_t i = 0; i < count; i++)
-        if (read_prefix(store, ptq_store_name(store, i), prefix) && index-- == 0)
+        if (is_matrix(store, ptq_store_name(store, i), prefix) && index-- == 0)
             return ptqi_copy_out(prefix, buffer, capacity);
     return ptqi_copy_out("", buffer, capacity);
 }

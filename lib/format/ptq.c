@@ -12,8 +12,9 @@
  *     <prefix>.input_scale  f32 [k], absent if it is 1
  *
  * and the metadata key <prefix>: JSON with version, bits, k, group, activations and the errors. The
- * version is the lowest that has all of it: 3 if activations have a zero point, 2 if there are
- * minima, levels or uneven groups, else 1.
+ * version is the lowest that has all of it: 4 if the zero point of activations is fixed in the
+ * middle, 3 if activations have a zero point, 2 if there are minima, levels or uneven groups,
+ * else 1.
  */
 #include <math.h>
 #include <stdio.h>
@@ -21,54 +22,15 @@
 #include "base/half.h"
 #include "base/json.h"
 #include "config.h"
+#include "format/bits.h"
 #include "format/format.h"
+#include "format/part.h"
 
-#define HIGHEST_VERSION 3
-
-/* Packs k codes of bits bits each, without gaps. */
-static void pack_row(const uint8_t *codes, int64_t k, int bits, uint8_t *out)
-{
-    uint32_t buffer = 0;
-    int filled = 0;
-    for (int64_t i = 0; i < k; i++) {
-        buffer |= (uint32_t)codes[i] << filled;
-        for (filled += bits; filled >= 8; filled -= 8, buffer >>= 8)
-            *out++ = (uint8_t)buffer;
-    }
-    if (filled)
-        *out = (uint8_t)buffer;
-}
-
-static void unpack_row(const uint8_t *in, int64_t k, int bits, uint8_t *codes)
-{
-    uint32_t buffer = 0;
-    int filled = 0;
-    for (int64_t i = 0; i < k; i++) {
-        if (filled < bits) {
-            buffer |= (uint32_t)*in++ << filled;
-            filled += 8;
-        }
-        codes[i] = (uint8_t)(buffer & ((1u << bits) - 1));
-        buffer >>= bits;
-        filled -= bits;
-    }
-}
+#define HIGHEST_VERSION 4
 
 static int64_t row_bytes(const ptq_qtensor *q)
 {
     return (q->k * q->bits + 7) / 8;
-}
-
-struct name {
-    char text[512];
-};
-
-/* "<prefix>.<part>". A prefix that is too long is truncated, and so is not found. */
-static struct name part_name(const char *prefix, const char *part)
-{
-    struct name name;
-    snprintf(name.text, sizeof name.text, "%.480s.%s", prefix, part);
-    return name;
 }
 
 static ptq_status write_codes(const ptq_qtensor *q, ptq_store *store, const char *prefix)
@@ -78,11 +40,11 @@ static ptq_status write_codes(const ptq_qtensor *q, ptq_store *store, const char
     uint8_t *row = ptqi_alloc(q->context, q->k, 1);
     ptq_status status = packed && row ? PTQ_OK : PTQ_ERROR_MEMORY;
     for (int64_t n = 0; n < q->n && !status; n++)
-        pack_row(ptqi_qtensor_rows_of_codes(q, n, 1, row, q->k), q->k, q->bits,
-                 packed + n * shape[1]);
+        ptqi_pack_bits(ptqi_qtensor_rows_of_codes(q, n, 1, row, q->k), q->k, q->bits,
+                       packed + n * shape[1]);
     if (!status)
-        status =
-            ptqi_store_put(store, part_name(prefix, "codes").text, PTQ_DTYPE_U8, 2, shape, packed);
+        status = ptqi_store_put(store, ptqi_part_name(prefix, ".codes").text, PTQ_DTYPE_U8, 2,
+                                shape, packed);
     ptqi_free(q->context, packed);
     ptqi_free(q->context, row);
     return status;
@@ -93,7 +55,7 @@ static ptq_status write_scales(const ptq_qtensor *q, ptq_store *store, const cha
     int64_t shape[2] = {q->n, q->groups}, count = q->n * q->groups, exact = 0;
     while (exact < count && ptqi_round_to(q->scales[exact], PTQ_DTYPE_F16) == q->scales[exact])
         exact++;
-    struct name name = part_name(prefix, "scales");
+    struct ptqi_name name = ptqi_part_name(prefix, ".scales");
     if (exact < count)
         return ptqi_store_put(store, name.text, PTQ_DTYPE_F32, 2, shape, q->scales);
     uint16_t *half = ptqi_alloc(q->context, count, 2);
@@ -108,6 +70,8 @@ static ptq_status write_scales(const ptq_qtensor *q, ptq_store *store, const cha
 /* The lowest that has all that q has. */
 static int64_t version_of(const ptq_qtensor *q)
 {
+    if (q->activations == PTQ_ACTIVATIONS_UINT8_CENTERED)
+        return 4;
     if (ptqi_activations_have_zero(q->activations))
         return 3;
     return q->minima || q->levels || q->group_of ? 2 : 1;
@@ -156,26 +120,26 @@ static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *pref
     PTQI_TRY(write_codes(q, store, prefix));
     PTQI_TRY(write_scales(q, store, prefix));
     if (q->row_scales)
-        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "row_scales").text, PTQ_DTYPE_F32, 1,
+        PTQI_TRY(ptqi_store_put(store, ptqi_part_name(prefix, ".row_scales").text, PTQ_DTYPE_F32, 1,
                                 &q->n, q->row_scales));
     if (q->minima)
-        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "minima").text, PTQ_DTYPE_F32, 2, shape,
-                                q->minima));
+        PTQI_TRY(ptqi_store_put(store, ptqi_part_name(prefix, ".minima").text, PTQ_DTYPE_F32, 2,
+                                shape, q->minima));
     if (q->levels)
-        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "levels").text, PTQ_DTYPE_I8, 1, &levels,
-                                q->levels));
+        PTQI_TRY(ptqi_store_put(store, ptqi_part_name(prefix, ".levels").text, PTQ_DTYPE_I8, 1,
+                                &levels, q->levels));
     if (q->group_of)
-        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "g_idx").text, PTQ_DTYPE_I32, 1, &q->k,
-                                q->group_of));
+        PTQI_TRY(ptqi_store_put(store, ptqi_part_name(prefix, ".g_idx").text, PTQ_DTYPE_I32, 1,
+                                &q->k, q->group_of));
     if (q->order && !q->group_of)
-        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "order").text, PTQ_DTYPE_I32, 1, &q->k,
-                                q->order));
+        PTQI_TRY(ptqi_store_put(store, ptqi_part_name(prefix, ".order").text, PTQ_DTYPE_I32, 1,
+                                &q->k, q->order));
     if (q->input_scale)
-        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "input_scale").text, PTQ_DTYPE_F32, 1,
-                                &q->k, q->input_scale));
+        PTQI_TRY(ptqi_store_put(store, ptqi_part_name(prefix, ".input_scale").text, PTQ_DTYPE_F32,
+                                1, &q->k, q->input_scale));
     if (q->zeros)
-        PTQI_TRY(ptqi_store_put(store, part_name(prefix, "zeros").text, PTQ_DTYPE_U8, 2, shape,
-                                q->zeros));
+        PTQI_TRY(ptqi_store_put(store, ptqi_part_name(prefix, ".zeros").text, PTQ_DTYPE_U8, 2,
+                                shape, q->zeros));
     return write_settings(q, store, prefix);
 }
 
@@ -261,20 +225,21 @@ static ptq_status read_codes(const ptq_store *store, const char *prefix, ptq_qte
 {
     int64_t shape[2] = {q->n, row_bytes(q)};
     const void *packed;
-    PTQI_TRY(
-        ptqi_store_view(store, part_name(prefix, "codes").text, PTQ_DTYPE_U8, 2, shape, &packed));
+    PTQI_TRY(ptqi_store_view(store, ptqi_part_name(prefix, ".codes").text, PTQ_DTYPE_U8, 2, shape,
+                             &packed));
     q->codes = ptqi_alloc(q->context, q->n, q->k);
     if (!q->codes)
         return PTQ_ERROR_MEMORY;
     for (int64_t n = 0; n < q->n; n++)
-        unpack_row((const uint8_t *)packed + n * shape[1], q->k, q->bits, q->codes + n * q->k);
+        ptqi_unpack_bits((const uint8_t *)packed + n * shape[1], q->k, q->bits,
+                         q->codes + n * q->k);
     return PTQ_OK;
 }
 
 static ptq_status read_scales(const ptq_store *store, const char *prefix, ptq_qtensor *q)
 {
     ptq_tensor *tensor;
-    struct name name = part_name(prefix, "scales");
+    struct ptqi_name name = ptqi_part_name(prefix, ".scales");
     PTQI_TRY(ptq_store_tensor(store, name.text, &tensor));
     int fits = ptq_tensor_rank(tensor) == 2 && ptq_tensor_size(tensor, 0) == q->n &&
                ptq_tensor_size(tensor, 1) == q->groups;
@@ -294,7 +259,7 @@ static ptq_status read_scales(const ptq_store *store, const char *prefix, ptq_qt
 /* Reads an optional part and passes it to its setter, which checks the values. */
 #define READ_OPTIONAL(part, dtype, type, rank, shape, count, setter)                               \
     do {                                                                                           \
-        struct name name_ = part_name(prefix, part);                                               \
+        struct ptqi_name name_ = ptqi_part_name(prefix, "." part);                                 \
         if (ptq_store_has(store, name_.text)) {                                                    \
             type *values_ = ptqi_alloc(q->context, count, (int64_t)sizeof *values_);               \
             ptq_status status_ = values_ ? PTQ_OK : PTQ_ERROR_MEMORY;                              \
@@ -329,7 +294,7 @@ static ptq_status read(ptq_context *context, const ptq_store *store, const char 
                        ptq_qtensor **q)
 {
     ptq_tensor *codes;
-    PTQI_TRY(ptq_store_tensor(store, part_name(prefix, "codes").text, &codes));
+    PTQI_TRY(ptq_store_tensor(store, ptqi_part_name(prefix, ".codes").text, &codes));
     int64_t n = ptq_tensor_size(codes, 0);
     ptq_tensor_free(codes);
     PTQI_TRY(read_settings(context, prefix, ptq_store_metadata(store, prefix), n, q));

@@ -5,8 +5,9 @@
 #include "base/exact.h"
 
 /*
- * clamp(round(w / scale) + zero, 0, top), ties to even, as a float. scale is not 0; zero is an integer.
- * The quotient is first limited, far outside the range of codes, to keep the rounding exact.
+ * clamp(round(w / scale) + zero, 0, top), ties to even, as a float. scale is not 0; zero is an
+ * integer. The quotient is first limited, far outside the range of codes, to keep the rounding
+ * exact.
  */
 PTQI_INLINE float ptqi_code(float w, float scale, float zero, float top)
 {

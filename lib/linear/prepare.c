@@ -175,17 +175,18 @@ static void quantize_row(const struct ptqi_preparing *p, int64_t row, int64_t pl
 
 /* The scale and zero point of a finite row, by ptq_qtensor_set_activations. A range that f32 cannot
  * hold gives a scale of NaN, as a row that is not finite. */
-static float own_grid(const float *x, int64_t k, float *zero)
+static float own_grid(const struct ptq_linear *l, const float *x, float *zero)
 {
+    const int centered = l->activations == PTQ_ACTIVATIONS_UINT8_CENTERED;
     float low = 0, high = 0;
-    for (int64_t i = 0; i < k; i++) {
+    for (int64_t i = 0; i < l->k; i++) {
         low = x[i] < low ? x[i] : low;
         high = x[i] > high ? x[i] : high;
     }
-    const float scale = (high - low) / 255.0f;
+    const float scale = centered ? (-low > high ? -low : high) / 127.5f : (high - low) / 255.0f;
     if (!(ptqi_bits(scale) < 0x7f800000))
         return ptqi_from_bits(0x7fc00000);
-    *zero = scale > 0 ? ptqi_round_even(-low / scale) : 0;
+    *zero = centered ? 128.0f : scale > 0 ? ptqi_round_even(-low / scale) : 0;
     *zero = *zero < 255.0f ? *zero : 255.0f; /* more, if the scale is denormal and was rounded */
     return scale;
 }
@@ -207,7 +208,7 @@ static float quantize_with_zero(const struct ptq_linear *l, const float *from, i
     float zero = (float)l->activation_zero, scale = own_scale(l, from);
     if (scale == scale) /* the row is finite */
         scale = l->activations == PTQ_ACTIVATIONS_UINT8_STATIC ? l->activation_scale
-                                                               : own_grid(from, l->k, &zero);
+                                                               : own_grid(l, from, &zero);
     for (int64_t i = 0; i < l->k; i++)
         x[i] = scale > 0 ? round_to_grid(from[i], scale, zero) : 0;
     return scale;

@@ -52,6 +52,7 @@ static void free_store(ptq_store *s)
     ptqi_free(s->context, s->entries);
     ptqi_table_end(&s->by_name);
     ptqi_table_end(&s->by_key);
+    ptqi_json_free(s->settings_document);
     ptqi_free(s->context, s->metadata);
     ptqi_free(s->context, s->maps);
     ptqi_free(s->context, s->path);
@@ -248,6 +249,24 @@ ptq_status ptq_store_set_metadata(ptq_store *store, const char *key, const char 
     PTQI_REQUIRE(store->context, key);
     PTQI_REQUIRE(store->context, value);
     return ptqi_store_set_pair(store, key, value, 1);
+}
+
+ptq_status ptq_store_set_quantization(ptq_store *store, const char *json)
+{
+    struct ptqi_json_document *document;
+    const struct ptqi_json *root;
+    PTQI_REQUIRE(NULL, store);
+    PTQI_REQUIRE(store->context, json);
+    PTQI_TRY(ptqi_json_parse(store->context, json, (int64_t)strlen(json), "quantization_config",
+                             &document, &root));
+    if (root->kind != PTQI_JSON_OBJECT) {
+        ptqi_json_free(document);
+        return ptqi_fail(store->context, PTQ_ERROR_FORMAT, "quantization_config: not an object");
+    }
+    ptqi_json_free(store->settings_document);
+    store->settings_document = document;
+    store->settings = root;
+    return PTQ_OK;
 }
 
 ptq_status ptq_store_commit(ptq_store *store)

@@ -4,6 +4,7 @@
 
 #include "base/context.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "base/table.h"
 #include "ptq/store.h"
 
@@ -50,6 +51,9 @@ struct ptq_store {
     struct ptqi_pair *metadata;
     int64_t metadata_count, metadata_capacity;
     struct ptqi_table by_key;
+
+    struct ptqi_json_document *settings_document;
+    const struct ptqi_json *settings; /* quantization_config, or NULL */
 
     struct ptqi_map *maps; /* files open for reading */
     int64_t map_count, map_capacity;

@@ -26,14 +26,46 @@ char *checkpoint_file(const struct checkpoint *c, const char *name)
     return ptqi_join_path(c->context, c->path, name);
 }
 
-static ptq_status read_config(struct checkpoint *c)
+static ptq_status parse_file(const struct checkpoint *c, const char *path,
+                             struct ptqi_json_document **document, const struct ptqi_json **root)
 {
     struct ptqi_map file;
-    PTQI_TRY(ptqi_map_file(c->context, c->config_path, &file));
-    ptq_status status = ptqi_json_parse(c->context, (const char *)file.data, file.size,
-                                        c->config_path, &c->document, &c->config);
+    PTQI_TRY(ptqi_map_file(c->context, path, &file));
+    ptq_status status =
+        ptqi_json_parse(c->context, (const char *)file.data, file.size, path, document, root);
     ptqi_unmap_file(&file);
     return status;
+}
+
+static ptq_status set_quantization(struct checkpoint *c, const struct ptqi_json *value)
+{
+    struct ptqi_json_writer w;
+    ptqi_json_begin(&w, c->context);
+    ptqi_json_add_value(&w, NULL, value);
+    ptq_status status = ptqi_json_finish(&w);
+    if (!status)
+        status = ptq_store_set_quantization(c->store, w.text);
+    ptqi_json_end(&w);
+    return status;
+}
+
+/* Tells the store how quantized matrices are encoded: by config.json or, in older checkpoints, by a
+ * file of its own. */
+static ptq_status read_quantization(struct checkpoint *c)
+{
+    static const char *const files[] = {"quantize_config.json", "quant_config.json"};
+    c->quantization = ptqi_json_get(c->config, "quantization_config");
+    for (int i = 0; i < 2 && !c->quantization; i++) {
+        char *path = checkpoint_file(c, files[i]);
+        ptq_status status = path ? PTQ_OK : PTQ_ERROR_MEMORY;
+        if (path && ptqi_file_exists(path))
+            status = parse_file(c, path, &c->quantization_document, &c->quantization);
+        ptqi_free(c->context, path);
+        PTQI_TRY(status);
+    }
+    return c->quantization && c->quantization->kind == PTQI_JSON_OBJECT
+               ? set_quantization(c, c->quantization)
+               : PTQ_OK;
 }
 
 static ptq_status open_files(struct checkpoint *c, const char *directory)
@@ -42,8 +74,9 @@ static ptq_status open_files(struct checkpoint *c, const char *directory)
     c->config_path = ptqi_join_path(c->context, directory, "config.json");
     if (!c->path || !c->config_path)
         return PTQ_ERROR_MEMORY;
-    PTQI_TRY(read_config(c));
+    PTQI_TRY(parse_file(c, c->config_path, &c->document, &c->config));
     PTQI_TRY(ptq_store_open(c->context, directory, &c->store));
+    PTQI_TRY(read_quantization(c));
     const int64_t count = ptq_store_count(c->store);
     c->places = ptqi_alloc_zero(c->context, count, (int64_t)sizeof *c->places);
     return c->places ? PTQ_OK : PTQ_ERROR_MEMORY;
@@ -76,6 +109,7 @@ void checkpoint_free(struct checkpoint *c)
         return;
     ptq_store_free(c->store);
     ptqi_json_free(c->document);
+    ptqi_json_free(c->quantization_document);
     ptqi_free(c->context, c->places);
     ptqi_free(c->context, c->path);
     ptqi_free(c->context, c->config_path);

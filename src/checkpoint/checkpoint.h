@@ -22,6 +22,8 @@ struct checkpoint {
     char *config_path; /* path of config.json, for messages */
     struct ptqi_json_document *document;
     const struct ptqi_json *config; /* config.json */
+    struct ptqi_json_document *quantization_document;
+    const struct ptqi_json *quantization; /* quantization_config, NULL if there is none */
     ptq_store *store;
     struct tensor_place *places; /* [tensors of the store], set by the model */
     struct unused unused; /* contents that the model does not use and that do not affect it */

@@ -24,9 +24,9 @@ struct divergence {
     int complete; /* kept has all windows */
 };
 
-/* Checks that both models have the same vocabulary, and allocates. rows: of logits at a time. May be
- * called again for another model and the same windows; if all of them fit into memory, the reference
- * is not run again. */
+/* Checks that both models have the same vocabulary, and allocates. rows: of logits at a time. May
+ * be called again for another model and the same windows; if all of them fit into memory, the
+ * reference is not run again. */
 ptq_status divergence_begin(struct divergence *d, const struct model *model,
                             const struct windows *windows, int64_t rows);
 /* Runs the reference on d->batch windows from `first` on. */

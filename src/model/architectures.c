@@ -144,17 +144,22 @@ static const struct config_fixed fixed[] = {
     {NULL, 0},
 };
 
-static void read_quantization(struct config_reader *r, struct model_config *c)
+/* quantization_config: of the ptq format, or of another one that the library reads. */
+static void read_quantization(struct config_reader *r, const struct checkpoint *checkpoint,
+                              struct model_config *c)
 {
     int64_t version = 0;
-    const struct ptqi_json *q = config_member(r, "quantization_config");
+    const struct ptqi_json *q = checkpoint->quantization;
+    config_member(r, "quantization_config");
     if (!q)
         return;
     const char *method = ptqi_json_string(ptqi_json_get(q, "quant_method"));
+    const int32_t format = method ? ptq_format_from_name(method) : PTQ_FORMAT_GPTQ;
     c->quantized = 1;
-    if (!method || strcmp(method, "ptq"))
+    if (!format)
         config_fail(r, "quantization_config", "is of a format that is not supported");
-    else if (!ptqi_json_integer(ptqi_json_get(q, "version"), &version) || version != 1)
+    else if (format == PTQ_FORMAT_PTQ &&
+             (!ptqi_json_integer(ptqi_json_get(q, "version"), &version) || version != 1))
         config_fail(r, "quantization_config", "is of a version that is not supported");
 }
 
@@ -193,7 +198,8 @@ static ptq_status fail_architecture(const struct config_reader *r, const char *t
                      type ? type : "", list);
 }
 
-static ptq_status read(struct config_reader *r, struct model_config *c, struct unused *unused)
+static ptq_status read(struct config_reader *r, struct checkpoint *checkpoint,
+                       struct model_config *c)
 {
     const char *type = ptqi_json_string(config_member(r, "model_type"));
     memset(c, 0, sizeof *c);
@@ -201,14 +207,14 @@ static ptq_status read(struct config_reader *r, struct model_config *c, struct u
     if (!c->architecture)
         return fail_architecture(r, type);
     c->architecture->read_config(r, c);
-    read_quantization(r, c);
+    read_quantization(r, checkpoint, c);
     config_check_fixed(r, r->root, fixed);
     if (!config_flag(r, "is_causal", 1))
         config_fail(r, "is_causal", "false is not supported");
     if (!r->status && c->heads * c->head_dim > 131072)
         config_fail(r, "head_dim", "makes the attention too wide");
     if (!r->status)
-        list_unused(r, unused);
+        list_unused(r, &checkpoint->unused);
     return r->status;
 }
 
@@ -217,5 +223,5 @@ ptq_status model_read_config(struct checkpoint *checkpoint, struct model_config 
     struct config_reader r = {.context = checkpoint->context,
                               .path = checkpoint->config_path,
                               .root = checkpoint->config};
-    return read(&r, config, &checkpoint->unused);
+    return read(&r, checkpoint, config);
 }

@@ -185,8 +185,8 @@ int64_t model_norm_name(const struct model *model, int64_t block, enum norm_role
 /* The first of the ids is at a position in its text. */
 ptq_status model_embed(const struct model *model, const int32_t *ids, int64_t position,
                        int64_t count, float *x);
-/* head.c: quantizes the head, and with it a tied embedding, to 8 bits with a scale for each row. The
- * head then takes int8 activations per token. */
+/* head.c: quantizes the head, and with it a tied embedding, to 8 bits with a scale for each row.
+ * The head then takes int8 activations per token. */
 ptq_status model_quantize_head(struct model *model);
 /* logits [rows][vocabulary] */
 ptq_status model_logits(struct model *model, const float *x, int64_t rows, float *logits);

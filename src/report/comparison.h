@@ -19,7 +19,7 @@ struct comparison_row {
     double perplexity;
     double divergence, divergence_p99; /* KL from full precision: mean, 99th percentile, in nats */
     double same_first;                 /* share of tokens with the same first choice */
-    int64_t bytes;                 /* size of the checkpoint */
+    int64_t bytes;                     /* size of the checkpoint */
     double seconds;                /* quantization time; NaN: an earlier run did part of the work */
     double tokens_per_second;      /* during evaluation */
     struct matrix_report *reports; /* one per matrix, in model order; or NULL */

@@ -1,0 +1,184 @@
+/*
+ * GPTQ checkpoints, as written by AutoGPTQ and GPTQModel.
+ *
+ *     <prefix>.qweight   i32 [ceil(K bits / 32)][N]: a column is a bit stream along K
+ *     <prefix>.qzeros    i32 [groups][ceil(N bits / 32)]: a row is a bit stream along N
+ *     <prefix>.scales    f16 [groups][N]
+ *     <prefix>.g_idx     i32 [K], the group of each column; optional
+ *
+ * checkpoint_format "gptq_v2" stores zero points as they are. "gptq", the default, stores them less
+ * one: the writer subtracts from whole words, so a zero point of 0 borrows from the next one, and a
+ * reader that adds to whole words gets all of them back.
+ */
+#include <string.h>
+#include "format/bits.h"
+#include "format/format.h"
+#include "format/part.h"
+#include "format/settings.h"
+
+static const char *const endings[] = {".qweight", ".qzeros", ".scales", ".g_idx", NULL};
+
+static int find(const ptq_store *store, const char *prefix)
+{
+    const char *method = ptqi_setting_text(store, "quant_method");
+    const int named = method ? ptqi_setting_is(store, "quant_method", "gptq")
+                             : ptqi_part(store, prefix, ".g_idx") != NULL;
+    return named && ptqi_part(store, prefix, ".qweight") && ptqi_part(store, prefix, ".scales");
+}
+
+/* What the settings say of all matrices. */
+struct settings {
+    int64_t bits, group;
+    int less_one; /* zero points are stored less one */
+    int shifted;  /* 3 bits: what is subtracted has its ones two bits higher, as in GPTQModel */
+};
+
+static int made_by_gptqmodel(const ptq_store *store)
+{
+    const struct ptqi_json *meta = ptqi_json_get(store->settings, "meta");
+    const struct ptqi_json *tools = ptqi_json_get(meta, "quantizer");
+    const struct ptqi_json *tool = tools && tools->kind == PTQI_JSON_ARRAY ? tools->first : tools;
+    const char *name = ptqi_json_string(tool);
+    return name && !strncmp(name, "gptqmodel", 9);
+}
+
+static ptq_status read_settings(const ptq_store *store, struct settings *s)
+{
+    const char *format = ptqi_setting_text(store, "checkpoint_format");
+    const char *type = ptqi_setting_text(store, "pack_dtype");
+    if (!store->settings)
+        return ptqi_fail(store->context, PTQ_ERROR_MISSING,
+                         "%s: GPTQ matrices need a quantization_config", store->path);
+    format = format ? format : "gptq";
+    if (strcmp(format, "gptq") && strcmp(format, "gptq_v2"))
+        return ptqi_setting_unsupported(store, "checkpoint_format", format);
+    if (type && strcmp(type, "int32"))
+        return ptqi_setting_unsupported(store, "pack_dtype", type);
+    PTQI_TRY(ptqi_setting_refuse(store, store->settings, "dynamic"));
+    PTQI_TRY(ptqi_setting_integer(store, "bits", "w_bit", 0, &s->bits));
+    PTQI_TRY(ptqi_setting_integer(store, "group_size", "q_group_size", -1, &s->group));
+    if (s->bits != 2 && s->bits != 3 && s->bits != 4 && s->bits != 8)
+        return ptqi_setting_unsupported(store, "bits", "other than 2, 3, 4 and 8");
+    s->group = s->group < 0 ? 0 : s->group;
+    s->less_one = !strcmp(format, "gptq");
+    s->shifted = s->bits == 3 && made_by_gptqmodel(store);
+    return PTQ_OK;
+}
+
+static int64_t words_of(int64_t count, int64_t bits)
+{
+    return (count * bits + 31) / 32;
+}
+
+/* The number of columns: that of g_idx, else as many as fill the words. */
+static ptq_status read_columns(const ptq_store *store, const char *prefix, int64_t bits, int64_t *k)
+{
+    const struct ptqi_entry *codes = ptqi_part(store, prefix, ".qweight");
+    const struct ptqi_entry *index = ptqi_part(store, prefix, ".g_idx");
+    if (codes->rank != 2 || codes->dtype != PTQ_DTYPE_I32)
+        return ptqi_part_fail(store, prefix, ".qweight", "is not i32 with two axes");
+    if (index && index->rank != 1)
+        return ptqi_part_fail(store, prefix, ".g_idx", "has the wrong shape");
+    *k = index ? index->shape[0] : codes->shape[0] * 32 / bits;
+    if (*k < 1 || *k > PTQI_MAX_COLUMNS || words_of(*k, bits) != codes->shape[0])
+        return ptqi_part_fail(store, prefix, ".qweight", "has the wrong number of rows");
+    return PTQ_OK;
+}
+
+static ptq_status read_codes(const ptq_store *store, const char *prefix, ptq_qtensor *q)
+{
+    const int64_t words = words_of(q->k, q->bits);
+    const void *data;
+    PTQI_TRY(ptqi_part_view(store, prefix, ".qweight", PTQ_DTYPE_I32, words, q->n, &data));
+    uint8_t *column = ptqi_alloc(q->context, words, 4);
+    q->codes = ptqi_alloc(q->context, q->n, q->k);
+    for (int64_t n = 0; n < q->n && column && q->codes; n++) {
+        for (int64_t i = 0; i < words; i++)
+            memcpy(column + 4 * i, (const uint8_t *)data + 4 * (i * q->n + n), 4);
+        ptqi_unpack_bits(column, q->k, q->bits, q->codes + n * q->k);
+    }
+    const int failed = !column || !q->codes;
+    ptqi_free(q->context, column);
+    return failed ? PTQ_ERROR_MEMORY : PTQ_OK;
+}
+
+/* Word i of what v1 subtracts from a row of zero points: a one in each of them. */
+static uint32_t one_each(const struct settings *s, int64_t i)
+{
+    uint32_t word = 0;
+    for (int bit = 0; bit < 32; bit++)
+        word |= (uint32_t)((32 * i + bit) % s->bits == (s->shifted ? 2 : 0)) << bit;
+    return word;
+}
+
+/* row [words] of zero points as they are, from those of the file. */
+static void load_zeros(const struct settings *s, const uint8_t *from, int64_t words, uint8_t *row)
+{
+    for (int64_t i = 0; i < words; i++) {
+        uint32_t word;
+        memcpy(&word, from + 4 * i, 4);
+        word += s->less_one ? one_each(s, i) : 0;
+        memcpy(row + 4 * i, &word, 4);
+    }
+}
+
+static ptq_status read_zeros(const ptq_store *store, const char *prefix, const struct settings *s,
+                             ptq_qtensor *q)
+{
+    const int64_t words = words_of(q->n, q->bits);
+    const void *data;
+    PTQI_TRY(ptqi_part_view(store, prefix, ".qzeros", PTQ_DTYPE_I32, q->groups, words, &data));
+    uint8_t *row = ptqi_alloc(q->context, words, 4), *codes = ptqi_alloc(q->context, q->n, 1);
+    uint8_t *zeros = ptqi_alloc(q->context, q->n, q->groups);
+    ptq_status status = row && codes && zeros ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t g = 0; g < q->groups && !status; g++) {
+        load_zeros(s, (const uint8_t *)data + 4 * words * g, words, row);
+        ptqi_unpack_bits(row, q->n, q->bits, codes);
+        for (int64_t n = 0; n < q->n; n++)
+            zeros[n * q->groups + g] = codes[n];
+    }
+    if (!status)
+        status = ptqi_part_zeros(q, zeros);
+    ptqi_free(q->context, row);
+    ptqi_free(q->context, codes);
+    ptqi_free(q->context, zeros);
+    return status;
+}
+
+static ptq_status read(ptq_context *context, const ptq_store *store, const char *prefix,
+                       ptq_qtensor **q)
+{
+    struct settings s;
+    int64_t k = 0;
+    PTQI_TRY(read_settings(store, &s));
+    PTQI_TRY(read_columns(store, prefix, s.bits, &k));
+    const int64_t n = ptqi_part(store, prefix, ".qweight")->shape[1];
+    PTQI_TRY(ptq_qtensor_create(context, n, k, (int32_t)s.bits, s.group < k ? s.group : 0, q));
+    PTQI_TRY(read_codes(store, prefix, *q));
+    PTQI_TRY(ptqi_part_scales(store, prefix, ".scales", 1, *q));
+    PTQI_TRY(read_zeros(store, prefix, &s, *q));
+    return ptqi_part(store, prefix, ".g_idx") ? ptqi_part_group_index(store, prefix, ".g_idx", *q)
+                                              : PTQ_OK;
+}
+
+static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *prefix)
+{
+    (void)q;
+    return ptqi_fail(store->context, PTQ_ERROR_UNSUPPORTED, "%.300s: writing GPTQ", prefix);
+}
+
+static const char *can_hold(const ptq_qtensor *q)
+{
+    (void)q;
+    return "the format gptq is only read";
+}
+
+const struct ptqi_format ptqi_format_gptq = {
+    .id = PTQ_FORMAT_GPTQ,
+    .name = "gptq",
+    .endings = endings,
+    .find = find,
+    .read = read,
+    .write = write,
+    .can_hold = can_hold,
+};

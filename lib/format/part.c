@@ -1,0 +1,78 @@
+#include "format/part.h"
+#include <stdio.h>
+#include <string.h>
+#include "ptq/encoding.h"
+
+struct ptqi_name ptqi_part_name(const char *prefix, const char *ending)
+{
+    struct ptqi_name name;
+    snprintf(name.text, sizeof name.text, "%.480s%s", prefix, ending);
+    return name;
+}
+
+const struct ptqi_entry *ptqi_part(const ptq_store *store, const char *prefix, const char *ending)
+{
+    return ptqi_store_find(store, ptqi_part_name(prefix, ending).text);
+}
+
+ptq_status ptqi_part_view(const ptq_store *store, const char *prefix, const char *ending,
+                          int32_t dtype, int64_t rows, int64_t columns, const void **data)
+{
+    const int64_t shape[2] = {rows, columns};
+    return ptqi_store_view(store, ptqi_part_name(prefix, ending).text, dtype, 2, shape, data);
+}
+
+ptq_status ptqi_part_fail(const ptq_store *store, const char *prefix, const char *ending,
+                          const char *problem)
+{
+    return ptqi_fail(store->context, PTQ_ERROR_FORMAT, "%s: %.300s%s: %s", store->path, prefix,
+                     ending, problem);
+}
+
+static int is_float(int32_t dtype)
+{
+    return dtype == PTQ_DTYPE_F32 || dtype == PTQ_DTYPE_F16 || dtype == PTQ_DTYPE_BF16;
+}
+
+ptq_status ptqi_part_scales(const ptq_store *store, const char *prefix, const char *ending,
+                            int transposed, ptq_qtensor *q)
+{
+    const struct ptqi_entry *e = ptqi_part(store, prefix, ending);
+    const int64_t rows = transposed ? q->groups : q->n, columns = transposed ? q->n : q->groups;
+    if (!e)
+        return ptqi_part_fail(store, prefix, ending, "is missing");
+    if (!is_float(e->dtype))
+        return ptqi_part_fail(store, prefix, ending, "is not f32, f16 or bf16");
+    if (e->rank != 2 || e->shape[0] != rows || e->shape[1] != columns)
+        return ptqi_part_fail(store, prefix, ending, "has the wrong shape");
+    const int64_t size = ptq_dtype_size(e->dtype), along = columns * size;
+    return ptq_qtensor_set_strided_scales(q, e->dtype, e->data, e->bytes, transposed ? size : along,
+                                          transposed ? along : size);
+}
+
+ptq_status ptqi_part_zeros(ptq_qtensor *q, const uint8_t *zeros)
+{
+    const int64_t count = q->n * q->groups;
+    int64_t i = 0;
+    while (i < count && zeros[i] == 1 << (q->bits - 1))
+        i++;
+    return i == count ? PTQ_OK : ptq_qtensor_set_zeros(q, zeros);
+}
+
+ptq_status ptqi_part_group_index(const ptq_store *store, const char *prefix, const char *ending,
+                                 ptq_qtensor *q)
+{
+    const void *data;
+    int even = 1;
+    PTQI_TRY(ptqi_store_view(store, ptqi_part_name(prefix, ending).text, PTQ_DTYPE_I32, 1, &q->k,
+                             &data));
+    int32_t *group_of = ptqi_alloc(q->context, q->k, (int64_t)sizeof *group_of);
+    if (!group_of)
+        return PTQ_ERROR_MEMORY;
+    memcpy(group_of, data, (size_t)q->k * sizeof *group_of);
+    for (int64_t i = 0; i < q->k; i++)
+        even &= group_of[i] == i / q->group_size;
+    const ptq_status status = even ? PTQ_OK : ptq_qtensor_set_group_index(q, group_of);
+    ptqi_free(q->context, group_of);
+    return status;
+}

@@ -1,0 +1,36 @@
+/* The tensors of a matrix: names, and checked access. */
+#ifndef PTQI_PART_H
+#define PTQI_PART_H
+
+#include "qtensor.h"
+#include "store/store.h"
+
+#define PTQI_MAX_PREFIX 480
+
+struct ptqi_name {
+    char text[512];
+};
+
+/* Prefix and ending. A prefix that is too long is truncated, and so is not found. */
+struct ptqi_name ptqi_part_name(const char *prefix, const char *ending);
+/* The entry of a part, NULL if there is none. */
+const struct ptqi_entry *ptqi_part(const ptq_store *store, const char *prefix, const char *ending);
+/* The entry of a part that must have this dtype and shape: sets *data, possibly unaligned. */
+ptq_status ptqi_part_view(const ptq_store *store, const char *prefix, const char *ending,
+                          int32_t dtype, int64_t rows, int64_t columns, const void **data);
+/* A part with unsuitable contents. */
+ptq_status ptqi_part_fail(const ptq_store *store, const char *prefix, const char *ending,
+                          const char *problem);
+
+/* Sets the scales of q from a part of a float dtype with this shape, [groups][N] if transposed,
+ * else [N][groups]. */
+ptq_status ptqi_part_scales(const ptq_store *store, const char *prefix, const char *ending,
+                            int transposed, ptq_qtensor *q);
+/* Sets zeros [N][groups], unless all are in the middle. */
+ptq_status ptqi_part_zeros(ptq_qtensor *q, const uint8_t *zeros);
+/* Sets the group of each column from an I32 part [K]; nothing if it is what even groups in order
+ * have. */
+ptq_status ptqi_part_group_index(const ptq_store *store, const char *prefix, const char *ending,
+                                 ptq_qtensor *q);
+
+#endif
