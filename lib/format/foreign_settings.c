@@ -1,4 +1,4 @@
-#include "format/settings.h"
+#include "format/foreign_settings.h"
 #include <stdio.h>
 #include <strings.h>
 

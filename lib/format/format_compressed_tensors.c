@@ -17,7 +17,7 @@
 #include "format/bits.h"
 #include "format/format.h"
 #include "format/part.h"
-#include "format/settings.h"
+#include "format/foreign_settings.h"
 #include "format/targets.h"
 
 static const char *const endings[] = {".weight_packed",    ".weight",       ".weight_shape",

@@ -14,7 +14,7 @@
 #include "format/bits.h"
 #include "format/format.h"
 #include "format/part.h"
-#include "format/settings.h"
+#include "format/foreign_settings.h"
 
 static const char *const endings[] = {".qweight", ".qzeros", ".scales", ".g_idx", NULL};
 

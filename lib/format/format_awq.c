@@ -10,7 +10,7 @@
 #include <string.h>
 #include "format/format.h"
 #include "format/part.h"
-#include "format/settings.h"
+#include "format/foreign_settings.h"
 
 #define PER_WORD 8
 
