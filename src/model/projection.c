@@ -16,8 +16,8 @@ ptq_status project_separately(const struct model *m, const struct block *b, stru
                                     .q_head = d,
                                     .kv_row = c->kv_heads * d,
                                     .kv_head = d};
-    const struct matrix *matrices[] = {block_matrix(b, ROLE_Q), block_matrix(b, ROLE_K),
-                                       block_matrix(b, ROLE_V)};
+    const struct matrix *matrices[] = {block_matrix(b, ROLE_Q, -1), block_matrix(b, ROLE_K, -1),
+                                       block_matrix(b, ROLE_V, -1)};
     float *const products[] = {w->q, w->k, w->v};
     return matrices_apply(w, matrices, 3, input, rows, products);
 }
@@ -36,5 +36,5 @@ ptq_status project_fused(const struct model *m, const struct block *b, struct wo
                                     .q_head = head,
                                     .kv_row = width,
                                     .kv_head = head};
-    return matrix_apply(w, block_matrix(b, ROLE_QKV), input, rows, w->fused);
+    return matrix_apply(w, block_matrix(b, ROLE_QKV, -1), input, rows, w->fused);
 }
