@@ -92,6 +92,7 @@ MODELS = {
                    [longrope(0.5, [2.0, 3.0, 5.0], [2.0, 3.0, 5.0], 60)]),
     "gpt2": ("gpt2", {"max_position_embeddings": 48, "n_inner": 80}, []),
     "gpt2-tied": ("gpt2", {"max_position_embeddings": 48, "tie_word_embeddings": True}, []),
+    "bloom": ("bloom", {}, []),
     "mixtral": ("mixtral", {**MIXTRAL, "sliding_window": 9},
                 [MIXTRAL, {**MIXTRAL, "sliding_window": 9, "num_experts_per_tok": 3}]),
     "qwen3-moe": ("qwen3_moe", {**TALKING, "norm_topk_prob": True},
@@ -126,7 +127,7 @@ def center_and_spread(name, tensor, plus_one):
         return (0.0 if plus_one else 1.0), 0.5  # norms
     if "embed" in name or "wte" in name or "wpe" in name:
         return 0.0, 1.5
-    gain = 3.0 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "c_attn", ".gate.")) else 1.75
+    gain = 3.0 if any(part in name for part in ("q_proj", "k_proj", "qkv_proj", "c_attn", "query_key_value", ".gate.")) else 1.75
     columns = tensor.shape[0 if ".c_" in name else 1]  # GPT-2 stores [K][N]
     return 0.0, round(gain / columns ** 0.5, 4)
 
@@ -148,7 +149,7 @@ def stored(kind, name, tensor):
 def make(kind, settings, tensors):
     """A model with its weights, and what they were made of."""
     common = {k: v for k, v in COMMON.items()
-              if kind not in ("gpt2", "opt") or k not in ("intermediate_size", "num_key_value_heads")}
+              if kind not in ("gpt2", "opt", "bloom") or k not in ("intermediate_size", "num_key_value_heads")}
     config = transformers.AutoConfig.for_model(kind, **{**common, **settings})
     config._attn_implementation = "eager"
     config._experts_implementation = "eager"

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "architectures.h"
 #include "base/context.h"
 #include "calibrate/fold.h"
 #include "model/model.h"
@@ -15,29 +16,14 @@
 
 void test_architectures(void);
 
-static const char *const names[] = {"llama",
-                                    "llama-linear",
-                                    "llama-dynamic",
-                                    "llama-llama3",
-                                    "llama-yarn",
-                                    "llama-yarn-mscale",
-                                    "llama-bias",
-                                    "mistral",
-                                    "qwen2",
-                                    "qwen2-window",
-                                    "qwen3",
-                                    "qwen3-window",
-                                    "gemma2",
-                                    "gemma3",
-                                    "phi3",
-                                    "phi3-longrope",
-                                    "phi3-short",
-                                    "gpt2",
-                                    "gpt2-tied",
-                                    "opt",
-                                    "mixtral",
-                                    "qwen3-moe",
-                                    "qwen3-moe-sparse"};
+static const char *const names[] = {"llama",         "llama-linear", "llama-dynamic",
+                                    "llama-llama3",  "llama-yarn",   "llama-yarn-mscale",
+                                    "llama-bias",    "mistral",      "qwen2",
+                                    "qwen2-window",  "qwen3",        "qwen3-window",
+                                    "gemma2",        "gemma3",       "phi3",
+                                    "phi3-longrope", "phi3-short",   "gpt2",
+                                    "gpt2-tied",     "opt",          "bloom",
+                                    "mixtral",       "qwen3-moe",    "qwen3-moe-sparse"};
 enum { NAMES = sizeof names / sizeof *names };
 
 /* Numbers in [-1, 1) by splitmix64, from the FNV-1a hash of the name. */
@@ -105,6 +91,16 @@ static void make_model(const char *recorded, const char *directory)
     fclose(tensors);
     CHECK_OK(ptq_store_commit(store));
     ptq_store_free(store);
+}
+
+void architectures_make(const char *name, char *directory, size_t capacity)
+{
+    char part[100], recorded[600];
+    mkdir(test_scratch("architectures"), 0777);
+    snprintf(part, sizeof part, "architectures/%s", name);
+    snprintf(recorded, sizeof recorded, "%s", test_data(part));
+    snprintf(directory, capacity, "%s", test_scratch(part));
+    make_model(recorded, directory);
 }
 
 /* Logits [count][vocabulary]; NULL on failure. */
@@ -243,14 +239,12 @@ static void check_folding(const char *name, const char *directory)
 
 static void check_architecture(const char *name)
 {
-    char part[100], recorded[600], directory[600], reference[700];
+    char part[100], directory[600], reference[700];
     ptq_store *store;
     ptq_tensor *ids, *wanted;
-    snprintf(part, sizeof part, "architectures/%s", name);
-    snprintf(recorded, sizeof recorded, "%s", test_data(part));
-    snprintf(directory, sizeof directory, "%s", test_scratch(part));
-    make_model(recorded, directory);
-    snprintf(reference, sizeof reference, "%s/reference.safetensors", recorded);
+    architectures_make(name, directory, sizeof directory);
+    snprintf(part, sizeof part, "architectures/%s/reference.safetensors", name);
+    snprintf(reference, sizeof reference, "%s", test_data(part));
     if (!CHECK_OK(ptq_store_open(test_context(), reference, &store)))
         return;
     CHECK_OK(ptq_store_tensor(store, "ids", &ids));
@@ -275,7 +269,6 @@ static void check_architecture(const char *name)
 
 void test_architectures(void)
 {
-    mkdir(test_scratch("architectures"), 0777);
     for (int i = 0; i < NAMES; i++)
         check_architecture(names[i]);
 }

@@ -40,7 +40,9 @@ struct architecture {
     int qkv_by_head; /* rows of a fused matrix: [heads][q, k, v]; else all of q, then k, then v */
     int transposed;  /* weights are stored as [K][N] */
     const char *const *buffers; /* suffixes of block tensors that are computed, not read */
-    const char *router;         /* of the experts of a block, or NULL: its MLPs are dense */
+    const char *gguf;           /* name in GGUF files; NULL: llama.cpp does not know it */
+    int gguf_pairs;     /* there, q and k rotate adjacent numbers, not those half a head apart */
+    const char *router; /* of the experts of a block, or NULL: its MLPs are dense */
     int matrix_count;
     struct matrix_entry {
         const char *name; /* with a * for the number of an expert */

@@ -17,6 +17,8 @@ static void read_config(struct config_reader *r, struct model_config *c)
 
 const struct architecture mixtral = {
     .type = "mixtral",
+    .gguf = "llama",
+    .gguf_pairs = 1,
     LLAMA_FRAME,
     .norms = {[NORM_ATTENTION] = "input_layernorm", [NORM_MLP] = "post_attention_layernorm"},
     .router = "block_sparse_moe.gate",

@@ -41,6 +41,7 @@ static void read_config(struct config_reader *r, struct model_config *c)
 
 const struct architecture qwen3_moe = {
     .type = "qwen3_moe",
+    .gguf = "qwen3moe",
     LLAMA_FRAME,
     .norms = {[NORM_ATTENTION] = "input_layernorm",
               [NORM_MLP] = "post_attention_layernorm",
