@@ -15,9 +15,11 @@ static ptq_status create(const struct calibration *c, struct expert_rows **out)
     struct expert_rows *r = ptqi_alloc_zero(c->model->context, 1, (int64_t)sizeof *r);
     int64_t numbers;
     *out = r;
-    if (!r || !ptqi_multiply(tokens, experts, &numbers))
+    if (!r)
         return PTQ_ERROR_MEMORY;
     r->context = c->model->context;
+    if (!ptqi_multiply(tokens, experts, &numbers))
+        return ptqi_fail_memory(r->context, INT64_MAX);
     r->experts = experts;
     r->length = c->streams.length;
     r->tokens = tokens;
