@@ -97,11 +97,13 @@ static ptq_status measure_model(struct compare *c, struct comparison_row *row)
         if (status)
             break;
         status = calibrate_ranges(calibration, b, absmax);
-        for (int i = 0; i < b->count && !status; i += block_site_count(b, i)) {
+        for (int site = 0, i = 0; site < SITES && !status; site++) {
             struct comparison_input *input = &r->inputs[r->input_count++];
+            while (b->matrices[i].site != (enum site)site)
+                i++;
             input->block = l;
             memcpy(input->name, b->matrices[i].name, sizeof input->name);
-            input->absmax = absmax[b->matrices[i].site];
+            input->absmax = absmax[site];
         }
         block_free(b);
         progress_show(&c->progress, 1, "ranges of block %lld", (long long)l + 1);

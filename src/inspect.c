@@ -10,13 +10,17 @@
 #include "commands.h"
 #include "options.h"
 #include "report/json_report.h"
+#include "report/listing.h"
 
-static const char usage[] = "usage: ptq inspect MODEL|FILE [options]\n"
-                            "       ptq inspect --cpu\n"
-                            "\n"
-                            "Lists the tensors of a model directory or a .safetensors file: type, "
-                            "shape, range; and for\n"
-                            "each quantized matrix its scheme and quantization error.\n";
+static const char usage[] =
+    "usage: ptq inspect MODEL|FILE [options]\n"
+    "       ptq inspect --cpu\n"
+    "\n"
+    "Lists the tensors of a model directory or a .safetensors file: type, "
+    "shape, range; and for\n"
+    "each quantized matrix its scheme and quantization error. Experts of a block are "
+    "joined to\n"
+    "one line, except with --json.\n";
 
 static const struct option table[] = {
     {"cpu", NULL, "show the available instruction sets and the one in use"},
@@ -27,6 +31,7 @@ struct inspect {
     ptq_context *context;
     ptq_store *store;
     struct ptqi_json_writer *json; /* NULL: text */
+    struct listing listing;
     int64_t tensors, matrices, bytes;
 };
 
@@ -65,40 +70,49 @@ static const char *scheme_words(int32_t activations)
                                                            : "";
 }
 
+static void add_matrix_json(const struct inspect *in, const char *name, const ptq_qtensor *q)
+{
+    ptqi_json_open(in->json, NULL, '{');
+    ptqi_json_add_text(in->json, "name", name);
+    ptqi_json_add_integer(in->json, "n", ptq_qtensor_n(q));
+    ptqi_json_add_integer(in->json, "k", ptq_qtensor_k(q));
+    ptqi_json_add_integer(in->json, "bits", ptq_qtensor_bits(q));
+    ptqi_json_add_integer(in->json, "group", ptq_qtensor_group(q));
+    ptqi_json_add_bool(in->json, "sym", ptq_qtensor_symmetric(q));
+    ptqi_json_add_bool(in->json, "act_order", ptq_qtensor_has_order(q));
+    ptqi_json_add_bool(in->json, "input_scale", ptq_qtensor_has_input_scale(q));
+    ptqi_json_add_text(in->json, "activations", ptq_activations_name(ptq_qtensor_activations(q)));
+    ptqi_json_add_number(in->json, "weight_error", ptq_qtensor_weight_error(q), 9);
+    ptqi_json_add_number(in->json, "output_error", ptq_qtensor_output_error(q), 9);
+    ptqi_json_close(in->json, '}');
+}
+
+static ptq_status list_matrix(struct inspect *in, const char *name, const ptq_qtensor *q)
+{
+    const int32_t activations = ptq_qtensor_activations(q);
+    const double weight = ptq_qtensor_weight_error(q), output = ptq_qtensor_output_error(q);
+    const struct listing_range errors[2] = {{weight, weight}, {output, output}};
+    char text[128];
+    snprintf(text, sizeof text, "W%dA%s [%lld, %lld] group %lld %s%s%s%s", ptq_qtensor_bits(q),
+             activations ? "8" : "32", (long long)ptq_qtensor_n(q), (long long)ptq_qtensor_k(q),
+             (long long)ptq_qtensor_group(q), ptq_qtensor_symmetric(q) ? "sym" : "asym",
+             ptq_qtensor_has_order(q) ? " act-order" : "",
+             ptq_qtensor_has_input_scale(q) ? " input-scale" : "", scheme_words(activations));
+    return listing_add(&in->listing, name, text, errors);
+}
+
 static ptq_status show_matrix(struct inspect *in, const char *name)
 {
     ptq_qtensor *q;
+    ptq_status status = PTQ_OK;
     PTQI_TRY(ptq_qtensor_read(in->context, ptq_format_find(in->store, name), in->store, name, &q));
-    int32_t activations = ptq_qtensor_activations(q);
     in->matrices++;
-    if (in->json) {
-        ptqi_json_open(in->json, NULL, '{');
-        ptqi_json_add_text(in->json, "name", name);
-        ptqi_json_add_integer(in->json, "n", ptq_qtensor_n(q));
-        ptqi_json_add_integer(in->json, "k", ptq_qtensor_k(q));
-        ptqi_json_add_integer(in->json, "bits", ptq_qtensor_bits(q));
-        ptqi_json_add_integer(in->json, "group", ptq_qtensor_group(q));
-        ptqi_json_add_bool(in->json, "sym", ptq_qtensor_symmetric(q));
-        ptqi_json_add_bool(in->json, "act_order", ptq_qtensor_has_order(q));
-        ptqi_json_add_bool(in->json, "input_scale", ptq_qtensor_has_input_scale(q));
-        ptqi_json_add_text(in->json, "activations", ptq_activations_name(activations));
-        ptqi_json_add_number(in->json, "weight_error", ptq_qtensor_weight_error(q), 9);
-        ptqi_json_add_number(in->json, "output_error", ptq_qtensor_output_error(q), 9);
-        ptqi_json_close(in->json, '}');
-    } else {
-        printf("%-44s W%dA%s [%lld, %lld] group %lld %s%s%s%s  weight error %.2e", name,
-               ptq_qtensor_bits(q), activations ? "8" : "32", (long long)ptq_qtensor_n(q),
-               (long long)ptq_qtensor_k(q), (long long)ptq_qtensor_group(q),
-               ptq_qtensor_symmetric(q) ? "sym" : "asym",
-               ptq_qtensor_has_order(q) ? " act-order" : "",
-               ptq_qtensor_has_input_scale(q) ? " input-scale" : "", scheme_words(activations),
-               ptq_qtensor_weight_error(q));
-        if (ptq_qtensor_output_error(q) == ptq_qtensor_output_error(q))
-            printf("  output error %.2e", ptq_qtensor_output_error(q));
-        printf("\n");
-    }
+    if (in->json)
+        add_matrix_json(in, name, q);
+    else
+        status = list_matrix(in, name, q);
     ptq_qtensor_free(q);
-    return PTQ_OK;
+    return status;
 }
 
 /* The smallest and largest value of a float tensor; NaN if it is empty. */
@@ -125,10 +139,10 @@ static ptq_status show_tensor(struct inspect *in, int64_t index)
 {
     const char *name = ptq_store_name(in->store, index), *dtype = ptq_store_dtype(in->store, index);
     ptq_tensor *t = NULL;
-    char shape[128] = "";
-    double low, high;
+    char shape[100] = "", text[128];
+    struct listing_range range[2] = {{0, 0}, {(double)NAN, (double)NAN}};
     PTQI_TRY(ptq_store_tensor(in->store, name, &t));
-    ptq_status status = range_of(in, t, &low, &high);
+    ptq_status status = range_of(in, t, &range[0].low, &range[0].high);
     if (in->json) {
         ptqi_json_open(in->json, NULL, '{');
         ptqi_json_add_text(in->json, "name", name);
@@ -145,13 +159,12 @@ static ptq_status show_tensor(struct inspect *in, int64_t index)
     if (in->json) {
         ptqi_json_close(in->json, ']');
         ptqi_json_add_integer(in->json, "bytes", ptq_tensor_bytes(t));
-        ptqi_json_add_number(in->json, "min", low, 9);
-        ptqi_json_add_number(in->json, "max", high, 9);
+        ptqi_json_add_number(in->json, "min", range[0].low, 9);
+        ptqi_json_add_number(in->json, "max", range[0].high, 9);
         ptqi_json_close(in->json, '}');
-    } else if (low == low) {
-        printf("%-44s %s [%s]  %.4g .. %.4g\n", name, dtype, shape, low, high);
-    } else {
-        printf("%-44s %s [%s]\n", name, dtype, shape);
+    } else if (!status) {
+        snprintf(text, sizeof text, "%s [%s]", dtype, shape);
+        status = listing_add(&in->listing, name, text, range);
     }
     in->tensors++;
     ptq_tensor_free(t);
@@ -159,19 +172,23 @@ static ptq_status show_tensor(struct inspect *in, int64_t index)
 }
 
 /* Shows a tensor whose type this library does not support. */
-static void show_foreign(struct inspect *in, int64_t index)
+static ptq_status show_foreign(struct inspect *in, int64_t index)
 {
     in->tensors++;
     if (!in->json) {
-        printf("%-44s %s, %lld bytes\n", ptq_store_name(in->store, index),
-               ptq_store_dtype(in->store, index), (long long)ptq_store_bytes(in->store, index));
-        return;
+        const struct listing_range unknown[2] = {{(double)NAN, (double)NAN},
+                                                 {(double)NAN, (double)NAN}};
+        char text[128];
+        snprintf(text, sizeof text, "%.90s, %lld bytes", ptq_store_dtype(in->store, index),
+                 (long long)ptq_store_bytes(in->store, index));
+        return listing_add(&in->listing, ptq_store_name(in->store, index), text, unknown);
     }
     ptqi_json_open(in->json, NULL, '{');
     ptqi_json_add_text(in->json, "name", ptq_store_name(in->store, index));
     ptqi_json_add_text(in->json, "dtype", ptq_store_dtype(in->store, index));
     ptqi_json_add_integer(in->json, "bytes", ptq_store_bytes(in->store, index));
     ptqi_json_close(in->json, '}');
+    return PTQ_OK;
 }
 
 static int is_known(const char *dtype)
@@ -192,7 +209,7 @@ static ptq_status show_all(struct inspect *in, int quantized)
         if (!part && !quantized && is_known(ptq_store_dtype(in->store, i)))
             PTQI_TRY(show_tensor(in, i));
         else if (!part && !quantized)
-            show_foreign(in, i);
+            PTQI_TRY(show_foreign(in, i));
         if (!quantized)
             in->bytes += ptq_store_bytes(in->store, i);
     }
@@ -217,7 +234,9 @@ static ptq_status inspect_store(struct inspect *in, const char *path)
     const int64_t version = algorithm_version(in->store);
     if (!in->json) {
         PTQI_TRY(show_all(in, 0));
+        listing_print(&in->listing, (const char *const[]){"", ""}, 0);
         PTQI_TRY(show_all(in, 1));
+        listing_print(&in->listing, (const char *const[]){"weight error ", "output error "}, 1);
         printf("%lld tensors, %lld quantized matrices, %.1f MB\n", (long long)in->tensors,
                (long long)in->matrices, (double)in->bytes / 1e6);
         if (version)
@@ -309,10 +328,12 @@ int command_inspect(int argc, char **argv)
                                    : "needs a model directory or a file");
     rc = options_context(&o, &in.context);
     if (!rc) {
+        in.listing.context = in.context;
         in.json = option_given(&o, "json") ? &json : NULL;
         ptq_status status = cpu ? inspect_cpu(&in) : inspect_store(&in, o.positional[0]);
         rc = status ? report_failure(status) : 0;
     }
+    listing_free(&in.listing);
     ptq_store_free(in.store);
     ptq_context_free(in.context);
     return rc;

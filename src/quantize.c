@@ -85,6 +85,10 @@ static ptq_status print_json(const struct quantize *q)
             ptqi_json_add_number(&w, "plain_error", r->plain_error, 9);
             ptqi_json_add_number(&w, "chosen_error", r->chosen_error, 9);
         }
+        if (r->tokens + r->added) {
+            ptqi_json_add_integer(&w, "tokens", r->tokens);
+            ptqi_json_add_integer(&w, "added_tokens", r->added);
+        }
         if (r->adjusted_groups)
             ptqi_json_add_integer(&w, "adjusted_groups", r->adjusted_groups);
         if (r->clamped_groups)
@@ -117,6 +121,23 @@ static ptq_status print_schemes(const struct quantize *q)
     return PTQ_OK;
 }
 
+/* Prints how many matrices of experts were calibrated on the tokens of others too. */
+static void print_experts(const struct quantize *q)
+{
+    int64_t all = 0, below = 0, fewest = INT64_MAX;
+    for (int64_t i = 0; i < q->run.report_count; i++) {
+        const struct matrix_report *r = &q->run.reports[i];
+        all += r->tokens + r->added > 0;
+        below += r->added > 0;
+        fewest = r->added > 0 && r->tokens < fewest ? r->tokens : fewest;
+    }
+    if (below)
+        printf(
+            "%lld of %lld matrices of experts were calibrated on other tokens too; the least used "
+            "expert has %lld of its own\n",
+            (long long)below, (long long)all, (long long)fewest);
+}
+
 static ptq_status print_text(const struct quantize *q)
 {
     const struct matrix_report *worst = &q->run.reports[0];
@@ -142,6 +163,7 @@ static ptq_status print_text(const struct quantize *q)
            q->run.windows ? worst->output_error : worst->weight_error);
     PTQI_TRY(print_schemes(q));
     choices_print(&choices, "chosen:");
+    print_experts(q);
     if (adjusted)
         printf(
             "%lld groups have weights of one sign or a range below 1e-5, which AWQ's grid cannot "

@@ -1384,6 +1384,93 @@ test_architectures()
     done
 }
 
+# A mixture of experts with the tokenizer of the small model: whatever reads a text.
+test_experts()
+{
+    echo "experts"
+    made=$BUILD/scratch/architectures
+    rm -rf "$tmp/experts"
+    mkdir "$tmp/experts"
+    cp "$made/qwen3-moe/config.json" "$made/qwen3-moe/model.safetensors" $tiny/tokenizer.json "$tmp/experts"
+    set -- $text --window 64 --max-windows 2
+    perplexity "$tmp/experts" "$@"
+    whole=$perplexity
+    for variant in "--threads 1" "--isa portable"; do
+        perplexity "$tmp/experts" "$@" $variant
+        equal "perplexity with $variant" "$perplexity" "$whole"
+    done
+    for settings in "--method rtn" "--method awq --fold on" "--method gptq --gptaq 0.25" "--method auto --fold on"; do
+        rm -rf "$tmp/one"
+        succeeds "$settings" quantize "$tmp/experts" -o "$tmp/one" $settings --bits 8 --group 32 --activations f32 \
+            --calib $calib --samples 4 --seqlen 32
+        perplexity "$tmp/one" "$@"
+        holds "perplexity of $settings in 8 bits" "$perplexity / $whole > 0.99 && $perplexity / $whole < 1.01"
+        once=$(sha256 "$tmp/one/model.safetensors")
+        for variant in "--threads 1" "--isa portable"; do
+            rm -rf "$tmp/other"
+            succeeds "$settings $variant" quantize "$tmp/experts" -o "$tmp/other" $settings --bits 8 --group 32 \
+                --activations f32 --calib $calib --samples 4 --seqlen 32 $variant
+            equal "$settings $variant" "$(sha256 "$tmp/other/model.safetensors")" "$once"
+        done
+    done
+    succeeds "inspect" inspect "$tmp/one"
+    grep -q "^model.layers.2.mlp.experts.\*.up_proj  *7 x W8A32 .40, 48. .*weight error .* \.\. " "$tmp/out"
+    equal "inspect joins experts" $? 0
+    succeeds "compare" compare "$tmp/experts" --calib $calib --samples 4 --seqlen 32 --text "$@" --methods gptq,auto \
+        --group 32 --html "$tmp/experts.html" --json
+    json "compare --json of experts" rows.2.worst_matrix inputs.11.absmax
+    grep -q "layer 2 mlp.experts..\.up_proj" "$tmp/experts.html"
+    equal "the page shows an expert" $? 0
+    succeeds "generate" generate "$tmp/one" --prompt "The city of" --tokens 8
+    once=$(cat "$tmp/out")
+    succeeds "generate" generate "$tmp/one" --prompt "The city of" --tokens 8 --isa portable --threads 1
+    equal "generate, portable" "$(cat "$tmp/out")" "$once"
+    few_tokens
+    hostile_experts
+}
+
+# Four tokens reach hardly any of the seven experts.
+few_tokens()
+{
+    rm -rf "$tmp/one"
+    set -- quantize "$tmp/experts" -o "$tmp/one" --method gptq --bits 4 --group 32 --calib random
+    succeeds "few tokens" "$@" --samples 1 --seqlen 4 --json
+    holds "tokens of the experts of a block" "$(grep -o '"tokens": [0-9]*' "$tmp/out" | head -n 21 |
+        awk '{ sum += $2 } END { print sum / 3 }') == 12"
+    equal "every expert has those that there are" \
+        "$(grep -o 'tokens": [0-9]*' "$tmp/out" | awk '{ sum += $2 } END { print sum }')" $((63 * 4))
+    rm -rf "$tmp/one"
+    succeeds "few tokens" "$@" --samples 1 --seqlen 4
+    grep -q "of 63 matrices of experts were calibrated on other tokens too" "$tmp/out"
+    equal "it says so" $? 0
+    rm -rf "$tmp/one"
+    succeeds "more tokens" "$@" --samples 8 --seqlen 24 --json
+    equal "none added" "$(grep -o '"added_tokens": [0-9]*' "$tmp/out" | sort -u)" '"added_tokens": 0'
+}
+
+hostile_experts()
+{
+    for edit in 'num_local_experts.*:num_local_experts": 0,:num_local_experts.*range' \
+        'num_local_experts.*:num_local_experts": 8,:no tensor.*experts.7.up_proj' \
+        'num_local_experts.*:num_local_experts": 6,:experts.6.*not use' \
+        'num_experts_per_tok.*:num_experts_per_tok": 8,:num_experts_per_tok.*exceeds' \
+        'mlp_only_layers.*:mlp_only_layers": ["0"],:mlp_only_layers.*integer' \
+        'mlp_only_layers.*:mlp_only_layers": [1],:layers.1.mlp.*not use' \
+        'decoder_sparse_step.*:decoder_sparse_step": 0,:decoder_sparse_step.*range' \
+        'model_type.*:model_type": "qwen3",:num_local_experts.*not supported'; do
+        rm -rf "$tmp/changed"
+        cp -r "$tmp/experts" "$tmp/changed"
+        replaced=${edit%:*}
+        edit "$tmp/changed/config.json" "s/\"${replaced%%:*}/\"${replaced#*:}/"
+        refuses 1 "${edit##*:}" "$replaced" quantize "$tmp/changed" -o "$out" --method rtn
+    done
+    rm -rf "$tmp/changed"
+    cp -r "$tmp/experts" "$tmp/changed"
+    edit "$tmp/changed/model.safetensors" 's/mlp.experts.0.gate_proj.weight"/mlp.experts.gate_up_proj"      /'
+    refuses 1 "mlp.experts.gate_up_proj is a tensor of a block that .* not use" "a tensor of all experts" \
+        quantize "$tmp/changed" -o "$out" --method rtn
+}
+
 # Random tokens instead of a text, reproducible by seed; GPTAQ; resuming a GPTAQ run.
 test_variants()
 {
@@ -1448,6 +1535,7 @@ test_choices
 test_lengths
 test_golden
 test_architectures
+test_experts
 test_generate
 if [ -n "$RUN" ]; then
     skip "perplexity of whole texts: too slow under emulation"

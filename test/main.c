@@ -50,6 +50,7 @@
     TEST(attention)                                                                                \
     TEST(model)                                                                                    \
     TEST(architectures)                                                                            \
+    TEST(gguf_names)                                                                               \
     TEST(contents)
 
 #define TEST(name) void test_##name(void);

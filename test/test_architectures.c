@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include "architectures.h"
 #include "base/context.h"
 #include "calibrate/fold.h"
 #include "model/model.h"
@@ -21,7 +22,8 @@ static const char *const names[] = {"llama",         "llama-linear", "llama-dyna
                                     "qwen2-window",  "qwen3",        "qwen3-window",
                                     "gemma2",        "gemma3",       "phi3",
                                     "phi3-longrope", "phi3-short",   "gpt2",
-                                    "gpt2-tied",     "opt"};
+                                    "gpt2-tied",     "opt",          "bloom",
+                                    "mixtral",       "qwen3-moe",    "qwen3-moe-sparse"};
 enum { NAMES = sizeof names / sizeof *names };
 
 /* Numbers in [-1, 1) by splitmix64, from the FNV-1a hash of the name. */
@@ -89,6 +91,16 @@ static void make_model(const char *recorded, const char *directory)
     fclose(tensors);
     CHECK_OK(ptq_store_commit(store));
     ptq_store_free(store);
+}
+
+void architectures_make(const char *name, char *directory, size_t capacity)
+{
+    char part[100], recorded[600];
+    mkdir(test_scratch("architectures"), 0777);
+    snprintf(part, sizeof part, "architectures/%s", name);
+    snprintf(recorded, sizeof recorded, "%s", test_data(part));
+    snprintf(directory, capacity, "%s", test_scratch(part));
+    make_model(recorded, directory);
 }
 
 /* Logits [count][vocabulary]; NULL on failure. */
@@ -180,7 +192,23 @@ static void make_scale(const struct model *m, enum site site, int64_t k, float *
     ptqi_free(m->context, ties);
 }
 
-/* Folding changes a block's weights, and not what it computes. */
+/* Folds scales into what precedes a site; for SITE_DOWN, into every expert, if there are any. */
+static void fold(const struct model *m, struct block *b, enum site site)
+{
+    float scale[256];
+    int i = 0;
+    while (b->matrices[i].site != site)
+        i++;
+    make_scale(m, site, b->matrices[i].k, scale);
+    if (site != SITE_DOWN || !b->experts)
+        CHECK_OK(fold_site(m, b, site, -1, scale));
+    else
+        for (int64_t e = 0; e < b->experts; e++)
+            CHECK_OK(fold_site(m, b, site, e, scale));
+}
+
+/* Folding changes a block's weights, and not what it computes. This is the second block, since the
+ * first of a model with experts may have none. */
 static void check_folding(const char *name, const char *directory)
 {
     enum { ROWS = 20 };
@@ -192,21 +220,15 @@ static void check_folding(const char *name, const char *directory)
     if (!CHECK_OK(model_open(context, directory, &m)))
         return;
     const int64_t count = ROWS * m->config.hidden;
-    float *x = ptqi_alloc(context, 2 * count, (int64_t)sizeof *x), scale[256];
+    float *x = ptqi_alloc(context, 2 * count, (int64_t)sizeof *x);
     for (int64_t i = 0; i < count; i++)
         x[i] = x[count + i] = (float)uniform("x", (uint64_t)i);
     CHECK_OK(workspace_create(m, ROWS, &w));
-    CHECK_OK(model_load_block(m, NULL, 0, -1, &b, &quantized));
+    CHECK_OK(model_load_block(m, NULL, 1, -1, &b, &quantized));
     CHECK_OK(block_forward(m, b, w, x, ROWS));
-    for (enum site site = 0; site < SITES; site++) {
-        if (!fold_is_possible(m, site))
-            continue;
-        int i = 0;
-        while (b->matrices[i].site != site)
-            i++;
-        make_scale(m, site, b->matrices[i].k, scale);
-        CHECK_OK(fold_site(m, b, site, scale));
-    }
+    for (enum site site = 0; site < SITES; site++)
+        if (fold_is_possible(m, site))
+            fold(m, b, site);
     CHECK_OK(block_forward(m, b, w, x + count, ROWS));
     compare(name, x + count, x, count);
     block_free(b);
@@ -217,14 +239,12 @@ static void check_folding(const char *name, const char *directory)
 
 static void check_architecture(const char *name)
 {
-    char part[100], recorded[600], directory[600], reference[700];
+    char part[100], directory[600], reference[700];
     ptq_store *store;
     ptq_tensor *ids, *wanted;
-    snprintf(part, sizeof part, "architectures/%s", name);
-    snprintf(recorded, sizeof recorded, "%s", test_data(part));
-    snprintf(directory, sizeof directory, "%s", test_scratch(part));
-    make_model(recorded, directory);
-    snprintf(reference, sizeof reference, "%s/reference.safetensors", recorded);
+    architectures_make(name, directory, sizeof directory);
+    snprintf(part, sizeof part, "architectures/%s/reference.safetensors", name);
+    snprintf(reference, sizeof reference, "%s", test_data(part));
     if (!CHECK_OK(ptq_store_open(test_context(), reference, &store)))
         return;
     CHECK_OK(ptq_store_tensor(store, "ids", &ids));
@@ -249,7 +269,6 @@ static void check_architecture(const char *name)
 
 void test_architectures(void)
 {
-    mkdir(test_scratch("architectures"), 0777);
     for (int i = 0; i < NAMES; i++)
         check_architecture(names[i]);
 }

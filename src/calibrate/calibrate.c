@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/context.h"
 #include "calibrate/equalize_block.h"
+#include "calibrate/expert_rows.h"
 #include "calibrate/slices.h"
 
 static int wants_reference(const ptq_config *config)
@@ -51,21 +52,34 @@ void calibration_free(struct calibration *c)
         return;
     ptq_context *context = c->model->context;
     calibration_free(c->reference);
+    expert_rows_free(c->experts);
     block_free(c->reference_block);
     workspace_free(c->workspace);
     streams_free(&c->streams);
     ptqi_free(context, c);
 }
 
+/* Adds the output of the MLP to window i. */
+static ptq_status add_mlp(struct calibration *c, const struct block *b, int64_t i)
+{
+    struct workspace *w = c->workspace;
+    float *x = streams_residual(&c->streams, i);
+    const float *inner = streams_inner(&c->streams, i);
+    int64_t rows = c->streams.length;
+    if (b->experts) {
+        PTQI_TRY(block_mlp_input(c->model, b, x, rows, w->normed));
+        return experts_output(c->model, b, w, w->normed, rows, x);
+    }
+    if (!inner)
+        PTQI_TRY(site_input(c, b, &b->matrices[b->count - 1], NULL, i, &inner, &rows));
+    return block_mlp_output(c->model, b, w, inner, rows, x);
+}
+
 /* After SITE_DOWN, the residual streams leave the block. */
 static ptq_status leave_block(struct calibration *c, const struct block *b)
 {
     for (int64_t i = 0; i < c->streams.count; i++) {
-        const float *inner = streams_inner(&c->streams, i);
-        if (!inner)
-            PTQI_TRY(site_input(c, b, SITE_DOWN, i, &inner));
-        PTQI_TRY(block_mlp_output(c->model, b, c->workspace, inner, c->streams.length,
-                                  streams_residual(&c->streams, i)));
+        PTQI_TRY(add_mlp(c, b, i));
         PTQI_TRY(ptqi_check_cancelled(c->model->context));
     }
     return PTQ_OK;
@@ -89,6 +103,7 @@ void calibrate_report(const struct matrix *m, const ptq_qtensor *q, const ptq_eq
     r->plain_error = ptq_qtensor_plain_error(q);
     r->chosen_error = ptq_qtensor_chosen_error(q);
     r->candidate = e ? ptq_equalization_candidate(e) : -1;
+    r->tokens = r->added = 0;
 }
 
 /* Replaces a matrix with its quantized version. */
@@ -149,23 +164,45 @@ static ptq_status quantize_site(struct calibration *c, struct matrix *matrices, 
     return status;
 }
 
-static ptq_status calibrate_sites(struct calibration *c, struct block *b, ptq_equalization **e,
-                                  const int *folded, ptq_store *part, struct matrix_report *reports)
+/* Whether equalizations are chosen before anything is rounded. auto settings are chosen site by
+ * site, except for a scale that must be folded first. */
+static int equalizes_first(const struct calibration *c)
 {
-    const double layers = (double)c->model->config.layers;
+    return c->windows && (c->fold || !equalize_is_open(c->config)) && equalize_is_needed(c->config);
+}
+
+/* Observes a site and quantizes its count matrices. */
+static ptq_status calibrate_site(struct calibration *c, struct block *b, struct matrix *m,
+                                 int count, ptq_equalization **e, int *folded, ptq_store *part,
+                                 struct matrix_report *reports)
+{
     const int32_t flags =
         PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE | (c->reference ? PTQ_STATS_MISMATCH : 0);
+    struct observation o = {0};
+    if (c->windows)
+        PTQI_TRY(experts_enter(c, b, m));
+    if (equalizes_first(c) && m->expert >= 0 && m->site == SITE_MLP)
+        PTQI_TRY(equalize_expert(c, b, m->expert, e, folded));
+    ptq_status status = c->windows ? observe_site(c, b, m, flags, &o) : PTQ_OK;
+    if (!status)
+        status = quantize_site(c, m, count, c->windows ? &o : NULL, e[m->site], folded[m->site],
+                               part, reports);
+    observation_free(&o);
+    for (int i = 0; i < count && c->windows && m->expert >= 0; i++) {
+        reports[i].tokens = c->experts->used;
+        reports[i].added = c->experts->count - c->experts->used;
+    }
+    return status;
+}
+
+static ptq_status calibrate_sites(struct calibration *c, struct block *b, ptq_equalization **e,
+                                  int *folded, ptq_store *part, struct matrix_report *reports)
+{
+    const double layers = (double)c->model->config.layers;
     for (int first = 0, count; first < b->count; first += count) {
         struct matrix *m = &b->matrices[first];
-        struct observation o = {0};
         count = block_site_count(b, first);
-        ptq_status status = c->windows ? observe_site(c, b, m->site, m->k, flags, &o) : PTQ_OK;
-        if (!status)
-            status = quantize_site(c, m, count, c->windows ? &o : NULL, e[m->site], folded[m->site],
-                                   part, reports + first);
-        observation_free(&o);
-        if (status)
-            return status;
+        PTQI_TRY(calibrate_site(c, b, m, count, e, folded, part, reports + first));
         progress_show(c->progress, ((double)b->index + (double)(first + count) / b->count) / layers,
                       "block %lld of %.0f, %s, output error %.2e", (long long)b->index + 1, layers,
                       strrchr(m[count - 1].name, '.') + 1, reports[first + count - 1].output_error);
@@ -189,9 +226,7 @@ ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *pa
     ptq_equalization *e[SITES] = {0};
     int folded[SITES] = {0};
     ptq_status status = load_reference(c, b->index);
-    /* auto settings are chosen site by site, except for a scale that must be folded first */
-    int before = c->fold || !equalize_is_open(c->config);
-    if (!status && c->windows && before && equalize_is_needed(c->config))
+    if (!status && equalizes_first(c))
         status = equalize_block(c, b, e, folded);
     if (!status)
         status = calibrate_sites(c, b, e, folded, part, reports);
@@ -205,15 +240,15 @@ ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *pa
 ptq_status calibrate_ranges(struct calibration *c, const struct block *b, double absmax[SITES])
 {
     ptq_context *context = c->model->context;
+    memset(absmax, 0, SITES * sizeof *absmax);
     for (int first = 0; first < b->count; first += block_site_count(b, first)) {
         const struct matrix *m = &b->matrices[first];
         struct observation o = {0};
+        PTQI_TRY(experts_enter(c, b, m));
         float *ranges = ptqi_alloc(context, m->k, (int64_t)sizeof *ranges);
-        ptq_status status =
-            ranges ? observe_site(c, b, m->site, m->k, PTQ_STATS_RANGES, &o) : PTQ_ERROR_MEMORY;
+        ptq_status status = ranges ? observe_site(c, b, m, PTQ_STATS_RANGES, &o) : PTQ_ERROR_MEMORY;
         if (!status)
             status = ptq_stats_absmax(o.stats, ranges);
-        absmax[m->site] = 0;
         for (int64_t i = 0; !status && i < m->k; i++)
             absmax[m->site] = fmax(absmax[m->site], (double)ranges[i]);
         observation_free(&o);

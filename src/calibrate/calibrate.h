@@ -30,6 +30,7 @@ struct calibration {
     struct progress *progress;
     struct workspace *workspace;
     struct streams streams;
+    struct expert_rows *experts; /* of the current block; NULL: it has none yet */
 
     /* GPTAQ: the same windows in the unquantized model, with its current block; or NULL. */
     struct calibration *reference;
@@ -48,6 +49,8 @@ struct matrix_report {
     int64_t clamped_groups;  /* groups whose scale does not fit its dtype */
     int32_t equalize, rotation, symmetric;
     double plain_error, chosen_error; /* if auto chose; else NaN */
+    int64_t tokens, added; /* of an expert: those that use it, and others that it is calibrated on;
+                              else 0 */
 };
 
 ptq_status calibration_create(struct model *model, const struct windows *windows,

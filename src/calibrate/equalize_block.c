@@ -1,6 +1,7 @@
 #include "calibrate/equalize_block.h"
 #include <string.h>
 #include "base/context.h"
+#include "calibrate/expert_rows.h"
 #include "calibrate/fold.h"
 #include "calibrate/slices.h"
 
@@ -31,7 +32,8 @@ int equalize_is_needed(const ptq_config *config)
            activations == PTQ_ACTIVATIONS_INT8_STATIC || activations == PTQ_ACTIVATIONS_FPTQ;
 }
 
-/* Statistics of the four sites, for all windows or for some that will be merged into them. */
+/* Statistics of the four sites, or of those before the experts, for all windows or for some that
+ * will be merged into them. */
 struct site_stats {
     ptq_context *context;
     ptq_stats *site[SITES];
@@ -48,7 +50,7 @@ static ptq_status create_stats(const struct calibration *c, const struct block *
                                struct site_stats *s)
 {
     s->context = c->model->context;
-    for (int i = 0; i < b->count; i++)
+    for (int i = 0; i < b->plain; i++)
         if (!s->site[b->matrices[i].site])
             PTQI_TRY(ptq_stats_create(s->context, b->matrices[i].k,
                                       PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE,
@@ -74,6 +76,8 @@ static ptq_status observe_window(struct calibration *c, const struct block *b, i
     PTQI_TRY(update(c, s, SITE_ATTENTION, w->normed));
     PTQI_TRY(block_attention(c->model, b, w, w->normed, length, w->q));
     PTQI_TRY(update(c, s, SITE_OUTPUT, w->q));
+    if (b->experts)
+        return ptqi_check_cancelled(c->model->context);
     PTQI_TRY(block_attention_output(c->model, b, w, w->q, length, x));
     PTQI_TRY(block_mlp_input(c->model, b, x, length, w->normed));
     PTQI_TRY(update(c, s, SITE_MLP, w->normed));
@@ -96,7 +100,8 @@ static ptq_status observe(struct calibration *c, const struct block *b, struct s
         if (status || ((i + 1) % MERGE_WINDOWS && i + 1 < c->windows->count))
             continue;
         for (int site = 0; site < SITES && !status; site++)
-            status = ptq_stats_merge(all->site[site], piece.site[site]);
+            if (piece.site[site])
+                status = ptq_stats_merge(all->site[site], piece.site[site]);
         free_stats(&piece);
     }
     free_stats(&piece);
@@ -104,51 +109,115 @@ static ptq_status observe(struct calibration *c, const struct block *b, struct s
     return status;
 }
 
-/* Chooses an equalization for the count matrices of a site. */
-static ptq_status choose(struct calibration *c, struct block *b, struct matrix *m, int count,
-                         const ptq_stats *stats, ptq_equalization **e, int *folded)
+/* The matrices of a site, as tensors: of one expert, or all of them (-1). */
+static ptq_status list_weights(const struct block *b, enum site site, int64_t expert,
+                               ptq_tensor **weights, int64_t *count)
 {
-    ptq_context *context = c->model->context;
-    ptq_tensor *weights[MAX_SITE_MATRICES] = {0};
-    int32_t *ties = NULL;
-    ptq_status status = matrices_as_tensors(context, m, count, weights);
-    if (!status && c->fold && m->site == SITE_OUTPUT) {
-        if (!(ties = ptqi_alloc(context, m->k, (int64_t)sizeof *ties)))
-            status = PTQ_ERROR_MEMORY;
-        else
-            fold_ties(&c->model->config, ties);
+    *count = 0;
+    for (int i = 0; i < b->count; i++) {
+        const struct matrix *m = &b->matrices[i];
+        if (m->site == site && (expert < 0 || m->expert == expert))
+            PTQI_TRY(matrix_as_tensor(b->context, m, &weights[(*count)++]));
     }
+    return PTQ_OK;
+}
+
+/* The channels of a site that must have the same scale; NULL if there are none. */
+static ptq_status list_ties(const struct calibration *c, enum site site, int64_t k, int32_t **ties)
+{
+    *ties = NULL;
+    if (!c->fold || site != SITE_OUTPUT)
+        return PTQ_OK;
+    *ties = ptqi_alloc(c->model->context, k, (int64_t)sizeof **ties);
+    if (!*ties)
+        return PTQ_ERROR_MEMORY;
+    fold_ties(&c->model->config, *ties);
+    return PTQ_OK;
+}
+
+/* Chooses an equalization for the matrices of a site. */
+static ptq_status choose(struct calibration *c, const struct block *b, enum site site,
+                         int64_t expert, const ptq_stats *stats, ptq_equalization **e)
+{
+    int64_t count = 0;
+    int32_t *ties = NULL;
+    ptq_tensor **weights = ptqi_alloc_zero(b->context, b->count, (int64_t)sizeof *weights);
+    ptq_status status = weights ? list_weights(b, site, expert, weights, &count) : PTQ_ERROR_MEMORY;
+    if (!status)
+        status = list_ties(c, site, ptq_stats_k(stats), &ties);
     if (!status)
         status = ptq_equalize(c->config, (const ptq_tensor *const *)weights, count, stats, ties, e);
-    for (int i = 0; i < count; i++)
+    for (int64_t i = 0; i < count; i++)
         ptq_tensor_free(weights[i]);
-    ptqi_free(context, ties);
-    if (status || !c->fold || !fold_is_possible(c->model, m->site) ||
-        !ptq_equalization_has_scale(*e))
-        return status;
-    float *scale = ptqi_alloc(context, m->k, (int64_t)sizeof *scale);
+    ptqi_free(b->context, weights);
+    ptqi_free(b->context, ties);
+    return status;
+}
+
+/* Folds the scale of an equalization, if it can be. */
+static ptq_status fold(struct calibration *c, struct block *b, enum site site, int64_t expert,
+                       int64_t k, ptq_equalization *e, int *folded)
+{
+    *folded = 0;
+    if (!c->fold || !fold_is_possible(c->model, site) || !ptq_equalization_has_scale(e))
+        return PTQ_OK;
+    float *scale = ptqi_alloc(b->context, k, (int64_t)sizeof *scale);
     if (!scale)
         return PTQ_ERROR_MEMORY;
-    status = ptq_equalization_scale(*e, scale);
+    ptq_status status = ptq_equalization_scale(e, scale);
     if (!status)
-        status = fold_site(c->model, b, m->site, scale);
+        status = fold_site(c->model, b, site, expert, scale);
     if (!status && c->reference)
-        status = fold_site(c->model, c->reference_block, m->site, scale);
-    ptqi_free(context, scale);
-    ptq_equalization_set_folded(*e);
+        status = fold_site(c->model, c->reference_block, site, expert, scale);
+    ptqi_free(b->context, scale);
+    ptq_equalization_set_folded(e);
     *folded = 1;
     return status;
+}
+
+static ptq_status equalize_site(struct calibration *c, struct block *b, enum site site,
+                                int64_t expert, const ptq_stats *stats, ptq_equalization **e,
+                                int *folded)
+{
+    ptq_equalization_free(*e);
+    *e = NULL;
+    PTQI_TRY(choose(c, b, site, expert, stats, e));
+    return fold(c, b, site, expert, ptq_stats_k(stats), *e, folded);
 }
 
 ptq_status equalize_block(struct calibration *c, struct block *b, ptq_equalization **e, int *folded)
 {
     struct site_stats stats = {0};
     ptq_status status = observe(c, b, &stats);
-    for (int first = 0, count; first < b->count && !status; first += count) {
-        struct matrix *m = &b->matrices[first];
-        count = block_site_count(b, first);
-        status = choose(c, b, m, count, stats.site[m->site], &e[m->site], &folded[m->site]);
-    }
+    for (int site = 0; site < SITES && !status; site++)
+        if (stats.site[site])
+            status = equalize_site(c, b, site, -1, stats.site[site], &e[site], &folded[site]);
     free_stats(&stats);
     return status;
+}
+
+/* Observes the selected rows at a site of an expert, and chooses a scale for the matrices of the
+ * site: those of this expert, or of all. */
+static ptq_status equalize_rows(struct calibration *c, struct block *b, const struct matrix *m,
+                                int64_t expert, ptq_equalization **e, int *folded)
+{
+    struct observation o = {0};
+    ptq_status status = observe_site(c, b, m, PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE, &o);
+    if (!status)
+        status = equalize_site(c, b, m->site, expert, o.stats, e, folded);
+    observation_free(&o);
+    return status;
+}
+
+ptq_status equalize_expert(struct calibration *c, struct block *b, int64_t expert,
+                           ptq_equalization **e, int *folded)
+{
+    const struct matrix *up = block_matrix(b, ROLE_UP, expert);
+    const struct matrix *down = block_matrix(b, ROLE_DOWN, expert);
+    if (expert == 0) {
+        expert_rows_select(c->experts, -1);
+        PTQI_TRY(equalize_rows(c, b, up, -1, &e[SITE_MLP], &folded[SITE_MLP]));
+        expert_rows_select(c->experts, expert);
+    }
+    return equalize_rows(c, b, down, expert, &e[SITE_DOWN], &folded[SITE_DOWN]);
 }

@@ -69,7 +69,7 @@ static int64_t row_before(const struct model_config *c, const struct matrix *bef
     if (before->role == ROLE_UP)
         return channel;
     if (before->role == ROLE_GATE_UP)
-        return c->intermediate + channel;
+        return before->n / 2 + channel;
     return role_value_row(c, before->role, channel / d / share * d + channel % d);
 }
 
@@ -96,14 +96,29 @@ int fold_is_possible(const struct model *m, enum site site)
            architecture_has(m->config.architecture, ROLE_GATE_UP);
 }
 
-ptq_status fold_site(const struct model *m, struct block *b, enum site site, const float *scale)
+/* Multiplies the columns of a matrix [n][k]. */
+static void multiply_columns(float *weight, int64_t n, int64_t k, const float *factor)
+{
+    for (int64_t i = 0; i < n * k; i++)
+        weight[i] *= factor[i % k];
+}
+
+/* The width of a site's input. */
+static int64_t width_of(const struct model_config *c, enum site site, int64_t expert)
+{
+    return site == SITE_DOWN     ? expert < 0 ? c->intermediate : c->expert_width
+           : site == SITE_OUTPUT ? c->heads * c->head_dim
+                                 : c->hidden;
+}
+
+ptq_status fold_site(const struct model *m, struct block *b, enum site site, int64_t expert,
+                     const float *scale)
 {
     const struct architecture *a = m->config.architecture;
     const enum role values = architecture_has(a, ROLE_QKV) ? ROLE_QKV : ROLE_V;
     const enum role up = architecture_has(a, ROLE_GATE_UP) ? ROLE_GATE_UP : ROLE_UP;
-    const int64_t k = site == SITE_DOWN     ? m->config.intermediate
-                      : site == SITE_OUTPUT ? m->config.heads * m->config.head_dim
-                                            : m->config.hidden;
+    const enum role before = site == SITE_DOWN ? up : values;
+    const int64_t k = width_of(&m->config, site, expert);
     float *done = ptqi_alloc(m->context, k, (int64_t)sizeof *done);
     if (!done)
         return PTQ_ERROR_MEMORY;
@@ -112,11 +127,15 @@ ptq_status fold_site(const struct model *m, struct block *b, enum site site, con
     if (site == SITE_ATTENTION || site == SITE_MLP)
         status = fold_norm(m, &b->norms[site == SITE_MLP ? NORM_MLP : NORM_ATTENTION], k, done);
     else
-        fold_rows(block_matrix(b, site == SITE_DOWN ? up : values), &m->config, k, done);
+        fold_rows(block_matrix(b, before, expert), &m->config, k, done);
     for (int i = 0; i < b->count; i++) {
         struct matrix *matrix = &b->matrices[i];
-        for (int64_t j = 0; matrix->site == site && j < matrix->n * k; j++)
-            matrix->weight[j] *= done[j % k];
+        if (matrix->site == site && (expert < 0 || matrix->expert == expert))
+            multiply_columns(matrix->weight, matrix->n, k, done);
+    }
+    if (site == SITE_MLP && b->experts) {
+        multiply_columns(b->router.values, b->experts, k, done);
+        b->router.dtype = PTQ_DTYPE_F32;
     }
     ptqi_free(m->context, done);
     return status;

@@ -6,8 +6,8 @@
 #define VALUE_ROWS 32    /* per channel */
 #define MAX_VALUE_STEP 8 /* largest step through the queries of a window */
 
-ptq_status site_input(struct calibration *c, const struct block *b, enum site site, int64_t i,
-                      const float **input)
+static ptq_status plain_input(struct calibration *c, const struct block *b, enum site site,
+                              int64_t i, const float **input)
 {
     const int64_t length = c->windows->length;
     struct workspace *w = c->workspace;
@@ -30,6 +30,27 @@ ptq_status site_input(struct calibration *c, const struct block *b, enum site si
         PTQI_TRY(block_mlp_input(c->model, b, x, length, w->normed));
         return block_mlp(c->model, b, w, w->normed, length, inner);
     }
+}
+
+static ptq_status expert_input(struct calibration *c, const struct block *b, const struct matrix *m,
+                               const struct expert_rows *selected, int64_t i, const float **input,
+                               int64_t *rows)
+{
+    struct workspace *w = c->workspace;
+    *rows = expert_rows_gather(selected, i, streams_residual(&c->streams, i), c->streams.hidden,
+                               w->gathered);
+    *input = m->site == SITE_MLP ? w->normed : w->gate;
+    PTQI_TRY(block_mlp_input(c->model, b, w->gathered, *rows, w->normed));
+    return m->site == SITE_MLP ? PTQ_OK : experts_inner(b, w, m->expert, w->normed, *rows, w->gate);
+}
+
+ptq_status site_input(struct calibration *c, const struct block *b, const struct matrix *m,
+                      const struct expert_rows *selected, int64_t i, const float **input,
+                      int64_t *rows)
+{
+    *rows = c->windows->length;
+    return m->expert < 0 ? plain_input(c, b, m->site, i, input)
+                         : expert_input(c, b, m, selected, i, input, rows);
 }
 
 void observation_free(struct observation *o)
@@ -103,16 +124,17 @@ static ptq_status observe_values(struct calibration *c, const struct block *b, c
     return PTQ_OK;
 }
 
-static ptq_status observe_window(struct calibration *c, const struct block *b, enum site site,
-                                 int64_t i, float *mixed, struct observation *o)
+static ptq_status observe_window(struct calibration *c, const struct block *b,
+                                 const struct matrix *m, int64_t i, float *mixed,
+                                 struct observation *o)
 {
     const float *input, *reference = NULL;
-    const int64_t k = ptq_stats_k(o->stats);
-    PTQI_TRY(site_input(c, b, site, i, &input));
+    const int64_t k = m->k;
+    int64_t rows;
+    PTQI_TRY(site_input(c, b, m, c->experts, i, &input, &rows));
     if (ptq_stats_flags(o->stats) & PTQ_STATS_MISMATCH)
-        PTQI_TRY(site_input(c->reference, c->reference_block, site, i, &reference));
-    PTQI_TRY(ptq_stats_update_paired(o->stats, input, k, reference, k, PTQ_DTYPE_F32,
-                                     c->windows->length, NULL));
+        PTQI_TRY(site_input(c->reference, c->reference_block, m, c->experts, i, &reference, &rows));
+    PTQI_TRY(ptq_stats_update_paired(o->stats, input, k, reference, k, PTQ_DTYPE_F32, rows, NULL));
     if (o->value_count)
         PTQI_TRY(observe_values(c, b, input, reference, mixed, o));
     return ptqi_check_cancelled(o->context);
@@ -120,13 +142,13 @@ static ptq_status observe_window(struct calibration *c, const struct block *b, e
 
 /* Every MERGE_WINDOWS windows have separate statistics, which are merged in order, so several
  * machines could share the work and get the same bits. */
-ptq_status observe_site(struct calibration *c, const struct block *b, enum site site, int64_t k,
+ptq_status observe_site(struct calibration *c, const struct block *b, const struct matrix *m,
                         int32_t flags, struct observation *o)
 {
     ptq_context *context = c->model->context;
-    const int64_t count = c->windows->count;
+    const int64_t count = c->windows->count, k = m->k;
     const int64_t values =
-        site == SITE_ATTENTION && (flags & PTQ_STATS_HESSIAN) ? c->value_stats : 0;
+        m->site == SITE_ATTENTION && (flags & PTQ_STATS_HESSIAN) ? c->value_stats : 0;
     float *mixed = NULL;
     struct observation piece = {0};
     ptq_status status = create(context, k, flags, values, o);
@@ -137,7 +159,7 @@ ptq_status observe_site(struct calibration *c, const struct block *b, enum site 
         if (!piece.stats)
             status = create(context, k, flags, values, &piece);
         if (!status)
-            status = observe_window(c, b, site, i, mixed, &piece);
+            status = observe_window(c, b, m, i, mixed, &piece);
         if (status || ((i + 1) % MERGE_WINDOWS && i + 1 < count))
             continue;
         status = merge(o, &piece);

@@ -8,6 +8,7 @@
 #define OBSERVE_H
 
 #include "calibrate/calibrate.h"
+#include "calibrate/expert_rows.h"
 
 struct observation {
     ptq_context *context;
@@ -16,14 +17,18 @@ struct observation {
     int64_t value_count;
 };
 
-/* flags are PTQ_STATS_...; o must be empty. */
-ptq_status observe_site(struct calibration *c, const struct block *b, enum site site, int64_t k,
+/* The site is that of matrix m; of an expert, the rows are those selected (expert_rows.h). flags
+ * are PTQ_STATS_...; o must be empty. */
+ptq_status observe_site(struct calibration *c, const struct block *b, const struct matrix *m,
                         int32_t flags, struct observation *o);
 void observation_free(struct observation *o);
 
-/* Computes the input of a site for window i from the results of the preceding sites. If the
- * preceding site ends with an addition to the residual stream, that addition is done here too. */
-ptq_status site_input(struct calibration *c, const struct block *b, enum site site, int64_t i,
-                      const float **input);
+/* Computes the input of a site for window i, [rows][...], from the results of the preceding sites.
+ * If the preceding site ends with an addition to the residual stream, that addition is done here
+ * too, except for experts, since they share it (experts_enter). m is a matrix of the site; selected
+ * are the rows of its expert, if it has one. */
+ptq_status site_input(struct calibration *c, const struct block *b, const struct matrix *m,
+                      const struct expert_rows *selected, int64_t i, const float **input,
+                      int64_t *rows);
 
 #endif

@@ -1,4 +1,5 @@
 #include "calibrate/quantize_run.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/context.h"
@@ -104,50 +105,62 @@ static ptq_status describe_model(const struct quantize_run *q, struct ptqi_json_
 }
 
 /* Stores in a block's file what the report of a resumed run needs: how each matrix was equalized,
- * and with which candidate. */
-static ptq_status note_choices(ptq_store *part, const struct matrix_report *reports, int count)
+ * with which candidate, and on how many tokens of its expert and others it was calibrated. */
+static ptq_status note_choices(const struct quantize_run *q, ptq_store *part,
+                               const struct matrix_report *reports, int count)
 {
-    char text[MAX_MATRICES * 24] = "";
+    enum { LONGEST = 64 };
+    char *text = ptqi_alloc_zero(q->context, count, LONGEST);
+    size_t used = 0;
+    if (!text)
+        return PTQ_ERROR_MEMORY;
     for (int i = 0; i < count; i++)
-        snprintf(text + strlen(text), sizeof text - strlen(text), "%d %d ", reports[i].equalized,
-                 reports[i].candidate);
-    return ptq_store_set_metadata(part, OUTPUT_RUN_KEY, text);
+        used += (size_t)snprintf(text + used, LONGEST, "%d %d %lld %lld ", reports[i].equalized,
+                                 reports[i].candidate, (long long)reports[i].tokens,
+                                 (long long)reports[i].added);
+    ptq_status status = ptq_store_set_metadata(part, OUTPUT_RUN_KEY, text);
+    ptqi_free(q->context, text);
+    return status;
 }
 
 static void recall_choices(const ptq_store *part, struct matrix_report *reports, int count)
 {
     const char *text = ptq_store_metadata(part, OUTPUT_RUN_KEY);
     for (int i = 0, length; text && i < count; i++, text += length)
-        if (sscanf(text, "%d %d %n", &reports[i].equalized, &reports[i].candidate, &length) != 2)
+        if (sscanf(text, "%d %d %" SCNd64 " %" SCNd64 " %n", &reports[i].equalized,
+                   &reports[i].candidate, &reports[i].tokens, &reports[i].added, &length) != 4)
             return;
 }
 
-/* Adds the norms and biases of a block in their current state, after folding, each in its own
- * dtype. */
-static ptq_status add_vectors(const struct quantize_run *q, const struct block *b,
-                              struct part *part)
+/* Adds the norms, the biases and the router of a block in their current state, after folding, each
+ * in its own dtype. */
+static ptq_status add_unquantized(const struct quantize_run *q, const struct block *b,
+                                  struct part *part)
 {
     char name[MAX_LAYER_NAME + 8];
     for (int i = 0; i < 2 * NORMS; i++) {
         const struct vector *v = i % 2 ? &b->norms[i / 2].bias : &b->norms[i / 2].weight;
         if (model_norm_name(q->model, b->index, i / 2, i % 2, name))
-            PTQI_TRY(part_add_vector(q->output, part, name, v->dtype, v->values, v->length));
+            PTQI_TRY(part_add(q->output, part, name, v->dtype, v->values, v->length, 0));
     }
     for (int i = 0; i < b->count; i++) {
         const struct vector *v = &b->matrices[i].bias;
         snprintf(name, sizeof name, "%s.bias", b->matrices[i].name);
         if (v->values)
-            PTQI_TRY(part_add_vector(q->output, part, name, v->dtype, v->values, v->length));
+            PTQI_TRY(part_add(q->output, part, name, v->dtype, v->values, v->length, 0));
     }
-    return PTQ_OK;
+    if (!model_router_name(q->model, b->index, name))
+        return PTQ_OK;
+    return part_add(q->output, part, name, b->router.dtype, b->router.values, b->experts,
+                    q->model->config.hidden);
 }
 
 static ptq_status finish_block(struct quantize_run *q, struct block *block, struct part *part)
 {
     PTQI_TRY(calibrate_block(q->calibration, block, part->store, q->reports + q->report_count));
-    PTQI_TRY(note_choices(part->store, q->reports + q->report_count, block->count));
+    PTQI_TRY(note_choices(q, part->store, q->reports + q->report_count, block->count));
     q->report_count += block->count;
-    PTQI_TRY(add_vectors(q, block, part));
+    PTQI_TRY(add_unquantized(q, block, part));
     return ptq_store_commit(part->store);
 }
 
@@ -209,8 +222,10 @@ static ptq_status resume_block(struct quantize_run *q, int64_t index)
 
 static ptq_status make_reports(struct quantize_run *q)
 {
-    const int64_t layers = q->model->config.layers;
-    q->reports = ptqi_alloc(q->context, layers * MAX_MATRICES, (int64_t)sizeof *q->reports);
+    int64_t count = 0;
+    for (int64_t l = 0; l < q->model->config.layers; l++)
+        count += model_matrix_count(q->model, l);
+    q->reports = ptqi_alloc(q->context, count, (int64_t)sizeof *q->reports);
     return q->reports ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 

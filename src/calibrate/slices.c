@@ -106,14 +106,9 @@ void slices_free(struct slices *s)
         ptqi_free(s->context, lists[i]);
 }
 
-ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matrices, int count,
-                               ptq_tensor **weights)
+ptq_status matrix_as_tensor(ptq_context *context, const struct matrix *matrix, ptq_tensor **weights)
 {
-    for (int i = 0; i < count; i++) {
-        int64_t shape[2] = {matrices[i].n, matrices[i].k};
-        PTQI_TRY(
-            ptq_tensor_borrow(context, PTQ_DTYPE_F32, 2, shape, matrices[i].weight, &weights[i]));
-        PTQI_TRY(ptq_tensor_set_name(weights[i], matrices[i].name));
-    }
-    return PTQ_OK;
+    const int64_t shape[2] = {matrix->n, matrix->k};
+    PTQI_TRY(ptq_tensor_borrow(context, PTQ_DTYPE_F32, 2, shape, matrix->weight, weights));
+    return ptq_tensor_set_name(*weights, matrix->name);
 }

@@ -24,9 +24,8 @@ ptq_status slices_make(const struct model *m, const struct matrix *matrices, int
 ptq_status slices_join(const struct slices *s, int matrix, ptq_qtensor **q);
 void slices_free(struct slices *s);
 
-/* Creates tensors, with names, that borrow the weights of count matrices; on failure some may be
- * NULL. */
-ptq_status matrices_as_tensors(ptq_context *context, const struct matrix *matrices, int count,
-                               ptq_tensor **weights);
+/* Creates a tensor, with a name, that borrows the weights of a matrix. Free it on failure too. */
+ptq_status matrix_as_tensor(ptq_context *context, const struct matrix *matrix,
+                            ptq_tensor **weights);
 
 #endif

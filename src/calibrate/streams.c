@@ -26,10 +26,16 @@ static ptq_status allocate(struct streams *s)
     s->attention = ptqi_alloc(s->context, rows * s->heads_width, (int64_t)sizeof *s->attention);
     if (!s->x || !s->attention)
         return PTQ_ERROR_MEMORY;
-    if (inner > INNER_BYTES / 4)
+    if (!inner || inner > INNER_BYTES / 4)
         return PTQ_OK;
     s->inner = ptqi_alloc(s->context, inner, (int64_t)sizeof *s->inner);
     return s->inner ? PTQ_OK : PTQ_ERROR_MEMORY;
+}
+
+/* Whether a block has an MLP without experts. */
+static int has_dense(const struct model_config *c)
+{
+    return !c->has_experts || memchr(c->has_experts, 0, (size_t)c->layers);
 }
 
 ptq_status streams_begin(const struct model *model, const struct windows *windows,
@@ -41,7 +47,7 @@ ptq_status streams_begin(const struct model *model, const struct windows *window
                           .length = windows->length,
                           .hidden = c->hidden,
                           .heads_width = c->heads * c->head_dim,
-                          .intermediate = c->intermediate};
+                          .intermediate = has_dense(c) ? c->intermediate : 0};
     PTQI_TRY(allocate(s));
     for (int64_t i = 0; i < s->count; i++)
         PTQI_TRY(

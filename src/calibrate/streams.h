@@ -15,7 +15,7 @@ struct streams {
     int64_t hidden, heads_width, intermediate;
     float *x;         /* [count][length][hidden] */
     float *attention; /* [count][length][heads_width] */
-    float *inner;     /* [count][length][intermediate], or NULL: recomputed */
+    float *inner;     /* [count][length][intermediate], or NULL: recomputed, or of experts */
 };
 
 /* Embeds the windows. Always call streams_free. */

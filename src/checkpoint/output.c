@@ -126,14 +126,16 @@ ptq_status part_create(const struct output *o, int64_t block, struct part *part)
     return status ? status : copy_kept(o->source, block, part->store);
 }
 
-ptq_status part_add_vector(const struct output *o, struct part *part, const char *name,
-                           int32_t dtype, const float *values, int64_t length)
+ptq_status part_add(const struct output *o, struct part *part, const char *name, int32_t dtype,
+                    const float *values, int64_t rows, int64_t columns)
 {
-    PTQI_TRY(ptqi_grow(o->context, (void **)&part->vectors, part->count, &part->capacity,
-                       part->count + 1, (int64_t)sizeof *part->vectors));
-    PTQI_TRY(ptq_tensor_create(o->context, dtype, 1, &length, &part->vectors[part->count]));
-    ptq_tensor *t = part->vectors[part->count++];
-    ptqi_from_f32(ptq_tensor_data(t), dtype, values, length);
+    const int64_t shape[2] = {rows, columns};
+    PTQI_TRY(ptqi_grow(o->context, (void **)&part->tensors, part->count, &part->capacity,
+                       part->count + 1, (int64_t)sizeof *part->tensors));
+    PTQI_TRY(
+        ptq_tensor_create(o->context, dtype, columns ? 2 : 1, shape, &part->tensors[part->count]));
+    ptq_tensor *t = part->tensors[part->count++];
+    ptqi_from_f32(ptq_tensor_data(t), dtype, values, ptq_tensor_elements(t));
     return ptq_store_add(part->store, name, t);
 }
 
@@ -141,8 +143,8 @@ void part_free(const struct output *o, struct part *part)
 {
     ptq_store_free(part->store);
     for (int64_t i = 0; i < part->count; i++)
-        ptq_tensor_free(part->vectors[i]);
-    ptqi_free(o->context, part->vectors);
+        ptq_tensor_free(part->tensors[i]);
+    ptqi_free(o->context, part->tensors);
 }
 
 ptq_status output_open_part(const struct output *o, int64_t block, ptq_store **part)

@@ -34,15 +34,15 @@ ptq_status output_begin(const struct checkpoint *source, const char *path, const
 /* The file of a block, while it is being written. */
 struct part {
     ptq_store *store;
-    ptq_tensor **vectors;
+    ptq_tensor **tensors; /* that it holds until it is written */
     int64_t count, capacity;
 };
 
 /* Begins the file of a block with all its tensors that are not rewritten. Always call part_free. */
 ptq_status part_create(const struct output *o, int64_t block, struct part *part);
-/* Adds values [length] in a dtype that represents them exactly. */
-ptq_status part_add_vector(const struct output *o, struct part *part, const char *name,
-                           int32_t dtype, const float *values, int64_t length);
+/* Adds values [rows][columns] (columns 0: [rows]) in a dtype that represents them exactly. */
+ptq_status part_add(const struct output *o, struct part *part, const char *name, int32_t dtype,
+                    const float *values, int64_t rows, int64_t columns);
 void part_free(const struct output *o, struct part *part);
 /* Opens the file of a finished block. */
 ptq_status output_open_part(const struct output *o, int64_t block, ptq_store **part);

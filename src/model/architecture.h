@@ -41,9 +41,12 @@ struct architecture {
     int qkv_by_head; /* rows of a fused matrix: [heads][q, k, v]; else all of q, then k, then v */
     int transposed;  /* weights are stored as [K][N] */
     const char *const *buffers; /* suffixes of block tensors that are computed, not read */
+    const char *gguf;           /* name in GGUF files; NULL: llama.cpp does not know it */
+    int gguf_pairs;     /* there, q and k rotate adjacent numbers, not those half a head apart */
+    const char *router; /* of the experts of a block, or NULL: its MLPs are dense */
     int matrix_count;
-    struct {
-        const char *name;
+    struct matrix_entry {
+        const char *name; /* with a * for the number of an expert */
         enum role role;
     } matrices[MAX_MATRICES]; /* in the order of quantization */
 
@@ -58,12 +61,13 @@ struct architecture {
                       const float *input, int64_t rows, float *output);
 };
 
-extern const struct architecture llama, mistral, qwen2, qwen3, gemma2, gemma3, phi3, gpt2, opt,
-    bloom;
+extern const struct architecture llama, mistral, mixtral, qwen2, qwen3, qwen3_moe, gemma2, gemma3,
+    phi3, gpt2, opt, bloom;
 
-/* roles.c: the site of a role, and the shape of its matrices. */
+/* roles.c: the site of a role, and the shape of its matrices. width: of the MLP's inner rows. */
 enum site role_site(enum role role);
-void role_shape(const struct model_config *c, enum role role, int64_t *n, int64_t *k);
+void role_shape(const struct model_config *c, enum role role, int64_t width, int64_t *n,
+                int64_t *k);
 /* The row of a matrix with ROLE_V or ROLE_QKV that produces a channel of v [kv_heads * head_dim];
  * and the channel that row n of it produces, -1 if none. */
 int64_t role_value_row(const struct model_config *c, enum role role, int64_t channel);
@@ -105,22 +109,24 @@ ptq_status llama_project(const struct model *m, const struct block *b, struct wo
                          const float *input, int64_t rows, struct attention_input *out);
 extern const char *const llama_buffers[];
 /* clang-format off */
-#define LLAMA_MEMBERS                                                                              \
+#define LLAMA_ATTENTION                                                                            \
+    {"self_attn.k_proj", ROLE_K}, {"self_attn.v_proj", ROLE_V}, {"self_attn.q_proj", ROLE_Q},      \
+    {"self_attn.o_proj", ROLE_O}
+#define LLAMA_MLP                                                                                  \
+    {"mlp.up_proj", ROLE_UP}, {"mlp.gate_proj", ROLE_GATE}, {"mlp.down_proj", ROLE_DOWN}
+/* Without the matrices. */
+#define LLAMA_FRAME                                                                                \
     .prefix = "model.",                                                                            \
     .blocks = "layers.",                                                                           \
     .embedding = "embed_tokens.weight",                                                            \
     .final_norm = "norm",                                                                          \
-    .matrix_count = 7,                                                                             \
-    .matrices = {{"self_attn.k_proj", ROLE_K},                                                     \
-                 {"self_attn.v_proj", ROLE_V},                                                     \
-                 {"self_attn.q_proj", ROLE_Q},                                                     \
-                 {"self_attn.o_proj", ROLE_O},                                                     \
-                 {"mlp.up_proj", ROLE_UP},                                                         \
-                 {"mlp.gate_proj", ROLE_GATE},                                                     \
-                 {"mlp.down_proj", ROLE_DOWN}},                                                    \
     .buffers = llama_buffers,                                                                      \
     .prepare = rope_prepare,                                                                       \
     .project = llama_project
+#define LLAMA_MEMBERS                                                                              \
+    LLAMA_FRAME,                                                                                   \
+    .matrix_count = 7,                                                                             \
+    .matrices = {LLAMA_ATTENTION, LLAMA_MLP}
 /* clang-format on */
 
 /* gemma2.c: what Gemma 2 and 3 have in common. */
@@ -149,9 +155,17 @@ ptq_status rope_prepare(struct model *m, int64_t rows);
 void rope_apply(const struct model *m, const struct block *b, int64_t position, float *x,
                 int64_t rows, int64_t heads, int64_t row_stride);
 
+/* experts.c: the MLP of a block with experts. */
+/* Reads how many experts there are and how many a token uses, and gives them to every block. width:
+ * of an expert's inner rows. */
+void experts_read_config(struct config_reader *r, struct model_config *c, const char *width);
+
 /* mlp.c: silu(gate(x)) * up(x); and gelu(up(x)), with the tanh approximation. */
 ptq_status mlp_swiglu(const struct model *m, const struct block *b, struct workspace *w,
                       const float *input, int64_t rows, float *output);
+/* The same with these matrices. */
+ptq_status mlp_swiglu_by(struct workspace *w, const struct matrix *gate, const struct matrix *up,
+                         const float *input, int64_t rows, float *output);
 /* The same as mlp_swiglu with ROLE_GATE_UP. */
 ptq_status mlp_swiglu_fused(const struct model *m, const struct block *b, struct workspace *w,
                             const float *input, int64_t rows, float *output);

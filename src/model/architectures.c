@@ -8,8 +8,9 @@
 #include "model/architecture.h"
 #include "checkpoint/checkpoint.h"
 
-static const struct architecture *const architectures[] = {
-    &llama, &mistral, &qwen2, &qwen3, &gemma2, &gemma3, &phi3, &gpt2, &opt, &bloom};
+static const struct architecture *const architectures[] = {&llama, &mistral,   &mixtral, &qwen2,
+                                                           &qwen3, &qwen3_moe, &gemma2,  &gemma3,
+                                                           &phi3,  &gpt2,      &opt,     &bloom};
 enum { ARCHITECTURES = sizeof architectures / sizeof *architectures };
 
 /* Members that do not affect what a model computes, or that only training or sampling uses. */
@@ -76,6 +77,9 @@ static const char *const harmless[] = {
     "is_decoder",
     "is_encoder_decoder",
     "tie_encoder_decoder",
+    "output_router_logits",
+    "router_aux_loss_coef",
+    "router_jitter_noise",
     "add_cross_attention",
     "cross_attention_hidden_size",
     "chunk_size_feed_forward",

@@ -98,6 +98,8 @@ ptq_status block_forward(struct model *m, const struct block *b, struct workspac
     PTQI_TRY(block_attention(m, b, w, w->normed, rows, w->q));
     PTQI_TRY(block_attention_output(m, b, w, w->q, rows, x));
     PTQI_TRY(block_mlp_input(m, b, x, rows, w->normed));
+    if (b->experts)
+        return experts_output(m, b, w, w->normed, rows, x);
     PTQI_TRY(block_mlp(m, b, w, w->normed, rows, w->gate));
     return block_mlp_output(m, b, w, w->gate, rows, x);
 }

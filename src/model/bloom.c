@@ -70,6 +70,7 @@ static ptq_status project(const struct model *m, const struct block *b, struct w
 
 const struct architecture bloom = {
     .type = "bloom",
+    .gguf = "bloom",
     .prefix = "transformer.",
     .blocks = "h.",
     .embedding = "word_embeddings.weight",

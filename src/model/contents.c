@@ -45,26 +45,24 @@ static int is_part_of_matrix(const struct model *m, const struct matrix *matrix,
     return 0;
 }
 
-/* Checks tensor i of the store, name, which belongs to a block. *rewritten: it is a matrix, a bias
- * or a norm. */
+/* Checks tensor i of the store, name, which belongs to a block. *rewritten: it is a matrix, a bias,
+ * a norm or a router. */
 static ptq_status check_in_block(const struct model *m, int64_t block, int64_t i, const char *name,
                                  int *rewritten)
 {
     const ptq_store *store = m->checkpoint->store;
-    char prefix[MAX_LAYER_NAME], norm[MAX_LAYER_NAME];
+    char prefix[MAX_LAYER_NAME], other[MAX_LAYER_NAME];
     struct matrix matrix;
     *rewritten = 1;
-    for (int j = 0; model_describe_matrix(m, block, j, &matrix); j++) {
-        const size_t length = strlen(matrix.name);
-        if (strncmp(name, matrix.name, length) || name[length] != '.')
-            continue;
-        return is_part_of_matrix(m, &matrix, name + length)
+    if (model_find_matrix(m, block, name, &matrix))
+        return is_part_of_matrix(m, &matrix, name + strlen(matrix.name))
                    ? PTQ_OK
                    : fail(m, name, "is part of a matrix in a way that is not supported");
-    }
     for (int j = 0; j < 2 * NORMS; j++)
-        if (model_norm_name(m, block, j / 2, j % 2, norm) && !strcmp(name, norm))
+        if (model_norm_name(m, block, j / 2, j % 2, other) && !strcmp(name, other))
             return PTQ_OK;
+    if (model_router_name(m, block, other) && !strcmp(name, other))
+        return PTQ_OK;
     *rewritten = 0;
     model_block_prefix(m, block, prefix);
     if (is_one_of(name + strlen(prefix), m->config.architecture->buffers))

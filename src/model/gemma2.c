@@ -33,6 +33,7 @@ static void read_config(struct config_reader *r, struct model_config *c)
 
 const struct architecture gemma2 = {
     .type = "gemma2",
+    .gguf = "gemma2",
     LLAMA_MEMBERS,
     .norms = {[NORM_ATTENTION] = "input_layernorm",
               [NORM_AFTER_ATTENTION] = "post_attention_layernorm",

@@ -16,6 +16,7 @@ static void read_config(struct config_reader *r, struct model_config *c)
 
 const struct architecture gemma3 = {
     .type = "gemma3_text",
+    .gguf = "gemma3",
     LLAMA_MEMBERS,
     .norms = {[NORM_ATTENTION] = "input_layernorm",
               [NORM_AFTER_ATTENTION] = "post_attention_layernorm",

@@ -47,6 +47,7 @@ static const char *const buffers[] = {"attn.bias", "attn.masked_bias", NULL};
 
 const struct architecture gpt2 = {
     .type = "gpt2",
+    .gguf = "gpt2",
     .prefix = "transformer.",
     .blocks = "h.",
     .embedding = "wte.weight",

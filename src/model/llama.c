@@ -66,6 +66,8 @@ const char *const llama_buffers[] = {"self_attn.rotary_emb.inv_freq", NULL};
 
 const struct architecture llama = {
     .type = "llama",
+    .gguf = "llama",
+    .gguf_pairs = 1,
     LLAMA_MEMBERS,
     .norms = {[NORM_ATTENTION] = "input_layernorm", [NORM_MLP] = "post_attention_layernorm"},
     .read_config = read_config,

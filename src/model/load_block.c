@@ -50,11 +50,20 @@ static ptq_status load_block(const struct model *m, const ptq_store *store, int3
                              struct block *b, int *quantized)
 {
     char name[MAX_LAYER_NAME];
+    const int count = model_matrix_count(m, b->index);
     *quantized = 0;
-    while (model_describe_matrix(m, b->index, b->count, &b->matrices[b->count])) {
-        struct matrix *matrix = &b->matrices[b->count++];
+    b->experts = model_experts(m, b->index);
+    b->matrices = ptqi_alloc_zero(m->context, count, (int64_t)sizeof *b->matrices);
+    if (!b->matrices)
+        return PTQ_ERROR_MEMORY;
+    while (b->count < count) {
+        struct matrix *matrix = &b->matrices[b->count];
+        model_describe_matrix(m, b->index, b->count++, matrix);
+        b->plain += matrix->expert < 0;
         PTQI_TRY(load_matrix(m, store, activations, matrix, quantized));
     }
+    if (model_router_name(m, b->index, name))
+        PTQI_TRY(weights_stored(m, store, name, b->experts, m->config.hidden, &b->router));
     for (enum norm_role role = 0; role < NORMS; role++) {
         struct norm *norm = &b->norms[role];
         int64_t length = model_norm_name(m, b->index, role, 0, name);
@@ -97,6 +106,8 @@ void block_free(struct block *b)
         ptqi_free(b->context, b->matrices[i].bias.values);
         ptq_linear_free(b->matrices[i].linear);
     }
+    ptqi_free(b->context, b->matrices);
+    ptqi_free(b->context, b->router.values);
     for (int i = 0; i < NORMS; i++)
         norm_free(b->context, &b->norms[i]);
     ptqi_free(b->context, b);

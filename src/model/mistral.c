@@ -12,6 +12,8 @@ static void read_config(struct config_reader *r, struct model_config *c)
 
 const struct architecture mistral = {
     .type = "mistral",
+    .gguf = "llama",
+    .gguf_pairs = 1,
     LLAMA_MEMBERS,
     .norms = {[NORM_ATTENTION] = "input_layernorm", [NORM_MLP] = "post_attention_layernorm"},
     .read_config = read_config,

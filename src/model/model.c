@@ -147,6 +147,7 @@ void model_free(struct model *m)
     ptqi_free(m->context, m->local_rope.sin);
     ptqi_free(m->context, m->slopes);
     ptqi_free(m->context, m->config.windows);
+    ptqi_free(m->context, m->config.has_experts);
     checkpoint_free(m->checkpoint);
     ptqi_free(m->context, m);
 }

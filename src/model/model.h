@@ -6,10 +6,12 @@
  *     attention input -> q, k, v;   attention output -> o;
  *     mlp input -> gate, up;        mlp inner -> down
  *
- * (This is LLaMA; BLOOM has one fused matrix instead of q, k, v, and no gate.) The functions below
- * compute the input of each site from the output of the preceding site's matrices, so a caller can
- * look at an input, replace the matrices that take it, and continue. x, the residual stream, and
- * all inputs are f32 [rows][...], one window of tokens at a time.
+ * (This is LLaMA; BLOOM has one fused matrix instead of q, k, v, and no gate.) In a mixture of
+ * experts, every expert has its own gate, up and down, and takes only the rows that the router
+ * sends to it: each expert has the last two sites for itself. The functions below compute the input
+ * of each site from the output of the preceding site's matrices, so a caller can look at an input,
+ * replace the matrices that take it, and continue. x, the residual stream, and all inputs are f32
+ * [rows][...], one window of tokens at a time.
  */
 #ifndef MODEL_H
 #define MODEL_H
@@ -17,7 +19,8 @@
 #include "checkpoint/checkpoint.h"
 
 enum site { SITE_ATTENTION, SITE_OUTPUT, SITE_MLP, SITE_DOWN, SITES };
-enum { MAX_SITE_MATRICES = 3, MAX_MATRICES = 8, MAX_LAYER_NAME = 160 };
+/* MAX_MATRICES: kinds of matrices, each with a name of its own in all blocks. */
+enum { MAX_MATRICES = 12, MAX_LAYER_NAME = 160, MAX_EXPERTS = 1024 };
 
 struct architecture;
 
@@ -69,6 +72,11 @@ struct model_config {
     struct rope rope, local_rope; /* the latter in layers with a window, if it has a theta */
     float embedding_scale, attention_scale; /* 0: 1, and 1 / sqrt(head_dim) */
     float attention_cap, final_cap;         /* x becomes cap tanh(x / cap); 0: there is none */
+    int64_t experts;      /* of the MLP in blocks that have experts; 0: there are no such blocks */
+    int64_t experts_used; /* by a token */
+    int64_t expert_width; /* of the inner rows of an expert, as intermediate is of a dense MLP */
+    int experts_normalized; /* the shares of the experts used are divided by their sum */
+    char *has_experts;      /* [layers]: the MLP consists of experts; NULL: all are dense */
     int64_t *windows; /* [layers]: keys that a query sees, itself included; 0: all. NULL: all 0 */
     int tied;         /* config.json says that the head is the embedding */
     /* Biases of q, k and v, of o, and of the MLP. 1: there are; 0: there are none; -1: unspecified
@@ -89,6 +97,7 @@ struct matrix {
     char name[MAX_LAYER_NAME]; /* "model.layers.3.self_attn.q_proj" */
     enum role role;
     enum site site;
+    int64_t expert; /* that it belongs to; -1: none */
     int64_t n, k;
     float *weight;      /* [n][k], or NULL */
     struct vector bias; /* [n] */
@@ -104,9 +113,11 @@ struct norm {
 struct block {
     ptq_context *context;
     int64_t index;
-    struct matrix matrices[MAX_MATRICES]; /* in the order of their sites */
-    int count;
+    struct matrix *matrices;  /* [count]: in the order of their sites, then expert by expert */
+    int count, plain;         /* plain: those that belong to no expert, which come first */
+    int64_t experts;          /* 0: the MLP is dense */
     struct norm norms[NORMS]; /* those that the architecture has */
+    struct vector router;     /* [experts][hidden]; no values: the MLP is dense */
 };
 
 struct model {
@@ -149,6 +160,10 @@ struct workspace {
     float *fused;          /* the product of a matrix that holds several: q, k, v; gate, up */
     float *gate, *up;      /* [rows][intermediate] */
     float *out;            /* [rows][hidden] */
+    float *probabilities;  /* [rows][experts], of the router */
+    float *shares;         /* [rows][experts]: of each expert in a row; 0: it is not used */
+    float *gathered;       /* [rows][hidden]: the rows of one expert */
+    float *mixed;          /* [rows][hidden]: the sum over experts */
     double linear_seconds; /* time spent in the block's matrices, including quantization of their
                               inputs */
 };
@@ -170,18 +185,27 @@ void model_free(struct model *model);
 ptq_status model_load_block(const struct model *model, const ptq_store *store, int64_t index,
                             int32_t activations, struct block **block, int *quantized);
 void block_free(struct block *block);
-/* The matrix with a role; NULL if the architecture has none. Like strchr, this drops const. */
-struct matrix *block_matrix(const struct block *block, enum role role);
-/* The number of matrices, from index first on, that belong to its site. */
+/* The matrix with a role, of an expert or of none (-1); NULL if there is none. Like strchr, this
+ * drops const. */
+struct matrix *block_matrix(const struct block *block, enum role role, int64_t expert);
+/* The number of matrices, from index first on, that belong to its site (and to its expert). */
 int block_site_count(const struct block *block, int first);
+/* The number of experts in a block's MLP; 0 if it is dense. */
+int64_t model_experts(const struct model *model, int64_t block);
+int model_matrix_count(const struct model *model, int64_t block);
 /* Fills in the tensor name of a matrix, without ".weight", and its site and shape. */
 int model_describe_matrix(const struct model *model, int64_t block, int number,
                           struct matrix *matrix);
+/* The same for the matrix whose name and a dot a tensor's name begins with; 0 if there is none. */
+int model_find_matrix(const struct model *model, int64_t block, const char *tensor,
+                      struct matrix *matrix);
 /* Tensor names: the prefix of a block, "model.layers.3."; and the weight or bias of a norm, whose
- * length is returned; 0 if the architecture does not have it. */
+ * length is returned; 0 if the architecture does not have it; and the router's weight, 0 if the
+ * block has none. */
 void model_block_prefix(const struct model *model, int64_t block, char *name);
 int64_t model_norm_name(const struct model *model, int64_t block, enum norm_role role, int bias,
                         char *name);
+int model_router_name(const struct model *model, int64_t block, char *name);
 /* The first of the ids is at a position in its text. */
 ptq_status model_embed(const struct model *model, const int32_t *ids, int64_t position,
                        int64_t count, float *x);
@@ -217,6 +241,17 @@ ptq_status block_mlp(const struct model *m, const struct block *b, struct worksp
 /* x += down(input) */
 ptq_status block_mlp_output(const struct model *m, const struct block *b, struct workspace *w,
                             const float *input, int64_t rows, float *x);
+/* experts.c, for a block with experts. probabilities [rows][experts] are those of the router;
+ * shares [rows][experts] are what the experts that a row uses contribute, and 0 for the others. */
+ptq_status experts_route(const struct model *m, const struct block *b, const float *input,
+                         int64_t rows, float *probabilities, float *shares);
+/* The rows of SITE_MLP's input that an expert takes -> input of its SITE_DOWN, [rows][expert_width]
+ */
+ptq_status experts_inner(const struct block *b, struct workspace *w, int64_t expert,
+                         const float *input, int64_t rows, float *output);
+/* x += the experts' outputs, by their shares, for all rows of SITE_MLP's input */
+ptq_status experts_output(const struct model *m, const struct block *b, struct workspace *w,
+                          const float *input, int64_t rows, float *x);
 /* The whole block: x is replaced by its output. */
 ptq_status block_forward(struct model *m, const struct block *b, struct workspace *w, float *x,
                          int64_t rows);

@@ -39,6 +39,7 @@ static ptq_status project(const struct model *m, const struct block *b, struct w
 
 const struct architecture phi3 = {
     .type = "phi3",
+    .gguf = "phi3",
     .prefix = "model.",
     .blocks = "layers.",
     .embedding = "embed_tokens.weight",

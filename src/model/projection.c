@@ -19,8 +19,8 @@ ptq_status project_separately(const struct model *m, const struct block *b, stru
                                     .k_head = d,
                                     .v_row = c->kv_heads * d,
                                     .v_head = d};
-    const struct matrix *matrices[] = {block_matrix(b, ROLE_Q), block_matrix(b, ROLE_K),
-                                       block_matrix(b, ROLE_V)};
+    const struct matrix *matrices[] = {block_matrix(b, ROLE_Q, -1), block_matrix(b, ROLE_K, -1),
+                                       block_matrix(b, ROLE_V, -1)};
     float *const products[] = {w->q, w->k, w->v};
     return matrices_apply(w, matrices, 3, input, rows, products);
 }
@@ -42,5 +42,5 @@ ptq_status project_fused(const struct model *m, const struct block *b, struct wo
                                     .k_head = head,
                                     .v_row = width,
                                     .v_head = head};
-    return matrix_apply(w, block_matrix(b, ROLE_QKV), input, rows, w->fused);
+    return matrix_apply(w, block_matrix(b, ROLE_QKV, -1), input, rows, w->fused);
 }

@@ -13,6 +13,7 @@ static void read_config(struct config_reader *r, struct model_config *c)
 
 const struct architecture qwen2 = {
     .type = "qwen2",
+    .gguf = "qwen2",
     LLAMA_MEMBERS,
     .norms = {[NORM_ATTENTION] = "input_layernorm", [NORM_MLP] = "post_attention_layernorm"},
     .read_config = read_config,

@@ -83,15 +83,21 @@ ptq_status weights_check_rows(const struct model *m, const ptq_tensor *tensor)
     return check_values(m, ptq_tensor_name(tensor), tensor);
 }
 
+ptq_status weights_stored(const struct model *m, const ptq_store *store, const char *name,
+                          int64_t rows, int64_t columns, struct vector *v)
+{
+    ptq_tensor *tensor;
+    PTQI_TRY(weights_find(m, store, name, rows, columns, &tensor));
+    v->length = ptq_tensor_elements(tensor);
+    v->dtype = ptq_tensor_dtype(tensor);
+    ptq_tensor_free(tensor);
+    return weights_floats(m, store, name, rows, columns, &v->values);
+}
+
 ptq_status weights_vector(const struct model *m, const ptq_store *store, const char *name,
                           int64_t length, struct vector *v)
 {
-    ptq_tensor *tensor;
-    PTQI_TRY(weights_find(m, store, name, length, 0, &tensor));
-    v->length = length;
-    v->dtype = ptq_tensor_dtype(tensor);
-    ptq_tensor_free(tensor);
-    return weights_floats(m, store, name, length, 0, &v->values);
+    return weights_stored(m, store, name, length, 0, v);
 }
 
 /* Whether two matrices of the same shape have the same values, whatever their dtypes. */

@@ -13,6 +13,9 @@ ptq_status weights_floats(const struct model *m, const ptq_store *store, const c
 /* The same for a matrix that is stored as [columns][rows]. */
 ptq_status weights_transposed(const struct model *m, const ptq_store *store, const char *name,
                               int64_t rows, int64_t columns, float **out);
+/* The same with the dtype in which it is stored. */
+ptq_status weights_stored(const struct model *m, const ptq_store *store, const char *name,
+                          int64_t rows, int64_t columns, struct vector *v);
 ptq_status weights_vector(const struct model *m, const ptq_store *store, const char *name,
                           int64_t length, struct vector *v);
 /* Checks that a matrix that stays mapped in its dtype has only finite values. */

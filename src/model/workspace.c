@@ -15,6 +15,9 @@ ptq_status workspace_create(const struct model *m, int64_t rows, struct workspac
     *out = w;
     if (!w)
         return PTQ_ERROR_MEMORY;
+    const int64_t inner = ptqi_max(c->intermediate, c->expert_width);
+    const int64_t experts = c->has_experts ? c->experts : 0;
+    const int64_t mixed = c->has_experts ? c->hidden : 0;
     w->context = m->context;
     w->rows = rows;
     struct {
@@ -26,9 +29,13 @@ ptq_status workspace_create(const struct model *m, int64_t rows, struct workspac
         {&w->k, fused ? 0 : c->kv_heads * c->head_dim},
         {&w->v, fused ? 0 : c->kv_heads * c->head_dim},
         {&w->fused, ptqi_max(qkv, gate_up)},
-        {&w->gate, c->intermediate},
-        {&w->up, architecture_has(c->architecture, ROLE_GATE) ? c->intermediate : 0},
+        {&w->gate, inner},
+        {&w->up, architecture_has(c->architecture, ROLE_GATE) ? inner : 0},
         {&w->out, c->hidden},
+        {&w->probabilities, experts},
+        {&w->shares, experts},
+        {&w->gathered, mixed},
+        {&w->mixed, mixed},
     };
     for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
         int64_t count;
@@ -48,7 +55,9 @@ void workspace_free(struct workspace *w)
 {
     if (!w)
         return;
-    float *buffers[] = {w->normed, w->q, w->k, w->v, w->fused, w->gate, w->up, w->out};
+    float *buffers[] = {w->normed,        w->q,      w->k,        w->v,
+                        w->fused,         w->gate,   w->up,       w->out,
+                        w->probabilities, w->shares, w->gathered, w->mixed};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         ptqi_free(w->context, buffers[i]);
     ptqi_free(w->context, w);

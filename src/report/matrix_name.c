@@ -20,11 +20,26 @@ const char *matrix_in_block(const char *name, int64_t *block)
     return NULL;
 }
 
+/* Whether two names are equal but for the numbers in them. */
+static int same_but_for_numbers(const char *a, const char *b)
+{
+    static const char digits[] = "0123456789";
+    for (; *a && *b; a++, b++) {
+        if (a[0] == '.' && b[0] == '.' && strspn(a + 1, digits) && strspn(b + 1, digits)) {
+            a += strspn(a + 1, digits);
+            b += strspn(b + 1, digits);
+        } else if (*a != *b) {
+            return 0;
+        }
+    }
+    return *a == *b;
+}
+
 int matrix_kind(const char *const *kinds, int count, const char *name, int64_t *block)
 {
     const char *kind = matrix_in_block(name, block);
     for (int k = 0; kind && k < count; k++)
-        if (!strcmp(kind, kinds[k]))
+        if (same_but_for_numbers(kind, kinds[k]))
             return k;
     return -1;
 }

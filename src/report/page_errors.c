@@ -230,6 +230,26 @@ static void put_frame(struct html *h, const struct errors *e, const struct matri
                    (double)layer + 0.5 - width / 2, kind, width, width);
 }
 
+/* Whether no other matrix of the same kind and layer, which are those of the experts of one block,
+ * has a larger error. */
+static int is_shown(const struct errors *e, const struct comparison_row *row, int64_t j)
+{
+    const double error = error_of(e, &row->reports[j]);
+    int64_t layer, other;
+    const int kind = matrix_kind(e->kinds, e->kind_count, row->reports[j].name, &layer);
+    for (int step = -1; step <= 1; step += 2)
+        for (int64_t i = j + step; i >= 0 && i < row->report_count; i += step) {
+            const char *name = row->reports[i].name;
+            const double its = error_of(e, &row->reports[i]);
+            if (!matrix_in_block(name, &other) || other != layer)
+                break;
+            if ((its > error || (step < 0 && its == error)) &&
+                matrix_kind(e->kinds, e->kind_count, name, &other) == kind)
+                return 0;
+        }
+    return 1;
+}
+
 static void put_cells(struct html *h, const struct errors *e, const struct comparison_row *row,
                       const struct matrix_report *worst)
 {
@@ -242,11 +262,11 @@ static void put_cells(struct html *h, const struct errors *e, const struct compa
     for (int64_t j = 0; j < row->report_count; j++) {
         double error = error_of(e, &row->reports[j]);
         int kind = matrix_kind(e->kinds, e->kind_count, row->reports[j].name, &layer);
-        if (!is_known(error) || kind < 0 || layer >= e->layers)
+        if (!is_known(error) || kind < 0 || layer >= e->layers || !is_shown(e, row, j))
             continue;
         html_print(h, "<path class=\"h%d\" d=\"M%lld %dh1v1h-1z\"><title>layer %lld ",
                    colour_of(e, error), (long long)layer, kind, (long long)layer);
-        html_text(h, e->kinds[kind]);
+        html_text(h, matrix_in_block(row->reports[j].name, &layer));
         html_put(h, ": ");
         html_error(h, error);
         put_input(h, &row->reports[j]);
