@@ -21,6 +21,7 @@ struct ptq_qtensor {
     uint8_t *codes; /* [n][k], original order; NULL until set, or while codes are borrowed */
     struct ptqi_encoded *borrowed; /* codes in the caller's memory; encoding.h */
     float *scales;                 /* [n][groups]; NULL until set */
+    int32_t scale_dtype;           /* that scales were rounded to or read in; 0: unknown */
     float *minima;                 /* [n][groups]: w = scale code + minimum; NULL: zero points */
     int8_t *levels;                /* [2^bits]: w = scale level[code]; NULL: zero points */
     int32_t *group_of;             /* [k]: uneven groups, sorted by order; NULL: groups are even */

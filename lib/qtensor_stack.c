@@ -106,6 +106,7 @@ static ptq_status allocate(ptq_context *context, const ptq_qtensor *first, int64
         PTQI_TRY(ptq_qtensor_set_input_scale(q, first->input_scale));
     q->rotation = first->rotation;
     q->equalize = first->equalize;
+    q->scale_dtype = first->scale_dtype;
     q->activations = first->activations;
     q->activation_scale = first->activation_scale;
     q->activation_zero = first->activation_zero;

@@ -50,6 +50,7 @@
     TEST(attention)                                                                                \
     TEST(model)                                                                                    \
     TEST(architectures)                                                                            \
+    TEST(formats)                                                                                  \
     TEST(gguf_names)                                                                               \
     TEST(contents)
 

@@ -12,6 +12,7 @@
 #include "base/context.h"
 #include "calibrate/fold.h"
 #include "model/model.h"
+#include "logits.h"
 #include "test.h"
 
 void test_architectures(void);
@@ -103,34 +104,6 @@ void architectures_make(const char *name, char *directory, size_t capacity)
     make_model(recorded, directory);
 }
 
-/* Logits [count][vocabulary]; NULL on failure. */
-static float *run_model(ptq_context *context, const char *directory, const int32_t *ids,
-                        int64_t count)
-{
-    struct model *m;
-    struct workspace *w;
-    if (!CHECK_OK(model_open(context, directory, &m)))
-        return NULL;
-    CHECK_EQ(m->checkpoint->unused.text != NULL && *m->checkpoint->unused.text, 0);
-    float *x = ptqi_alloc(context, count * m->config.hidden, (int64_t)sizeof *x);
-    float *logits = ptqi_alloc(context, count * m->config.vocabulary, (int64_t)sizeof *logits);
-    CHECK_OK(workspace_create(m, count, &w));
-    CHECK_OK(model_embed(m, ids, 0, count, x));
-    for (int64_t l = 0; l < m->config.layers; l++) {
-        struct block *b;
-        int quantized;
-        if (!CHECK_OK(model_load_block(m, NULL, l, -1, &b, &quantized)))
-            break;
-        CHECK_OK(block_forward(m, b, w, x, count));
-        block_free(b);
-    }
-    CHECK_OK(model_logits(m, x, count, logits));
-    ptqi_free(context, x);
-    workspace_free(w);
-    model_free(m);
-    return logits;
-}
-
 /* The same, some tokens at a time, with a cache. */
 static float *run_cached(ptq_context *context, const char *directory, const int32_t *ids,
                          int64_t count)
@@ -169,14 +142,9 @@ static float *run_cached(ptq_context *context, const char *directory, const int3
 
 static void compare(const char *name, const float *logits, const float *wanted, int64_t count)
 {
-    double worst = 0, largest = 0;
-    for (int64_t i = 0; i < count; i++) {
-        const double difference = fabs((double)logits[i] - (double)wanted[i]);
-        worst = difference <= worst ? worst : difference; /* NaN too */
-        largest = fabs((double)wanted[i]) > largest ? fabs((double)wanted[i]) : largest;
-    }
-    if (!CHECK(worst <= 1e-5 * largest))
-        printf("    %s: logits differ by %.1e of the largest\n", name, worst / largest);
+    const double worst = logits_worst(logits, wanted, count);
+    if (!CHECK(worst <= 1e-5))
+        printf("    %s: logits differ by %.1e of the largest\n", name, worst);
 }
 
 /* Scales of a site that its ties allow: 0.5 .. 2. */
@@ -250,7 +218,7 @@ static void check_architecture(const char *name)
     CHECK_OK(ptq_store_tensor(store, "ids", &ids));
     CHECK_OK(ptq_store_tensor(store, "logits", &wanted));
     float *logits =
-        run_model(test_context(), directory, ptq_tensor_data(ids), ptq_tensor_elements(ids));
+        logits_of(test_context(), directory, ptq_tensor_data(ids), ptq_tensor_elements(ids));
     if (logits)
         compare(name, logits, ptq_tensor_data(wanted), ptq_tensor_elements(wanted));
     /* Angles that depend on the length of the window change while a text grows. */

@@ -36,6 +36,15 @@ PTQ_API int32_t ptq_format(int32_t index);
  * end. */
 PTQ_API const char *ptq_format_ending(int32_t format, int32_t index);
 
+/*
+ * Copies the quantization config, JSON, of a checkpoint in this format whose matrices are like q:
+ * what belongs into config.json as "quantization_config", and what ptq_store_set_quantization takes
+ * before such matrices are written. buffer, capacity and the return value are as for
+ * ptq_last_message; 0 if the format needs none, or q is NULL.
+ */
+PTQ_API int64_t ptq_format_config(int32_t format, const ptq_qtensor *q, char *buffer,
+                                  int64_t capacity);
+
 /* PTQ_OK if the format can represent q; else PTQ_ERROR_UNSUPPORTED, and the message says why not.
  */
 PTQ_API ptq_status ptq_format_can_hold(int32_t format, const ptq_qtensor *q);

@@ -68,6 +68,7 @@ void ptqi_json_add_integer(struct ptqi_json_writer *w, const char *name, int64_t
  * as ptqi_format_shortest does; NaN and infinity become null. */
 void ptqi_json_add_number(struct ptqi_json_writer *w, const char *name, double value, int digits);
 void ptqi_json_add_bool(struct ptqi_json_writer *w, const char *name, int value);
+void ptqi_json_add_null(struct ptqi_json_writer *w, const char *name);
 /* Copies a parsed value, unchanged except for white space. */
 void ptqi_json_add_value(struct ptqi_json_writer *w, const char *name,
                          const struct ptqi_json *value);

@@ -119,13 +119,18 @@ void ptqi_json_add_bool(struct ptqi_json_writer *w, const char *name, int value)
     append(w, value ? "true" : "false", value ? 4 : 5);
 }
 
+void ptqi_json_add_null(struct ptqi_json_writer *w, const char *name)
+{
+    begin_value(w, name);
+    append(w, "null", 4);
+}
+
 void ptqi_json_add_value(struct ptqi_json_writer *w, const char *name,
                          const struct ptqi_json *value)
 {
     switch (value->kind) {
     case PTQI_JSON_NULL:
-        begin_value(w, name);
-        append(w, "null", 4);
+        ptqi_json_add_null(w, name);
         break;
     case PTQI_JSON_BOOL:
         ptqi_json_add_bool(w, name, value->number != 0);

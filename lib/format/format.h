@@ -3,6 +3,7 @@
 #define PTQI_FORMAT_H
 
 #include "ptq/format.h"
+#include "base/json.h"
 #include "qtensor.h"
 #include "store/store.h"
 
@@ -19,6 +20,8 @@ struct ptqi_format {
     ptq_status (*write)(const ptq_qtensor *q, ptq_store *store, const char *prefix);
     /* Describes what in q the format cannot represent; NULL if it can represent everything. */
     const char *(*can_hold)(const ptq_qtensor *q);
+    /* Adds the members of a quantization config for matrices like q; NULL: it needs none. */
+    void (*describe)(const ptq_qtensor *q, struct ptqi_json_writer *w);
 };
 
 extern const struct ptqi_format ptqi_format_ptq, ptqi_format_gptq, ptqi_format_awq,

@@ -94,16 +94,76 @@ static ptq_status read(ptq_context *context, const ptq_store *store, const char 
     return ptqi_part(store, prefix, ".qzeros") ? read_zeros(store, prefix, q) : PTQ_OK;
 }
 
+/* A part [columns][N / 8] from values [N][columns]. */
+static ptq_status write_nibbles(const ptq_qtensor *q, ptq_store *store, const char *prefix,
+                                const char *ending, int64_t columns, const uint8_t *values)
+{
+    const int64_t words = q->n / PER_WORD;
+    uint32_t *out = ptqi_alloc_zero(q->context, columns * words, 4);
+    if (!out)
+        return PTQ_ERROR_MEMORY;
+    for (int64_t c = 0; c < words; c++)
+        for (int64_t i = 0; i < columns; i++)
+            for (int j = 0; j < PER_WORD; j++)
+                out[i * words + c] |= (uint32_t)values[(PER_WORD * c + outputs[j]) * columns + i]
+                                      << (4 * j);
+    const ptq_status status = ptqi_part_put_words(store, prefix, ending, columns, words, out);
+    ptqi_free(q->context, out);
+    return status;
+}
+
 static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *prefix)
 {
-    (void)q;
-    return ptqi_fail(store->context, PTQ_ERROR_UNSUPPORTED, "%.300s: writing AWQ", prefix);
+    int64_t group;
+    PTQI_TRY(read_settings(store, &group));
+    if ((group < q->k ? group : 0) != (q->group < q->k ? q->group : 0))
+        return ptqi_fail(q->context, PTQ_ERROR_CONFLICT,
+                         "%.300s: the group differs from that of the quantization config", prefix);
+    uint8_t *codes = ptqi_alloc(q->context, q->n, q->k);
+    uint8_t *zeros = ptqi_alloc(q->context, q->n, q->groups);
+    ptq_status status = codes && zeros ? PTQ_OK : PTQ_ERROR_MEMORY;
+    if (!status)
+        status = ptq_qtensor_codes(q, codes);
+    if (!status)
+        status = write_nibbles(q, store, prefix, ".qweight", q->k, codes);
+    if (!status)
+        status = ptq_qtensor_zeros(q, zeros);
+    if (!status)
+        status = write_nibbles(q, store, prefix, ".qzeros", q->groups, zeros);
+    if (!status)
+        status = ptqi_part_put_scales(q, PTQ_DTYPE_F16, 1, store, prefix, ".scales");
+    ptqi_free(q->context, codes);
+    ptqi_free(q->context, zeros);
+    return status;
 }
 
 static const char *can_hold(const ptq_qtensor *q)
 {
-    (void)q;
-    return "the format awq is only read";
+    int high = 0;
+    for (int64_t i = 0; q->zeros && i < q->n * q->groups; i++)
+        high |= q->zeros[i] > 15;
+    if (q->bits != 4)
+        return "the format awq has only codes of 4 bits";
+    if (q->order)
+        return "the format awq has no act-order";
+    if (q->n % PER_WORD)
+        return "the format awq needs a multiple of 8 rows";
+    if (q->activations != PTQ_ACTIVATIONS_F32)
+        return "the format awq cannot say that activations are quantized";
+    if (high)
+        return "the format awq has no zero points beyond the codes";
+    if (!ptqi_scales_fit(q, PTQ_DTYPE_F16))
+        return "the format awq needs scales that are exact in f16";
+    return ptqi_beyond_zero_points(q);
+}
+
+static void describe(const ptq_qtensor *q, struct ptqi_json_writer *w)
+{
+    ptqi_json_add_text(w, "quant_method", "awq");
+    ptqi_json_add_text(w, "version", "gemm");
+    ptqi_json_add_integer(w, "bits", 4);
+    ptqi_json_add_integer(w, "group_size", q->group ? q->group : -1);
+    ptqi_json_add_bool(w, "zero_point", q->zeros != NULL);
 }
 
 const struct ptqi_format ptqi_format_awq = {
@@ -114,4 +174,5 @@ const struct ptqi_format ptqi_format_awq = {
     .read = read,
     .write = write,
     .can_hold = can_hold,
+    .describe = describe,
 };

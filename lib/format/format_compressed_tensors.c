@@ -15,6 +15,7 @@
  */
 #include <string.h>
 #include "format/bits.h"
+#include "format/compressed_tensors.h"
 #include "format/format.h"
 #include "format/part.h"
 #include "format/foreign_settings.h"
@@ -274,24 +275,13 @@ static ptq_status read(ptq_context *context, const ptq_store *store, const char 
     return read_parts(store, prefix, &s, *q);
 }
 
-static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *prefix)
-{
-    (void)q;
-    return ptqi_fail(store->context, PTQ_ERROR_UNSUPPORTED, "%.300s: writing", prefix);
-}
-
-static const char *can_hold(const ptq_qtensor *q)
-{
-    (void)q;
-    return "the format compressed-tensors is only read";
-}
-
 const struct ptqi_format ptqi_format_compressed_tensors = {
     .id = PTQ_FORMAT_COMPRESSED_TENSORS,
     .name = "compressed-tensors",
     .endings = endings,
     .find = find,
     .read = read,
-    .write = write,
-    .can_hold = can_hold,
+    .write = ptqi_compressed_write,
+    .can_hold = ptqi_compressed_can_hold,
+    .describe = ptqi_compressed_describe,
 };

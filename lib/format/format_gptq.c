@@ -161,16 +161,115 @@ static ptq_status read(ptq_context *context, const ptq_store *store, const char 
                                               : PTQ_OK;
 }
 
+/* qweight: the columns of words that hold the rows of q. */
+static ptq_status write_codes(const ptq_qtensor *q, ptq_store *store, const char *prefix)
+{
+    const int64_t words = words_of(q->k, q->bits);
+    uint8_t *out = ptqi_alloc(q->context, words * q->n, 4), *row = ptqi_alloc(q->context, q->k, 1);
+    uint8_t *column = ptqi_alloc_zero(q->context, words, 4);
+    ptq_status status = out && row && column ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t n = 0; n < q->n && !status; n++) {
+        const uint8_t *codes = ptqi_qtensor_rows_of_codes(q, n, 1, row, q->k);
+        ptqi_pack_bits(codes, q->k, q->bits, column);
+        for (int64_t i = 0; i < words; i++)
+            memcpy(out + 4 * (i * q->n + n), column + 4 * i, 4);
+    }
+    if (!status)
+        status = ptqi_part_put_words(store, prefix, ".qweight", words, q->n, out);
+    ptqi_free(q->context, out);
+    ptqi_free(q->context, row);
+    ptqi_free(q->context, column);
+    return status;
+}
+
+/* The words of a file from a row of zero points as they are. */
+static void store_zeros(const struct settings *s, int64_t words, uint8_t *row)
+{
+    for (int64_t i = 0; i < words && s->less_one; i++) {
+        uint32_t word;
+        memcpy(&word, row + 4 * i, 4);
+        word -= one_each(s, i);
+        memcpy(row + 4 * i, &word, 4);
+    }
+}
+
+static ptq_status write_zeros(const ptq_qtensor *q, const struct settings *s, ptq_store *store,
+                              const char *prefix)
+{
+    const int64_t words = words_of(q->n, q->bits);
+    uint8_t *out = ptqi_alloc_zero(q->context, words * q->groups, 4);
+    uint8_t *zeros = ptqi_alloc(q->context, q->n, 1);
+    ptq_status status = out && zeros ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t g = 0; g < q->groups && !status; g++) {
+        for (int64_t n = 0; n < q->n; n++)
+            zeros[n] = (uint8_t)ptqi_qtensor_zero(q, n, g);
+        ptqi_pack_bits(zeros, q->n, q->bits, out + 4 * words * g);
+        store_zeros(s, words, out + 4 * words * g);
+    }
+    if (!status)
+        status = ptqi_part_put_words(store, prefix, ".qzeros", q->groups, words, out);
+    ptqi_free(q->context, out);
+    ptqi_free(q->context, zeros);
+    return status;
+}
+
+static ptq_status write_index(const ptq_qtensor *q, ptq_store *store, const char *prefix)
+{
+    int32_t *index = ptqi_alloc(q->context, q->k, (int64_t)sizeof *index);
+    ptq_status status = index ? ptq_qtensor_group_index(q, index) : PTQ_ERROR_MEMORY;
+    if (!status)
+        status = ptqi_store_put(store, ptqi_part_name(prefix, ".g_idx").text, PTQ_DTYPE_I32, 1,
+                                &q->k, index);
+    ptqi_free(q->context, index);
+    return status;
+}
+
 static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *prefix)
 {
-    (void)q;
-    return ptqi_fail(store->context, PTQ_ERROR_UNSUPPORTED, "%.300s: writing GPTQ", prefix);
+    struct settings s;
+    PTQI_TRY(read_settings(store, &s));
+    if (s.bits != q->bits || (s.group < q->k ? s.group : 0) != (q->group < q->k ? q->group : 0))
+        return ptqi_fail(q->context, PTQ_ERROR_CONFLICT,
+                         "%.300s: bits or group differ from those of the quantization config",
+                         prefix);
+    PTQI_TRY(write_codes(q, store, prefix));
+    PTQI_TRY(write_zeros(q, &s, store, prefix));
+    PTQI_TRY(ptqi_part_put_scales(q, PTQ_DTYPE_F16, 1, store, prefix, ".scales"));
+    return write_index(q, store, prefix);
+}
+
+/* Zero points of 2^bits would become 0. */
+static int has_highest_zeros(const ptq_qtensor *q)
+{
+    int found = 0;
+    for (int64_t i = 0; q->zeros && i < q->n * q->groups; i++)
+        found |= q->zeros[i] == 1 << q->bits;
+    return found;
 }
 
 static const char *can_hold(const ptq_qtensor *q)
 {
-    (void)q;
-    return "the format gptq is only read";
+    if (q->bits == 5 || q->bits == 6)
+        return "the format gptq has no codes of 5 or 6 bits";
+    if (q->activations != PTQ_ACTIVATIONS_F32)
+        return "the format gptq cannot say that activations are quantized";
+    if (has_highest_zeros(q))
+        return "the format gptq has no zero points beyond the codes";
+    if (!ptqi_scales_fit(q, PTQ_DTYPE_F16))
+        return "the format gptq needs scales that are exact in f16";
+    return ptqi_beyond_zero_points(q);
+}
+
+static void describe(const ptq_qtensor *q, struct ptqi_json_writer *w)
+{
+    ptqi_json_add_text(w, "quant_method", "gptq");
+    ptqi_json_add_text(w, "checkpoint_format", "gptq");
+    ptqi_json_add_integer(w, "bits", q->bits);
+    ptqi_json_add_integer(w, "group_size", q->group ? q->group : -1);
+    ptqi_json_add_bool(w, "sym", !q->zeros);
+    ptqi_json_add_bool(w, "desc_act", q->order != NULL);
+    ptqi_json_add_bool(w, "lm_head", 0);
+    ptqi_json_add_text(w, "pack_dtype", "int32");
 }
 
 const struct ptqi_format ptqi_format_gptq = {
@@ -181,4 +280,5 @@ const struct ptqi_format ptqi_format_gptq = {
     .read = read,
     .write = write,
     .can_hold = can_hold,
+    .describe = describe,
 };

@@ -87,6 +87,8 @@ static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const c
     ptqi_json_add_integer(&w, "k", q->k);
     ptqi_json_add_integer(&w, "group", q->group);
     ptqi_json_add_text(&w, "activations", ptq_activations_name(q->activations));
+    if (q->scale_dtype > PTQ_DTYPE_F32)
+        ptqi_json_add_text(&w, "scale_dtype", ptq_dtype_name(q->scale_dtype));
     if (q->rotation)
         ptqi_json_add_integer(&w, "rotation", q->rotation);
     if (q->equalize)
@@ -174,6 +176,14 @@ static ptq_status read_activation_zero(ptq_context *context, const char *prefix,
     return PTQ_OK;
 }
 
+static int32_t scale_dtype(const char *name)
+{
+    for (int32_t dtype = PTQ_DTYPE_F32; name && dtype <= PTQ_DTYPE_BF16; dtype++)
+        if (!strcmp(name, ptq_dtype_name(dtype)))
+            return dtype;
+    return 0;
+}
+
 /* Creates a qtensor of n rows from the settings, without its parts. */
 static ptq_status read_settings(ptq_context *context, const char *prefix, const char *settings,
                                 int64_t n, ptq_qtensor **q)
@@ -211,6 +221,7 @@ static ptq_status read_settings(ptq_context *context, const char *prefix, const 
         ptqi_choice_value(PTQ_PARAM_EQUALIZE, ptqi_json_string(ptqi_json_get(root, "equalize")),
                           &equalize);
         (*q)->equalize = (int32_t)equalize;
+        (*q)->scale_dtype = scale_dtype(ptqi_json_string(ptqi_json_get(root, "scale_dtype")));
         (*q)->plain_error = number(root, "plain_error");
         (*q)->chosen_error = number(root, "chosen_error");
         (*q)->damping = damping == damping ? damping : 0;

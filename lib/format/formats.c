@@ -50,6 +50,22 @@ const char *ptq_format_ending(int32_t format, int32_t index)
     return NULL;
 }
 
+int64_t ptq_format_config(int32_t format, const ptq_qtensor *q, char *buffer, int64_t capacity)
+{
+    const struct ptqi_format *f = find(format);
+    struct ptqi_json_writer w;
+    int64_t length = 0;
+    if (!f || !q || !f->describe)
+        return ptqi_copy_out("", buffer, capacity);
+    ptqi_json_begin(&w, q->context);
+    ptqi_json_open(&w, NULL, '{');
+    f->describe(q, &w);
+    ptqi_json_close(&w, '}');
+    length = ptqi_copy_out(ptqi_json_finish(&w) ? "" : w.text, buffer, capacity);
+    ptqi_json_end(&w);
+    return length;
+}
+
 ptq_status ptq_format_can_hold(int32_t format, const ptq_qtensor *q)
 {
     PTQI_REQUIRE(NULL, q);

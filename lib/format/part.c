@@ -1,6 +1,7 @@
 #include "format/part.h"
 #include <stdio.h>
 #include <string.h>
+#include "base/half.h"
 #include "ptq/encoding.h"
 
 struct ptqi_name ptqi_part_name(const char *prefix, const char *ending)
@@ -29,6 +30,55 @@ ptq_status ptqi_part_fail(const ptq_store *store, const char *prefix, const char
                      ending, problem);
 }
 
+ptq_status ptqi_part_put_words(ptq_store *store, const char *prefix, const char *ending,
+                               int64_t rows, int64_t columns, const void *words)
+{
+    const int64_t shape[2] = {rows, columns};
+    return ptqi_store_put(store, ptqi_part_name(prefix, ending).text, PTQ_DTYPE_I32, 2, shape,
+                          words);
+}
+
+int ptqi_scales_fit(const ptq_qtensor *q, int32_t dtype)
+{
+    int64_t i = 0;
+    while (i < q->n * q->groups && ptqi_round_to(q->scales[i], dtype) == q->scales[i])
+        i++;
+    return i == q->n * q->groups;
+}
+
+ptq_status ptqi_part_put_scales(const ptq_qtensor *q, int32_t dtype, int transposed,
+                                ptq_store *store, const char *prefix, const char *ending)
+{
+    const int64_t shape[2] = {transposed ? q->groups : q->n, transposed ? q->n : q->groups};
+    const int64_t count = q->n * q->groups, size = ptq_dtype_size(dtype);
+    float *ordered = ptqi_alloc(q->context, count, (int64_t)sizeof *ordered);
+    char *stored = ptqi_alloc(q->context, count, size);
+    ptq_status status = ordered && stored ? PTQ_OK : PTQ_ERROR_MEMORY;
+    for (int64_t i = 0; i < count && !status; i++)
+        ordered[transposed ? i % q->groups * q->n + i / q->groups : i] = q->scales[i];
+    if (!status) {
+        ptqi_from_f32(stored, dtype, ordered, count);
+        status =
+            ptqi_store_put(store, ptqi_part_name(prefix, ending).text, dtype, 2, shape, stored);
+    }
+    ptqi_free(q->context, ordered);
+    ptqi_free(q->context, stored);
+    return status;
+}
+
+const char *ptqi_beyond_zero_points(const ptq_qtensor *q)
+{
+    if (q->input_scale)
+        return "the format has no input scale; it must be folded into the layer before";
+    if (q->rotation)
+        return "the format has no rotation of the input";
+    if (q->minima)
+        return "the format has no minima that are not zero points";
+    if (q->levels)
+        return "the format has no table of levels";
+    return NULL;
+}
+
 static int is_float(int32_t dtype)
 {
     return dtype == PTQ_DTYPE_F32 || dtype == PTQ_DTYPE_F16 || dtype == PTQ_DTYPE_BF16;
@@ -46,6 +96,7 @@ ptq_status ptqi_part_scales(const ptq_store *store, const char *prefix, const ch
     if (e->rank != 2 || e->shape[0] != rows || e->shape[1] != columns)
         return ptqi_part_fail(store, prefix, ending, "has the wrong shape");
     const int64_t size = ptq_dtype_size(e->dtype), along = columns * size;
+    q->scale_dtype = e->dtype;
     return ptq_qtensor_set_strided_scales(q, e->dtype, e->data, e->bytes, transposed ? size : along,
                                           transposed ? along : size);
 }

@@ -18,6 +18,9 @@ const struct ptqi_entry *ptqi_part(const ptq_store *store, const char *prefix, c
 /* The entry of a part that must have this dtype and shape: sets *data, possibly unaligned. */
 ptq_status ptqi_part_view(const ptq_store *store, const char *prefix, const char *ending,
                           int32_t dtype, int64_t rows, int64_t columns, const void **data);
+/* Adds a part [rows][columns] of 32-bit words. */
+ptq_status ptqi_part_put_words(ptq_store *store, const char *prefix, const char *ending,
+                               int64_t rows, int64_t columns, const void *words);
 /* A part with unsuitable contents. */
 ptq_status ptqi_part_fail(const ptq_store *store, const char *prefix, const char *ending,
                           const char *problem);
@@ -26,6 +29,15 @@ ptq_status ptqi_part_fail(const ptq_store *store, const char *prefix, const char
  * else [N][groups]. */
 ptq_status ptqi_part_scales(const ptq_store *store, const char *prefix, const char *ending,
                             int transposed, ptq_qtensor *q);
+/* Adds a part with the scales of q in a dtype that represents them exactly, [groups][N] if
+ * transposed. */
+ptq_status ptqi_part_put_scales(const ptq_qtensor *q, int32_t dtype, int transposed,
+                                ptq_store *store, const char *prefix, const char *ending);
+/* Whether a float dtype represents all scales of q. */
+int ptqi_scales_fit(const ptq_qtensor *q, int32_t dtype);
+/* What of q, besides codes, plain scales, zero points and an order, the foreign formats cannot
+ * hold; NULL if nothing. */
+const char *ptqi_beyond_zero_points(const ptq_qtensor *q);
 /* Sets zeros [N][groups], unless all are in the middle. */
 ptq_status ptqi_part_zeros(ptq_qtensor *q, const uint8_t *zeros);
 /* Sets the group of each column from an I32 part [K]; nothing if it is what even groups in order

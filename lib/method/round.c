@@ -116,6 +116,7 @@ static ptq_status new_qtensor(const struct shared *s, int64_t n, ptq_qtensor **o
                                 config->group, out));
     struct ptq_qtensor *q = *out;
     PTQI_TRY(allocate_parts(s, q));
+    q->scale_dtype = config->scale_dtype;
     /* The order matters only if it decides which columns form a group. */
     if (s->order && !config->static_groups && q->groups > 1)
         PTQI_TRY(ptq_qtensor_set_order(q, s->order));

@@ -251,6 +251,22 @@ ptq_status ptq_store_set_metadata(ptq_store *store, const char *key, const char 
     return ptqi_store_set_pair(store, key, value, 1);
 }
 
+ptq_status ptqi_store_put_i64(ptq_store *store, const char *name, int64_t count,
+                              const int64_t *data)
+{
+    struct ptqi_entry *e;
+    PTQI_TRY(ptqi_store_new_entry(store, name, &e));
+    strcpy(e->dtype_name, "I64");
+    e->rank = 1;
+    e->shape[0] = count;
+    e->bytes = count * 8;
+    e->data = e->owned = ptqi_alloc(store->context, count, 8);
+    if (!e->owned)
+        return PTQ_ERROR_MEMORY;
+    memcpy(e->owned, data, (size_t)e->bytes);
+    return PTQ_OK;
+}
+
 ptq_status ptq_store_set_quantization(ptq_store *store, const char *json)
 {
     struct ptqi_json_document *document;

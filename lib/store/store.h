@@ -93,6 +93,9 @@ ptq_status ptqi_store_check_reading(const char *function, const ptq_store *store
 /* Adds a copy of data, which need not outlive the call. */
 ptq_status ptqi_store_put(ptq_store *store, const char *name, int32_t dtype, int32_t rank,
                           const int64_t *shape, const void *data);
+/* The same for 64-bit integers, which ptq_tensor does not support. */
+ptq_status ptqi_store_put_i64(ptq_store *store, const char *name, int64_t count,
+                              const int64_t *data);
 /* Finds the data of a tensor that must have this dtype and shape; they may be unaligned. */
 ptq_status ptqi_store_view(const ptq_store *store, const char *name, int32_t dtype, int32_t rank,
                            const int64_t *shape, const void **data);
