@@ -44,6 +44,7 @@
     TEST(golden)                                                                                   \
     TEST(regex)                                                                                    \
     TEST(text)                                                                                     \
+    TEST(jinja)                                                                                    \
     TEST(tokenizers)                                                                               \
     TEST(page)                                                                                     \
     TEST(attention)                                                                                \

@@ -26,6 +26,8 @@ FLOORS = [
     ["lib/method"],
     ["lib/linear"],
     ["src/console", "src/text", "src/rows"],
+    ["src/jinja"],
+    ["src/chat"],
     ["src/checkpoint"],
     ["src/model"],
     ["src/calibrate", "src/eval", "src/generate"],
