@@ -41,9 +41,9 @@ struct machine {
     struct arena *arena;
     const struct tm *now;
     int64_t steps, most_steps; /* so far, and allowed */
-    int depth;     /* of nested evaluations */
-    int loops;     /* around the current statement */
-    int line;      /* of the current node, for messages */
+    int depth;                 /* of nested evaluations */
+    int loops;                 /* around the current statement */
+    int line;                  /* of the current node, for messages */
     struct scope *scope;
     struct builder *out;    /* what is printed */
     struct text block_text; /* of a block that is being filtered */
