@@ -581,6 +581,45 @@ END
     equal "the default of two templates" "$(head -n 1 "$tmp/out")" '"</s>d"'
 }
 
+# Lines of JSON as calibration and as the text of an evaluation.
+test_json_lines()
+{
+    echo "conversations to calibrate and evaluate on"
+    chat_model spoken
+    rm -f "$tmp/lines.jsonl" "$tmp/lines.txt"
+    for i in 1 2 3 4 5 6 7 8; do
+        echo '{"messages": [{"role": "user", "content": "The city of"}, {"role": "assistant", "content": "The state"}]}'
+        echo '{"text": "The city of the state", "id": 5}'
+    done >"$tmp/lines.jsonl"
+    grep messages "$tmp/lines.jsonl" | head -n 1 | sed 's/^{"messages": //; s/}$//' >"$tmp/conversation"
+    echo "The city of the state" | tr -d '\n' >"$tmp/text"
+    succeeds "the ids of a conversation" tokenize "$tmp/spoken" --chat --no-generation-prompt --text "$tmp/conversation"
+    count=$(tr , '\n' <"$tmp/out" | wc -l)
+    succeeds "the ids of a text" tokenize "$tmp/spoken" --text "$tmp/text"
+    count=$((8 * (count + $(tr , '\n' <"$tmp/out" | wc -l))))
+    succeeds "evaluate on lines" eval "$tmp/spoken" --text "$tmp/lines.jsonl" --window 16 --json
+    equal "their tokens" "$(json_number text_tokens)" $count
+    succeeds "calibrate on lines" quantize "$tmp/spoken" -o "$tmp/by-lines" --method gptq --calib "$tmp/lines.jsonl" \
+        --samples 4 --seqlen 16
+    cmp -s "$tmp/by-lines/chat_template.jinja" "$tmp/spoken/chat_template.jinja"
+    equal "the template is copied" $? 0
+    set -- eval "$tmp/spoken" --window 16 --text "$tmp/bad.jsonl"
+    head -n 2 "$tmp/lines.jsonl" >"$tmp/bad.jsonl"
+    echo '{"messages": 5}' >>"$tmp/bad.jsonl"
+    refuses 1 "bad.jsonl: line 3: .*a list of at least one message" "a line without messages" "$@"
+    echo '{"prompt": "x"}' >"$tmp/bad.jsonl"
+    refuses 1 'line 1: needs either' "a line of something else" "$@"
+    printf '{"text": "x"}\n\n{"text": "y"}\n' >"$tmp/bad.jsonl"
+    refuses 1 'line 2: JSON' "an empty line" "$@"
+    echo '{"messages": [{"role": "tool", "content": "x"}]}' >"$tmp/bad.jsonl"
+    refuses 1 'line 1: .*No role tool' "a conversation that the template refuses" "$@"
+    echo '{"messages": [{"role": "user", "content": "x"}], "tools": []}' >"$tmp/bad.jsonl"
+    refuses 1 'line 1: .*"tools" is not supported' "a line with tools" "$@"
+    rm "$tmp/spoken/chat_template.jinja"
+    refuses 1 'no chat template' "conversations without a template" eval "$tmp/spoken" --window 16 \
+        --text "$tmp/lines.jsonl"
+}
+
 # until_there FILE JOB: waits until a job in the background has made a file.
 until_there()
 {
@@ -1504,6 +1543,7 @@ test_standard_files
 test_inspect
 test_tokenize
 test_chat
+test_json_lines
 test_resume
 test_two_runs
 test_somebody_elses

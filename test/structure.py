@@ -28,6 +28,7 @@ FLOORS = [
     ["src/console", "src/text", "src/rows"],
     ["src/jinja"],
     ["src/chat"],
+    ["src/corpus"],
     ["src/checkpoint"],
     ["src/model"],
     ["src/calibrate", "src/eval", "src/generate"],
