@@ -44,6 +44,7 @@
     TEST(golden)                                                                                   \
     TEST(regex)                                                                                    \
     TEST(text)                                                                                     \
+    TEST(chat)                                                                                     \
     TEST(jinja)                                                                                    \
     TEST(tokenizers)                                                                               \
     TEST(page)                                                                                     \

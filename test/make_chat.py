@@ -14,6 +14,8 @@ import re
 
 from transformers.utils import chat_template_utils
 
+import chat_models
+
 NOW = 1700000000  # what SOURCE_DATE_EPOCH is in the tests
 
 
@@ -171,12 +173,28 @@ def expressions():
     return cases + STATEMENTS + BROKEN
 
 
+def models():
+    """For each template the texts of the conversations, in their order."""
+    out = []
+    for name, template in chat_models.TEMPLATES.items():
+        results = []
+        for messages, prompt in chat_models.CONVERSATIONS:
+            messages = chat_template_utils._alias_reasoning_fields(chat_template_utils._normalize_chat_messages(messages))
+            results.append(render(template, {"messages": messages, "tools": None, "documents": None,
+                                             "add_generation_prompt": prompt, **chat_models.TOKENS}))
+        out.append({"name": name, "template": template, "results": results})
+    return out
+
+
 def main():
     out = {"now": NOW, "variables": VARIABLES, "expressions": []}
     for template in expressions():
         case = {"template": template}
         case.update(render(template, VARIABLES))
         out["expressions"].append(case)
+    out["tokens"] = chat_models.TOKENS
+    out["conversations"] = [{"messages": m, "prompt": p} for m, p in chat_models.CONVERSATIONS]
+    out["models"] = models()
     print(json.dumps(out, ensure_ascii=False, indent=0))
 
 

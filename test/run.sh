@@ -203,11 +203,29 @@ structure()
     summary
 }
 
+# The chat templates of a folder, in a long test.
+chat_templates()
+{
+    passed=0 failed=0 skipped=0
+    if [ -z "${LONG-}" ] || [ -z "${PTQ_TEMPLATES-}" ]; then
+        skip "a long test on the folder of templates in PTQ_TEMPLATES"
+    elif [ -n "$RUN" ]; then
+        skip "not under emulation"
+    elif find_python json; then
+        PTQ=$BUILD/ptq $python test/chat.py "$PTQ_TEMPLATES"
+        return
+    else
+        skip "no python3"
+    fi
+    summary
+}
+
 part "unit tests" $RUN "$BUILD/unit"
 part "the command" sh test/command.sh
 part "the interface against test/abi/libptq.abi" sh test/abi.sh
 part "hostile calls, generated from the headers" hostile
 part "structure" structure
+part "chat templates of other programs" chat_templates
 test_symbols
 test_headers
 test_examples
