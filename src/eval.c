@@ -23,7 +23,7 @@ static const char usage[] =
     "log-likelihood per character (acc_norm) is taken.\n";
 
 static const struct option table[] = {
-    {"text", "FILE", "the text, UTF-8"},
+    {"text", "FILE", "the text, UTF-8; .jsonl: a {\"text\"} or {\"messages\"} on each line"},
     {"choices", "FILE", "multiple-choice items, one JSON object per line"},
     {"window", "N", "tokens per window; default 2048, or the model's maximum if less"},
     {"head-bits", "8", "quantize the head to 8 bits"},

@@ -8,6 +8,7 @@
 #include "commands.h"
 #include "console/clock.h"
 #include "checkpoint/checkpoint.h"
+#include "generate/dialogue.h"
 #include "generate/generation.h"
 #include "generate/sample.h"
 #include "options.h"
@@ -15,14 +16,19 @@
 #include "text/tokenizer.h"
 
 static const char usage[] =
-    "usage: ptq generate MODEL --prompt TEXT [options]\n"
+    "usage: ptq generate MODEL --prompt TEXT [--chat] [options]\n"
+    "       ptq generate MODEL --messages FILE [options]\n"
     "\n"
     "Continues a text with a Hugging Face model directory, or the output of ptq quantize, until\n"
-    "the model ends it. The same options give the same text on every machine and for any number\n"
+    "the model ends it; or, with --chat or --messages, answers in a conversation. The same options "
+    "give the same text on every machine and for any number\n"
     "of threads.\n";
 
 static const struct option table[] = {
     {"prompt", "TEXT", "the text to continue"},
+    {"chat", NULL, "the prompt is a user's message, put in the form of the model's chat template"},
+    {"system", "TEXT", "with --chat: a system message before it"},
+    {"messages", "FILE", "a conversation instead: a JSON list of {\"role\", \"content\"}"},
     {"head-bits", "8", "quantize the head to 8 bits"},
     {"tokens", "N", "at most N tokens; default 128"},
     {"temperature", "X",
@@ -59,15 +65,32 @@ struct run {
     double prompt_seconds, seconds;
 };
 
+static int is_chat(const struct options *o)
+{
+    return option_given(o, "chat") || option_given(o, "messages");
+}
+
+/* The ids of the prompt. */
+static ptq_status encode_prompt(struct run *r, int32_t **ids)
+{
+    const char *prompt = option_text(r->o, "prompt"), *file = option_text(r->o, "messages");
+    const char *directory = r->model->checkpoint->path;
+    if (file)
+        return dialogue_encode_file(r->context, r->tokenizer, directory, file, ids, &r->prompt);
+    if (is_chat(r->o))
+        return dialogue_encode(r->context, r->tokenizer, directory, option_text(r->o, "system"),
+                               prompt, ids, &r->prompt);
+    return tokenizer_encode_templated(r->tokenizer, prompt, (int64_t)strlen(prompt), ids,
+                                      &r->prompt);
+}
+
 static ptq_status load(struct run *r)
 {
-    const char *prompt = option_text(r->o, "prompt");
     int64_t capacity;
     PTQI_TRY(model_open(r->context, r->o->positional[0], &r->model));
     PTQI_TRY(tokenizer_load_model(r->context, r->model->checkpoint->path, &r->tokenizer));
     int32_t *ids;
-    PTQI_TRY(tokenizer_encode_templated(r->tokenizer, prompt, (int64_t)strlen(prompt), &ids,
-                                        &r->prompt));
+    PTQI_TRY(encode_prompt(r, &ids));
     capacity = r->prompt + r->limit;
     r->ids = ptqi_alloc(r->context, capacity, (int64_t)sizeof *r->ids);
     if (r->ids)
@@ -230,7 +253,7 @@ static ptq_status run(struct run *r)
     PTQI_TRY(load(r));
     if (!option_given(r->o, "json"))
         unused_print(&r->model->checkpoint->unused, r->model->checkpoint->path);
-    if (!option_given(r->o, "json"))
+    if (!option_given(r->o, "json") && !is_chat(r->o))
         printf("%s", option_text(r->o, "prompt"));
     fflush(stdout);
     PTQI_TRY(make_text(r));
@@ -269,8 +292,10 @@ int command_generate(int argc, char **argv)
     int rc = options_parse(&o, "generate", usage, table, argc, argv);
     if (rc)
         return rc;
-    if (o.positional_count != 1 || !option_given(&o, "prompt"))
-        return usage_error(&o, "needs a model directory and --prompt");
+    if (o.positional_count != 1 || option_given(&o, "prompt") == option_given(&o, "messages"))
+        return usage_error(&o, "needs a model directory and --prompt or --messages");
+    if (option_given(&o, "system") && (!option_given(&o, "chat") || option_given(&o, "messages")))
+        return usage_error(&o, "--system is for --chat with --prompt");
     rc = read_sampling(&o, &r);
     if (!rc)
         rc = options_context(&o, &r.context);

@@ -46,7 +46,7 @@ struct options {
 
 /* What a quantizer is calibrated on. */
 #define CALIBRATION_OPTIONS                                                                        \
-    {"calib", "TEXT", "calibration text, UTF-8; \"random\": random tokens instead"},               \
+    {"calib", "TEXT", "calibration text, UTF-8, or .jsonl; \"random\": random tokens instead"},    \
         {"samples", "N", "calibration windows, spread evenly over the text; default 128"},         \
         {"seqlen", "N", "tokens per calibration window; default 512"},                             \
     {                                                                                              \

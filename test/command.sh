@@ -511,6 +511,115 @@ test_tokenize()
     refuses 2 "template" "a template for decoding" tokenize $tiny --decode --template
 }
 
+# chat_model NAME: a copy of the model with a chat template, in $tmp/NAME.
+chat_model()
+{
+    mkdir -p "$tmp/$1"
+    cp $tiny/* "$tmp/$1"
+    {
+        echo "{%- for m in messages -%}"
+        echo "{%- if m.role not in ['system', 'user', 'assistant'] %}{{ raise_exception('No role ' ~ m.role) }}{% endif -%}"
+        echo "{{ bos_token ~ m.role ~ ': ' ~ m.content | trim ~ eos_token ~ '\n' }}"
+        echo "{%- endfor -%}"
+        echo "{%- if add_generation_prompt %}{{ bos_token ~ 'assistant:' }}{% endif -%}"
+    } >"$tmp/$1/chat_template.jinja"
+}
+
+# Conversations: the text and the ids, and what is refused.
+test_chat()
+{
+    echo "chat templates"
+    chat_model chat
+    {
+        echo '[{"role": "user", "content": " The city of "}]'
+        echo '[{"role": "system", "content": "Be brief."}, {"role": "user", "content": "A \"word\""}]'
+    } >"$tmp/conversations"
+    succeeds "render" tokenize "$tmp/chat" --chat --render --text "$tmp/conversations"
+    equal "the first text" "$(head -n 1 "$tmp/out")" '"<s>user: The city of</s>\u000a<s>assistant:"'
+    equal "the second text" "$(tail -n 1 "$tmp/out")" \
+        '"<s>system: Be brief.</s>\u000a<s>user: A \"word\"</s>\u000a<s>assistant:"'
+    succeeds "without the answer's beginning" tokenize "$tmp/chat" --chat --render --no-generation-prompt \
+        --text "$tmp/conversations"
+    equal "the text" "$(head -n 1 "$tmp/out")" '"<s>user: The city of</s>\u000a"'
+    succeeds "the ids of a conversation" tokenize "$tmp/chat" --chat --text "$tmp/conversations"
+    head -n 1 "$tmp/out" >"$tmp/ids"
+    printf '<s>user: The city of</s>\n<s>assistant:' >"$tmp/text"
+    succeeds "the ids of its text" tokenize "$tmp/chat" --text "$tmp/text"
+    equal "are the same" "$(cat "$tmp/out")" "$(cat "$tmp/ids")"
+
+    set -- generate "$tmp/chat" --tokens 4 --json
+    succeeds "an answer" "$@" --chat --prompt " The city of "
+    once=$(sed 's/.*"ids": \[\([^]]*\)\].*/\1/' "$tmp/out")
+    equal "the tokens of its prompt" "$(json_number prompt_tokens)" "$(tr , '\n' <"$tmp/ids" | wc -l | tr -d ' ')"
+    head -n 1 "$tmp/conversations" >"$tmp/one.json"
+    succeeds "an answer to a file" "$@" --messages "$tmp/one.json"
+    equal "the same" "$(sed 's/.*"ids": \[\([^]]*\)\].*/\1/' "$tmp/out")" "$once"
+    succeeds "an answer with a system message" "$@" --chat --system "Be brief." --prompt "A word"
+    succeeds "an answer as text" generate "$tmp/chat" --tokens 4 --chat --prompt "The city of"
+    equal "without the prompt" "$(grep -c "The city of" "$tmp/out")" 0
+
+    refuses 1 "No role tool" "the template's own message" tokenize "$tmp/chat" --chat <<END
+[{"role": "tool", "content": "x"}]
+END
+    refuses 1 "line 1.*at least one message" "no messages" tokenize "$tmp/chat" --chat <<END
+[]
+END
+    refuses 1 "message 2 .*not an object" "a message that is none" tokenize "$tmp/chat" --chat <<END
+[{"role": "user", "content": "x"}, 5]
+END
+    refuses 1 "no chat template" "a model without a template" generate $tiny --chat --prompt a
+    refuses 2 "system" "a system message without a chat" generate "$tmp/chat" --prompt a --system b
+    refuses 2 "prompt or --messages" "two prompts" generate "$tmp/chat" --prompt a --messages "$tmp/one.json"
+    refuses 2 "need --chat" "a rendering of nothing" tokenize "$tmp/chat" --render
+    echo "{{ messages | wordcount }}" >"$tmp/chat/chat_template.jinja"
+    refuses 1 "chat template: line 1: the filter 'wordcount' is not supported" "an unsupported filter" \
+        generate "$tmp/chat" --chat --prompt a
+    echo '{"chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "{{ eos_token }}d"}],' \
+        '"eos_token": {"content": "</s>"}}' >"$tmp/chat/tokenizer_config.json"
+    rm "$tmp/chat/chat_template.jinja"
+    succeeds "the default of two templates" tokenize "$tmp/chat" --chat --render --text "$tmp/conversations"
+    equal "the default of two templates" "$(head -n 1 "$tmp/out")" '"</s>d"'
+}
+
+# Lines of JSON as calibration and as the text of an evaluation.
+test_json_lines()
+{
+    echo "conversations to calibrate and evaluate on"
+    chat_model spoken
+    rm -f "$tmp/lines.jsonl" "$tmp/lines.txt"
+    for i in 1 2 3 4 5 6 7 8; do
+        echo '{"messages": [{"role": "user", "content": "The city of"}, {"role": "assistant", "content": "The state"}]}'
+        echo '{"text": "The city of the state", "id": 5}'
+    done >"$tmp/lines.jsonl"
+    grep messages "$tmp/lines.jsonl" | head -n 1 | sed 's/^{"messages": //; s/}$//' >"$tmp/conversation"
+    echo "The city of the state" | tr -d '\n' >"$tmp/text"
+    succeeds "the ids of a conversation" tokenize "$tmp/spoken" --chat --no-generation-prompt --text "$tmp/conversation"
+    count=$(tr , '\n' <"$tmp/out" | wc -l)
+    succeeds "the ids of a text" tokenize "$tmp/spoken" --text "$tmp/text"
+    count=$((8 * (count + $(tr , '\n' <"$tmp/out" | wc -l))))
+    succeeds "evaluate on lines" eval "$tmp/spoken" --text "$tmp/lines.jsonl" --window 16 --json
+    equal "their tokens" "$(json_number text_tokens)" $count
+    succeeds "calibrate on lines" quantize "$tmp/spoken" -o "$tmp/by-lines" --method gptq --calib "$tmp/lines.jsonl" \
+        --samples 4 --seqlen 16
+    cmp -s "$tmp/by-lines/chat_template.jinja" "$tmp/spoken/chat_template.jinja"
+    equal "the template is copied" $? 0
+    set -- eval "$tmp/spoken" --window 16 --text "$tmp/bad.jsonl"
+    head -n 2 "$tmp/lines.jsonl" >"$tmp/bad.jsonl"
+    echo '{"messages": 5}' >>"$tmp/bad.jsonl"
+    refuses 1 "bad.jsonl: line 3: .*a list of at least one message" "a line without messages" "$@"
+    echo '{"prompt": "x"}' >"$tmp/bad.jsonl"
+    refuses 1 'line 1: needs either' "a line of something else" "$@"
+    printf '{"text": "x"}\n\n{"text": "y"}\n' >"$tmp/bad.jsonl"
+    refuses 1 'line 2: JSON' "an empty line" "$@"
+    echo '{"messages": [{"role": "tool", "content": "x"}]}' >"$tmp/bad.jsonl"
+    refuses 1 'line 1: .*No role tool' "a conversation that the template refuses" "$@"
+    echo '{"messages": [{"role": "user", "content": "x"}], "tools": []}' >"$tmp/bad.jsonl"
+    refuses 1 'line 1: .*"tools" is not supported' "a line with tools" "$@"
+    rm "$tmp/spoken/chat_template.jinja"
+    refuses 1 'no chat template' "conversations without a template" eval "$tmp/spoken" --window 16 \
+        --text "$tmp/lines.jsonl"
+}
+
 # until_there FILE JOB: waits until a job in the background has made a file.
 until_there()
 {
@@ -1523,6 +1632,8 @@ test_json
 test_standard_files
 test_inspect
 test_tokenize
+test_chat
+test_json_lines
 test_resume
 test_two_runs
 test_somebody_elses

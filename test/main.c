@@ -45,6 +45,8 @@
     TEST(golden)                                                                                   \
     TEST(regex)                                                                                    \
     TEST(text)                                                                                     \
+    TEST(chat)                                                                                     \
+    TEST(jinja)                                                                                    \
     TEST(tokenizers)                                                                               \
     TEST(page)                                                                                     \
     TEST(attention)                                                                                \

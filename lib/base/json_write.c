@@ -70,10 +70,16 @@ void ptqi_json_close(struct ptqi_json_writer *w, char bracket)
     w->first = 0;
 }
 
-void ptqi_json_add_text(struct ptqi_json_writer *w, const char *name, const char *value)
+void ptqi_json_add_string(struct ptqi_json_writer *w, const char *name, const char *value,
+                          int64_t length)
 {
     begin_value(w, name);
-    append_quoted(w, value, (int64_t)strlen(value));
+    append_quoted(w, value, length);
+}
+
+void ptqi_json_add_text(struct ptqi_json_writer *w, const char *name, const char *value)
+{
+    ptqi_json_add_string(w, name, value, (int64_t)strlen(value));
 }
 
 void ptqi_json_add_integer(struct ptqi_json_writer *w, const char *name, int64_t value)
@@ -139,8 +145,7 @@ void ptqi_json_add_value(struct ptqi_json_writer *w, const char *name,
         ptqi_json_add_number(w, name, value->number, 17);
         break;
     case PTQI_JSON_STRING:
-        begin_value(w, name);
-        append_quoted(w, value->text, value->length);
+        ptqi_json_add_string(w, name, value->text, value->length);
         break;
     default: /* depth is bounded by the reader */
         ptqi_json_open(w, name, value->kind == PTQI_JSON_OBJECT ? '{' : '[');

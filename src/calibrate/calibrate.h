@@ -9,7 +9,7 @@
 #include "calibrate/streams.h"
 #include "model/model.h"
 #include "console/progress.h"
-#include "text/windows.h"
+#include "corpus/windows.h"
 
 enum { MERGE_WINDOWS = 8 }; /* windows per statistics object before merging */
 

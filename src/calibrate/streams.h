@@ -7,7 +7,7 @@
 #define STREAMS_H
 
 #include "model/model.h"
-#include "text/windows.h"
+#include "corpus/windows.h"
 
 struct streams {
     ptq_context *context;

@@ -7,6 +7,7 @@ static const char *const companions[] = {
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "chat_template.json",
     "generation_config.json",
     "added_tokens.json",
     "vocab.json",

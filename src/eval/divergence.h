@@ -8,7 +8,7 @@
 
 #include "model/model.h"
 #include "console/progress.h"
-#include "text/windows.h"
+#include "corpus/windows.h"
 
 struct divergence {
     struct model *reference; /* of the caller */

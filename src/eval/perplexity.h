@@ -5,7 +5,7 @@
 #include "model/model.h"
 #include "console/progress.h"
 #include "eval/divergence.h"
-#include "text/windows.h"
+#include "corpus/windows.h"
 
 struct perplexity {
     double perplexity, standard_error; /* the latter as if tokens were independent */

@@ -17,8 +17,8 @@ struct windows {
     int64_t count;     /* windows chosen */
 };
 
-/* Tokenizes the file with the tokenizer.json of a model directory. stride 0 is
- * length. count is set to limit, or to the number available if that is smaller or limit is 0. */
+/* Encodes the file (corpus.h) with the tokenizer of a model directory. stride 0 is length. count is
+ * set to limit, or to the number available if that is smaller or limit is 0. */
 ptq_status windows_load(ptq_context *context, const char *model, const char *text, int64_t length,
                         int64_t stride, int64_t limit, struct windows *windows);
 /* count windows of random ids below vocabulary: calibration without data (FPTQ, section 4.4). */

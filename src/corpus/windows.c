@@ -1,26 +1,8 @@
-#include "text/windows.h"
+#include "corpus/windows.h"
 #include <string.h>
 #include "base/context.h"
-#include "base/file.h"
 #include "base/random.h"
-#include "text/tokenizer.h"
-
-static ptq_status tokenize(ptq_context *context, const char *model, const char *text,
-                           struct windows *w)
-{
-    struct tokenizer *tokenizer = NULL;
-    struct ptqi_map file;
-    ptq_status status = tokenizer_load_model(context, model, &tokenizer);
-    if (!status)
-        status = ptqi_map_file(context, text, &file);
-    if (!status) {
-        status =
-            tokenizer_encode(tokenizer, (const char *)file.data, file.size, &w->ids, &w->tokens);
-        ptqi_unmap_file(&file);
-    }
-    tokenizer_free(tokenizer);
-    return status;
-}
+#include "corpus/corpus.h"
 
 ptq_status windows_load(ptq_context *context, const char *model, const char *text, int64_t length,
                         int64_t stride, int64_t limit, struct windows *w)
@@ -29,7 +11,7 @@ ptq_status windows_load(ptq_context *context, const char *model, const char *tex
     w->context = context;
     w->length = length;
     w->stride = stride ? stride : length;
-    PTQI_TRY(tokenize(context, model, text, w));
+    PTQI_TRY(corpus_encode(context, model, text, &w->ids, &w->tokens));
     w->available = w->tokens < length ? 0 : (w->tokens - length) / w->stride + 1;
     w->count = limit && limit < w->available ? limit : w->available;
     if (w->count)
