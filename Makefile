@@ -83,7 +83,7 @@ test check: all $(BUILD)/unit
 test-all: all $(BUILD)/unit
 	BUILD=$(BUILD) RUN="$(RUN)" CC="$(CC)" LONG=1 sh test/run.sh
 
-test-real: all
+test-real: all $(BUILD)/unit
 	BUILD=$(BUILD) RUN="$(RUN)" sh test/real.sh
 
 demo: all

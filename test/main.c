@@ -53,6 +53,7 @@
     TEST(model)                                                                                    \
     TEST(architectures)                                                                            \
     TEST(formats)                                                                                  \
+    TEST(smollm2)                                                                                  \
     TEST(gguf_names)                                                                               \
     TEST(contents)
 

@@ -54,7 +54,9 @@ echo "    full precision: $perplexity"
 equal "full precision" "$(printf %.4g "$perplexity")" 23.61
 equal "tokens of the text" "$(json_number text_tokens)" 312144
 equal "windows" "$(json_number windows)" 8
-# Greedy, as transformers gives it.
+# Logits and a greedy text, as transformers gives them.
+PTQ_SMOLLM2=$smollm2 $RUN "$BUILD/unit" smollm2 >"$tmp/log"
+equal "the logits of transformers" "$(tail -n 1 "$tmp/log" | cut -d , -f 2)" " 0 failed"
 tokens=40
 [ -z "$LONG" ] || tokens=200
 succeeds "generate" generate "$smollm2" --prompt "Once upon a time, in a small village" --tokens $tokens --json
