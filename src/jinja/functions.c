@@ -27,7 +27,8 @@ static ptq_status strftime_now(const struct call *c)
     PTQI_TRY(call_text(c, 0, &text));
     if (text.length >= LONGEST_DATE - 1)
         return machine_fail(c->m, PTQ_ERROR_BOUNDS, "strftime_now: the format is too long");
-    memcpy(format, text.bytes, (size_t)text.length);
+    if (text.length)
+        memcpy(format, text.bytes, (size_t)text.length);
     /* A space at the end distinguishes an empty date from one that does not fit. */
     memcpy(format + text.length, " ", 2);
     for (int64_t i = 0; i < text.length; i++) {

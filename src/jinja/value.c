@@ -23,7 +23,7 @@ struct value value_real(double real)
 
 struct value value_string(const char *bytes, int64_t length)
 {
-    return (struct value){.kind = VALUE_STRING, .text = {bytes, length}};
+    return (struct value){.kind = VALUE_STRING, .text = {length ? bytes : "", length}};
 }
 
 struct value value_undefined(struct text name)
