@@ -16,6 +16,7 @@ static const struct {
     const char *help;
 } commands[] = {
     {"quantize", command_quantize, "a Hugging Face model in, a quantized model out"},
+    {"convert", command_convert, "a quantized model in another format"},
     {"eval", command_eval, "perplexity of a model, quantized or not"},
     {"generate", command_generate, "continue a text"},
     {"compare", command_compare, "every method side by side on one model"},

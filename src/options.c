@@ -205,6 +205,37 @@ int option_integer(const struct options *o, const char *name, int64_t lowest, in
     return 0;
 }
 
+int option_bytes(const struct options *o, const char *name, int64_t *value)
+{
+    static const char units[] = "KMG";
+    const char *text = option_text(o, name), *unit;
+    char *end;
+    if (!text)
+        return 0;
+    const long long number = strtoll(text, &end, 10);
+    int64_t bytes = number;
+    int valid = end != text && number > 0;
+    if (valid && *end && (unit = strchr(units, *end)) && !end[1]) {
+        for (const char *u = units; u <= unit; u++)
+            valid &= ptqi_multiply(bytes, 1000, &bytes);
+        end++;
+    }
+    if (!valid || *end)
+        return usage_error(o, "--%s must be a number of bytes, such as 5G, not \"%s\"", name, text);
+    *value = bytes;
+    return 0;
+}
+
+int options_format(const struct options *o, int32_t *format, int64_t *shard_size)
+{
+    const char *name = option_text(o, "format");
+    *format = name ? ptq_format_from_name(name) : PTQ_FORMAT_PTQ;
+    if (!*format)
+        return usage_error(o, "--format must be ptq, gptq, awq or compressed-tensors, not \"%s\"",
+                           name);
+    return option_bytes(o, "shard-size", shard_size);
+}
+
 int option_real(const struct options *o, const char *name, double lowest, double highest,
                 double *value)
 {

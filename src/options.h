@@ -44,6 +44,12 @@ struct options {
         "", NULL, NULL                                                                             \
     }
 
+/* How a model is written. */
+#define FORMAT_OPTIONS                                                                             \
+    {"format", "NAME", "ptq, gptq, awq or compressed-tensors"},                                    \
+    {                                                                                              \
+        "shard-size", "BYTES", "files no larger than this, such as 5G; default: one file"          \
+    }
 /* What a quantizer is calibrated on. */
 #define CALIBRATION_OPTIONS                                                                        \
     {"calib", "TEXT", "calibration text, UTF-8, or .jsonl; \"random\": random tokens instead"},    \
@@ -64,6 +70,10 @@ int option_given(const struct options *o, const char *name);
  */
 int option_integer(const struct options *o, const char *name, int64_t lowest, int64_t highest,
                    int64_t *value);
+/* The same for a number of bytes, at least 1; K, M and G are powers of 1000. */
+int option_bytes(const struct options *o, const char *name, int64_t *value);
+/* --format and --shard-size; *format is the ptq format without the first. */
+int options_format(const struct options *o, int32_t *format, int64_t *shard_size);
 /* The same for a number. */
 int option_real(const struct options *o, const char *name, double lowest, double highest,
                 double *value);

@@ -14,6 +14,7 @@ static const char *const companions[] = {
     "merges.txt",
     "chat_template.jinja",
     "tokenizer.model",
+    "recipe.yaml",
 };
 enum { COMPANIONS = sizeof companions / sizeof *companions };
 

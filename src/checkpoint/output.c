@@ -1,33 +1,35 @@
 #include "checkpoint/output.h"
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "base/context.h"
 #include "base/file.h"
 #include "base/half.h"
+#include "checkpoint/shards.h"
 
-static const char model_name[] = "model.safetensors", config_name[] = "config.json";
+static const char config_name[] = "config.json", old_config_name[] = "quantize_config.json";
 
-static void part_name(int64_t block, char *name, size_t capacity)
+/* A block's file, or with converted set, the one that takes its place in the result. */
+static void part_name(int64_t block, int converted, char *name, size_t capacity)
 {
-    snprintf(name, capacity, "block-%05lld.safetensors", (long long)block);
+    snprintf(name, capacity, "%s-%05lld.safetensors", converted ? "converted" : "block",
+             (long long)block);
 }
 
-static char *part_path(const struct output *o, int64_t block)
+static char *part_path(const struct output *o, int64_t block, int converted)
 {
-    char name[40];
-    part_name(block, name, sizeof name);
+    char name[64];
+    part_name(block, converted, name, sizeof name);
     return workdir_file(o->workdir, name);
 }
 
 static int is_part(const char *name)
 {
-    char again[40];
+    char again[64];
     long long block;
-    if (sscanf(name, "block-%lld.", &block) != 1 || block < 0)
+    const int converted = *name == 'c';
+    if (sscanf(name, converted ? "converted-%lld." : "block-%lld.", &block) != 1 || block < 0)
         return 0;
-    part_name(block, again, sizeof again);
+    part_name(block, converted, again, sizeof again);
     return !strcmp(name, again);
 }
 
@@ -42,7 +44,8 @@ static int is_ours(const char *name)
     for (int i = 0; checkpoint_companion(i); i++)
         if (!strcmp(whole, checkpoint_companion(i)))
             return 1;
-    return is_part(whole) || !strcmp(whole, model_name) || !strcmp(whole, config_name);
+    return is_part(whole) || shards_owns(whole) || !strcmp(whole, config_name) ||
+           !strcmp(whole, old_config_name);
 }
 
 void output_remove(ptq_context *context, const char *path)
@@ -77,7 +80,7 @@ ptq_status output_check(const struct checkpoint *source, const char *const *inpu
 static ptq_status count_finished(struct output *o)
 {
     for (int there = 1; there && o->finished < o->blocks; o->finished += there) {
-        char *path = part_path(o, o->finished);
+        char *path = part_path(o, o->finished, 0);
         if (!path)
             return PTQ_ERROR_MEMORY;
         there = ptqi_file_exists(path);
@@ -117,13 +120,25 @@ static ptq_status copy_kept(const struct checkpoint *source, int64_t block, ptq_
     return PTQ_OK;
 }
 
-ptq_status part_create(const struct output *o, int64_t block, struct part *part)
+static ptq_status begin_part(const struct output *o, int64_t block, int converted,
+                             struct part *part)
 {
-    char *path = part_path(o, block);
+    char *path = part_path(o, block, converted);
     memset(part, 0, sizeof *part);
     ptq_status status = path ? ptq_store_create(o->context, path, &part->store) : PTQ_ERROR_MEMORY;
     ptqi_free(o->context, path);
-    return status ? status : copy_kept(o->source, block, part->store);
+    return status;
+}
+
+ptq_status part_create(const struct output *o, int64_t block, struct part *part)
+{
+    PTQI_TRY(begin_part(o, block, 0, part));
+    return copy_kept(o->source, block, part->store);
+}
+
+ptq_status part_replace(const struct output *o, int64_t block, struct part *part)
+{
+    return begin_part(o, block, 1, part);
 }
 
 ptq_status part_add(const struct output *o, struct part *part, const char *name, int32_t dtype,
@@ -147,53 +162,71 @@ void part_free(const struct output *o, struct part *part)
     ptqi_free(o->context, part->tensors);
 }
 
-ptq_status output_open_part(const struct output *o, int64_t block, ptq_store **part)
+static ptq_status open_part(const struct output *o, int64_t block, int converted, ptq_store **part)
 {
-    char *path = part_path(o, block);
+    char *path = part_path(o, block, converted);
     ptq_status status = path ? ptq_store_open(o->context, path, part) : PTQ_ERROR_MEMORY;
     ptqi_free(o->context, path);
     return status;
 }
 
+ptq_status output_open_part(const struct output *o, int64_t block, ptq_store **part)
+{
+    return open_part(o, block, 0, part);
+}
+
+/* The converted file of a block, if there is one, else its own. */
+static ptq_status open_result(const struct output *o, int64_t block, ptq_store **part)
+{
+    char *path = part_path(o, block, 1);
+    const int converted = path && ptqi_file_exists(path);
+    ptqi_free(o->context, path);
+    return path ? open_part(o, block, converted, part) : PTQ_ERROR_MEMORY;
+}
+
 /* Adds all tensors of a block's file, and the metadata of its matrices. */
-static ptq_status copy_part(const ptq_store *part, ptq_store *store)
+static ptq_status add_part(const ptq_store *part, struct shards *shards)
 {
     const char *key;
     for (int64_t i = 0; i < ptq_store_count(part); i++)
-        PTQI_TRY(ptq_store_copy(store, part, ptq_store_name(part, i)));
+        PTQI_TRY(shards_add(shards, part, ptq_store_name(part, i)));
     for (int64_t i = 0; (key = ptq_store_metadata_key(part, i)); i++)
         if (strcmp(key, OUTPUT_RUN_KEY))
-            PTQI_TRY(ptq_store_set_metadata(store, key, ptq_store_metadata(part, key)));
+            PTQI_TRY(shards_describe(shards, key, ptq_store_metadata(part, key)));
     return PTQ_OK;
 }
 
-/* Collects all tensors in one file, from the source and the files of its blocks, which are all open
- * at once (mapped, not read). */
-static ptq_status collect(const struct output *o, ptq_store **parts, ptq_store *store)
+/* Collects all tensors from the source and the files of its blocks. */
+static ptq_status collect(const struct output *o, struct shards *shards)
 {
+    const struct checkpoint *c = o->source;
     char version[16];
-    PTQI_TRY(copy_kept(o->source, -1, store));
+    for (int64_t i = 0; i < ptq_store_count(c->store); i++)
+        if (c->places[i].block < 0 && !c->places[i].rewritten)
+            PTQI_TRY(shards_add(shards, c->store, ptq_store_name(c->store, i)));
     for (int64_t b = 0; b < o->blocks; b++) {
-        PTQI_TRY(output_open_part(o, b, &parts[b]));
-        PTQI_TRY(copy_part(parts[b], store));
+        ptq_store *part;
+        PTQI_TRY(open_result(o, b, &part));
+        const ptq_status status = add_part(part, shards);
+        ptq_store_free(part);
+        PTQI_TRY(status);
     }
-    snprintf(version, sizeof version, "%d", ptq_algorithm_version());
-    PTQI_TRY(ptq_store_set_metadata(store, "format", "ptq"));
-    PTQI_TRY(ptq_store_set_metadata(store, OUTPUT_ALGORITHM_KEY, version));
-    return ptq_store_commit(store);
+    if (!o->foreign) {
+        snprintf(version, sizeof version, "%d", ptq_algorithm_version());
+        PTQI_TRY(shards_describe(shards, "format", "ptq"));
+        PTQI_TRY(shards_describe(shards, OUTPUT_ALGORITHM_KEY, version));
+    }
+    return shards_finish(shards);
 }
 
-static ptq_status assemble(const struct output *o, const char *path)
+static ptq_status assemble(const struct output *o, int64_t *bytes)
 {
-    ptq_store *store = NULL;
-    ptq_store **parts = ptqi_alloc_zero(o->context, o->blocks, (int64_t)sizeof *parts);
-    ptq_status status = parts ? ptq_store_create(o->context, path, &store) : PTQ_ERROR_MEMORY;
-    if (!status)
-        status = collect(o, parts, store);
-    ptq_store_free(store);
-    for (int64_t i = 0; parts && i < o->blocks; i++)
-        ptq_store_free(parts[i]);
-    ptqi_free(o->context, parts);
+    struct shards shards;
+    shards_begin(&shards, o->workdir, o->shard_size ? o->shard_size : INT64_MAX,
+                 o->foreign ? "pt" : NULL);
+    const ptq_status status = collect(o, &shards);
+    *bytes = shards.total;
+    shards_free(&shards);
     return status;
 }
 
@@ -220,39 +253,35 @@ static int is_intermediate(const char *name)
     char whole[256];
     snprintf(whole, sizeof whole, "%s", name);
     ptqi_cut_partial(whole);
-    return is_ours(name) && (is_part(whole) || strcmp(whole, name));
-}
-
-static int64_t size_of(const char *path)
-{
-    struct stat info;
-    return stat(path, &info) ? 0 : (int64_t)info.st_size;
+    return is_ours(name) &&
+           (is_part(whole) || shards_is_intermediate(whole) || strcmp(whole, name));
 }
 
 int64_t output_bytes(const struct checkpoint *made)
 {
-    char *path = checkpoint_file(made, model_name);
-    const int64_t bytes = path ? size_of(path) : 0;
-    ptqi_free(made->context, path);
+    int64_t bytes = 0;
+    for (int64_t i = 0; i < ptq_store_count(made->store); i++)
+        bytes += ptq_store_bytes(made->store, i);
     return bytes;
+}
+
+ptq_status output_write(const struct output *o, const char *name, const char *text)
+{
+    char *path = workdir_file(o->workdir, name);
+    const ptq_status status =
+        path ? ptqi_write_file(o->context, path, text, (int64_t)strlen(text)) : PTQ_ERROR_MEMORY;
+    ptqi_free(o->context, path);
+    return status;
 }
 
 ptq_status output_finish(struct output *o, const char *config, int keep_run, int64_t *bytes)
 {
-    char *model = workdir_file(o->workdir, model_name);
-    char *config_path = workdir_file(o->workdir, config_name);
-    ptq_status status = model && config_path ? assemble(o, model) : PTQ_ERROR_MEMORY;
+    ptq_status status = assemble(o, bytes);
     for (int i = 0; checkpoint_companion(i) && !status; i++)
         status = copy_companion(o, checkpoint_companion(i));
     if (!status)
-        status = ptqi_write_file(o->context, config_path, config, (int64_t)strlen(config));
-    if (!status)
-        *bytes = size_of(model);
-    if (!status)
-        status = workdir_finish(o->workdir, keep_run, is_intermediate);
-    ptqi_free(o->context, model);
-    ptqi_free(o->context, config_path);
-    return status;
+        status = output_write(o, config_name, config);
+    return status ? status : workdir_finish(o->workdir, keep_run, is_intermediate);
 }
 
 int64_t output_free(struct output *o, int keep)

@@ -14,6 +14,8 @@ struct output {
     const struct checkpoint *source;
     struct workdir *workdir;
     int64_t blocks, finished; /* finished: leading blocks that have files */
+    int64_t shard_size;       /* bytes of a file of the result; 0: unlimited */
+    int foreign;              /* the result is not in the ptq format */
 };
 
 /* Metadata of a block's file that describes the run, not the model. */
@@ -38,7 +40,9 @@ struct part {
     int64_t count, capacity;
 };
 
-/* Begins the file of a block with all its tensors that are not rewritten. Always call part_free. */
+/* Begins the file of a block with all its tensors that are not rewritten. Always call part_free.
+ * part_replace instead begins a file that replaces the finished one, empty. */
+ptq_status part_replace(const struct output *o, int64_t block, struct part *part);
 ptq_status part_create(const struct output *o, int64_t block, struct part *part);
 /* Adds values [rows][columns] (columns 0: [rows]) in a dtype that represents them exactly. */
 ptq_status part_add(const struct output *o, struct part *part, const char *name, int32_t dtype,
@@ -47,6 +51,8 @@ void part_free(const struct output *o, struct part *part);
 /* Opens the file of a finished block. */
 ptq_status output_open_part(const struct output *o, int64_t block, ptq_store **part);
 
+/* Writes a file of the result. */
+ptq_status output_write(const struct output *o, const char *name, const char *text);
 /* Assembles the result; config is the text of config.json. keep_run: leave run.json in OUT. *bytes
  * is the size of the model. */
 ptq_status output_finish(struct output *o, const char *config, int keep_run, int64_t *bytes);

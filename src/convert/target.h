@@ -1,0 +1,42 @@
+/*
+ * A checkpoint format as the target of a conversion: what all matrices must have in common, the
+ * quantization config that says it, and writing them.
+ */
+#ifndef TARGET_H
+#define TARGET_H
+
+#include "base/json.h"
+#include "checkpoint/output.h"
+#include "model/model.h"
+
+struct target {
+    const struct model *model;
+    int32_t format;  /* PTQ_FORMAT_... */
+    char *config;    /* JSON; NULL: the format needs none */
+    int from_source; /* config is that of the tool that made the checkpoint first */
+    /* What is known of the matrices after target_examine. */
+    ptq_qtensor *example; /* one with zero points, if any has them */
+    char example_name[MAX_LAYER_NAME];
+    int64_t quantized, plain; /* numbers of matrices */
+    char **plain_names;
+    int64_t plain_capacity;
+};
+
+/*
+ * Looks at every matrix of the block in a store (the model's, or the file of the block), before
+ * anything is written: whether the format can hold it, and whether it goes with the others. The
+ * message of a failure says what to do instead.
+ */
+ptq_status target_examine(struct target *t, const ptq_store *from, int64_t block);
+/* After all blocks were examined: makes the quantization config, or takes that of the source. */
+ptq_status target_describe(struct target *t);
+/* Writes a block's tensors from one store to another, its matrices in the target format. */
+ptq_status target_rewrite(const struct target *t, const ptq_store *from, int64_t block,
+                          ptq_store *to);
+/* The text of config.json, in w; ptqi_json_end frees it. */
+ptq_status target_model_config(const struct target *t, struct ptqi_json_writer *w);
+/* Writes the other files that readers of the format want. */
+ptq_status target_write_extra(const struct target *t, const struct output *o);
+void target_free(struct target *t);
+
+#endif
