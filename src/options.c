@@ -205,6 +205,16 @@ int option_integer(const struct options *o, const char *name, int64_t lowest, in
     return 0;
 }
 
+int setting_given(const struct options *o, int32_t parameter)
+{
+    if (parameter == PTQ_PARAM_SYMMETRIC)
+        return option_given(o, "sym") || option_given(o, "asym");
+    for (int32_t i = 0; ptq_config_parameter(i); i++)
+        if (ptq_config_parameter(i) == parameter)
+            return o->settings[i] != NULL;
+    return 0;
+}
+
 int option_bytes(const struct options *o, const char *name, int64_t *value)
 {
     static const char units[] = "KMG";

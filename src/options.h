@@ -66,6 +66,8 @@ int options_parse(struct options *o, const char *command, const char *usage,
 /* The value of an option; NULL if it was not given. */
 const char *option_text(const struct options *o, const char *name);
 int option_given(const struct options *o, const char *name);
+/* Whether a quantizer setting, PTQ_PARAM_..., was given. */
+int setting_given(const struct options *o, int32_t parameter);
 /* Sets *value if the integer option was given, within lowest .. highest; returns 0 or EXIT_USAGE.
  */
 int option_integer(const struct options *o, const char *name, int64_t lowest, int64_t highest,

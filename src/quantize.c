@@ -12,6 +12,7 @@
 #include "options.h"
 #include "report/auto_choices.h"
 #include "report/json_report.h"
+#include "restrict.h"
 
 static const char usage[] =
     "usage: ptq quantize MODEL -o OUT --method METHOD [--calib TEXT] [options]\n"
@@ -28,7 +29,7 @@ static const struct option table[] = {
     {"token-weights", "NAME",
      "uniform; attention: v_proj is rounded with the Hessian of attention's output;\n"
      "                         attention-heads: the same per key/value head (auto's choice)"},
-    {"format", "NAME", "ptq"},
+    FORMAT_OPTIONS,
     {"resume", NULL, "continue an interrupted run"},
     COMMON_OPTIONS,
 };
@@ -49,6 +50,10 @@ static ptq_status run(struct quantize *q)
     progress_begin(&q->progress, 0);
     PTQI_TRY(model_open(q->run.context, q->o->positional[0], &q->run.model));
     PTQI_TRY(output_check(q->run.model->checkpoint, inputs, 2, q->run.path, q->run.resume));
+    if (q->run.format != PTQ_FORMAT_PTQ) {
+        q->run.fold = FOLD_ALWAYS;
+        PTQI_TRY(restrict_settings(q->o, q->run.model, q->run.format, q->run.config));
+    }
     if (q->calibration.text) {
         PTQI_TRY(quantize_load_calibration(q->run.model, &q->calibration, &q->windows));
         q->run.windows = &q->windows;
@@ -207,17 +212,15 @@ int command_quantize(int argc, char **argv)
     int rc = options_parse(&o, "quantize", usage, table, argc, argv);
     if (rc)
         return rc;
-    const char *format = option_text(&o, "format"), *method = option_text(&o, "method");
+    const char *method = option_text(&o, "method");
     if (o.positional_count > 1)
         return usage_error(&o, "one model at a time, not also %s", o.positional[1]);
     if (o.positional_count != 1 || !option_given(&o, "o"))
         return usage_error(&o, "needs a model directory and -o OUT");
-    if (format && strcmp(format, "ptq"))
-        return usage_error(&o, "--format must be ptq, not \"%s\"", format);
     const char *fold = option_text(&o, "fold");
     if (fold && strcmp(fold, "on") && strcmp(fold, "off"))
         return usage_error(&o, "--fold must be on or off, not \"%s\"", fold);
-    q.run.fold = fold && !strcmp(fold, "on");
+    q.run.fold = fold && !strcmp(fold, "on") ? FOLD_WHERE_POSSIBLE : FOLD_NEVER;
     const char *weights = option_text(&o, "token-weights");
     q.run.token_weights = weights                             ? token_weights_from_name(weights)
                           : method && !strcmp(method, "auto") ? TOKENS_ATTENTION_HEADS
@@ -229,7 +232,9 @@ int command_quantize(int argc, char **argv)
     q.run.path = option_text(&o, "o");
     q.run.resume = option_given(&o, "resume");
     q.run.progress = &q.progress;
-    rc = options_calibration(&o, &q.calibration);
+    rc = options_format(&o, &q.run.format, &q.run.shard_size);
+    if (!rc)
+        rc = options_calibration(&o, &q.calibration);
     if (!rc)
         rc = options_context(&o, &q.run.context);
     if (!rc)

@@ -169,6 +169,8 @@ const char *ptqi_compressed_can_hold(const ptq_qtensor *q)
     int high = 0;
     for (int64_t i = 0; q->zeros && i < q->n * q->groups; i++)
         high |= q->zeros[i] >> (q->bits - 1) > 1;
+    if (q->k % q->group_size)
+        return "the format compressed-tensors needs groups that divide the columns";
     if (high)
         return "the format compressed-tensors has no zero points beyond the codes";
     if (q->activations == PTQ_ACTIVATIONS_INT8_TENSOR)

@@ -146,6 +146,8 @@ static const char *can_hold(const ptq_qtensor *q)
         return "the format awq has only codes of 4 bits";
     if (q->order)
         return "the format awq has no act-order";
+    if (q->k % q->group_size)
+        return "the format awq needs groups that divide the columns";
     if (q->n % PER_WORD)
         return "the format awq needs a multiple of 8 rows";
     if (q->activations != PTQ_ACTIVATIONS_F32)

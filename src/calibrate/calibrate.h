@@ -20,11 +20,18 @@ enum {
     TOKENS_ATTENTION_HEADS /* the same, separately for each key/value head */
 };
 
+/* What becomes of the scale of an equalization. */
+enum {
+    FOLD_NEVER, /* it is kept as an input scale */
+    FOLD_WHERE_POSSIBLE,
+    FOLD_ALWAYS /* where it is not possible, there is no scale */
+};
+
 struct calibration {
     struct model *model;
     const struct windows *windows; /* NULL: no data, for RTN */
     ptq_config *config;            /* clip-except is set site by site */
-    int fold;                      /* fold equalizations into the preceding operation */
+    int fold;                      /* FOLD_...: equalizations, into the preceding operation */
     int64_t value_stats; /* 0: v is rounded with the statistics of its input; else of attention's
                             output: 1 for all heads together, or one per key/value head */
     struct progress *progress;

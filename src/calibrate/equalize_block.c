@@ -135,6 +135,22 @@ static ptq_status list_ties(const struct calibration *c, enum site site, int64_t
     return PTQ_OK;
 }
 
+/* Equalizes without a scale if that could not be folded. */
+static ptq_status equalize(const struct calibration *c, enum site site, ptq_tensor *const *weights,
+                           int64_t count, const ptq_stats *stats, const int32_t *ties,
+                           ptq_equalization **e)
+{
+    ptq_config *config;
+    PTQI_TRY(ptq_config_copy(c->config, &config));
+    ptq_status status = PTQ_OK;
+    if (c->fold == FOLD_ALWAYS && !fold_is_possible(c->model, site))
+        status = ptq_config_set_int(config, PTQ_PARAM_EQUALIZE, PTQ_EQUALIZE_NONE);
+    if (!status)
+        status = ptq_equalize(config, (const ptq_tensor *const *)weights, count, stats, ties, e);
+    ptq_config_free(config);
+    return status;
+}
+
 /* Chooses an equalization for the matrices of a site. */
 static ptq_status choose(struct calibration *c, const struct block *b, enum site site,
                          int64_t expert, const ptq_stats *stats, ptq_equalization **e)
@@ -146,7 +162,7 @@ static ptq_status choose(struct calibration *c, const struct block *b, enum site
     if (!status)
         status = list_ties(c, site, ptq_stats_k(stats), &ties);
     if (!status)
-        status = ptq_equalize(c->config, (const ptq_tensor *const *)weights, count, stats, ties, e);
+        status = equalize(c, site, weights, count, stats, ties, e);
     for (int64_t i = 0; i < count; i++)
         ptq_tensor_free(weights[i]);
     ptqi_free(b->context, weights);

@@ -7,6 +7,7 @@
 #include "checkpoint/identity.h"
 #include "checkpoint/output.h"
 #include "checkpoint/settings.h"
+#include "convert/target.h"
 #include "calibrate/equalize_block.h"
 
 static const char *const token_weights_names[] = {"uniform", "attention", "attention-heads"};
@@ -59,7 +60,7 @@ ptq_status quantize_check_model(const struct model *m, struct progress *progress
 void quantize_add_settings(const struct quantize_run *q, struct ptqi_json_writer *w)
 {
     settings_add(w, q->config);
-    ptqi_json_add_bool(w, "fold", q->fold);
+    ptqi_json_add_bool(w, "fold", q->fold != FOLD_NEVER);
     ptqi_json_add_text(w, "token_weights", token_weights_names[q->token_weights]);
     ptqi_json_add_integer(w, "calibration_windows", q->windows ? q->windows->count : 0);
     ptqi_json_add_integer(w, "calibration_window", q->windows ? q->windows->length : 0);
@@ -76,6 +77,8 @@ static ptq_status describe_run(const struct quantize_run *q, struct ptqi_json_wr
     ptqi_json_add_integer(w, OUTPUT_ALGORITHM_KEY, ptq_algorithm_version());
     ptqi_json_open(w, "settings", '{');
     quantize_add_settings(q, w);
+    if (q->format > PTQ_FORMAT_PTQ)
+        ptqi_json_add_text(w, "format", ptq_format_name(q->format));
     ptqi_json_close(w, '}');
     if (q->windows)
         ids = ptqi_hash_fast(ids, q->windows->ids, q->windows->tokens * 4);
@@ -260,6 +263,58 @@ static ptq_status quantize_blocks(struct quantize_run *q)
     return PTQ_OK;
 }
 
+static ptq_status convert_block(struct quantize_run *q, const struct target *t,
+                                const ptq_store *from, int64_t block)
+{
+    struct part part;
+    ptq_status status = part_replace(q->output, block, &part);
+    if (!status)
+        status = target_rewrite(t, from, block, part.store);
+    if (!status)
+        status = ptq_store_commit(part.store);
+    part_free(q->output, &part);
+    return status;
+}
+
+/* Examines the finished blocks, or with rewrite set converts them. */
+static ptq_status convert_blocks(struct quantize_run *q, struct target *t, int rewrite)
+{
+    for (int64_t b = 0; b < q->model->config.layers; b++) {
+        ptq_store *from;
+        PTQI_TRY(output_open_part(q->output, b, &from));
+        const ptq_status status =
+            rewrite ? convert_block(q, t, from, b) : target_examine(t, from, b);
+        ptq_store_free(from);
+        PTQI_TRY(status);
+    }
+    return PTQ_OK;
+}
+
+/* Converts the finished blocks to the format of the result, and describes it. */
+static ptq_status convert(struct quantize_run *q, struct target *t, struct ptqi_json_writer *config)
+{
+    PTQI_TRY(convert_blocks(q, t, 0));
+    PTQI_TRY(target_describe(t));
+    PTQI_TRY(convert_blocks(q, t, 1));
+    PTQI_TRY(target_write_extra(t, q->output));
+    return target_model_config(t, config);
+}
+
+static ptq_status finish(struct quantize_run *q)
+{
+    struct target target = {.model = q->model, .format = q->format};
+    struct ptqi_json_writer config = {.context = q->context};
+    q->output->foreign = q->format > PTQ_FORMAT_PTQ;
+    q->output->shard_size = q->shard_size;
+    ptq_status status =
+        q->output->foreign ? convert(q, &target, &config) : describe_model(q, &config);
+    if (!status)
+        status = output_finish(q->output, config.text, q->keep_run, &q->bytes);
+    ptqi_json_end(&config);
+    target_free(&target);
+    return status;
+}
+
 ptq_status quantize_model(struct quantize_run *q)
 {
     struct ptqi_json_writer text;
@@ -270,11 +325,7 @@ ptq_status quantize_model(struct quantize_run *q)
     ptqi_json_end(&text);
     PTQI_TRY(status);
     PTQI_TRY(quantize_blocks(q));
-    status = describe_model(q, &text);
-    if (!status)
-        status = output_finish(q->output, text.text, q->keep_run, &q->bytes);
-    ptqi_json_end(&text);
-    return status;
+    return finish(q);
 }
 
 int64_t quantize_free(struct quantize_run *q, int keep)

@@ -13,11 +13,13 @@ struct quantize_run {
     struct model *model;           /* in full precision */
     const struct windows *windows; /* calibration; NULL: none */
     ptq_config *config;
-    int fold;          /* fold equalizations into preceding norms and matrices */
-    int token_weights; /* TOKENS_... */
-    const char *path;  /* the directory to create */
-    int resume;        /* continue from PATH.partial */
-    int keep_run;      /* leave run.json in PATH, for quantize_check_same */
+    int fold;           /* FOLD_...: equalizations, into preceding norms and matrices */
+    int token_weights;  /* TOKENS_... */
+    const char *path;   /* the directory to create */
+    int resume;         /* continue from PATH.partial */
+    int32_t format;     /* PTQ_FORMAT_... of the result; 0: ptq */
+    int64_t shard_size; /* bytes of its files; 0: one file */
+    int keep_run;       /* leave run.json in PATH, for quantize_check_same */
     struct progress *progress;
 
     struct matrix_report *reports; /* set by quantize_model */
