@@ -3,6 +3,8 @@
 #include "base/context.h"
 #include "model/architecture.h"
 
+#define NOTHING (-100) /* no value */
+
 /* A setting that formats restrict: what takes the place of a value that they cannot have. */
 struct rule {
     int32_t parameter;
@@ -14,7 +16,11 @@ struct rule {
 
 static const struct rule rules[] = {
     {PTQ_PARAM_ROTATE, 0, 0, 1, 0},
-    {PTQ_PARAM_SCALES, PTQ_SCALES_PLAIN, PTQ_SCALES_TWO_LEVEL, 0, 0},
+    {PTQ_PARAM_SCALES, PTQ_SCALES_PLAIN, PTQ_SCALES_TWO_LEVEL, 0, PTQ_FORMAT_AWQ},
+    {PTQ_PARAM_SCALES, PTQ_SCALES_SIGNED, PTQ_SCALES_TWO_LEVEL, 0, 0},
+    /* vLLM reads gptq only without zero points, transformers 5.24 compressed-tensors too. */
+    {PTQ_PARAM_SYMMETRIC, 1, NOTHING, 0, PTQ_FORMAT_GPTQ},
+    {PTQ_PARAM_SYMMETRIC, 1, NOTHING, 0, PTQ_FORMAT_COMPRESSED_TENSORS},
     {PTQ_PARAM_ACTIVATIONS, PTQ_ACTIVATIONS_F32, 0, 1, PTQ_FORMAT_GPTQ},
     {PTQ_PARAM_ACTIVATIONS, PTQ_ACTIVATIONS_F32, 0, 1, PTQ_FORMAT_AWQ},
     {PTQ_PARAM_ACTIVATIONS, PTQ_ACTIVATIONS_INT8_TOKEN, PTQ_ACTIVATIONS_FPTQ, 0,

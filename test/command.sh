@@ -1304,6 +1304,58 @@ test_bloom()
     equal "of the matrices behind GELU" "$(grep input-scale "$tmp/out" | grep -c dense_4h_to_h)" 5
 }
 
+# Checkpoints of other tools: converted to the ptq format and back, they are what they were. What is written
+# in a foreign format gives the same perplexity as in the ptq format.
+test_formats()
+{
+    echo "formats"
+    set -- --window 256 --max-windows 4
+    for format in gptq awq compressed-tensors; do
+        for zeros in --sym --asym; do
+            quantize own --method gptq $zeros --group 32 $small --scale-dtype f16
+            perplexity "$tmp/own" $text "$@"
+            wanted=$perplexity
+            quantize foreign --method gptq $zeros --group 32 $small --format $format --shard-size 200K
+            perplexity "$tmp/foreign" $text "$@"
+            equal "$format $zeros, perplexity" "$perplexity" "$wanted"
+            equal "$format, shards" "$(ls "$tmp/foreign" | grep -c '^model-0000[1-4]-of-0000[34].safetensors$')" \
+                "$(ls "$tmp/foreign" | grep -c '^model-.*safetensors$')"
+        done
+    done
+    quantize foreign --method auto --group 32 $small --format gptq
+    succeeds "eval of auto in gptq" eval "$tmp/foreign" --text $text "$@"
+    equal "rotations in gptq" "$(ptq inspect "$tmp/foreign" && grep -c rotation "$tmp/out")" 0
+    set -- quantize $tiny -o "$out" --method gptq $small
+    refuses 1 "cannot hold what --rotate asks for" "a rotation in gptq" "$@" --rotate 64 --format gptq
+    refuses 1 "cannot hold what --activations asks for" "int8 in awq" "$@" --activations int8-token --format awq
+    refuses 1 "cannot hold what --bits asks for" "3 bits in awq" "$@" --bits 3 --format awq
+    refuses 1 "act-order" "act-order in awq" "$@" --act-order --format awq
+    refuses 1 "divide the columns" "groups that do not divide K" "$@" --group 128 --format compressed-tensors
+    refuses 1 "5 or 6 bits" "5 bits in gptq" "$@" --bits 5 --format gptq
+    refuses 2 "shard-size" "a shard of no size" "$@" --shard-size 0
+    quantize own --method gptq --rotate 64 --group 32 $small
+    refuses 1 "no rotation" "convert a rotation" convert "$tmp/own" -o "$out" --format gptq
+    refuses 1 "not quantized" "convert a plain model" convert $tiny -o "$out" --format gptq
+    refuses 2 "format" "convert to nothing" convert "$tmp/own" -o "$out"
+    quantize own --method rtn --bits 3 --group 32
+    refuses 1 "4 bits" "convert 3 bits to awq" convert "$tmp/own" -o "$out" --format awq
+    if [ ! -d ../shared/checkpoints ] || ! find_python json; then
+        skip "no python3, or no checkpoints of other tools in ../shared"
+        return
+    fi
+    for source in ../shared/checkpoints/ct-* ../shared/checkpoints/gptq* ../shared/checkpoints/autoawq-*; do
+        case $source in
+        */ct-*) format=compressed-tensors ;;
+        */gptq*) format=gptq ;;
+        *) format=awq ;;
+        esac
+        rm -rf "$tmp/own" "$tmp/foreign"
+        succeeds "convert $source" convert "$source" -o "$tmp/own" --format ptq
+        succeeds "convert it back" convert "$tmp/own" -o "$tmp/foreign" --format $format
+        equal "$source after a round trip" "$($python test/same_checkpoint.py "$source" "$tmp/foreign" 2>&1)" ""
+    done
+}
+
 # All methods side by side; numbers must equal those of quantize and eval.
 test_compare()
 {
@@ -1654,6 +1706,7 @@ else
     test_perplexity
     test_folding
     test_fptq
+    test_formats
     test_compare
     test_compare_resumed
     test_bloom

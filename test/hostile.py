@@ -30,6 +30,7 @@ VALID = {
     ("ptq_store_has", "name"): '"q.codes"',
     ("ptq_store_copy", "name"): '"q.codes"',
     ("ptq_store_find", "name"): '"q.codes"',
+    ("ptq_store_set_quantization", "json"): '"{}"',
     ("ptq_store_open_memory", "data"): "w.file",
     ("ptq_store_open_memory", "bytes"): "w.file_bytes",
     ("ptq_store_create", "path"): "w.out_path",

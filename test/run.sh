@@ -231,6 +231,9 @@ part "the interface against test/abi/libptq.abi" sh test/abi.sh
 part "hostile calls, generated from the headers" hostile
 part "structure" structure
 [ -z "$LONG" ] || part "SmolLM2" sh test/real.sh
+if [ -n "$LONG" ] && find_python json; then
+    part "what transformers reads" $python test/readers.py "$BUILD/ptq" "$BUILD/readers"
+fi
 part "chat templates of other programs" chat_templates
 test_symbols
 test_headers

@@ -154,9 +154,10 @@ static const char *can_hold(const ptq_qtensor *q)
         return "the format awq cannot say that activations are quantized";
     if (high)
         return "the format awq has no zero points beyond the codes";
-    if (!ptqi_scales_fit(q, PTQ_DTYPE_F16))
-        return "the format awq needs scales that are exact in f16";
-    return ptqi_beyond_zero_points(q);
+    if (ptqi_beyond_zero_points(q))
+        return ptqi_beyond_zero_points(q);
+    return ptqi_scales_fit(q, PTQ_DTYPE_F16) ? NULL
+                                             : "the format awq needs scales that are exact in f16";
 }
 
 static void describe(const ptq_qtensor *q, struct ptqi_json_writer *w)

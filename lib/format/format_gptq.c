@@ -255,9 +255,10 @@ static const char *can_hold(const ptq_qtensor *q)
         return "the format gptq cannot say that activations are quantized";
     if (has_highest_zeros(q))
         return "the format gptq has no zero points beyond the codes";
-    if (!ptqi_scales_fit(q, PTQ_DTYPE_F16))
-        return "the format gptq needs scales that are exact in f16";
-    return ptqi_beyond_zero_points(q);
+    if (ptqi_beyond_zero_points(q))
+        return ptqi_beyond_zero_points(q);
+    return ptqi_scales_fit(q, PTQ_DTYPE_F16) ? NULL
+                                             : "the format gptq needs scales that are exact in f16";
 }
 
 static void describe(const ptq_qtensor *q, struct ptqi_json_writer *w)

@@ -50,21 +50,15 @@ static ptq_status write_codes(const ptq_qtensor *q, ptq_store *store, const char
     return status;
 }
 
+/* The dtype that scales are stored in: f16 if that represents all of them. */
+static int32_t stored_dtype(const ptq_qtensor *q)
+{
+    return ptqi_scales_fit(q, PTQ_DTYPE_F16) ? PTQ_DTYPE_F16 : PTQ_DTYPE_F32;
+}
+
 static ptq_status write_scales(const ptq_qtensor *q, ptq_store *store, const char *prefix)
 {
-    int64_t shape[2] = {q->n, q->groups}, count = q->n * q->groups, exact = 0;
-    while (exact < count && ptqi_round_to(q->scales[exact], PTQ_DTYPE_F16) == q->scales[exact])
-        exact++;
-    struct ptqi_name name = ptqi_part_name(prefix, ".scales");
-    if (exact < count)
-        return ptqi_store_put(store, name.text, PTQ_DTYPE_F32, 2, shape, q->scales);
-    uint16_t *half = ptqi_alloc(q->context, count, 2);
-    if (!half)
-        return PTQ_ERROR_MEMORY;
-    ptqi_from_f32(half, PTQ_DTYPE_F16, q->scales, count);
-    ptq_status status = ptqi_store_put(store, name.text, PTQ_DTYPE_F16, 2, shape, half);
-    ptqi_free(q->context, half);
-    return status;
+    return ptqi_part_put_scales(q, stored_dtype(q), 0, store, prefix, ".scales");
 }
 
 /* The lowest that has all that q has. */
@@ -87,7 +81,7 @@ static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const c
     ptqi_json_add_integer(&w, "k", q->k);
     ptqi_json_add_integer(&w, "group", q->group);
     ptqi_json_add_text(&w, "activations", ptq_activations_name(q->activations));
-    if (q->scale_dtype > PTQ_DTYPE_F32)
+    if (q->scale_dtype && q->scale_dtype != stored_dtype(q))
         ptqi_json_add_text(&w, "scale_dtype", ptq_dtype_name(q->scale_dtype));
     if (q->rotation)
         ptqi_json_add_integer(&w, "rotation", q->rotation);
