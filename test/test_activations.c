@@ -150,9 +150,9 @@ static float quantize(const struct matrix *m, const float *x, int *q)
     }
     finite &= isfinite(scale) != 0;
     for (int c = 0; c < K && finite; c++) {
-        const double rounded = (double)rintf(x[c] / scale) + (double)zero;
+        const double rounded =
+            scale > 0 ? (double)rintf(x[c] / scale) + (double)zero : (double)zero;
         q[c] = (int)(rounded < 0 ? 0 : rounded > 255 ? 255 : rounded) - (int)zero;
-        q[c] = scale > 0 ? q[c] : 0;
     }
     return finite ? scale : NAN;
 }
