@@ -50,6 +50,7 @@
     TEST(attention)                                                                                \
     TEST(model)                                                                                    \
     TEST(architectures)                                                                            \
+    TEST(gguf)                                                                                     \
     TEST(gguf_names)                                                                               \
     TEST(contents)
 
