@@ -51,6 +51,7 @@
     TEST(model)                                                                                    \
     TEST(architectures)                                                                            \
     TEST(gguf)                                                                                     \
+    TEST(gguf_models)                                                                              \
     TEST(gguf_names)                                                                               \
     TEST(contents)
 

@@ -106,6 +106,10 @@ static ptq_status write_from_tensors(const struct gguf_metadata *m, int architec
         return ptqi_fail(m->context, PTQ_ERROR_MISSING, "%s: no tensor \"token_embd.weight\"",
                          m->path);
     ptqi_json_add_integer(w, "vocab_size", ptq_store_size(m->store, embedding, 0));
+    if (architecture == GGUF_GPT2)
+        ptqi_json_add_integer(
+            w, "n_inner",
+            ptq_store_size(m->store, ptq_store_find(m->store, "blk.0.ffn_up.weight"), 0));
     ptqi_json_add_bool(w, "tie_word_embeddings", !ptq_store_has(m->store, "output.weight"));
     if (architecture & (GGUF_QWEN3 | GGUF_QWEN3MOE | GGUF_GEMMA))
         ptqi_json_add_bool(w, "attention_bias", has_in_block(m, 0, "attn_q.bias"));

@@ -24,8 +24,7 @@ static const struct {
     {"context_length", "max_position_embeddings", GGUF_ALL},
     {"embedding_length", "hidden_size", GGUF_ALL},
     {"feed_forward_length", "intermediate_size", GGUF_ROTARY},
-    {"feed_forward_length", "n_inner", GGUF_GPT2},
-    {"feed_forward_length", NULL, GGUF_BLOOM}, /* always 4 * hidden_size */
+    {"feed_forward_length", NULL, GGUF_LAYER_NORM}, /* the converter writes 4 * hidden_size */
     {"attention.head_count", "num_attention_heads", GGUF_ALL},
     {"attention.head_count_kv", "num_key_value_heads", GGUF_ROTARY},
     {"attention.head_count_kv", NULL, GGUF_LAYER_NORM},

@@ -33,14 +33,16 @@ static ptq_status write_factors(const struct gguf_metadata *m, const char *tenso
     return status;
 }
 
-/* original: the positions up to which the first factors count. */
+/* The factors of `first` count up to the original number of positions. part: of a head that is
+ * rotated. */
 static ptq_status write_longrope(const struct gguf_metadata *m, const char *first,
-                                 const char *second, struct ptqi_json_writer *w)
+                                 const char *second, double part, struct ptqi_json_writer *w)
 {
     const double original =
         gguf_number(m, "rope.scaling.original_context_length", gguf_number(m, "context_length", 0));
     ptqi_json_open(w, "rope_scaling", '{');
     ptqi_json_add_text(w, "rope_type", "longrope");
+    ptqi_json_add_number(w, "partial_rotary_factor", part, 17);
     ptqi_json_add_number(w, "attention_factor", gguf_number(m, "rope.scaling.attn_factor", 1), 17);
     ptqi_json_add_number(w, "original_max_position_embeddings", original, 17);
     PTQI_TRY(write_factors(m, first, "short_factor", w));
@@ -74,7 +76,8 @@ static void write_yarn(const struct gguf_metadata *m, struct ptqi_json_writer *w
     ptqi_json_close(w, '}');
 }
 
-static ptq_status write_scaling(const struct gguf_metadata *m, struct ptqi_json_writer *w)
+static ptq_status write_scaling(const struct gguf_metadata *m, double part,
+                                struct ptqi_json_writer *w)
 {
     const char *kind = gguf_text(m, "rope.scaling.type");
     const int linear = kind && !strcmp(kind, "linear"), yarn = kind && !strcmp(kind, "yarn");
@@ -88,7 +91,7 @@ static ptq_status write_scaling(const struct gguf_metadata *m, struct ptqi_json_
     if (long_kind && !has_short && !has_all)
         return gguf_refuse(m, "rope.scaling.type", "is longrope, but there are no factors");
     if (has_short || has_all)
-        return write_longrope(m, has_all ? all : shorter, has_all ? all : longer, w);
+        return write_longrope(m, has_all ? all : shorter, has_all ? all : longer, part, w);
     if (linear)
         write_linear(m, w);
     if (yarn)
@@ -106,5 +109,5 @@ ptq_status gguf_write_rope(const struct gguf_metadata *m, int64_t head_dim,
         ptqi_json_add_number(w, "partial_rotary_factor", rotated / (double)head_dim, 17);
     if (!gguf_has(m, "rope.freq_base"))
         ptqi_json_add_integer(w, "rope_theta", 10000);
-    return write_scaling(m, w);
+    return write_scaling(m, rotated / (double)head_dim, w);
 }
