@@ -156,10 +156,11 @@ static void check_shared(void)
     }
 }
 
-static void check_ids(const struct tokenizer *t, const struct ptqi_json *item)
+/* The ids of a text should be those of a list. */
+static void check_ids(const struct tokenizer *t, const struct ptqi_json *text,
+                      const struct ptqi_json *list)
 {
-    const struct ptqi_json *text = ptqi_json_get(item, "text");
-    const struct ptqi_json *wanted = ptqi_json_get(item, "llamacpp")->first;
+    const struct ptqi_json *wanted = list->first;
     int32_t *ids;
     int64_t count, i = 0;
     if (!CHECK_OK(tokenizer_encode(t, text->text, text->length, &ids, &count)))
@@ -169,6 +170,53 @@ static void check_ids(const struct tokenizer *t, const struct ptqi_json *item)
     if (!CHECK(i == count && !wanted))
         printf("    \"%.60s\", token %d\n", text->text, (int)i);
     ptqi_free(test_context(), ids);
+}
+
+/* The value of a key, parsed. */
+static const struct ptqi_json *parse(const ptq_store *s, const char *key,
+                                     struct ptqi_json_document **document)
+{
+    const char *text = ptq_store_metadata(s, key);
+    const struct ptqi_json *root = NULL;
+    if (CHECK(text != NULL))
+        CHECK_OK(
+            ptqi_json_parse(test_context(), text, (int64_t)strlen(text), key, document, &root));
+    return root;
+}
+
+/* Merges are derived from scores. */
+static void check_sentencepiece(void)
+{
+    const char *path = test_data("sentencepiece.gguf");
+    struct ptqi_json_document *documents[3] = {NULL, NULL, NULL};
+    const struct ptqi_json *list;
+    struct tokenizer *t;
+    ptq_store *s;
+    int32_t *ids;
+    int64_t count = 0;
+    if (!CHECK_OK(tokenizer_load_model(test_context(), path, &t)) ||
+        !CHECK_OK(ptq_store_open(test_context(), path, &s)))
+        return;
+    const struct ptqi_json *texts = parse(s, "test.texts", &documents[0]);
+    const struct ptqi_json *wanted = parse(s, "test.ids", &documents[1]);
+    const struct ptqi_json *text = texts ? texts->first : NULL;
+    for (wanted = wanted ? wanted->first : NULL; text && wanted; text = text->next) {
+        if (CHECK_OK(ptqi_json_parse(test_context(), wanted->text, wanted->length, path,
+                                     &documents[2], &list)))
+            check_ids(t, text, list);
+        ptqi_json_free(documents[2]);
+        wanted = wanted->next;
+    }
+    CHECK(!text && !wanted);
+    if (CHECK_OK(tokenizer_encode_templated(t, "</s>", 4, &ids, &count)) && CHECK_EQ(count, 2)) {
+        CHECK_EQ(ids[0], 1);
+        CHECK_EQ(ids[1], 2);
+    }
+    ptqi_free(test_context(), ids);
+    ptqi_json_free(documents[0]);
+    ptqi_json_free(documents[1]);
+    ptq_store_free(s);
+    tokenizer_free(t);
 }
 
 static void check_tokenizers(void)
@@ -194,7 +242,7 @@ static void check_tokenizers(void)
             continue;
         for (const struct ptqi_json *item = ptqi_json_get(root, files[i][0])->first; item;
              item = item->next)
-            check_ids(t, item);
+            check_ids(t, ptqi_json_get(item, "text"), ptqi_json_get(item, "llamacpp"));
         tokenizer_free(t);
     }
     ptqi_json_free(document);
@@ -207,4 +255,5 @@ void test_gguf_models(void)
         check_architecture(names[i]);
     check_shared();
     check_tokenizers();
+    check_sentencepiece();
 }

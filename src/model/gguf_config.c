@@ -41,14 +41,14 @@ static ptq_status read_head(const struct gguf_metadata *m, int64_t *head_dim)
     return PTQ_OK;
 }
 
-/* The window, where it is a setting: null if there is none. */
+/* Without a window, Gemma 3 needs null. */
 static void write_window(const struct gguf_metadata *m, int architecture,
                          struct ptqi_json_writer *w)
 {
     const int64_t window = count_of(m, "attention.sliding_window");
     if (window)
         ptqi_json_add_integer(w, "sliding_window", window);
-    else if (architecture & (GGUF_GEMMA3 | GGUF_PHI3 | GGUF_LLAMA))
+    else if (architecture == GGUF_GEMMA3)
         ptqi_json_add_number(w, "sliding_window", (double)NAN, 0);
 }
 

@@ -8,7 +8,7 @@
 #include "gguf_schemes.h"
 
 /* Values of tokenizer.ggml.token_type. */
-enum { TYPE_CONTROL = 3, TYPE_USER_DEFINED = 4 };
+enum { TYPE_UNKNOWN = 2, TYPE_CONTROL = 3, TYPE_USER_DEFINED = 4 };
 
 static const char space[] = "\xe2\x96\x81"; /* U+2581, which stands for a space */
 
@@ -112,7 +112,7 @@ static void write_added(const struct source *s, struct ptqi_json_writer *w)
     const struct ptqi_json *token = s->list[TOKENS]->first;
     ptqi_json_open(w, "added_tokens", '[');
     for (int64_t id = 0; type && token; id++, type = type->next, token = token->next) {
-        if ((type->number != TYPE_CONTROL && type->number != TYPE_USER_DEFINED) || !token->length)
+        if (type->number < TYPE_UNKNOWN || type->number > TYPE_USER_DEFINED || !token->length)
             continue;
         ptqi_json_open(w, NULL, '{');
         ptqi_json_add_integer(w, "id", id);
@@ -121,7 +121,7 @@ static void write_added(const struct source *s, struct ptqi_json_writer *w)
         ptqi_json_add_bool(w, "lstrip", 0);
         ptqi_json_add_bool(w, "rstrip", strips_behind(s, token->text));
         ptqi_json_add_bool(w, "normalized", 0);
-        ptqi_json_add_bool(w, "special", type->number == TYPE_CONTROL);
+        ptqi_json_add_bool(w, "special", type->number != TYPE_USER_DEFINED);
         ptqi_json_close(w, '}');
     }
     ptqi_json_close(w, ']');
