@@ -17,9 +17,9 @@
 static const char usage[] =
     "usage: ptq generate MODEL --prompt TEXT [options]\n"
     "\n"
-    "Continues a text with a Hugging Face model directory, or the output of ptq quantize, until\n"
-    "the model ends it. The same options give the same text on every machine and for any number\n"
-    "of threads.\n";
+    "Continues a text with a Hugging Face model directory, the output of ptq quantize, or a GGUF\n"
+    "file, until the model ends it. The same options give the same text on every machine and for\n"
+    "any number of threads.\n";
 
 static const struct option table[] = {
     {"prompt", "TEXT", "the text to continue"},
@@ -270,7 +270,7 @@ int command_generate(int argc, char **argv)
     if (rc)
         return rc;
     if (o.positional_count != 1 || !option_given(&o, "prompt"))
-        return usage_error(&o, "needs a model directory and --prompt");
+        return usage_error(&o, "needs a model and --prompt");
     rc = read_sampling(&o, &r);
     if (!rc)
         rc = options_context(&o, &r.context);

@@ -398,8 +398,7 @@ int command_inspect(int argc, char **argv)
         return rc;
     int cpu = option_given(&o, "cpu");
     if (o.positional_count != !cpu)
-        return usage_error(&o, cpu ? "--cpu takes no other arguments"
-                                   : "needs a model directory or a file");
+        return usage_error(&o, cpu ? "--cpu takes no other arguments" : "needs a model or a file");
     rc = options_context(&o, &in.context);
     if (!rc) {
         in.listing.context = in.context;

@@ -58,17 +58,19 @@ static ptq_status make_tokenizer(const struct checkpoint *c, struct ptqi_json_wr
     ptq_store *file;
     ptqi_json_begin(json, c->context);
     PTQI_TRY(ptq_store_open(c->context, c->path, &file));
-    const ptq_status status = gguf_write_tokenizer(c->context, file, json);
+    const ptq_status status = ptq_store_metadata(file, "tokenizer.ggml.model")
+                                  ? gguf_write_tokenizer(c->context, file, json)
+                                  : PTQ_OK;
     ptq_store_free(file);
     return status ? ptqi_fail_at(c->context, status, c->path) : PTQ_OK;
 }
 
-/* Writes it to a file; NULL: only checks that it can be made. */
+/* Writes it to a file, if there is one; NULL: only checks that it can be made. */
 static ptq_status write_tokenizer(const struct checkpoint *c, const char *path)
 {
     struct ptqi_json_writer json;
     ptq_status status = make_tokenizer(c, &json);
-    if (!status && path)
+    if (!status && path && json.length)
         status = ptqi_write_file(c->context, path, json.text, json.length);
     ptqi_json_end(&json);
     return status;

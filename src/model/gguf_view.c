@@ -113,6 +113,31 @@ static ptq_status add_as_is(struct view *v, const char *name, const struct ptqi_
     return use->matrix ? order_rows(v->m, use->matrix, e) : PTQ_OK;
 }
 
+/* Reads one row, so that a type that cannot be read is refused before any work. */
+static ptq_status check_type(const struct view *v, const struct ptqi_entry *source)
+{
+    char prefix[MAX_GGUF_NAME];
+    struct ptqi_entry *e;
+    ptq_store *row;
+    ptq_qtensor *q;
+    if (source->dtype || source->rank < 2 || !source->bytes)
+        return PTQ_OK;
+    PTQI_TRY(ptqi_view_create(v->file, &row));
+    ptq_status status = ptqi_view_add(row, source->name, v->file, source, -1, &e);
+    if (!status) {
+        e->shape[0] = 1;
+        e->shape[1] = source->shape[source->rank - 1];
+        e->rank = 2;
+        snprintf(prefix, sizeof prefix, "%.*s", (int)(strlen(source->name) - strlen(".weight")),
+                 source->name);
+        status = ptq_qtensor_read(v->m->context, PTQ_FORMAT_GGUF, row, prefix, &q);
+    }
+    if (!status)
+        ptq_qtensor_free(q);
+    ptq_store_free(row);
+    return status;
+}
+
 /* Adds a tensor under its name in a checkpoint, if the file has it. */
 static ptq_status add(struct view *v, const char *name, const struct use *use)
 {
@@ -122,6 +147,8 @@ static ptq_status add(struct view *v, const char *name, const struct use *use)
     if (i < 0)
         return PTQ_OK;
     const struct ptqi_entry *source = &v->file->entries[i];
+    if (!v->used[i])
+        PTQI_TRY(check_type(v, source));
     v->used[i] = 1;
     if (use->is_norm && v->m->config.architecture->norm_plus_one)
         return add_norm(v, name, source);
