@@ -249,10 +249,40 @@ static void check_tokenizers(void)
     ptqi_unmap_file(&map);
 }
 
+/* A file with a corrupted header opens or fails, and nothing else. */
+static void check_corrupted(const char *name)
+{
+    char part[100], path[600];
+    struct model *m;
+    uint8_t *bytes = malloc(MOST_BYTES);
+    snprintf(part, sizeof part, "architectures-%s.gguf", name);
+    FILE *file = fopen(test_scratch(part), "rb");
+    const size_t size = file && bytes ? fread(bytes, 1, MOST_BYTES, file) : 0;
+    snprintf(path, sizeof path, "%s", test_scratch("corrupted.gguf"));
+    int64_t failed = 0;
+    if (!CHECK(size > 2000))
+        return;
+    fclose(file);
+    for (size_t i = 0; i < 2000; i += test_long() ? 1 : 7) {
+        const uint8_t before = bytes[i];
+        bytes[i] ^= (uint8_t)(1 << i % 8);
+        file = fopen(path, "wb");
+        CHECK(file && fwrite(bytes, 1, size, file) == size && !fclose(file));
+        failed += model_open(test_context(), path, &m) != PTQ_OK;
+        model_free(m);
+        bytes[i] = before;
+    }
+    CHECK(failed > 0);
+    free(bytes);
+}
+
 void test_gguf_models(void)
 {
     for (int i = 0; i < NAMES; i++)
         check_architecture(names[i]);
+    check_corrupted("llama-llama3");
+    check_corrupted("qwen3-moe");
+    check_corrupted("gemma3");
     check_shared();
     check_tokenizers();
     check_sentencepiece();

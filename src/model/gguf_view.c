@@ -213,6 +213,12 @@ static ptq_status check_used(const struct view *v)
 
 static ptq_status add_all(struct view *v)
 {
+    if (v->m->config.layers > ptq_store_count(v->file)) /* of which each block has some */
+        return ptqi_fail(v->m->context, PTQ_ERROR_MISSING,
+                         "%s: block_count is %lld, but there are "
+                         "%lld tensors",
+                         v->m->checkpoint->path, (long long)v->m->config.layers,
+                         (long long)ptq_store_count(v->file));
     PTQI_TRY(add_outside(v));
     for (int64_t b = 0; b < v->m->config.layers; b++)
         PTQI_TRY(add_block(v, b));
