@@ -1,5 +1,5 @@
 /*
- * Reading tensors from a store, and adding them to one.
+ * Reading tensors from a store, adding them to one, and copying them between stores.
  */
 #include <string.h>
 #include "store/store.h"
@@ -19,7 +19,7 @@ ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor
         return ptqi_fail(store->context, PTQ_ERROR_DTYPE, "%s: %.200s: dtype %s is not supported",
                          store->path, name, e->dtype_name);
     ptq_status status;
-    if ((uintptr_t)e->data % (uintptr_t)ptq_dtype_size(e->dtype) == 0) {
+    if (!e->rows && (uintptr_t)e->data % (uintptr_t)ptq_dtype_size(e->dtype) == 0) {
         void *data = (void *)(uintptr_t)e->data;
         status = ptq_tensor_borrow(store->context, e->dtype, e->rank, e->shape, data, tensor);
         if (!status) {
@@ -29,7 +29,7 @@ ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor
     } else {
         status = ptq_tensor_create(store->context, e->dtype, e->rank, e->shape, tensor);
         if (!status)
-            memcpy(ptq_tensor_data(*tensor), e->data, (size_t)e->bytes);
+            ptqi_entry_copy(e, ptq_tensor_data(*tensor));
     }
     if (!status)
         status = ptq_tensor_set_name(*tensor, name);
@@ -59,5 +59,26 @@ ptq_status ptq_store_add(ptq_store *store, const char *name, const ptq_tensor *t
     ptqi_tensor_hold(tensor);
     e->held = (void *)(uintptr_t)tensor;
     e->drop = drop_tensor;
+    return PTQ_OK;
+}
+
+ptq_status ptq_store_copy(ptq_store *store, const ptq_store *from, const char *name)
+{
+    struct ptqi_entry *e;
+    PTQI_TRY(ptqi_store_check_writing(__func__, store));
+    PTQI_REQUIRE(store->context, from);
+    PTQI_TRY(ptqi_store_check_reading(__func__, from));
+    PTQI_REQUIRE(store->context, name);
+    const struct ptqi_entry *source = ptqi_store_find(from, name);
+    if (!source)
+        return ptqi_fail(store->context, PTQ_ERROR_UNKNOWN, "%s: no tensor \"%.200s\"", from->path,
+                         name);
+    PTQI_TRY(ptqi_view_add(store, name, from, source, -1, &e));
+    if (!source->rows)
+        return PTQ_OK;
+    e->data = e->owned = ptqi_alloc(store->context, e->bytes, 1);
+    if (!e->owned)
+        return PTQ_ERROR_MEMORY;
+    ptqi_entry_copy(source, e->owned);
     return PTQ_OK;
 }

@@ -24,9 +24,9 @@
 static const char usage[] =
     "usage: ptq compare MODEL --calib TEXT --text TEXT [options]\n"
     "\n"
-    "Quantizes a Hugging Face model directory with every method in turn, and measures perplexity\n"
-    "on the text (with integer kernels if activations are int8), the size of the checkpoint, and\n"
-    "the time that quantization took.\n";
+    "Quantizes a Hugging Face model directory or a GGUF file with every method in turn, and\n"
+    "measures perplexity on the text (with integer kernels if activations are int8), the size of\n"
+    "the checkpoint, and the time that quantization took.\n";
 
 static const struct option table[] = {
     CALIBRATION_OPTIONS,
@@ -397,7 +397,7 @@ int command_compare(int argc, char **argv)
     if (rc)
         return rc;
     if (o.positional_count != 1 || !option_given(&o, "calib") || !option_given(&o, "text"))
-        return usage_error(&o, "needs a model directory, --calib and --text");
+        return usage_error(&o, "needs a model, --calib and --text");
     if (option_given(&o, "resume") && !option_given(&o, "keep"))
         return usage_error(&o,
                            "--resume needs --keep DIR, where the interrupted run left its models");

@@ -16,11 +16,11 @@ static const char usage[] =
     "usage: ptq eval MODEL --text FILE [options]\n"
     "       ptq eval MODEL --choices FILE.jsonl [options]\n"
     "\n"
-    "Measures the perplexity of a Hugging Face model directory, or of the output of ptq quantize:\n"
-    "exp of the mean negative log-likelihood. The text is tokenized once and divided into\n"
-    "windows. Or measures multiple choice: each line is {\"context\": TEXT, \"choices\":\n"
-    "[TEXT, ...], \"answer\": INDEX}, and the choice with the largest log-likelihood (acc) or\n"
-    "log-likelihood per character (acc_norm) is taken.\n";
+    "Measures the perplexity of a Hugging Face model directory, of the output of ptq quantize, or\n"
+    "of a GGUF file: exp of the mean negative log-likelihood. The text is tokenized once and\n"
+    "divided into windows. Or measures multiple choice: each line is {\"context\": TEXT,\n"
+    "\"choices\": [TEXT, ...], \"answer\": INDEX}, and the choice with the largest\n"
+    "log-likelihood (acc) or log-likelihood per character (acc_norm) is taken.\n";
 
 static const struct option table[] = {
     {"text", "FILE", "the text, UTF-8; .jsonl: a {\"text\"} or {\"messages\"} on each line"},
@@ -214,7 +214,7 @@ int command_eval(int argc, char **argv)
         return rc;
     const char *activations = option_text(&o, "activations");
     if (o.positional_count != 1 || option_given(&o, "text") == option_given(&o, "choices"))
-        return usage_error(&o, "needs a model directory and either --text or --choices");
+        return usage_error(&o, "needs a model and either --text or --choices");
     if (option_given(&o, "kl") && option_given(&o, "choices"))
         return usage_error(&o, "--kl needs --text");
     if (activations && (e.activations = scheme_named(activations)) < 0)

@@ -19,10 +19,9 @@ static const char usage[] =
     "usage: ptq generate MODEL --prompt TEXT [--chat] [options]\n"
     "       ptq generate MODEL --messages FILE [options]\n"
     "\n"
-    "Continues a text with a Hugging Face model directory, or the output of ptq quantize, until\n"
-    "the model ends it; or, with --chat or --messages, answers in a conversation. The same options "
-    "give the same text on every machine and for any number\n"
-    "of threads.\n";
+    "Continues a text with a Hugging Face model directory, quantized or not, or a GGUF file, until\n"
+    "the model ends it; or, with --chat or --messages, answers in a conversation. The same options\n"
+    "give the same text on every machine and for any number of threads.\n";
 
 static const struct option table[] = {
     {"prompt", "TEXT", "the text to continue"},
@@ -293,7 +292,7 @@ int command_generate(int argc, char **argv)
     if (rc)
         return rc;
     if (o.positional_count != 1 || option_given(&o, "prompt") == option_given(&o, "messages"))
-        return usage_error(&o, "needs a model directory and --prompt or --messages");
+        return usage_error(&o, "needs a model and --prompt or --messages");
     if (option_given(&o, "system") && (!option_given(&o, "chat") || option_given(&o, "messages")))
         return usage_error(&o, "--system is for --chat with --prompt");
     rc = read_sampling(&o, &r);

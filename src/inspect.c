@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/context.h"
+#include "base/file.h"
 #include "base/cpu.h"
 #include "checkpoint/output.h"
 #include "commands.h"
@@ -16,11 +17,9 @@ static const char usage[] =
     "usage: ptq inspect MODEL|FILE [options]\n"
     "       ptq inspect --cpu\n"
     "\n"
-    "Lists the tensors of a model directory or a .safetensors file: type, "
-    "shape, range; and for\n"
-    "each quantized matrix its scheme and quantization error. Experts of a block are "
-    "joined to\n"
-    "one line, except with --json.\n";
+    "Lists the tensors of a model directory, a .safetensors file or a GGUF file: type, shape,\n"
+    "range; and for each quantized matrix its scheme and quantization error. Experts of a block\n"
+    "are joined to one line, except with --json. Of a GGUF file, also the metadata.\n";
 
 static const struct option table[] = {
     {"cpu", NULL, "show the available instruction sets and the one in use"},
@@ -29,6 +28,7 @@ static const struct option table[] = {
 
 struct inspect {
     ptq_context *context;
+    struct checkpoint *checkpoint; /* of a model directory, else NULL */
     ptq_store *store;
     struct ptqi_json_writer *json; /* NULL: text */
     struct listing listing;
@@ -45,6 +45,17 @@ static size_t matrix_of(const ptq_store *store, const char *name, char *matrix, 
     memcpy(matrix, name, length);
     matrix[length] = 0;
     return ptq_format_find(store, matrix) ? length : 0;
+}
+
+/* Whether an ending is one that the tensors of a quantized matrix have. */
+static int is_part(const ptq_store *store, const char *matrix, const char *ending)
+{
+    const int32_t format = ptq_format_find(store, matrix);
+    const char *known;
+    for (int32_t i = 0; (known = ptq_format_ending(format, i)); i++)
+        if (!strcmp(known, ending))
+            return 1;
+    return 0;
 }
 
 /* A matrix is shown when its first tensor is reached: that of the first ending that it has. */
@@ -70,10 +81,23 @@ static const char *scheme_words(int32_t activations)
                                                            : "";
 }
 
+/* The type of a matrix in GGUF, "Q4_K"; NULL in other files. */
+static const char *gguf_type(const struct inspect *in, const char *name)
+{
+    char whole[544];
+    snprintf(whole, sizeof whole, "%s.weight", name);
+    return ptq_format_find(in->store, name) == PTQ_FORMAT_GGUF
+               ? ptq_store_dtype(in->store, ptq_store_find(in->store, whole))
+               : NULL;
+}
+
 static void add_matrix_json(const struct inspect *in, const char *name, const ptq_qtensor *q)
 {
+    const char *type = gguf_type(in, name);
     ptqi_json_open(in->json, NULL, '{');
     ptqi_json_add_text(in->json, "name", name);
+    if (type)
+        ptqi_json_add_text(in->json, "type", type);
     ptqi_json_add_integer(in->json, "n", ptq_qtensor_n(q));
     ptqi_json_add_integer(in->json, "k", ptq_qtensor_k(q));
     ptqi_json_add_integer(in->json, "bits", ptq_qtensor_bits(q));
@@ -87,17 +111,46 @@ static void add_matrix_json(const struct inspect *in, const char *name, const pt
     ptqi_json_close(in->json, '}');
 }
 
+static const char *form_words(const ptq_qtensor *q)
+{
+    return ptq_qtensor_has_minima(q)   ? "minima"
+           : ptq_qtensor_has_levels(q) ? "levels"
+           : ptq_qtensor_symmetric(q)  ? "sym"
+                                       : "asym";
+}
+
+/* Whether a GPTQ matrix has zero points of 0 in the format that stores them less one. Readers that
+ * do not borrow from the next one take them for 16. */
+static int has_borrowed_zeros(const struct inspect *in, const char *name, const ptq_qtensor *q)
+{
+    const struct ptqi_json *settings = in->checkpoint ? in->checkpoint->quantization : NULL;
+    const char *version = ptqi_json_string(ptqi_json_get(settings, "checkpoint_format"));
+    const int64_t count = ptq_qtensor_n(q) * ptq_qtensor_groups(q);
+    int found = 0;
+    if (ptq_format_find(in->store, name) != PTQ_FORMAT_GPTQ || ptq_qtensor_symmetric(q) ||
+        (version && strcmp(version, "gptq")))
+        return 0;
+    uint8_t *zeros = ptqi_alloc(in->context, count, 1);
+    if (zeros && !ptq_qtensor_zeros(q, zeros))
+        found = memchr(zeros, 0, (size_t)count) != NULL;
+    ptqi_free(in->context, zeros);
+    return found;
+}
+
 static ptq_status list_matrix(struct inspect *in, const char *name, const ptq_qtensor *q)
 {
     const int32_t activations = ptq_qtensor_activations(q);
     const double weight = ptq_qtensor_weight_error(q), output = ptq_qtensor_output_error(q);
     const struct listing_range errors[2] = {{weight, weight}, {output, output}};
+    const char *type = gguf_type(in, name);
     char text[128];
-    snprintf(text, sizeof text, "W%dA%s [%lld, %lld] group %lld %s%s%s%s", ptq_qtensor_bits(q),
-             activations ? "8" : "32", (long long)ptq_qtensor_n(q), (long long)ptq_qtensor_k(q),
-             (long long)ptq_qtensor_group(q), ptq_qtensor_symmetric(q) ? "sym" : "asym",
+    snprintf(text, sizeof text, "%s%sW%dA%s [%lld, %lld] group %lld %s%s%s%s%s", type ? type : "",
+             type ? " " : "", ptq_qtensor_bits(q), activations ? "8" : "32",
+             (long long)ptq_qtensor_n(q), (long long)ptq_qtensor_k(q),
+             (long long)ptq_qtensor_group(q), form_words(q),
              ptq_qtensor_has_order(q) ? " act-order" : "",
-             ptq_qtensor_has_input_scale(q) ? " input-scale" : "", scheme_words(activations));
+             ptq_qtensor_has_input_scale(q) ? " input-scale" : "", scheme_words(activations),
+             has_borrowed_zeros(in, name, q) ? " zeros-stored-as-all-ones" : "");
     return listing_add(&in->listing, name, text, errors);
 }
 
@@ -191,6 +244,14 @@ static ptq_status show_foreign(struct inspect *in, int64_t index)
     return PTQ_OK;
 }
 
+/* Tensor index holds the first codes of a matrix. Some types of GGUF can only be listed. */
+static ptq_status show_quantized(struct inspect *in, int64_t index, const char *matrix)
+{
+    const ptq_status status = show_matrix(in, matrix);
+    return status == PTQ_ERROR_UNSUPPORTED && gguf_type(in, matrix) ? show_foreign(in, index)
+                                                                    : status;
+}
+
 static int is_known(const char *dtype)
 {
     return strstr(" F32 F16 BF16 I8 U8 I32 ", dtype) != NULL;
@@ -203,9 +264,9 @@ static ptq_status show_all(struct inspect *in, int quantized)
     for (int64_t i = 0; i < ptq_store_count(in->store); i++) {
         const char *name = ptq_store_name(in->store, i);
         size_t length = matrix_of(in->store, name, matrix, sizeof matrix);
-        int part = length && strcmp(name + length, ".bias") && strcmp(name + length, ".weight");
+        const int part = length && is_part(in->store, matrix, name + length);
         if (part && quantized && is_first_part(in->store, matrix, name + length))
-            PTQI_TRY(show_matrix(in, matrix));
+            PTQI_TRY(show_quantized(in, i, matrix));
         if (!part && !quantized && is_known(ptq_store_dtype(in->store, i)))
             PTQI_TRY(show_tensor(in, i));
         else if (!part && !quantized)
@@ -214,6 +275,38 @@ static ptq_status show_all(struct inspect *in, int quantized)
             in->bytes += ptq_store_bytes(in->store, i);
     }
     return PTQ_OK;
+}
+
+/* Metadata of a GGUF file; in others, they belong to matrices. Long values are shortened. */
+static void print_metadata(const ptq_store *store)
+{
+    enum { SHOWN = 60 };
+    const char *key;
+    if (!ptq_store_metadata(store, "general.architecture"))
+        return;
+    for (int64_t i = 0; (key = ptq_store_metadata_key(store, i)); i++) {
+        char text[SHOWN + 1];
+        const char *value = ptq_store_metadata(store, key);
+        int shown = (int)strnlen(value, SHOWN);
+        while (shown && ((unsigned char)value[shown] & 0xc0) == 0x80)
+            shown--; /* not in the middle of a character */
+        snprintf(text, sizeof text, "%.*s", shown, value);
+        for (char *c = text; *c; c++)
+            *c = (unsigned char)*c < 0x20 || *c == 0x7f ? ' ' : *c;
+        printf("%s %s = %s%s\n", ptq_store_metadata_type(store, key), key, text,
+               strlen(value) > strlen(text) ? " .." : "");
+    }
+}
+
+static void add_metadata_json(const ptq_store *store, struct ptqi_json_writer *w)
+{
+    const char *key;
+    if (!ptq_store_metadata(store, "general.architecture"))
+        return;
+    ptqi_json_open(w, "metadata", '{');
+    for (int64_t i = 0; (key = ptq_store_metadata_key(store, i)); i++)
+        ptqi_json_add_text(w, key, ptq_store_metadata(store, key));
+    ptqi_json_close(w, '}');
 }
 
 /* The version of the algorithms that quantized the matrices; 0 if the file does not say. */
@@ -227,12 +320,26 @@ static int64_t algorithm_version(const ptq_store *store)
                : 0;
 }
 
+/* A model directory says in config.json how its matrices are encoded. */
+static ptq_status open_store(struct inspect *in, const char *path)
+{
+    char *config = ptqi_join_path(in->context, path, "config.json");
+    const int is_model = config && ptqi_file_exists(config);
+    ptqi_free(in->context, config);
+    if (!is_model)
+        return ptq_store_open(in->context, path, &in->store);
+    PTQI_TRY(checkpoint_open(in->context, path, &in->checkpoint));
+    in->store = in->checkpoint->store;
+    return PTQ_OK;
+}
+
 static ptq_status inspect_store(struct inspect *in, const char *path)
 {
     struct ptqi_json_writer w;
-    PTQI_TRY(ptq_store_open(in->context, path, &in->store));
+    PTQI_TRY(open_store(in, path));
     const int64_t version = algorithm_version(in->store);
     if (!in->json) {
+        print_metadata(in->store);
         PTQI_TRY(show_all(in, 0));
         listing_print(&in->listing, (const char *const[]){"", ""}, 0);
         PTQI_TRY(show_all(in, 1));
@@ -253,6 +360,7 @@ static ptq_status inspect_store(struct inspect *in, const char *path)
     if (!status)
         status = show_all(in, 1);
     ptqi_json_close(&w, ']');
+    add_metadata_json(in->store, &w);
     ptqi_json_add_integer(&w, "bytes", in->bytes);
     if (version)
         ptqi_json_add_integer(&w, OUTPUT_ALGORITHM_KEY, version);
@@ -324,8 +432,7 @@ int command_inspect(int argc, char **argv)
         return rc;
     int cpu = option_given(&o, "cpu");
     if (o.positional_count != !cpu)
-        return usage_error(&o, cpu ? "--cpu takes no other arguments"
-                                   : "needs a model directory or a file");
+        return usage_error(&o, cpu ? "--cpu takes no other arguments" : "needs a model or a file");
     rc = options_context(&o, &in.context);
     if (!rc) {
         in.listing.context = in.context;
@@ -334,7 +441,9 @@ int command_inspect(int argc, char **argv)
         rc = status ? report_failure(status) : 0;
     }
     listing_free(&in.listing);
-    ptq_store_free(in.store);
+    if (!in.checkpoint)
+        ptq_store_free(in.store);
+    checkpoint_free(in.checkpoint);
     ptq_context_free(in.context);
     return rc;
 }

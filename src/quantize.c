@@ -1,5 +1,5 @@
 /*
- * ptq quantize: quantizes a Hugging Face model directory.
+ * ptq quantize: quantizes a Hugging Face model directory or a GGUF file.
  */
 #include <stdio.h>
 #include <string.h>
@@ -17,9 +17,9 @@
 static const char usage[] =
     "usage: ptq quantize MODEL -o OUT --method METHOD [--calib TEXT] [options]\n"
     "\n"
-    "Quantizes the linear layers of a Hugging Face model directory block by block. Each block is\n"
-    "calibrated on the outputs of the quantized blocks before it. rtn works without --calib.\n"
-    "--resume continues a run that was killed.\n";
+    "Quantizes the linear layers of a Hugging Face model directory, or of a GGUF file that is not\n"
+    "quantized, block by block. Each block is calibrated on the outputs of the quantized blocks\n"
+    "before it. rtn works without --calib. --resume continues a run that was killed.\n";
 
 static const struct option table[] = {
     {"o", "OUT", "the directory to write"},
@@ -216,7 +216,7 @@ int command_quantize(int argc, char **argv)
     if (o.positional_count > 1)
         return usage_error(&o, "one model at a time, not also %s", o.positional[1]);
     if (o.positional_count != 1 || !option_given(&o, "o"))
-        return usage_error(&o, "needs a model directory and -o OUT");
+        return usage_error(&o, "needs a model and -o OUT");
     const char *fold = option_text(&o, "fold");
     if (fold && strcmp(fold, "on") && strcmp(fold, "off"))
         return usage_error(&o, "--fold must be on or off, not \"%s\"", fold);

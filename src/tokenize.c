@@ -15,7 +15,7 @@ static const char usage[] =
     "usage: ptq tokenize MODEL [--text FILE] [options]\n"
     "\n"
     "Prints the ids of a text, which is read from the standard input or a file, as a JSON list on\n"
-    "one line. MODEL is a model directory or a tokenizer.json.\n";
+    "one line. MODEL is a model directory, a GGUF file or a tokenizer.json.\n";
 
 static const struct option table[] = {
     {"text", "FILE", "read this file, not the standard input"},
@@ -211,7 +211,7 @@ int command_tokenize(int argc, char **argv)
     t.prompts = !option_given(&o, "no-generation-prompt");
     t.renders = option_given(&o, "render");
     if (o.positional_count != 1)
-        return usage_error(&o, "needs a model directory or a tokenizer.json");
+        return usage_error(&o, "needs a model or a tokenizer.json");
     if (t.template && option_given(&o, "decode"))
         return usage_error(&o, "--template is not for --decode");
     if (option_given(&o, "chat") && (t.template || option_given(&o, "decode")))

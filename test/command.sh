@@ -1545,6 +1545,46 @@ test_architectures()
     done
 }
 
+# Models in GGUF files: small ones of the unit tests, which are quantized to the same bytes as the directories they
+# were made from, and those of ../shared.
+test_gguf()
+{
+    echo "gguf"
+    made=$BUILD/scratch/architectures
+    [ -f "$made-qwen3.gguf" ] || $RUN "$BUILD/unit" gguf_models >"$tmp/log"
+    set -- llama-bias qwen3-moe phi3 gpt2 bloom
+    [ -z "$RUN" ] || set -- qwen3-moe
+    for model; do
+        for source in "$made/$model" "$made-$model.gguf"; do
+            rm -rf "$tmp/one"
+            succeeds "quantize $source" quantize "$source" -o "$tmp/one" --method auto --bits 4 --group 32 \
+                --calib random --samples 8 --seqlen 24
+            [ -d "$source" ] && wanted=$(sha256 "$tmp/one/model.safetensors")
+        done
+        equal "what auto makes of $model.gguf" "$(sha256 "$tmp/one/model.safetensors")" "$wanted"
+    done
+    succeeds "inspect a GGUF file" inspect test/data/blocks.gguf
+    grep -q "^IQ4_XS .*IQ4_XS W4A32 .*group 32 levels" "$tmp/out"
+    equal "inspect tells the types of a GGUF file" $? 0
+    succeeds "inspect a GGUF file --json" inspect test/data/blocks.gguf --json
+    json "inspect a GGUF file --json" metadata
+    refuses 1 "general.architecture \"test\" is not supported" "a GGUF file of another architecture" \
+        eval test/data/blocks.gguf --text $text
+    refuses 1 "neither a Hugging Face model directory nor a GGUF file" "a safetensors file as a model" \
+        eval $tiny/model.safetensors --text $text
+    printf 'Hello, world!' >"$tmp/hello"
+    succeeds "tokenize by a GGUF file" tokenize test/data/sentencepiece.gguf --text "$tmp/hello"
+    [ -d "$shared/checkpoints/gguf-llama-tiny" ] || { skip "no ../shared/checkpoints: GGUF files"; return; }
+    quantized=$shared/checkpoints/gguf-llama-tiny/llama-tiny-Q4_0.gguf
+    refuses 1 "quantized already" "quantize a quantized GGUF file" quantize $quantized -o "$out" --method rtn
+    succeeds "generate from a GGUF file" generate $quantized --prompt "The river" --tokens 8
+    [ -z "$RUN" ] || return
+    for known in tiny-Q4_0=28.1408 tiny-Q4_1=27.9294 tiny-Q8_0=27.7534 5m-Q4_K_M=50.4733; do
+        perplexity "$(echo "$shared"/checkpoints/gguf-llama-*/llama-"${known%=*}".gguf)" $text --window 256
+        equal "perplexity of $model" "$(printf %.4f "$perplexity")" "${known#*=}"
+    done
+}
+
 # A mixture of experts with the tokenizer of the small model: whatever reads a text.
 test_experts()
 {
@@ -1698,6 +1738,7 @@ test_choices
 test_lengths
 test_golden
 test_architectures
+test_gguf
 test_experts
 test_generate
 if [ -n "$RUN" ]; then

@@ -54,6 +54,8 @@
     TEST(architectures)                                                                            \
     TEST(formats)                                                                                  \
     TEST(smollm2)                                                                                  \
+    TEST(gguf)                                                                                     \
+    TEST(gguf_models)                                                                              \
     TEST(gguf_names)                                                                               \
     TEST(contents)
 

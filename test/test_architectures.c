@@ -205,14 +205,52 @@ static void check_folding(const char *name, const char *directory)
     ptqi_free(context, x);
 }
 
+void architectures_reference(const char *name, char *path, size_t capacity)
+{
+    char part[100];
+    snprintf(part, sizeof part, "architectures/%s/reference.safetensors", name);
+    snprintf(path, capacity, "%s", test_data(part));
+}
+
+/* other: a model, or NULL for the recorded logits. */
+static void compare_with(const char *model, const char *other, const char *reference)
+{
+    ptq_store *store;
+    ptq_tensor *ids, *recorded;
+    if (!CHECK_OK(ptq_store_open(test_context(), reference, &store)))
+        return;
+    CHECK_OK(ptq_store_tensor(store, "ids", &ids));
+    CHECK_OK(ptq_store_tensor(store, "logits", &recorded));
+    const int64_t count = ptq_tensor_elements(ids);
+    float *logits = logits_of(test_context(), model, ptq_tensor_data(ids), count);
+    float *own = other ? logits_of(test_context(), other, ptq_tensor_data(ids), count) : NULL;
+    if (logits && (own || !other))
+        compare(model, logits, own ? own : ptq_tensor_data(recorded),
+                ptq_tensor_elements(recorded));
+    ptqi_free(test_context(), logits);
+    ptqi_free(test_context(), own);
+    ptq_tensor_free(ids);
+    ptq_tensor_free(recorded);
+    ptq_store_free(store);
+}
+
+void architectures_compare(const char *model, const char *reference)
+{
+    compare_with(model, NULL, reference);
+}
+
+void architectures_compare_models(const char *model, const char *other, const char *reference)
+{
+    compare_with(model, other, reference);
+}
+
 static void check_architecture(const char *name)
 {
-    char part[100], directory[600], reference[700];
+    char directory[600], reference[700];
     ptq_store *store;
     ptq_tensor *ids, *wanted;
     architectures_make(name, directory, sizeof directory);
-    snprintf(part, sizeof part, "architectures/%s/reference.safetensors", name);
-    snprintf(reference, sizeof reference, "%s", test_data(part));
+    architectures_reference(name, reference, sizeof reference);
     if (!CHECK_OK(ptq_store_open(test_context(), reference, &store)))
         return;
     CHECK_OK(ptq_store_tensor(store, "ids", &ids));

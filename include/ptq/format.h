@@ -19,12 +19,16 @@ enum {
      * ".zeros", ".minima", ".levels", ".g_idx", ".order", ".input_scale", ".row_scales" if present;
      * settings as metadata. Lossless, except that errors of NaN (unknown) are not stored. */
     PTQ_FORMAT_PTQ = 1,
-    /* What other tools make; lib/format/README.md has the details. The store's quantization config
-     * must be set. GPTQ, by AutoGPTQ and GPTQModel: 2, 3, 4 or 8 bits, act-order. AWQ, the layout
-     * gemm: 4 bits. compressed-tensors, by llm-compressor: pack-quantized and int-quantized. */
+    /* What other tools make; lib/format/README.md has the details. The next three need the store's
+     * quantization config. GPTQ, by AutoGPTQ and GPTQModel: 2, 3, 4 or 8 bits, act-order. AWQ, the
+     * layout gemm: 4 bits. compressed-tensors, by llm-compressor: pack-quantized and int-quantized.
+     */
     PTQ_FORMAT_GPTQ = 2,
     PTQ_FORMAT_AWQ = 3,
-    PTQ_FORMAT_COMPRESSED_TENSORS = 4
+    PTQ_FORMAT_COMPRESSED_TENSORS = 4,
+    /* A tensor of a GGUF file, "<prefix>.weight": Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K,
+     * IQ4_NL, IQ4_XS. Weights are exactly those of ggml. Rows keep the order of the file. */
+    PTQ_FORMAT_GGUF = 5
 };
 
 /* Converts between formats and names ("ptq"); 0 for an unknown name, NULL for an unknown format. */

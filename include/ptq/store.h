@@ -1,5 +1,5 @@
 /*
- * ptq/store.h - a checkpoint open for reading or writing: safetensors, single or sharded.
+ * ptq/store.h - a checkpoint open for reading or writing: safetensors, single or sharded; or GGUF.
  *
  * Thread safety: many threads may read an open store at once; only one may write, or set anything.
  */
@@ -16,13 +16,17 @@ typedef struct ptq_store ptq_store;
 
 /*
  * Opens a .safetensors file, a model.safetensors.index.json, or a directory that contains one of
- * the two (the index is preferred). The files are mapped, not read, and must not change while open.
- * Headers are fully validated before use: sizes, bounds, overlaps, holes, duplicates.
+ * the two (the index is preferred); or a GGUF file, version 2 or 3, little-endian. The files are
+ * mapped, not read, and must not change while open. Headers are fully validated before use: sizes,
+ * bounds, overlaps, holes, duplicates.
+ *
+ * GGUF lists the axes of a tensor from the innermost; here, as everywhere in this library, the
+ * innermost comes last.
  */
 PTQ_API ptq_status ptq_store_open(ptq_context *context, const char *path, ptq_store **store);
 /*
- * The same for the bytes of one .safetensors file in the caller's memory, which must not change and
- * must outlive the store, the tensors read from it, and the stores that copy from it.
+ * The same for the bytes of one .safetensors or GGUF file in the caller's memory, which must not
+ * change and must outlive the store, the tensors read from it, and the stores that copy from it.
  */
 PTQ_API ptq_status ptq_store_open_memory(ptq_context *context, const void *data, int64_t bytes,
                                          ptq_store **store);
@@ -36,8 +40,8 @@ PTQ_API void ptq_store_free(ptq_store *store);
 PTQ_API int64_t ptq_store_count(const ptq_store *store);
 PTQ_API const char *ptq_store_name(const ptq_store *store, int64_t index);
 PTQ_API int64_t ptq_store_find(const ptq_store *store, const char *name);
-/* The element type of the tensor at index: its name in the file ("BF16"), and its PTQ_DTYPE_..., 0
- * if ptq_tensor does not support it; and the size of its data in bytes. */
+/* The element type of the tensor at index: its name in the file ("BF16"; "Q4_K" in GGUF), and its
+ * PTQ_DTYPE_..., 0 if ptq_tensor does not support it; and the size of its data in bytes. */
 PTQ_API const char *ptq_store_dtype(const ptq_store *store, int64_t index);
 PTQ_API int32_t ptq_store_dtype_value(const ptq_store *store, int64_t index);
 PTQ_API int64_t ptq_store_bytes(const ptq_store *store, int64_t index);
@@ -54,8 +58,12 @@ PTQ_API int32_t ptq_store_has(const ptq_store *store, const char *name);
 PTQ_API ptq_status ptq_store_tensor(const ptq_store *store, const char *name, ptq_tensor **tensor);
 /* Metadata keys in order; NULL past the end. */
 PTQ_API const char *ptq_store_metadata_key(const ptq_store *store, int64_t index);
-/* The value of a metadata key, NULL if there is none. */
+/* The value of a metadata key, NULL if there is none. A string of GGUF is as in the file; a number,
+ * a bool or an array is JSON text. */
 PTQ_API const char *ptq_store_metadata(const ptq_store *store, const char *key);
+/* The type of that value: "str", or in GGUF "u8", "i8", "u16", "i16", "u32", "i32", "f32", "bool",
+ * "u64", "i64", "f64", or an array of one of these, "arr[str]". NULL if there is none. */
+PTQ_API const char *ptq_store_metadata_type(const ptq_store *store, const char *key);
 
 /*
  * Sets how quantized matrices in the store are encoded, as JSON: the value of "quantization_config"

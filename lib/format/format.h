@@ -25,6 +25,6 @@ struct ptqi_format {
 };
 
 extern const struct ptqi_format ptqi_format_ptq, ptqi_format_gptq, ptqi_format_awq,
-    ptqi_format_compressed_tensors;
+    ptqi_format_compressed_tensors, ptqi_format_gguf;
 
 #endif

@@ -6,7 +6,8 @@
 #include "format/part.h"
 
 static const struct ptqi_format *const formats[] = {
-    &ptqi_format_ptq, &ptqi_format_gptq, &ptqi_format_awq, &ptqi_format_compressed_tensors};
+    &ptqi_format_ptq, &ptqi_format_gptq, &ptqi_format_awq, &ptqi_format_compressed_tensors,
+    &ptqi_format_gguf};
 enum { FORMATS = sizeof formats / sizeof *formats };
 
 static const struct ptqi_format *find(int32_t id)

@@ -32,10 +32,16 @@ const struct ptqi_entry *ptqi_store_find(const ptq_store *s, const char *name)
     return i >= 0 ? &s->entries[i] : NULL;
 }
 
-const char *ptqi_store_value(const ptq_store *s, const char *key)
+const struct ptqi_pair *ptqi_store_pair(const ptq_store *s, const char *key)
 {
     const int64_t i = find_item(s, &s->by_key, pair_key, key);
-    return i >= 0 ? s->metadata[i].value : NULL;
+    return i >= 0 ? &s->metadata[i] : NULL;
+}
+
+const char *ptqi_store_value(const ptq_store *s, const char *key)
+{
+    const struct ptqi_pair *pair = ptqi_store_pair(s, key);
+    return pair ? pair->value : NULL;
 }
 
 ptq_status ptqi_store_new_entry(ptq_store *s, const char *name, struct ptqi_entry **entry)
@@ -58,7 +64,7 @@ ptq_status ptqi_store_new_entry(ptq_store *s, const char *name, struct ptqi_entr
 }
 
 /* Appends a metadata pair with a new key; takes ownership of value. */
-static ptq_status add_pair(ptq_store *s, const char *key, char *value)
+static ptq_status add_pair(ptq_store *s, const char *key, const char *type, char *value)
 {
     PTQI_TRY(ptqi_table_reserve(&s->by_key, s->metadata_count + 1));
     PTQI_TRY(ptqi_grow(s->context, (void **)&s->metadata, s->metadata_count, &s->metadata_capacity,
@@ -66,13 +72,14 @@ static ptq_status add_pair(ptq_store *s, const char *key, char *value)
     char *name = ptqi_copy_text(s->context, key, (int64_t)strlen(key));
     if (!name)
         return PTQ_ERROR_MEMORY;
-    s->metadata[s->metadata_count] = (struct ptqi_pair){name, value};
+    s->metadata[s->metadata_count] = (struct ptqi_pair){name, value, type};
     ptqi_table_add(&s->by_key, ptqi_table_hash(&s->by_key, key, (int64_t)strlen(key)),
                    s->metadata_count++);
     return PTQ_OK;
 }
 
-ptq_status ptqi_store_set_pair(ptq_store *s, const char *key, const char *value, int replace)
+ptq_status ptqi_store_set_typed(ptq_store *s, const char *key, const char *type, const char *value,
+                                int replace)
 {
     const int64_t at = find_item(s, &s->by_key, pair_key, key);
     if (at >= 0 && !replace)
@@ -81,14 +88,20 @@ ptq_status ptqi_store_set_pair(ptq_store *s, const char *key, const char *value,
     if (!copy)
         return PTQ_ERROR_MEMORY;
     if (at < 0) {
-        ptq_status status = add_pair(s, key, copy);
+        ptq_status status = add_pair(s, key, type, copy);
         if (status)
             ptqi_free(s->context, copy);
         return status;
     }
     ptqi_free(s->context, s->metadata[at].value);
     s->metadata[at].value = copy;
+    s->metadata[at].type = type;
     return PTQ_OK;
+}
+
+ptq_status ptqi_store_set_pair(ptq_store *s, const char *key, const char *value, int replace)
+{
+    return ptqi_store_set_typed(s, key, "str", value, replace);
 }
 
 ptq_status ptqi_store_check_writing(const char *function, const ptq_store *store)
@@ -166,5 +179,14 @@ ptq_status ptqi_store_get(const ptq_store *store, const char *name, int32_t dtyp
     const void *data = NULL;
     PTQI_TRY(ptqi_store_view(store, name, dtype, rank, shape, &data));
     memcpy(out, data, (size_t)ptqi_store_find(store, name)->bytes);
+    return PTQ_OK;
+}
+
+ptq_status ptqi_store_map(ptq_store *s, const char *path, const struct ptqi_map **map)
+{
+    PTQI_TRY(ptqi_grow(s->context, (void **)&s->maps, s->map_count, &s->map_capacity,
+                       s->map_count + 1, (int64_t)sizeof *s->maps));
+    PTQI_TRY(ptqi_map_file(s->context, path, &s->maps[s->map_count]));
+    *map = &s->maps[s->map_count++];
     return PTQ_OK;
 }

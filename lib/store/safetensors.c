@@ -94,16 +94,22 @@ static int ends_in(const char *path, const char *ending)
     return length > tail && !strcmp(path + length - tail, ending);
 }
 
-/* Whether a file without the usual extension begins like a safetensors file: header length, then an
- * opening brace. */
+/* The length of the header, then an opening brace. */
+static int begins(const uint8_t *bytes, int64_t size)
+{
+    int likely = size > 8 && bytes[8] == '{';
+    for (int i = 4; i < 8 && likely; i++)
+        likely = bytes[i] == 0;
+    return likely;
+}
+
+/* Whether a file without the usual extension begins like a safetensors file. */
 static int begins_like_one(ptq_context *context, const char *path)
 {
     struct ptqi_map map;
     if (!ptqi_file_exists(path) || ptqi_map_file(context, path, &map))
         return 0;
-    int likely = map.size > 8 && map.data[8] == '{';
-    for (int i = 4; i < 8 && likely; i++)
-        likely = map.data[i] == 0;
+    const int likely = begins(map.data, map.size);
     ptqi_unmap_file(&map);
     return likely;
 }
@@ -132,6 +138,8 @@ static ptq_status open_path(ptq_store *s, const char *path)
 
 const struct ptqi_container ptqi_safetensors = {
     .name = "safetensors",
+    .begins = begins,
+    .read_bytes = ptqi_safetensors_read_bytes,
     .recognise = recognise,
     .open = open_path,
     .write = ptqi_safetensors_write,

@@ -170,11 +170,8 @@ ptq_status ptqi_safetensors_read_bytes(ptq_store *s, const char *path, const uin
 
 ptq_status ptqi_safetensors_read(ptq_store *s, const char *path)
 {
-    PTQI_TRY(ptqi_grow(s->context, (void **)&s->maps, s->map_count, &s->map_capacity,
-                       s->map_count + 1, (int64_t)sizeof *s->maps));
-    struct ptqi_map *map = &s->maps[s->map_count];
-    PTQI_TRY(ptqi_map_file(s->context, path, map));
-    s->map_count++;
+    const struct ptqi_map *map;
+    PTQI_TRY(ptqi_store_map(s, path, &map));
     return ptqi_safetensors_read_bytes(s, path, map->data, map->size);
 }
 

@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct ptqi_container *const containers[] = {&ptqi_safetensors};
+static const struct ptqi_container *const containers[] = {&ptqi_safetensors, &ptqi_gguf};
 enum { CONTAINERS = sizeof containers / sizeof *containers };
 
-static ptq_status new_store(const char *function, ptq_context *context, const char *path,
-                            ptq_store **store)
+ptq_status ptqi_store_new(const char *function, ptq_context *context, const char *path,
+                          ptq_store **store)
 {
     PTQI_REQUIRE_FOR(context, function, store);
     *store = NULL;
@@ -35,6 +35,7 @@ static void free_entry(ptq_context *context, struct ptqi_entry *e)
 {
     ptqi_free(context, e->name);
     ptqi_free(context, e->owned);
+    ptqi_free(context, e->rows);
     if (e->held)
         e->drop(e->held);
 }
@@ -115,7 +116,7 @@ static ptq_status open_path(ptq_store *s, const char *path)
 
 ptq_status ptq_store_open(ptq_context *context, const char *path, ptq_store **store)
 {
-    PTQI_TRY(new_store(__func__, context, path, store));
+    PTQI_TRY(ptqi_store_new(__func__, context, path, store));
     ptq_status status = open_path(*store, path);
     if (status) {
         ptq_store_free(*store);
@@ -124,16 +125,26 @@ ptq_status ptq_store_open(ptq_context *context, const char *path, ptq_store **st
     return status;
 }
 
+/* Bytes that begin like nothing known are taken for the first container, which says what it lacks.
+ */
+static ptq_status read_memory(ptq_store *s, const uint8_t *bytes, int64_t size)
+{
+    int i = CONTAINERS - 1;
+    while (i > 0 && !containers[i]->begins(bytes, size))
+        i--;
+    s->container = containers[i];
+    return s->container->read_bytes(s, s->path, bytes, size);
+}
+
 ptq_status ptq_store_open_memory(ptq_context *context, const void *data, int64_t bytes,
                                  ptq_store **store)
 {
-    PTQI_TRY(new_store(__func__, context, "memory", store));
+    PTQI_TRY(ptqi_store_new(__func__, context, "memory", store));
     ptq_status status = ptqi_check_between(context, __func__, "bytes", bytes, 1, PTRDIFF_MAX);
     if (!status && !data)
         status = ptqi_fail_null(context, __func__, "data");
-    (*store)->container = &ptqi_safetensors;
     if (!status)
-        status = ptqi_safetensors_read_bytes(*store, (*store)->path, data, bytes);
+        status = read_memory(*store, data, bytes);
     if (status) {
         ptq_store_free(*store);
         *store = NULL;
@@ -216,30 +227,17 @@ const char *ptq_store_metadata(const ptq_store *store, const char *key)
     return store && key ? ptqi_store_value(store, key) : NULL;
 }
 
-ptq_status ptq_store_create(ptq_context *context, const char *path, ptq_store **store)
+const char *ptq_store_metadata_type(const ptq_store *store, const char *key)
 {
-    PTQI_TRY(new_store(__func__, context, path, store));
-    (*store)->container = &ptqi_safetensors;
-    (*store)->writing = 1;
-    return PTQ_OK;
+    const struct ptqi_pair *pair = store && key ? ptqi_store_pair(store, key) : NULL;
+    return pair ? pair->type : NULL;
 }
 
-ptq_status ptq_store_copy(ptq_store *store, const ptq_store *from, const char *name)
+ptq_status ptq_store_create(ptq_context *context, const char *path, ptq_store **store)
 {
-    struct ptqi_entry *e;
-    PTQI_TRY(ptqi_store_check_writing(__func__, store));
-    PTQI_REQUIRE(store->context, from);
-    PTQI_TRY(ptqi_store_check_reading(__func__, from));
-    PTQI_REQUIRE(store->context, name);
-    const struct ptqi_entry *source = ptqi_store_find(from, name);
-    if (!source)
-        return ptqi_fail(store->context, PTQ_ERROR_UNKNOWN, "%s: no tensor \"%.200s\"", from->path,
-                         name);
-    PTQI_TRY(ptqi_store_new_entry(store, name, &e));
-    const struct ptqi_entry own = *e;
-    *e = *source;
-    e->name = own.name;
-    ptqi_entry_hold(e, from);
+    PTQI_TRY(ptqi_store_new(__func__, context, path, store));
+    (*store)->container = &ptqi_safetensors;
+    (*store)->writing = 1;
     return PTQ_OK;
 }
 

@@ -17,7 +17,8 @@ struct ptqi_entry {
     int64_t shape[PTQ_MAX_RANK];
     const void *data;
     int64_t bytes;
-    void *owned; /* data that the store frees */
+    int64_t *rows; /* [shape[0]]: row n of the tensor is row rows[n] of data; NULL: in order */
+    void *owned;   /* data that the store frees */
     /* The tensor or store that owns the data, and the function that drops the reference; or
      * NULL. */
     void *held;
@@ -26,6 +27,7 @@ struct ptqi_entry {
 
 struct ptqi_pair {
     char *key, *value;
+    const char *type; /* "str"; GGUF has others. A constant text. */
 };
 
 /* A kind of file, or of files in a directory. Each has an entry in the table in store.c. */
@@ -33,10 +35,15 @@ struct ptqi_container {
     const char *name;
     int (*recognise)(ptq_context *context, const char *path);
     ptq_status (*open)(ptq_store *store, const char *path);
+    /* Whether bytes of a file begin like one; adds the contents of a whole file in memory. path
+     * names it in messages. */
+    int (*begins)(const uint8_t *bytes, int64_t size);
+    ptq_status (*read_bytes)(ptq_store *store, const char *path, const uint8_t *bytes,
+                             int64_t size);
     ptq_status (*write)(ptq_store *store); /* writes all entries to the store's path */
 };
 
-extern const struct ptqi_container ptqi_safetensors;
+extern const struct ptqi_container ptqi_safetensors, ptqi_gguf;
 
 struct ptq_store {
     ptq_context *context;
@@ -67,8 +74,9 @@ void ptqi_store_release(ptq_store *store);
 /* Makes the entry hold a store that it takes its data from. */
 void ptqi_entry_hold(struct ptqi_entry *entry, const ptq_store *from);
 
-/* entries.c. Finds a tensor by name, and a metadata value by key; NULL if there is none. */
+/* entries.c. Finds a tensor by name, and a metadata pair or value by key; NULL if there is none. */
 const struct ptqi_entry *ptqi_store_find(const ptq_store *store, const char *name);
+const struct ptqi_pair *ptqi_store_pair(const ptq_store *store, const char *key);
 const char *ptqi_store_value(const ptq_store *store, const char *key);
 /* Appends an entry without data; its size follows from dtype and shape. */
 ptq_status ptqi_store_describe(ptq_store *store, const char *name, int32_t dtype, int32_t rank,
@@ -77,6 +85,11 @@ ptq_status ptqi_store_describe(ptq_store *store, const char *name, int32_t dtype
 ptq_status ptqi_store_new_entry(ptq_store *store, const char *name, struct ptqi_entry **entry);
 /* Sets a metadata key. If replace is 0, an existing key is kept (later shards do not override). */
 ptq_status ptqi_store_set_pair(ptq_store *store, const char *key, const char *value, int replace);
+/* The same for a value of a type other than "str". */
+ptq_status ptqi_store_set_typed(ptq_store *store, const char *key, const char *type,
+                                const char *value, int replace);
+/* Maps a file for as long as the store is open; *map is valid until the next call. */
+ptq_status ptqi_store_map(ptq_store *store, const char *path, const struct ptqi_map **map);
 
 /* safetensors_file.c. _read maps a file and adds its tensors. _read_bytes adds the tensors of a
  * file in memory; path names it in messages. _write writes all entries to a file. */
@@ -84,6 +97,19 @@ ptq_status ptqi_safetensors_read(ptq_store *store, const char *path);
 ptq_status ptqi_safetensors_read_bytes(ptq_store *store, const char *path, const uint8_t *bytes,
                                        int64_t size);
 ptq_status ptqi_safetensors_write(ptq_store *store);
+
+/* store.c: an empty store, for a function of this name. */
+ptq_status ptqi_store_new(const char *function, ptq_context *context, const char *path,
+                          ptq_store **store);
+
+/* view.c: an empty view of a store; and an entry for one of its tensors, or for one part of it
+ * along the first axis (-1: the whole). The caller may set the entry's shape, and give it the
+ * memory of rows. */
+ptq_status ptqi_view_create(const ptq_store *from, ptq_store **view);
+ptq_status ptqi_view_add(ptq_store *view, const char *name, const ptq_store *from,
+                         const struct ptqi_entry *source, int64_t part, struct ptqi_entry **entry);
+/* Copies the data of an entry, rows in order. */
+void ptqi_entry_copy(const struct ptqi_entry *entry, void *out);
 
 /* PTQ_ERROR_ARGUMENT, with the name of the calling function, unless store is being written, or is
  * open for reading. */

@@ -2,6 +2,7 @@
 #include <string.h>
 #include "base/context.h"
 #include "base/file.h"
+#include "store/store.h"
 
 static const char *const companions[] = {
     "tokenizer.json",
@@ -70,33 +71,59 @@ static ptq_status read_quantization(struct checkpoint *c)
                : PTQ_OK;
 }
 
-static ptq_status open_files(struct checkpoint *c, const char *directory)
+ptq_status checkpoint_set_store(struct checkpoint *c, ptq_store *store)
 {
-    c->path = ptqi_copy_text(c->context, directory, (int64_t)strlen(directory));
-    c->config_path = ptqi_join_path(c->context, directory, "config.json");
-    if (!c->path || !c->config_path)
-        return PTQ_ERROR_MEMORY;
-    PTQI_TRY(parse_file(c, c->config_path, &c->document, &c->config));
-    PTQI_TRY(ptq_store_open(c->context, directory, &c->store));
-    PTQI_TRY(read_quantization(c));
-    const int64_t count = ptq_store_count(c->store);
-    c->places = ptqi_alloc_zero(c->context, count, (int64_t)sizeof *c->places);
+    c->store = store;
+    ptqi_free(c->context, c->places);
+    c->places = ptqi_alloc_zero(c->context, ptq_store_count(store), (int64_t)sizeof *c->places);
     return c->places ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
-ptq_status checkpoint_open(ptq_context *context, const char *directory,
-                           struct checkpoint **checkpoint)
+static ptq_status open_directory(struct checkpoint *c)
+{
+    c->config_path = ptqi_join_path(c->context, c->path, "config.json");
+    if (!c->config_path)
+        return PTQ_ERROR_MEMORY;
+    PTQI_TRY(parse_file(c, c->config_path, &c->document, &c->config));
+    PTQI_TRY(ptq_store_open(c->context, c->path, &c->store));
+    PTQI_TRY(read_quantization(c));
+    return checkpoint_set_store(c, c->store);
+}
+
+static ptq_status open_file(struct checkpoint *c)
+{
+    if (!ptqi_file_exists(c->path))
+        return ptqi_fail(c->context, PTQ_ERROR_IO,
+                         "%s: no such directory (a Hugging Face model directory or a GGUF file is "
+                         "needed)",
+                         c->path);
+    c->config_path = ptqi_copy_text(c->context, c->path, (int64_t)strlen(c->path));
+    if (!c->config_path)
+        return PTQ_ERROR_MEMORY;
+    PTQI_TRY(ptq_store_open(c->context, c->path, &c->store));
+    c->gguf = c->store->container == &ptqi_gguf;
+    return c->gguf
+               ? PTQ_OK
+               : ptqi_fail(c->context, PTQ_ERROR_FORMAT,
+                           "%s: neither a Hugging Face model directory nor a GGUF file", c->path);
+}
+
+static ptq_status open_path(struct checkpoint *c, const char *path)
+{
+    c->path = ptqi_copy_text(c->context, path, (int64_t)strlen(path));
+    if (!c->path)
+        return PTQ_ERROR_MEMORY;
+    return ptqi_is_directory(path) ? open_directory(c) : open_file(c);
+}
+
+ptq_status checkpoint_open(ptq_context *context, const char *path, struct checkpoint **checkpoint)
 {
     *checkpoint = NULL;
-    if (!ptqi_is_directory(directory))
-        return ptqi_fail(context, PTQ_ERROR_IO,
-                         "%s: no such directory (a Hugging Face model directory is needed)",
-                         directory);
     struct checkpoint *c = ptqi_alloc_zero(context, 1, (int64_t)sizeof *c);
     if (!c)
         return PTQ_ERROR_MEMORY;
     c->context = context;
-    ptq_status status = open_files(c, directory);
+    ptq_status status = open_path(c, path);
     if (status) {
         checkpoint_free(c);
         return status;

@@ -1,7 +1,7 @@
 /*
  * A checkpoint in a Hugging Face directory, open for reading: config.json, the tensors, and the
- * accompanying files. This code knows nothing about models; the model sets where each tensor
- * belongs.
+ * accompanying files. Or a GGUF file: then the model makes the config and names the tensors. This
+ * code knows nothing about models; the model sets where each tensor belongs.
  */
 #ifndef CHECKPOINT_H
 #define CHECKPOINT_H
@@ -19,9 +19,10 @@ struct tensor_place {
 struct checkpoint {
     ptq_context *context;
     char *path;
-    char *config_path; /* path of config.json, for messages */
+    char *config_path; /* path of config.json or of the GGUF file, for messages */
+    int gguf;          /* it is a GGUF file */
     struct ptqi_json_document *document;
-    const struct ptqi_json *config; /* config.json */
+    const struct ptqi_json *config; /* config.json; NULL until the model makes it */
     struct ptqi_json_document *quantization_document;
     const struct ptqi_json *quantization; /* quantization_config, NULL if there is none */
     ptq_store *store;
@@ -29,8 +30,9 @@ struct checkpoint {
     struct unused unused; /* contents that the model does not use and that do not affect it */
 };
 
-ptq_status checkpoint_open(ptq_context *context, const char *directory,
-                           struct checkpoint **checkpoint);
+ptq_status checkpoint_open(ptq_context *context, const char *path, struct checkpoint **checkpoint);
+/* Sets the store, which now belongs to the checkpoint, and makes room for its places. */
+ptq_status checkpoint_set_store(struct checkpoint *c, ptq_store *store);
 void checkpoint_free(struct checkpoint *c);
 /* The path of a file in the directory; allocated. */
 char *checkpoint_file(const struct checkpoint *c, const char *name);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "checkpoint/shards.h"
+#include "text/gguf_tokenizer.h"
 
 static const char config_name[] = "config.json", old_config_name[] = "quantize_config.json";
 
@@ -53,9 +54,36 @@ void output_remove(ptq_context *context, const char *path)
     workdir_remove(context, path, is_ours);
 }
 
+/* A tokenizer.json from the metadata of a GGUF file, which is opened again since the checkpoint has
+ * only a view of its tensors. The caller frees it with ptqi_json_end, on failure too. */
+static ptq_status make_tokenizer(const struct checkpoint *c, struct ptqi_json_writer *json)
+{
+    ptq_store *file;
+    ptqi_json_begin(json, c->context);
+    PTQI_TRY(ptq_store_open(c->context, c->path, &file));
+    const ptq_status status = ptq_store_metadata(file, "tokenizer.ggml.model")
+                                  ? gguf_write_tokenizer(c->context, file, json)
+                                  : PTQ_OK;
+    ptq_store_free(file);
+    return status ? ptqi_fail_at(c->context, status, c->path) : PTQ_OK;
+}
+
+/* Writes it to a file, if there is one; NULL: only checks that it can be made. */
+static ptq_status write_tokenizer(const struct checkpoint *c, const char *path)
+{
+    struct ptqi_json_writer json;
+    ptq_status status = make_tokenizer(c, &json);
+    if (!status && path && json.length)
+        status = ptqi_write_file(c->context, path, json.text, json.length);
+    ptqi_json_end(&json);
+    return status;
+}
+
 /* Checks that the files to copy at the end can be read. */
 static ptq_status check_companions(const struct checkpoint *c)
 {
+    if (c->gguf)
+        return write_tokenizer(c, NULL);
     for (int i = 0; checkpoint_companion(i); i++) {
         struct ptqi_map file;
         char *from = checkpoint_file(c, checkpoint_companion(i));
@@ -230,6 +258,15 @@ static ptq_status assemble(const struct output *o, int64_t *bytes)
     return status;
 }
 
+/* What stands beside the tensors of a GGUF file is in it. */
+static ptq_status write_companion(const struct output *o)
+{
+    char *path = workdir_file(o->workdir, "tokenizer.json");
+    const ptq_status status = path ? write_tokenizer(o->source, path) : PTQ_ERROR_MEMORY;
+    ptqi_free(o->context, path);
+    return status;
+}
+
 static ptq_status copy_companion(const struct output *o, const char *name)
 {
     char *from = checkpoint_file(o->source, name), *to = workdir_file(o->workdir, name);
@@ -277,7 +314,9 @@ ptq_status output_write(const struct output *o, const char *name, const char *te
 ptq_status output_finish(struct output *o, const char *config, int keep_run, int64_t *bytes)
 {
     ptq_status status = assemble(o, bytes);
-    for (int i = 0; checkpoint_companion(i) && !status; i++)
+    if (!status && o->source->gguf)
+        status = write_companion(o);
+    for (int i = 0; checkpoint_companion(i) && !status && !o->source->gguf; i++)
         status = copy_companion(o, checkpoint_companion(i));
     if (!status)
         status = output_write(o, config_name, config);

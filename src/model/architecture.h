@@ -39,7 +39,7 @@ struct architecture {
     int norm_bias;                                       /* LayerNorm with bias; else RMSNorm */
     int norm_plus_one;                                   /* norms multiply by 1 + weight */
     int qkv_by_head; /* rows of a fused matrix: [heads][q, k, v]; else all of q, then k, then v */
-    int transposed;  /* weights are stored as [K][N] */
+    int transposed;  /* weights are stored as [K][N], except in GGUF files */
     const char *const *buffers; /* suffixes of block tensors that are computed, not read */
     const char *gguf;           /* name in GGUF files; NULL: llama.cpp does not know it */
     int gguf_pairs;     /* there, q and k rotate adjacent numbers, not those half a head apart */

@@ -75,13 +75,17 @@ static int name_outside(const struct model *m, const char *tensor, char *name)
     return 0;
 }
 
-int gguf_name(const struct model *m, int64_t i, char name[MAX_GGUF_NAME])
+int gguf_name_of(const struct model *m, int64_t block, const char *tensor, char name[MAX_GGUF_NAME])
 {
-    const int64_t block = m->checkpoint->places[i].block;
-    const char *tensor = ptq_store_name(m->checkpoint->store, i);
     if (!gguf_architecture(&m->config))
         return 0;
     return block < 0 ? name_outside(m, tensor, name) : name_in_block(m, block, tensor, name);
+}
+
+int gguf_name(const struct model *m, int64_t i, char name[MAX_GGUF_NAME])
+{
+    return gguf_name_of(m, m->checkpoint->places[i].block, ptq_store_name(m->checkpoint->store, i),
+                        name);
 }
 
 int64_t gguf_row(const struct model_config *c, enum role role, int64_t n)

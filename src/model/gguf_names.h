@@ -18,7 +18,10 @@ enum { MAX_GGUF_NAME = 64 }; /* as in ggml */
 /* The name of an architecture, which is also the prefix of its metadata keys: "qwen3moe". NULL:
  * llama.cpp does not know it. */
 const char *gguf_architecture(const struct model_config *c);
-/* The name of tensor i of the model's store; 0 if GGUF has no place for it. */
+/* The name of a tensor of a block (-1: of none); 0 if GGUF has no place for it. */
+int gguf_name_of(const struct model *m, int64_t block, const char *tensor,
+                 char name[MAX_GGUF_NAME]);
+/* The name of tensor i of the model's store. */
 int gguf_name(const struct model *m, int64_t i, char name[MAX_GGUF_NAME]);
 /* The row of a matrix (or of its bias) that GGUF has as row n. */
 int64_t gguf_row(const struct model_config *c, enum role role, int64_t n);

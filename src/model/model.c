@@ -8,6 +8,7 @@
 #include "base/half.h"
 #include "checkpoint/checkpoint.h"
 #include "model/architecture.h"
+#include "model/gguf_view.h"
 #include "model/weights.h"
 
 static ptq_status load_norm(const struct model *m, const char *name, struct norm *norm)
@@ -105,21 +106,27 @@ static ptq_status load_model(struct model *m)
     return PTQ_OK;
 }
 
-static ptq_status open_model(struct model *m, const char *directory)
+static ptq_status open_model(struct model *m, const char *path)
 {
-    PTQI_TRY(checkpoint_open(m->context, directory, &m->checkpoint));
+    PTQI_TRY(checkpoint_open(m->context, path, &m->checkpoint));
+    const int gguf = m->checkpoint->gguf;
+    if (gguf)
+        PTQI_TRY(gguf_open_config(m->checkpoint));
     PTQI_TRY(model_read_config(m->checkpoint, &m->config));
+    m->transposed = m->config.architecture->transposed && !gguf;
+    if (gguf)
+        PTQI_TRY(gguf_open_tensors(m));
     return load_model(m);
 }
 
-ptq_status model_open(ptq_context *context, const char *directory, struct model **model)
+ptq_status model_open(ptq_context *context, const char *path, struct model **model)
 {
     *model = NULL;
     struct model *m = ptqi_alloc_zero(context, 1, (int64_t)sizeof *m);
     if (!m)
         return PTQ_ERROR_MEMORY;
     m->context = context;
-    ptq_status status = open_model(m, directory);
+    ptq_status status = open_model(m, path);
     if (status) {
         model_free(m);
         return status;

@@ -125,6 +125,7 @@ struct model {
     struct checkpoint *checkpoint;
     struct model_config config;
     const char *prefix;           /* "model.": prefix of all tensor names except the head's */
+    int transposed;               /* weights are stored as [K][N] */
     ptq_tensor *embedding, *head; /* head == embedding if tied */
     ptq_qtensor *embedding_rows;  /* of a tied head that is quantized; else NULL */
     ptq_tensor *positions;        /* learned, or NULL */
@@ -177,8 +178,8 @@ ptq_status model_check_contents(const struct model *m);
 /* Whether any matrix of a block is quantized. */
 int model_has_quantized(const struct model *m);
 
-/* model.c */
-ptq_status model_open(ptq_context *context, const char *directory, struct model **model);
+/* model.c: opens a model directory or a GGUF file. */
+ptq_status model_open(ptq_context *context, const char *path, struct model **model);
 void model_free(struct model *model);
 /* load_block.c: loads a block from store (NULL: the model's own). activations (PTQ_ACTIVATIONS_...,
  * or -1 for the checkpoint's) applies to its quantized matrices, which *quantized counts. */

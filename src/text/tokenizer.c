@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "decode.h"
 #include "field.h"
+#include "gguf_tokenizer.h"
 #include "text_model.h"
 #include "normalize.h"
 #include "pretokenize.h"
@@ -61,32 +62,51 @@ static ptq_status read_root(struct tokenizer *t, const struct ptqi_json *root)
     return added_load(t->context, added, &t->normalizer, &t->vocabulary, &t->added);
 }
 
-static ptq_status read_file(struct tokenizer *t, const char *path)
+static ptq_status read_text(struct tokenizer *t, const char *text, int64_t length, const char *path)
 {
     struct ptqi_json_document *document;
     const struct ptqi_json *root;
+    PTQI_TRY(ptqi_json_parse(t->context, text, length, path, &document, &root));
+    const ptq_status status = read_root(t, root);
+    ptqi_json_free(document);
+    return status ? ptqi_fail_at(t->context, status, path) : PTQ_OK;
+}
+
+static ptq_status read_file(struct tokenizer *t, const char *path)
+{
     struct ptqi_map map;
     PTQI_TRY(ptqi_map_file(t->context, path, &map));
-    ptq_status status =
-        ptqi_json_parse(t->context, (const char *)map.data, map.size, path, &document, &root);
-    if (!status) {
-        status = read_root(t, root);
-        if (status)
-            ptqi_fail_at(t->context, status, path);
-        ptqi_json_free(document);
-    }
+    const ptq_status status = read_text(t, (const char *)map.data, map.size, path);
     ptqi_unmap_file(&map);
     return status;
 }
 
-ptq_status tokenizer_load(ptq_context *context, const char *path, struct tokenizer **out)
+/* The metadata of a GGUF file. */
+static ptq_status read_gguf(struct tokenizer *t, const char *path)
+{
+    struct ptqi_json_writer json;
+    ptq_store *store;
+    PTQI_TRY(ptq_store_open(t->context, path, &store));
+    ptq_status status = gguf_write_tokenizer(t->context, store, &json);
+    if (status)
+        ptqi_fail_at(t->context, status, path);
+    else
+        status = read_text(t, json.text, json.length, path);
+    ptqi_json_end(&json);
+    ptq_store_free(store);
+    return status;
+}
+
+static ptq_status load(ptq_context *context, const char *path,
+                       ptq_status (*read)(struct tokenizer *t, const char *path),
+                       struct tokenizer **out)
 {
     struct tokenizer *t = ptqi_alloc_zero(context, 1, (int64_t)sizeof *t);
     *out = NULL;
     if (!t)
         return PTQ_ERROR_MEMORY;
     t->context = context;
-    ptq_status status = read_file(t, path);
+    ptq_status status = read(t, path);
     if (status)
         tokenizer_free(t);
     else
@@ -94,9 +114,16 @@ ptq_status tokenizer_load(ptq_context *context, const char *path, struct tokeniz
     return status;
 }
 
-ptq_status tokenizer_load_model(ptq_context *context, const char *directory, struct tokenizer **out)
+ptq_status tokenizer_load(ptq_context *context, const char *path, struct tokenizer **out)
 {
-    char *path = ptqi_join_path(context, directory, "tokenizer.json");
+    return load(context, path, read_file, out);
+}
+
+ptq_status tokenizer_load_model(ptq_context *context, const char *model, struct tokenizer **out)
+{
+    if (ptqi_file_exists(model) && !ptqi_is_directory(model))
+        return load(context, model, read_gguf, out);
+    char *path = ptqi_join_path(context, model, "tokenizer.json");
     *out = NULL;
     const ptq_status status = path ? tokenizer_load(context, path, out) : PTQ_ERROR_MEMORY;
     ptqi_free(context, path);

@@ -16,10 +16,9 @@
 
 struct tokenizer;
 
-/* Loads the tokenizer.json at path, or that of a model directory. */
+/* Loads the tokenizer.json at path; or that of a model directory, or of a GGUF file. */
 ptq_status tokenizer_load(ptq_context *context, const char *path, struct tokenizer **out);
-ptq_status tokenizer_load_model(ptq_context *context, const char *directory,
-                                struct tokenizer **out);
+ptq_status tokenizer_load_model(ptq_context *context, const char *model, struct tokenizer **out);
 /* NULL is allowed. */
 void tokenizer_free(struct tokenizer *tokenizer);
 
