@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/half.h"
 #include "checkpoint/shards.h"
+#include "store/store.h"
 #include "text/gguf_tokenizer.h"
 
 static const char config_name[] = "config.json", old_config_name[] = "quantize_config.json";
@@ -253,7 +254,7 @@ static ptq_status assemble(const struct output *o, int64_t *bytes)
     shards_begin(&shards, o->workdir, o->shard_size ? o->shard_size : INT64_MAX,
                  o->foreign ? "pt" : NULL);
     const ptq_status status = collect(o, &shards);
-    *bytes = shards.total;
+    *bytes = shards.written;
     shards_free(&shards);
     return status;
 }
@@ -297,8 +298,8 @@ static int is_intermediate(const char *name)
 int64_t output_bytes(const struct checkpoint *made)
 {
     int64_t bytes = 0;
-    for (int64_t i = 0; i < ptq_store_count(made->store); i++)
-        bytes += ptq_store_bytes(made->store, i);
+    for (int64_t i = 0; i < made->store->map_count; i++)
+        bytes += made->store->maps[i].size;
     return bytes;
 }
 

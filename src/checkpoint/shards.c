@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/context.h"
 #include "base/file.h"
 
@@ -128,8 +129,10 @@ static ptq_status write_index(const struct shards *s)
     return status;
 }
 
-static ptq_status rename_file(const struct shards *s, int i)
+/* Gives a file its final name, and adds its size. */
+static ptq_status rename_file(struct shards *s, int i)
 {
+    struct stat info;
     char before[64], after[64];
     file_name(i, 0, before, sizeof before);
     file_name(i, s->count, after, sizeof after);
@@ -137,6 +140,8 @@ static ptq_status rename_file(const struct shards *s, int i)
     ptq_status status = from && to ? PTQ_OK : PTQ_ERROR_MEMORY;
     if (!status && rename(from, to))
         status = ptqi_fail_io(s->context, to, "rename to");
+    if (!status && !stat(to, &info))
+        s->written += (int64_t)info.st_size;
     ptqi_free(s->context, from);
     ptqi_free(s->context, to);
     return status;

@@ -16,6 +16,7 @@ struct shards {
     const char *tag;      /* metadata "format" of every file, or NULL */
     ptq_store *store;     /* the file being filled */
     int64_t bytes, total; /* of its tensors, and of all */
+    int64_t written;      /* sizes of the finished files */
     int count;            /* files begun */
     char **names;         /* of all tensors */
     int *files;           /* the file of each tensor, from 1 */
