@@ -233,10 +233,23 @@ const char *ptq_store_metadata_type(const ptq_store *store, const char *key)
     return pair ? pair->type : NULL;
 }
 
+/* The container that a name's ending asks for; the first one for any other name. */
+static const struct ptqi_container *container_for(const char *path)
+{
+    const size_t length = strlen(path);
+    int i = CONTAINERS - 1;
+    for (; i > 0; i--) {
+        const size_t tail = strlen(containers[i]->ending);
+        if (length > tail && !strcmp(path + length - tail, containers[i]->ending))
+            break;
+    }
+    return containers[i];
+}
+
 ptq_status ptq_store_create(ptq_context *context, const char *path, ptq_store **store)
 {
     PTQI_TRY(ptqi_store_new(__func__, context, path, store));
-    (*store)->container = &ptqi_safetensors;
+    (*store)->container = container_for(path);
     (*store)->writing = 1;
     return PTQ_OK;
 }
@@ -247,6 +260,16 @@ ptq_status ptq_store_set_metadata(ptq_store *store, const char *key, const char 
     PTQI_REQUIRE(store->context, key);
     PTQI_REQUIRE(store->context, value);
     return ptqi_store_set_pair(store, key, value, 1);
+}
+
+ptq_status ptq_store_set_typed_metadata(ptq_store *store, const char *key, const char *type,
+                                        const char *value)
+{
+    PTQI_TRY(ptqi_store_check_writing(__func__, store));
+    PTQI_REQUIRE(store->context, key);
+    PTQI_REQUIRE(store->context, type);
+    PTQI_REQUIRE(store->context, value);
+    return store->container->set_typed(store, key, type, value);
 }
 
 ptq_status ptq_store_set_quantization(ptq_store *store, const char *json)

@@ -33,6 +33,7 @@ struct ptqi_pair {
 /* A kind of file, or of files in a directory. Each has an entry in the table in store.c. */
 struct ptqi_container {
     const char *name;
+    const char *ending; /* of the names of files to write */
     int (*recognise)(ptq_context *context, const char *path);
     ptq_status (*open)(ptq_store *store, const char *path);
     /* Whether bytes of a file begin like one; adds the contents of a whole file in memory. path
@@ -41,6 +42,8 @@ struct ptqi_container {
     ptq_status (*read_bytes)(ptq_store *store, const char *path, const uint8_t *bytes,
                              int64_t size);
     ptq_status (*write)(ptq_store *store); /* writes all entries to the store's path */
+    /* Sets a metadata value; fails if the container has no such type. */
+    ptq_status (*set_typed)(ptq_store *store, const char *key, const char *type, const char *value);
 };
 
 extern const struct ptqi_container ptqi_safetensors, ptqi_gguf;
