@@ -52,6 +52,7 @@
     TEST(architectures)                                                                            \
     TEST(gguf)                                                                                     \
     TEST(gguf_models)                                                                              \
+    TEST(gguf_write)                                                                               \
     TEST(gguf_names)                                                                               \
     TEST(contents)
 

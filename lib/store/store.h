@@ -122,6 +122,10 @@ ptq_status ptqi_store_check_reading(const char *function, const ptq_store *store
 /* Adds a copy of data, which need not outlive the call. */
 ptq_status ptqi_store_put(ptq_store *store, const char *name, int32_t dtype, int32_t rank,
                           const int64_t *shape, const void *data);
+/* lib/store_tensor.c: adds a tensor of an element type that ptq_tensor does not support, with
+ * memory for its bytes. */
+ptq_status ptqi_store_put_raw(ptq_store *store, const char *name, const char *dtype_name,
+                              int32_t rank, const int64_t *shape, int64_t bytes, void **data);
 /* Finds the data of a tensor that must have this dtype and shape; they may be unaligned. */
 ptq_status ptqi_store_view(const ptq_store *store, const char *name, int32_t dtype, int32_t rank,
                            const int64_t *shape, const void **data);
