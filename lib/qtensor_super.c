@@ -33,11 +33,13 @@ ptq_status ptq_qtensor_set_super_scales(ptq_qtensor *q, const float *scales, con
     PTQI_REQUIRE(NULL, q);
     PTQI_REQUIRE(q->context, scales);
     PTQI_TRY(ptqi_qtensor_check(q));
+    if (q->minima)
+        PTQI_REQUIRE(q->context, minima);
     if (q->k % PTQI_SUPER_COLUMNS || PTQI_SUPER_COLUMNS % q->group_size || q->group_of ||
-        q->row_scales || !minima != !q->minima)
+        q->row_scales || (minima && !q->minima))
         return ptqi_fail(q->context, PTQ_ERROR_CONFLICT,
                          "super scales need rows of whole blocks of %d columns, these whole even "
-                         "groups, plain scales, and super minima if there are minima",
+                         "groups, plain scales, and super minima only if there are minima",
                          PTQI_SUPER_COLUMNS);
     const int64_t count = q->n * (q->k / PTQI_SUPER_COLUMNS);
     if (!are_halves(scales, count) || !are_multiples(q, q->scales, scales) ||
@@ -60,11 +62,11 @@ ptq_status ptq_qtensor_super_scales(const ptq_qtensor *q, float *scales, float *
     PTQI_REQUIRE(q->context, scales);
     if (!q->super_scales)
         return ptqi_fail(q->context, PTQ_ERROR_MISSING, "the matrix has no super scales");
+    if (q->super_minima)
+        PTQI_REQUIRE(q->context, minima);
     const size_t bytes = (size_t)(q->n * (q->k / PTQI_SUPER_COLUMNS)) * sizeof *scales;
     memcpy(scales, q->super_scales, bytes);
-    if (q->super_minima) {
-        PTQI_REQUIRE(q->context, minima);
+    if (q->super_minima)
         memcpy(minima, q->super_minima, bytes);
-    }
     return PTQ_OK;
 }
