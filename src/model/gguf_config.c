@@ -77,7 +77,8 @@ static void write_experts(const struct gguf_metadata *m, int architecture,
     const int64_t experts = count_of(m, "expert_count"), blocks = count_of(m, "block_count");
     if (!experts)
         return;
-    ptqi_json_add_integer(w, "num_experts", experts);
+    ptqi_json_add_integer(w, architecture == GGUF_QWEN3MOE ? "num_experts" : "num_local_experts",
+                          experts);
     if (architecture != GGUF_QWEN3MOE)
         return;
     ptqi_json_add_bool(w, "norm_topk_prob", 1);
