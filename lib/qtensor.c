@@ -60,6 +60,8 @@ void ptq_qtensor_free(ptq_qtensor *q)
     ptqi_free(q->context, q->group_of);
     ptqi_free(q->context, q->order);
     ptqi_free(q->context, q->input_scale);
+    ptqi_free(q->context, q->super_scales);
+    ptqi_free(q->context, q->super_minima);
     ptqi_free_handle(q->context, q);
 }
 
@@ -116,6 +118,7 @@ static void forget_levels(ptq_qtensor *q)
 {
     ptqi_free(q->context, q->row_scales);
     q->row_scales = NULL;
+    ptqi_qtensor_forget_super(q);
 }
 
 ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros)

@@ -10,6 +10,7 @@
 
 #define PTQI_MAX_COLUMNS 131072
 #define PTQI_MAX_MATRICES 65536 /* per call */
+#define PTQI_SUPER_COLUMNS 256  /* that share super scales */
 
 struct ptq_qtensor {
     ptq_context *context;
@@ -27,10 +28,12 @@ struct ptq_qtensor {
     int32_t *group_of;             /* [k]: uneven groups, sorted by order; NULL: groups are even */
     float *row_scales;             /* [n]: scales are 1 .. 15 times this; NULL: plain scales */
     uint8_t *zeros;                /* [n][groups]; NULL: 2^(bits-1) everywhere */
-    int32_t *order;                /* [k]; NULL: 0 .. k-1 */
-    float *input_scale;            /* [k]; NULL: 1 */
-    int32_t rotation;              /* columns per block; 0: none */
-    int32_t equalize; /* PTQ_EQUALIZE_... that computed the input scale, even if folded */
+    /* [n][k / 256]: what the scales, and minima, of 256 columns are multiples of; or NULL */
+    float *super_scales, *super_minima;
+    int32_t *order;     /* [k]; NULL: 0 .. k-1 */
+    float *input_scale; /* [k]; NULL: 1 */
+    int32_t rotation;   /* columns per block; 0: none */
+    int32_t equalize;   /* PTQ_EQUALIZE_... that computed the input scale, even if folded */
     int32_t activations;
     float activation_scale;  /* 0: none */
     int32_t activation_zero; /* of UINT8_STATIC */
@@ -99,6 +102,14 @@ static inline int64_t ptqi_most_columns(int32_t activations, int32_t far)
 ptq_status ptqi_check_sums(ptq_context *context, int32_t activations, int32_t far, int64_t columns);
 /* qtensor_columns.c: of everything that all rows share. */
 uint64_t ptqi_qtensor_columns_hash(const struct ptq_qtensor *q);
+/* When scales or minima change. */
+static inline void ptqi_qtensor_forget_super(struct ptq_qtensor *q)
+{
+    ptqi_free(q->context, q->super_scales);
+    ptqi_free(q->context, q->super_minima);
+    q->super_scales = q->super_minima = NULL;
+}
+
 /* PTQ_ERROR_MISSING unless codes and scales are set. */
 ptq_status ptqi_qtensor_check(const struct ptq_qtensor *q);
 /* out [k] = row n, dequantized in the basis of the codes. */

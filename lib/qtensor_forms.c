@@ -20,6 +20,7 @@ ptq_status ptq_qtensor_set_minima(ptq_qtensor *q, const float *minima)
         return conflict(q, "minima");
     PTQI_TRY(
         ptqi_check_finite(q->context, "minima", minima, PTQ_DTYPE_F32, q->n, q->groups, q->groups));
+    ptqi_qtensor_forget_super(q);
     return ptqi_replace(q->context, (void **)&q->minima, minima, q->n * q->groups, 4);
 }
 

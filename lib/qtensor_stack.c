@@ -78,24 +78,45 @@ static void add_errors(ptq_qtensor *q, const ptq_qtensor *const *parts, int64_t 
     q->chosen_error = mean_error(chosen, q->output_energy);
 }
 
+/* What a matrix has beside codes and scales. */
+struct has {
+    int zeros, two_level, super;
+};
+
+static struct has has_of(const ptq_qtensor *q)
+{
+    return (struct has){q->zeros != NULL, q->row_scales != NULL, q->super_scales != NULL};
+}
+
+static ptq_status allocate_super(ptq_qtensor *q, int minima)
+{
+    const int64_t count = q->k / PTQI_SUPER_COLUMNS;
+    q->super_scales = ptqi_alloc(q->context, q->n * count, (int64_t)sizeof *q->super_scales);
+    if (minima)
+        q->super_minima = ptqi_alloc(q->context, q->n * count, (int64_t)sizeof *q->super_minima);
+    return q->super_scales && (q->super_minima || !minima) ? PTQ_OK : PTQ_ERROR_MEMORY;
+}
+
 /* A matrix of n rows with all that concerns the columns copied from first, and memory for the
  * rest. */
-static ptq_status allocate(ptq_context *context, const ptq_qtensor *first, int64_t n, int zeros,
-                           int two_level, ptq_qtensor **out)
+static ptq_status allocate(ptq_context *context, const ptq_qtensor *first, int64_t n,
+                           struct has has, ptq_qtensor **out)
 {
     PTQI_TRY(ptq_qtensor_create(context, n, first->k, first->bits, first->group, out));
     ptq_qtensor *q = *out;
     q->codes = ptqi_alloc(context, n * q->k, 1);
     q->scales = ptqi_alloc(context, n * q->groups, (int64_t)sizeof *q->scales);
-    if (zeros)
+    if (has.zeros)
         q->zeros = ptqi_alloc(context, n * q->groups, 1);
-    if (two_level)
+    if (has.two_level)
         q->row_scales = ptqi_alloc(context, n, (int64_t)sizeof *q->row_scales);
     if (first->minima)
         q->minima = ptqi_alloc(context, n * q->groups, (int64_t)sizeof *q->minima);
-    if (!q->codes || !q->scales || (zeros && !q->zeros) || (two_level && !q->row_scales) ||
+    if (!q->codes || !q->scales || (has.zeros && !q->zeros) || (has.two_level && !q->row_scales) ||
         (first->minima && !q->minima))
         return PTQ_ERROR_MEMORY;
+    if (has.super)
+        PTQI_TRY(allocate_super(q, first->minima != NULL));
     if (first->levels)
         PTQI_TRY(ptq_qtensor_set_levels(q, first->levels));
     if (first->group_of)
@@ -113,8 +134,19 @@ static ptq_status allocate(ptq_context *context, const ptq_qtensor *first, int64
     return PTQ_OK;
 }
 
+/* super of row `from`, of a matrix of as many columns. */
+static void copy_super(const ptq_qtensor *q, float *to, int64_t to_row, const float *from,
+                       int64_t from_row)
+{
+    const int64_t count = q->k / PTQI_SUPER_COLUMNS;
+    if (to)
+        memcpy(to + to_row * count, from + from_row * count, (size_t)count * sizeof *to);
+}
+
 static void copy_row(ptq_qtensor *q, int64_t to, const ptq_qtensor *p, int64_t from)
 {
+    copy_super(q, q->super_scales, to, p->super_scales, from);
+    copy_super(q, q->super_minima, to, p->super_minima, from);
     if (q->row_scales)
         q->row_scales[to] = p->row_scales[from];
     ptqi_qtensor_copy_codes(p, from, 0, q->k, q->codes + to * q->k);
@@ -151,13 +183,15 @@ static ptq_status allocate_stack(ptq_context *context, const ptq_qtensor *const 
                                  int64_t count, ptq_qtensor **q)
 {
     int64_t n = 0;
-    int zeros = 0, two_level = 1;
+    struct has has = {0, 1, 1};
     for (int64_t i = 0; i < count; i++) {
         n += parts[i]->n;
-        zeros |= parts[i]->zeros != NULL;
-        two_level &= parts[i]->row_scales != NULL;
+        const struct has own = has_of(parts[i]);
+        has.zeros |= own.zeros;
+        has.two_level &= own.two_level;
+        has.super &= own.super;
     }
-    return allocate(context, parts[0], n, zeros, two_level, q);
+    return allocate(context, parts[0], n, has, q);
 }
 
 static ptq_status free_failed(ptq_status status, ptq_qtensor **q)
@@ -201,8 +235,7 @@ ptq_status ptq_qtensor_rows(const ptq_qtensor *q, int64_t first, int64_t count, 
     *out = NULL;
     PTQI_REQUIRE(NULL, q);
     PTQI_TRY(check_range(__func__, q, first, count, q->n));
-    ptq_status status =
-        allocate(q->context, q, count, q->zeros != NULL, q->row_scales != NULL, out);
+    ptq_status status = allocate(q->context, q, count, has_of(q), out);
     for (int64_t n = 0; n < count && !status; n++)
         copy_row(*out, n, q, first + n);
     return free_failed(status, out);
@@ -252,8 +285,9 @@ ptq_status ptq_qtensor_columns(const ptq_qtensor *q, int64_t first, int64_t coun
     narrow.k = count;
     narrow.group = q->groups > 1 ? q->group : 0;
     narrow.input_scale = q->input_scale ? q->input_scale + first : NULL;
-    ptq_status status =
-        allocate(q->context, &narrow, q->n, q->zeros != NULL, q->row_scales != NULL, out);
+    struct has has = has_of(q);
+    has.super = 0; /* other columns may share them */
+    ptq_status status = allocate(q->context, &narrow, q->n, has, out);
     for (int64_t n = 0; n < q->n && !status; n++)
         copy_columns(*out, q, n, first);
     return free_failed(status, out);

@@ -82,3 +82,16 @@ ptq_status ptq_store_copy(ptq_store *store, const ptq_store *from, const char *n
     ptqi_entry_copy(source, e->owned);
     return PTQ_OK;
 }
+
+ptq_status ptqi_store_put_raw(ptq_store *store, const char *name, const char *dtype_name,
+                              int32_t rank, const int64_t *shape, int64_t bytes, void **data)
+{
+    struct ptqi_entry *e;
+    PTQI_TRY(ptqi_store_new_entry(store, name, &e));
+    strcpy(e->dtype_name, dtype_name);
+    e->rank = rank;
+    memcpy(e->shape, shape, (size_t)rank * sizeof *shape);
+    e->data = e->owned = *data = ptqi_alloc(store->context, bytes, 1);
+    e->bytes = e->owned ? bytes : 0;
+    return e->owned ? PTQ_OK : PTQ_ERROR_MEMORY;
+}

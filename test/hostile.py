@@ -46,6 +46,12 @@ VALID = {
     ("ptq_qtensor_minima", "q"): "w.with_minima",
     ("ptq_qtensor_set_levels", "q"): "w.with_levels",
     ("ptq_qtensor_levels", "q"): "w.with_levels",
+    ("ptq_qtensor_set_super_scales", "q"): "w.with_super",
+    ("ptq_qtensor_super_scales", "q"): "w.with_super",
+    ("ptq_qtensor_super_scales", "scales"): "w.floats",
+    ("ptq_qtensor_super_scales", "minima"): "w.floats + SIZE / 2",
+    ("ptq_store_set_typed_metadata", "type"): '"str"',
+    ("ptq_store_set_quantization", "json"): '"{}"',
     "ptq_context *": "w.context",
     "const ptq_context *": "w.context",
     "ptq_context **": "&w.results.context",
@@ -435,7 +441,7 @@ static struct world {
     ptq_stats *stats, *other;
     ptq_config *config;
     ptq_store *reading, *writing;
-    ptq_qtensor *q, *with_minima, *with_levels;
+    ptq_qtensor *q, *with_minima, *with_levels, *with_super;
     ptq_equalization *equalization;
     ptq_linear *linear, *begun, *packed_all;
     ptq_call *call;
@@ -587,6 +593,11 @@ static void make_handles(void)
     need(ptq_qtensor_set_minima(w.with_minima, w.ones));
     need(ptq_qtensor_create(w.context, N, K, 4, 32, &w.with_levels));
     need(ptq_qtensor_set_levels(w.with_levels, w.levels));
+    need(ptq_qtensor_create(w.context, N, 256, 4, 32, &w.with_super));
+    need(ptq_qtensor_set_codes(w.with_super, w.codes));
+    need(ptq_qtensor_set_scales(w.with_super, w.ones));
+    need(ptq_qtensor_set_minima(w.with_super, w.ones));
+    need(ptq_qtensor_set_super_scales(w.with_super, w.ones, w.ones));
     w.parts[0] = w.parts[1] = w.holes.parts[0] = w.q;
     need(ptq_equalize(w.config, w.weights, 1, w.stats, NULL, &w.equalization));
     need(ptq_linear_create_in(w.context, w.q, w.packed, sizeof w.packed, &packed));

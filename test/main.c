@@ -56,6 +56,7 @@
     TEST(smollm2)                                                                                  \
     TEST(gguf)                                                                                     \
     TEST(gguf_models)                                                                              \
+    TEST(gguf_write)                                                                               \
     TEST(gguf_names)                                                                               \
     TEST(contents)
 

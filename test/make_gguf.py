@@ -24,7 +24,9 @@ def blocks(name, kind, random):
     values, size = gguf.GGML_QUANT_SIZES[kind]
     data = random.integers(0, 256, (ROWS, COLUMNS // values, size), np.uint8)
     for at in HALVES.get(name, [0]):  # finite ones, some subnormal
-        half = (random.standard_normal(data.shape[:2]) * 10.0 ** random.integers(-7, 2, data.shape[:2])).astype(np.float16)
+        half = random.standard_normal(data.shape[:2]) * 10.0 ** random.integers(-7, 2, data.shape[:2])
+        half = half.astype(np.float16)
+        half[half == 0] = 0.5  # nobody can tell what the scales of a block are whose factor is 0
         data[:, :, at : at + 2] = half[..., None].view(np.uint8)
     return data.reshape(ROWS, -1)
 

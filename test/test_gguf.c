@@ -374,6 +374,120 @@ static void test_allocations(void)
     CHECK(failed > 50);
 }
 
+/* All metadata and tensors of a file, copied to another one. */
+static ptq_status copy_all(ptq_context *context, const char *from, const char *to)
+{
+    ptq_store *source = NULL, *copy = NULL;
+    const char *key;
+    ptq_status status = ptq_store_open(context, from, &source);
+    if (!status)
+        status = ptq_store_create(context, to, &copy);
+    for (int64_t i = 0; !status && (key = ptq_store_metadata_key(source, i)); i++)
+        status = ptq_store_set_typed_metadata(copy, key, ptq_store_metadata_type(source, key),
+                                              ptq_store_metadata(source, key));
+    for (int64_t i = 0; !status && i < ptq_store_count(source); i++)
+        status = ptq_store_copy(copy, source, ptq_store_name(source, i));
+    ptq_store_free(source);
+    if (!status)
+        status = ptq_store_commit(copy);
+    ptq_store_free(copy);
+    return status;
+}
+
+static int same_files(const char *a, const char *b)
+{
+    FILE *one = fopen(a, "rb"), *other = fopen(b, "rb");
+    int x = 0, y = 1;
+    if (one && other)
+        do {
+            x = getc(one);
+            y = getc(other);
+        } while (x == y && x != EOF);
+    if (one)
+        fclose(one);
+    if (other)
+        fclose(other);
+    return x == y;
+}
+
+static void check_copy(const char *path)
+{
+    char from[600], to[600];
+    snprintf(from, sizeof from, "%s", path);
+    snprintf(to, sizeof to, "%s", test_scratch("copy.gguf"));
+    CHECK_OK(copy_all(test_context(), from, to));
+    CHECK(same_files(from, to));
+}
+
+static void test_copies(void)
+{
+    static const char *const shared[] = {"checkpoints/gguf-llama-tiny/llama-tiny-Q4_1.gguf",
+                                         "checkpoints/gguf-llama-5m/llama-5m-Q4_K_M.gguf"};
+    check_copy(test_data("blocks.gguf"));
+    check_copy(test_data("sentencepiece.gguf"));
+    for (int i = 0; i < 2; i++) {
+        if (shared_data(shared[i]))
+            check_copy(shared_data(shared[i]));
+        else
+            test_skip("no ../shared/checkpoints with GGUF files");
+    }
+    CHECK_STATUS(
+        copy_all(test_context(), test_data("blocks.gguf"), test_scratch("copy.safetensors")),
+        PTQ_ERROR_UNSUPPORTED);
+    for (int64_t n = 1, done = 0; !done && CHECK(n < 2000); n++) {
+        char to[600];
+        snprintf(to, sizeof to, "%s", test_scratch("copy.gguf"));
+        ptq_context *context = test_failing_context(n);
+        const ptq_status status =
+            context ? copy_all(context, test_data("blocks.gguf"), to) : PTQ_ERROR_MEMORY;
+        test_free_failing(context);
+        CHECK(status == PTQ_OK || status == PTQ_ERROR_MEMORY);
+        done = status == PTQ_OK;
+    }
+}
+
+/* A value that its type cannot hold. */
+static void check_refused_value(const char *type, const char *value)
+{
+    ptq_store *s;
+    char text[400];
+    if (!CHECK_OK(ptq_store_create(test_context(), test_scratch("refused.gguf"), &s)))
+        return;
+    CHECK_OK(ptq_store_set_typed_metadata(s, "key", type, value));
+    CHECK_STATUS(ptq_store_commit(s), PTQ_ERROR_FORMAT);
+    ptq_last_message(text, (int64_t)sizeof text);
+    if (!CHECK(strstr(text, "key") != NULL))
+        printf("    %s\n", text);
+    ptq_store_free(s);
+}
+
+static void test_refused_writes(void)
+{
+    static const char *const values[][2] = {
+        {"u8", "256"},        {"u8", "-1"},         {"i8", "128"},       {"i8", "-129"},
+        {"u32", "1.5"},       {"u32", "true"},      {"bool", "1"},       {"f32", "\"1\""},
+        {"arr[u8]", "7"},     {"arr[u8]", "[256]"}, {"arr[str]", "[1]"}, {"u64", "1e30"},
+        {"arr[bool]", "[0]"}, {"i64", "{}"},
+    };
+    const int64_t shape[5] = {1, 1, 1, 1, 1};
+    ptq_tensor *t;
+    ptq_store *s;
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++)
+        check_refused_value(values[i][0], values[i][1]);
+    CHECK_OK(ptq_store_create(test_context(), test_scratch("refused.gguf"), &s));
+    CHECK_STATUS(ptq_store_set_typed_metadata(s, "key", "u128", "1"), PTQ_ERROR_UNKNOWN);
+    CHECK_STATUS(ptq_store_set_typed_metadata(s, "key", "arr", "[]"), PTQ_ERROR_UNKNOWN);
+    CHECK_OK(ptq_tensor_create(test_context(), PTQ_DTYPE_F32, 5, shape, &t));
+    *(float *)ptq_tensor_data(t) = 0;
+    CHECK_OK(ptq_store_add(s, "five", t));
+    CHECK_STATUS(ptq_store_commit(s), PTQ_ERROR_FORMAT);
+    ptq_tensor_free(t);
+    ptq_store_free(s);
+    CHECK_OK(ptq_store_create(test_context(), test_scratch("refused.safetensors"), &s));
+    CHECK_STATUS(ptq_store_set_typed_metadata(s, "key", "u8", "1"), PTQ_ERROR_UNSUPPORTED);
+    ptq_store_free(s);
+}
+
 void test_gguf(void)
 {
     test_types();
@@ -383,4 +497,6 @@ void test_gguf(void)
     test_wrong_tensors();
     test_versions();
     test_allocations();
+    test_copies();
+    test_refused_writes();
 }

@@ -276,6 +276,39 @@ static void check_corrupted(const char *name)
     free(bytes);
 }
 
+/* Every allocation fails once, of opening a model, loading a block and loading a tokenizer. */
+static ptq_status open_all(ptq_context *context, const char *path)
+{
+    struct model *m = NULL;
+    struct block *b = NULL;
+    struct tokenizer *t = NULL;
+    int quantized;
+    ptq_status status = model_open(context, path, &m);
+    if (!status)
+        status = model_load_block(m, NULL, 1, -1, &b, &quantized);
+    block_free(b);
+    model_free(m);
+    if (!status)
+        status = tokenizer_load_model(context, test_data("sentencepiece.gguf"), &t);
+    tokenizer_free(t);
+    return status;
+}
+
+static void check_allocations(const char *name)
+{
+    char part[100], path[600];
+    ptq_status status = PTQ_ERROR_MEMORY;
+    snprintf(part, sizeof part, "architectures-%s.gguf", name);
+    snprintf(path, sizeof path, "%s", test_scratch(part));
+    for (int64_t n = 1; status && CHECK(n < 5000); n++) {
+        ptq_context *context = test_failing_context(n);
+        status = context ? open_all(context, path) : PTQ_ERROR_MEMORY;
+        test_free_failing(context);
+        if (!CHECK(status == PTQ_OK || status == PTQ_ERROR_MEMORY))
+            break;
+    }
+}
+
 void test_gguf_models(void)
 {
     for (int i = 0; i < NAMES; i++)
@@ -283,6 +316,8 @@ void test_gguf_models(void)
     check_corrupted("llama-llama3");
     check_corrupted("qwen3-moe");
     check_corrupted("gemma3");
+    check_allocations("mixtral");
+    check_allocations("gemma3");
     check_shared();
     check_tokenizers();
     check_sentencepiece();

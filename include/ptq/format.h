@@ -27,7 +27,9 @@ enum {
     PTQ_FORMAT_AWQ = 3,
     PTQ_FORMAT_COMPRESSED_TENSORS = 4,
     /* A tensor of a GGUF file, "<prefix>.weight": Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K,
-     * IQ4_NL, IQ4_XS. Weights are exactly those of ggml. Rows keep the order of the file. */
+     * IQ4_NL, IQ4_XS. Weights are exactly those of ggml. Rows keep the order of the file. Written
+     * in the smallest type that represents the matrix exactly; scales must be exact in f16, and
+     * how activations are quantized is not stored. */
     PTQ_FORMAT_GGUF = 5
 };
 

@@ -47,6 +47,12 @@ PTQ_API ptq_status ptq_qtensor_set_minima(ptq_qtensor *q, const float *minima);
 /* levels [2^bits], each -127 .. 127, for codes of up to 4 bits: w = scale level[code].
  * PTQ_ERROR_CONFLICT with zeros, row scales or minima. */
 PTQ_API ptq_status ptq_qtensor_set_levels(ptq_qtensor *q, const int8_t *levels);
+/* scales [N][K / 256]: says what the scales of 256 columns are multiples of, by integers -128 ..
+ * 127, as in the K types of GGUF, which can then be written; and minima the same, NULL if there are
+ * none. They must be exact in f16. The matrix must have its scales and minima; setting these again
+ * forgets super scales. */
+PTQ_API ptq_status ptq_qtensor_set_super_scales(ptq_qtensor *q, const float *scales,
+                                                const float *minima);
 /* order [K], a permutation: group g consists of the columns order[g * group ..]. */
 PTQ_API ptq_status ptq_qtensor_set_order(ptq_qtensor *q, const int32_t *order);
 /* group_index [K], the group of each column (g_idx of GPTQ checkpoints), in 0 .. groups - 1. Sets
@@ -127,6 +133,9 @@ PTQ_API int32_t ptq_qtensor_has_minima(const ptq_qtensor *q);
 PTQ_API ptq_status ptq_qtensor_minima(const ptq_qtensor *q, float *out);
 PTQ_API int32_t ptq_qtensor_has_levels(const ptq_qtensor *q);
 PTQ_API ptq_status ptq_qtensor_levels(const ptq_qtensor *q, int8_t *out);
+/* PTQ_ERROR_MISSING without super scales. minima may be NULL if there are none. */
+PTQ_API int32_t ptq_qtensor_has_super_scales(const ptq_qtensor *q);
+PTQ_API ptq_status ptq_qtensor_super_scales(const ptq_qtensor *q, float *scales, float *minima);
 PTQ_API int32_t ptq_qtensor_has_uneven_groups(const ptq_qtensor *q);
 PTQ_API int32_t ptq_qtensor_has_order(const ptq_qtensor *q);
 PTQ_API ptq_status ptq_qtensor_order(const ptq_qtensor *q, int32_t *out);

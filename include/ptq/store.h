@@ -74,11 +74,12 @@ PTQ_API const char *ptq_store_metadata_type(const ptq_store *store, const char *
 PTQ_API ptq_status ptq_store_set_quantization(ptq_store *store, const char *json);
 
 /*
- * Starts writing a .safetensors file. Tensors are added by reference and must not change until
- * ptq_store_commit writes them, in the order in which they were added. The store keeps the tensors
- * that were added, and the stores that it copies from, until it is freed; the caller may free its
- * own handles at once. Memory that an added tensor borrows must stay until then. Nothing appears at
- * path until the whole file is on disk: it is written next to path, synced, and renamed.
+ * Starts writing a file: GGUF if path ends in ".gguf", else safetensors. Tensors are added by
+ * reference and must not change until ptq_store_commit writes them, in the order in which they were
+ * added. The store keeps the tensors that were added, and the stores that it copies from, until it
+ * is freed; the caller may free its own handles at once. Memory that an added tensor borrows must
+ * stay until then. Nothing appears at path until the whole file is on disk: it is written next to
+ * path, synced, and renamed.
  */
 PTQ_API ptq_status ptq_store_create(ptq_context *context, const char *path, ptq_store **store);
 PTQ_API ptq_status ptq_store_add(ptq_store *store, const char *name, const ptq_tensor *tensor);
@@ -86,6 +87,11 @@ PTQ_API ptq_status ptq_store_add(ptq_store *store, const char *name, const ptq_t
  * support; from must be open for reading. */
 PTQ_API ptq_status ptq_store_copy(ptq_store *store, const ptq_store *from, const char *name);
 PTQ_API ptq_status ptq_store_set_metadata(ptq_store *store, const char *key, const char *value);
+/* The same for a value that is not a string, as ptq_store_metadata and _type give it. Only GGUF has
+ * such values. PTQ_ERROR_UNKNOWN for an unknown type; a value that is not of its type fails when
+ * the store is committed. */
+PTQ_API ptq_status ptq_store_set_typed_metadata(ptq_store *store, const char *key, const char *type,
+                                                const char *value);
 PTQ_API ptq_status ptq_store_commit(ptq_store *store);
 
 #ifdef __cplusplus

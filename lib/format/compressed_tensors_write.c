@@ -68,8 +68,12 @@ static ptq_status put_signed(const ptq_qtensor *q, ptq_store *store, struct ptqi
 
 static ptq_status put_shape(const ptq_qtensor *q, ptq_store *store, const char *prefix)
 {
-    const int64_t shape[2] = {q->n, q->k};
-    return ptqi_store_put_i64(store, ptqi_part_name(prefix, ".weight_shape").text, 2, shape);
+    const int64_t shape[2] = {q->n, q->k}, count = 2;
+    void *data;
+    PTQI_TRY(ptqi_store_put_raw(store, ptqi_part_name(prefix, ".weight_shape").text, "I64", 1,
+                                &count, (int64_t)sizeof shape, &data));
+    memcpy(data, shape, sizeof shape);
+    return PTQ_OK;
 }
 
 static ptq_status put_codes(const ptq_qtensor *q, int packed, ptq_store *store, const char *prefix)

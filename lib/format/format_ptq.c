@@ -10,11 +10,12 @@
  *     <prefix>.g_idx        i32 [k], the groups of columns, only for uneven groups; replaces order
  *     <prefix>.order        i32 [k], absent if it is 0 .. k-1
  *     <prefix>.input_scale  f32 [k], absent if it is 1
+ *     <prefix>.super_scales, .super_minima   f32 [n][k / 256], absent if there are none
  *
  * and the metadata key <prefix>: JSON with version, bits, k, group, activations and the errors. The
- * version is the lowest that has all of it: 4 if the zero point of activations is fixed in the
- * middle, 3 if activations have a zero point, 2 if there are minima, levels or uneven groups,
- * else 1.
+ * version is the lowest that has all of it: 5 if there are super scales, 4 if the zero point of
+ * activations is fixed in the middle, 3 if activations have a zero point, 2 if there are minima,
+ * levels or uneven groups, else 1.
  */
 #include <math.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@
 #include "format/format.h"
 #include "format/part.h"
 
-#define HIGHEST_VERSION 4
+#define HIGHEST_VERSION 5
 
 static int64_t row_bytes(const ptq_qtensor *q)
 {
@@ -64,6 +65,8 @@ static ptq_status write_scales(const ptq_qtensor *q, ptq_store *store, const cha
 /* The lowest that has all that q has. */
 static int64_t version_of(const ptq_qtensor *q)
 {
+    if (q->super_scales)
+        return 5;
     if (q->activations == PTQ_ACTIVATIONS_UINT8_CENTERED)
         return 4;
     if (ptqi_activations_have_zero(q->activations))
@@ -110,6 +113,18 @@ static ptq_status write_settings(const ptq_qtensor *q, ptq_store *store, const c
     return status;
 }
 
+static ptq_status write_super(const ptq_qtensor *q, ptq_store *store, const char *prefix)
+{
+    const int64_t shape[2] = {q->n, q->k / PTQI_SUPER_COLUMNS};
+    if (q->super_scales)
+        PTQI_TRY(ptqi_store_put(store, ptqi_part_name(prefix, ".super_scales").text, PTQ_DTYPE_F32,
+                                2, shape, q->super_scales));
+    if (q->super_minima)
+        PTQI_TRY(ptqi_store_put(store, ptqi_part_name(prefix, ".super_minima").text, PTQ_DTYPE_F32,
+                                2, shape, q->super_minima));
+    return PTQ_OK;
+}
+
 static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *prefix)
 {
     int64_t shape[2] = {q->n, q->groups}, levels = 1 << q->bits;
@@ -124,6 +139,7 @@ static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *pref
     if (q->levels)
         PTQI_TRY(ptqi_store_put(store, ptqi_part_name(prefix, ".levels").text, PTQ_DTYPE_I8, 1,
                                 &levels, q->levels));
+    PTQI_TRY(write_super(q, store, prefix));
     if (q->group_of)
         PTQI_TRY(ptqi_store_put(store, ptqi_part_name(prefix, ".g_idx").text, PTQ_DTYPE_I32, 1,
                                 &q->k, q->group_of));
@@ -278,6 +294,26 @@ static ptq_status read_scales(const ptq_store *store, const char *prefix, ptq_qt
         }                                                                                          \
     } while (0)
 
+static ptq_status read_super(const ptq_store *store, const char *prefix, ptq_qtensor *q)
+{
+    const int64_t shape[2] = {q->n, q->k / PTQI_SUPER_COLUMNS}, count = shape[0] * shape[1];
+    const struct ptqi_name name = ptqi_part_name(prefix, ".super_scales");
+    if (!ptq_store_has(store, name.text))
+        return PTQ_OK;
+    float *scales = ptqi_alloc(q->context, 2 * count, (int64_t)sizeof *scales);
+    float *minima = q->minima && scales ? scales + count : NULL;
+    ptq_status status = scales ? PTQ_OK : PTQ_ERROR_MEMORY;
+    if (!status)
+        status = ptqi_store_get(store, name.text, PTQ_DTYPE_F32, 2, shape, scales);
+    if (!status && minima)
+        status = ptqi_store_get(store, ptqi_part_name(prefix, ".super_minima").text, PTQ_DTYPE_F32,
+                                2, shape, minima);
+    if (!status)
+        status = ptq_qtensor_set_super_scales(q, scales, minima);
+    ptqi_free(q->context, scales);
+    return status;
+}
+
 static ptq_status read_parts(const ptq_store *store, const char *prefix, ptq_qtensor *q)
 {
     int64_t shape[2] = {q->n, q->groups}, k = q->k, levels = 1 << q->bits;
@@ -292,7 +328,7 @@ static ptq_status read_parts(const ptq_store *store, const char *prefix, ptq_qte
     READ_OPTIONAL("g_idx", PTQ_DTYPE_I32, int32_t, 1, &k, k, ptq_qtensor_set_group_index);
     READ_OPTIONAL("order", PTQ_DTYPE_I32, int32_t, 1, &k, k, ptq_qtensor_set_order);
     READ_OPTIONAL("input_scale", PTQ_DTYPE_F32, float, 1, &k, k, ptq_qtensor_set_input_scale);
-    return PTQ_OK;
+    return read_super(store, prefix, q);
 }
 
 static ptq_status read(ptq_context *context, const ptq_store *store, const char *prefix,
@@ -318,9 +354,9 @@ static const char *can_hold(const ptq_qtensor *q)
     return NULL;
 }
 
-static const char *const endings[] = {".codes",       ".scales", ".row_scales", ".zeros",
-                                      ".minima",      ".levels", ".g_idx",      ".order",
-                                      ".input_scale", NULL};
+static const char *const endings[] = {".codes",       ".scales",       ".row_scales",   ".zeros",
+                                      ".minima",      ".levels",       ".g_idx",        ".order",
+                                      ".input_scale", ".super_scales", ".super_minima", NULL};
 
 const struct ptqi_format ptqi_format_ptq = {
     .id = PTQ_FORMAT_PTQ,

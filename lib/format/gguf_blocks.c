@@ -74,6 +74,8 @@ static void unpack_q8_0(const uint8_t *bytes, struct ptqi_gguf_block *b)
 static void unpack_k_scales(const uint8_t *bytes, struct ptqi_gguf_block *b)
 {
     const float d = half_at(bytes), least = half_at(bytes + 2);
+    b->super_scale = d;
+    b->super_minimum = least;
     const uint8_t *packed = bytes + 4;
     for (int g = 0; g < 8; g++) {
         const int i = g % 4;
@@ -113,6 +115,7 @@ static void unpack_q5_k(const uint8_t *bytes, struct ptqi_gguf_block *b)
 static void unpack_q6_k(const uint8_t *bytes, struct ptqi_gguf_block *b)
 {
     const float d = half_at(bytes + 208);
+    b->super_scale = d;
     for (int half = 0; half < 2; half++) {
         const uint8_t *bits = bytes + 128 + 32 * half;
         uint8_t *codes = b->codes + 128 * half;
@@ -130,6 +133,7 @@ static void unpack_q6_k(const uint8_t *bytes, struct ptqi_gguf_block *b)
 static void unpack_iq4_xs(const uint8_t *bytes, struct ptqi_gguf_block *b)
 {
     const float d = half_at(bytes);
+    b->super_scale = d;
     const int high = bytes[2] | bytes[3] << 8;
     for (int g = 0; g < 8; g++) {
         const int scale = (bytes[4 + g / 2] >> 4 * (g % 2) & 15) | (high >> 2 * g & 3) << 4;

@@ -14,6 +14,8 @@ enum { PTQI_GGUF_VALUES = 256, PTQI_GGUF_GROUPS = 16 }; /* in a block, at most *
 struct ptqi_gguf_block {
     uint8_t codes[PTQI_GGUF_VALUES];
     float scales[PTQI_GGUF_GROUPS], minima[PTQI_GGUF_GROUPS];
+    /* Of a block of 256: what the scales, and the negated minima, are multiples of. */
+    float super_scale, super_minimum;
 };
 
 struct ptqi_gguf_blocks {

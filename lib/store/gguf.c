@@ -26,9 +26,15 @@ static ptq_status open_path(ptq_store *s, const char *path)
     return ptqi_gguf_read_bytes(s, path, map->data, map->size);
 }
 
-static ptq_status write_none(ptq_store *s)
+static ptq_status set_typed(ptq_store *s, const char *key, const char *type, const char *value)
 {
-    return ptqi_fail(s->context, PTQ_ERROR_UNSUPPORTED, "%s: GGUF files are only read", s->path);
+    uint32_t id;
+    int is_array;
+    if (!ptqi_gguf_value_named(type, &id, &is_array))
+        return ptqi_fail(s->context, PTQ_ERROR_UNKNOWN, "%s: %.200s: no type \"%.20s\"", s->path,
+                         key, type);
+    const struct ptqi_gguf_value_type *known = ptqi_gguf_value_type(id);
+    return ptqi_store_set_typed(s, key, is_array ? known->array_name : known->name, value, 1);
 }
 
 const struct ptqi_container ptqi_gguf = {
@@ -37,5 +43,7 @@ const struct ptqi_container ptqi_gguf = {
     .recognise = recognise,
     .open = open_path,
     .read_bytes = ptqi_gguf_read_bytes,
-    .write = write_none,
+    .ending = ".gguf",
+    .set_typed = set_typed,
+    .write = ptqi_gguf_write,
 };

@@ -47,7 +47,9 @@ struct ptqi_gguf_tensor_type {
     int32_t dtype;         /* PTQ_DTYPE_..., or 0 */
 };
 
-/* gguf_types.c: NULL for an unknown type. */
+/* gguf_types.c: NULL for an unknown type. By the name of a value's type, "u32" or "arr[u32]", its
+ * number, and whether it is an array; returns 0 for an unknown name. */
+int ptqi_gguf_value_named(const char *name, uint32_t *id, int *is_array);
 const struct ptqi_gguf_value_type *ptqi_gguf_value_type(uint32_t id);
 const struct ptqi_gguf_tensor_type *ptqi_gguf_tensor_type(uint32_t id);
 const struct ptqi_gguf_tensor_type *ptqi_gguf_tensor_named(const char *name);
@@ -74,5 +76,10 @@ ptq_status ptqi_gguf_pair(struct ptqi_gguf_cursor *c);
 /* gguf_read.c: adds the metadata and tensors of a file in memory; path names it in messages. */
 ptq_status ptqi_gguf_read_bytes(ptq_store *store, const char *path, const uint8_t *bytes,
                                 int64_t size);
+/* The alignment of data that the metadata say. */
+ptq_status ptqi_gguf_alignment(const ptq_store *store, const char *path, uint64_t *alignment);
+
+/* gguf_write.c: writes all metadata and tensors to the store's path. */
+ptq_status ptqi_gguf_write(ptq_store *store);
 
 #endif

@@ -26,16 +26,17 @@ static ptq_status read_version(struct ptqi_gguf_cursor *c)
                          : "only versions 2 and 3 of GGUF are supported");
 }
 
-static ptq_status read_alignment(const struct ptqi_gguf_cursor *c, uint64_t *alignment)
+ptq_status ptqi_gguf_alignment(const ptq_store *store, const char *path, uint64_t *alignment)
 {
-    const char *text = ptqi_store_value(c->store, alignment_key);
+    const char *text = ptqi_store_value(store, alignment_key);
     double value = PTQI_GGUF_ALIGNMENT;
     if (text && (!ptqi_parse_number(text, (int64_t)strlen(text), &value) || !(value >= 1) ||
                  value > INT32_MAX))
         value = 0;
     *alignment = (uint64_t)value;
     if (!*alignment || *alignment & (*alignment - 1))
-        return ptqi_gguf_fail(c, alignment_key, "is not a power of two");
+        return ptqi_fail(store->context, PTQ_ERROR_FORMAT, "%s: %s is not a power of two", path,
+                         alignment_key);
     return PTQ_OK;
 }
 
@@ -128,7 +129,7 @@ enum { LEAST_BYTES = 8 + 4 + 4 + 8 };
 static ptq_status read_tensors(struct ptqi_gguf_cursor *c, const uint8_t *bytes, uint64_t count)
 {
     uint64_t alignment;
-    PTQI_TRY(read_alignment(c, &alignment));
+    PTQI_TRY(ptqi_gguf_alignment(c->store, c->path, &alignment));
     if (count > (uint64_t)(c->end - c->at) / LEAST_BYTES)
         return ptqi_gguf_fail(c, "", "the header ends too early (truncated?)");
     struct range *ranges = ptqi_alloc(c->store->context, (int64_t)count, (int64_t)sizeof *ranges);

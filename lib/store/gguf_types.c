@@ -58,6 +58,17 @@ const struct ptqi_gguf_value_type *ptqi_gguf_value_type(uint32_t id)
     return id < PTQI_GGUF_TYPES ? &value_types[id] : NULL;
 }
 
+int ptqi_gguf_value_named(const char *name, uint32_t *id, int *is_array)
+{
+    for (*id = 0; *id < PTQI_GGUF_TYPES; ++*id) {
+        const struct ptqi_gguf_value_type *type = &value_types[*id];
+        *is_array = type->array_name && !strcmp(type->array_name, name);
+        if (type->array_name && (*is_array || !strcmp(type->name, name)))
+            return 1;
+    }
+    return 0;
+}
+
 const struct ptqi_gguf_tensor_type *ptqi_gguf_tensor_type(uint32_t id)
 {
     for (int i = 0; i < TENSOR_TYPES; i++)

@@ -136,11 +136,23 @@ static ptq_status open_path(ptq_store *s, const char *path)
     return status;
 }
 
+/* Values are strings. */
+static ptq_status set_typed(ptq_store *s, const char *key, const char *type, const char *value)
+{
+    if (strcmp(type, "str"))
+        return ptqi_fail(s->context, PTQ_ERROR_UNSUPPORTED,
+                         "%s: %.200s: safetensors has no metadata of type \"%.20s\"", s->path, key,
+                         type);
+    return ptqi_store_set_pair(s, key, value, 1);
+}
+
 const struct ptqi_container ptqi_safetensors = {
     .name = "safetensors",
     .begins = begins,
     .read_bytes = ptqi_safetensors_read_bytes,
     .recognise = recognise,
     .open = open_path,
+    .ending = ".safetensors",
+    .set_typed = set_typed,
     .write = ptqi_safetensors_write,
 };

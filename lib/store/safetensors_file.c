@@ -175,6 +175,14 @@ ptq_status ptqi_safetensors_read(ptq_store *s, const char *path)
     return ptqi_safetensors_read_bytes(s, path, map->data, map->size);
 }
 
+static int type_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (!strcmp(types[i].name, name))
+            return 1;
+    return 0;
+}
+
 static ptq_status format_header(ptq_store *s, struct ptqi_json_writer *w)
 {
     int64_t offset = 0;
@@ -188,6 +196,8 @@ static ptq_status format_header(ptq_store *s, struct ptqi_json_writer *w)
     }
     for (int64_t i = 0; i < s->count; i++) {
         const struct ptqi_entry *e = &s->entries[i];
+        if (!type_named(e->dtype_name))
+            return bad(s, s->path, e->name, "safetensors has no such element type");
         if (e->bytes > INT64_MAX / 2 - offset)
             return ptqi_fail(s->context, PTQ_ERROR_SHAPE, "%s: more data than a file can hold",
                              s->path);

@@ -233,10 +233,23 @@ const char *ptq_store_metadata_type(const ptq_store *store, const char *key)
     return pair ? pair->type : NULL;
 }
 
+/* The container that a name's ending asks for; the first one for any other name. */
+static const struct ptqi_container *container_for(const char *path)
+{
+    const size_t length = strlen(path);
+    int i = CONTAINERS - 1;
+    for (; i > 0; i--) {
+        const size_t tail = strlen(containers[i]->ending);
+        if (length > tail && !strcmp(path + length - tail, containers[i]->ending))
+            break;
+    }
+    return containers[i];
+}
+
 ptq_status ptq_store_create(ptq_context *context, const char *path, ptq_store **store)
 {
     PTQI_TRY(ptqi_store_new(__func__, context, path, store));
-    (*store)->container = &ptqi_safetensors;
+    (*store)->container = container_for(path);
     (*store)->writing = 1;
     return PTQ_OK;
 }
@@ -249,20 +262,14 @@ ptq_status ptq_store_set_metadata(ptq_store *store, const char *key, const char 
     return ptqi_store_set_pair(store, key, value, 1);
 }
 
-ptq_status ptqi_store_put_i64(ptq_store *store, const char *name, int64_t count,
-                              const int64_t *data)
+ptq_status ptq_store_set_typed_metadata(ptq_store *store, const char *key, const char *type,
+                                        const char *value)
 {
-    struct ptqi_entry *e;
-    PTQI_TRY(ptqi_store_new_entry(store, name, &e));
-    strcpy(e->dtype_name, "I64");
-    e->rank = 1;
-    e->shape[0] = count;
-    e->bytes = count * 8;
-    e->data = e->owned = ptqi_alloc(store->context, count, 8);
-    if (!e->owned)
-        return PTQ_ERROR_MEMORY;
-    memcpy(e->owned, data, (size_t)e->bytes);
-    return PTQ_OK;
+    PTQI_TRY(ptqi_store_check_writing(__func__, store));
+    PTQI_REQUIRE(store->context, key);
+    PTQI_REQUIRE(store->context, type);
+    PTQI_REQUIRE(store->context, value);
+    return store->container->set_typed(store, key, type, value);
 }
 
 ptq_status ptq_store_set_quantization(ptq_store *store, const char *json)

@@ -33,6 +33,7 @@ struct ptqi_pair {
 /* A kind of file, or of files in a directory. Each has an entry in the table in store.c. */
 struct ptqi_container {
     const char *name;
+    const char *ending; /* of the names of files to write */
     int (*recognise)(ptq_context *context, const char *path);
     ptq_status (*open)(ptq_store *store, const char *path);
     /* Whether bytes of a file begin like one; adds the contents of a whole file in memory. path
@@ -41,6 +42,8 @@ struct ptqi_container {
     ptq_status (*read_bytes)(ptq_store *store, const char *path, const uint8_t *bytes,
                              int64_t size);
     ptq_status (*write)(ptq_store *store); /* writes all entries to the store's path */
+    /* Sets a metadata value; fails if the container has no such type. */
+    ptq_status (*set_typed)(ptq_store *store, const char *key, const char *type, const char *value);
 };
 
 extern const struct ptqi_container ptqi_safetensors, ptqi_gguf;
@@ -119,9 +122,10 @@ ptq_status ptqi_store_check_reading(const char *function, const ptq_store *store
 /* Adds a copy of data, which need not outlive the call. */
 ptq_status ptqi_store_put(ptq_store *store, const char *name, int32_t dtype, int32_t rank,
                           const int64_t *shape, const void *data);
-/* The same for 64-bit integers, which ptq_tensor does not support. */
-ptq_status ptqi_store_put_i64(ptq_store *store, const char *name, int64_t count,
-                              const int64_t *data);
+/* lib/store_tensor.c: adds a tensor of an element type that ptq_tensor does not support, with
+ * memory for its bytes. */
+ptq_status ptqi_store_put_raw(ptq_store *store, const char *name, const char *dtype_name,
+                              int32_t rank, const int64_t *shape, int64_t bytes, void **data);
 /* Finds the data of a tensor that must have this dtype and shape; they may be unaligned. */
 ptq_status ptqi_store_view(const ptq_store *store, const char *name, int32_t dtype, int32_t rank,
                            const int64_t *shape, const void **data);

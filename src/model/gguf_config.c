@@ -30,6 +30,24 @@ static const char *type_of(const struct gguf_metadata *m, const char *type)
                                                      : type;
 }
 
+/* The class of transformers, which other programs look for in config.json. */
+static void write_class(const char *type, struct ptqi_json_writer *w)
+{
+    static const char *const classes[][2] = {
+        {"llama", "LlamaForCausalLM"},     {"mistral", "MistralForCausalLM"},
+        {"mixtral", "MixtralForCausalLM"}, {"qwen2", "Qwen2ForCausalLM"},
+        {"qwen3", "Qwen3ForCausalLM"},     {"qwen3_moe", "Qwen3MoeForCausalLM"},
+        {"gemma2", "Gemma2ForCausalLM"},   {"gemma3_text", "Gemma3ForCausalLM"},
+        {"phi3", "Phi3ForCausalLM"},       {"gpt2", "GPT2LMHeadModel"},
+        {"bloom", "BloomForCausalLM"},
+    };
+    ptqi_json_open(w, "architectures", '[');
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        if (!strcmp(type, classes[i][0]))
+            ptqi_json_add_text(w, NULL, classes[i][1]);
+    ptqi_json_close(w, ']');
+}
+
 /* The width of a head, which is the same for keys and values. */
 static ptq_status read_head(const struct gguf_metadata *m, int64_t *head_dim)
 {
@@ -59,7 +77,8 @@ static void write_experts(const struct gguf_metadata *m, int architecture,
     const int64_t experts = count_of(m, "expert_count"), blocks = count_of(m, "block_count");
     if (!experts)
         return;
-    ptqi_json_add_integer(w, "num_experts", experts);
+    ptqi_json_add_integer(w, architecture == GGUF_QWEN3MOE ? "num_experts" : "num_local_experts",
+                          experts);
     if (architecture != GGUF_QWEN3MOE)
         return;
     ptqi_json_add_bool(w, "norm_topk_prob", 1);
@@ -120,6 +139,7 @@ static ptq_status write_members(const struct gguf_metadata *m, int architecture,
                                 struct ptqi_json_writer *w)
 {
     int64_t head_dim = 0;
+    write_class(type_of(m, type), w);
     ptqi_json_add_text(w, "model_type", type_of(m, type));
     PTQI_TRY(gguf_write_members(m, architecture, w));
     PTQI_TRY(write_from_tensors(m, architecture, w));
