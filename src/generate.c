@@ -15,13 +15,14 @@
 #include "report/json_report.h"
 #include "text/tokenizer.h"
 
-static const char usage[] =
-    "usage: ptq generate MODEL --prompt TEXT [--chat] [options]\n"
-    "       ptq generate MODEL --messages FILE [options]\n"
-    "\n"
-    "Continues a text with a Hugging Face model directory, quantized or not, or a GGUF file, until\n"
-    "the model ends it; or, with --chat or --messages, answers in a conversation. The same options\n"
-    "give the same text on every machine and for any number of threads.\n";
+static const char usage[] = "usage: ptq generate MODEL --prompt TEXT [--chat] [options]\n"
+                            "       ptq generate MODEL --messages FILE [options]\n"
+                            "\n"
+                            "Continues a text with a Hugging Face model directory, quantized or "
+                            "not, or a GGUF file, until\n"
+                            "the model ends it; or, with --chat or --messages, answers in a "
+                            "conversation. The same options\n"
+                            "give the same text on every machine and for any number of threads.\n";
 
 static const struct option table[] = {
     {"prompt", "TEXT", "the text to continue"},
