@@ -240,7 +240,7 @@ int options_format(const struct options *o, int32_t *format, int64_t *shard_size
 {
     const char *name = option_text(o, "format");
     *format = name ? ptq_format_from_name(name) : PTQ_FORMAT_PTQ;
-    if (!*format)
+    if (!*format || *format == PTQ_FORMAT_GGUF) /* which is read, but not written yet */
         return usage_error(o, "--format must be ptq, gptq, awq or compressed-tensors, not \"%s\"",
                            name);
     return option_bytes(o, "shard-size", shard_size);

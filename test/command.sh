@@ -1336,6 +1336,7 @@ test_formats()
     quantize own --method gptq --rotate 64 --group 32 $small
     refuses 1 "no rotation" "convert a rotation" convert "$tmp/own" -o "$out" --format gptq
     refuses 1 "not quantized" "convert a plain model" convert $tiny -o "$out" --format gptq
+    refuses 2 "must be ptq, gptq, awq" "convert to gguf" convert "$tmp/own" -o "$out" --format gguf
     refuses 2 "format" "convert to nothing" convert "$tmp/own" -o "$out"
     quantize own --method rtn --bits 3 --group 32
     refuses 1 "4 bits" "convert 3 bits to awq" convert "$tmp/own" -o "$out" --format awq
