@@ -17,6 +17,7 @@ static const struct {
 } commands[] = {
     {"quantize", command_quantize, "a Hugging Face model in, a quantized model out"},
     {"convert", command_convert, "a quantized model in another format"},
+    {"diff", command_diff, "two checkpoints of a model, matrix by matrix"},
     {"eval", command_eval, "perplexity of a model, quantized or not"},
     {"generate", command_generate, "continue a text"},
     {"compare", command_compare, "every method side by side on one model"},

@@ -1340,6 +1340,20 @@ test_formats()
     refuses 2 "format" "convert to nothing" convert "$tmp/own" -o "$out"
     quantize own --method rtn --bits 3 --group 32
     refuses 1 "4 bits" "convert 3 bits to awq" convert "$tmp/own" -o "$out" --format awq
+    quantize foreign --method rtn --bits 3 --group 32 --format gptq
+    quantize own --method rtn --bits 3 --group 32 --scale-dtype f16
+    succeeds "diff of equal models" diff "$tmp/own" "$tmp/foreign" --json --text $text \
+        --window 256 --max-windows 2
+    json "diff --json" count equal same_codes same_scales others others_equal largest_difference kl.mean matrices.0.name
+    for key in equal same_codes same_scales; do
+        equal "diff: $key" "$(json_number $key)" 28
+    done
+    equal "their divergence" "$(grep -c '"kl": {"mean": 0,' "$tmp/out")" 1
+    quantize foreign --method rtn --bits 3 --asym --group 32
+    succeeds "diff of different models" diff "$tmp/own" "$tmp/foreign"
+    equal "lines on matrices" "$(grep -c '^model.layers.*codes .*scales differ' "$tmp/out")" 28
+    refuses 2 "two models" "diff of one" diff "$tmp/own"
+    refuses 1 "nowhere" "diff with nothing" diff "$tmp/own" "$tmp/nowhere"
     if [ ! -d ../shared/checkpoints ] || ! find_python json; then
         skip "no python3, or no checkpoints of other tools in ../shared"
         return
