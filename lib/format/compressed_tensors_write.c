@@ -17,45 +17,6 @@ static int32_t scale_dtype(const ptq_qtensor *q)
     return PTQ_DTYPE_F32;
 }
 
-/* A part [rows][words], each row the bit stream of count values; value j of row i is values[i * row
- * + j * column]. */
-static ptq_status put_streams(const ptq_qtensor *q, ptq_store *store, struct ptqi_name name,
-                              int64_t rows, int64_t count, const uint8_t *values)
-{
-    const int64_t shape[2] = {rows, (count * q->bits + 31) / 32};
-    uint8_t *words = ptqi_alloc_zero(q->context, rows * shape[1], 4);
-    if (!words)
-        return PTQ_ERROR_MEMORY;
-    for (int64_t i = 0; i < rows; i++)
-        ptqi_pack_bits(values + i * count, count, q->bits, words + 4 * shape[1] * i);
-    const ptq_status status = ptqi_store_put(store, name.text, PTQ_DTYPE_I32, 2, shape, words);
-    ptqi_free(q->context, words);
-    return status;
-}
-
-/* Zero points: a stream along N for each group, stored as the columns of [words][groups]. */
-static ptq_status put_packed_zeros(const ptq_qtensor *q, ptq_store *store, const char *prefix,
-                                   const uint8_t *zeros)
-{
-    const int64_t words = (q->n * q->bits + 31) / 32;
-    uint8_t *out = ptqi_alloc(q->context, words * q->groups, 4);
-    uint8_t *stream = ptqi_alloc_zero(q->context, words, 4), *one = ptqi_alloc(q->context, q->n, 1);
-    ptq_status status = out && stream && one ? PTQ_OK : PTQ_ERROR_MEMORY;
-    for (int64_t g = 0; g < q->groups && !status; g++) {
-        for (int64_t n = 0; n < q->n; n++)
-            one[n] = zeros[n * q->groups + g];
-        ptqi_pack_bits(one, q->n, q->bits, stream);
-        for (int64_t i = 0; i < words; i++)
-            memcpy(out + 4 * (i * q->groups + g), stream + 4 * i, 4);
-    }
-    if (!status)
-        status = ptqi_part_put_words(store, prefix, ".weight_zero_point", words, q->groups, out);
-    ptqi_free(q->context, out);
-    ptqi_free(q->context, stream);
-    ptqi_free(q->context, one);
-    return status;
-}
-
 /* A part i8 [N][columns] of values less 2^(bits - 1), which are changed. */
 static ptq_status put_signed(const ptq_qtensor *q, ptq_store *store, struct ptqi_name name,
                              int64_t columns, uint8_t *values)
@@ -79,9 +40,11 @@ static ptq_status put_shape(const ptq_qtensor *q, ptq_store *store, const char *
 static ptq_status put_codes(const ptq_qtensor *q, int packed, ptq_store *store, const char *prefix)
 {
     uint8_t *codes = ptqi_alloc(q->context, q->n, q->k);
+    const struct ptqi_streams s = {.count = q->n, .length = q->k, .bits = q->bits};
     ptq_status status = codes ? ptq_qtensor_codes(q, codes) : PTQ_ERROR_MEMORY;
     if (!status && packed)
-        status = put_streams(q, store, ptqi_part_name(prefix, ".weight_packed"), q->n, q->k, codes);
+        status =
+            ptqi_part_put_streams(q->context, &s, codes, q->k, 1, store, prefix, ".weight_packed");
     else if (!status)
         status = put_signed(q, store, ptqi_part_name(prefix, ".weight"), q->k, codes);
     ptqi_free(q->context, codes);
@@ -91,9 +54,12 @@ static ptq_status put_codes(const ptq_qtensor *q, int packed, ptq_store *store, 
 static ptq_status put_zeros(const ptq_qtensor *q, int packed, ptq_store *store, const char *prefix)
 {
     uint8_t *zeros = ptqi_alloc(q->context, q->n, q->groups);
+    const struct ptqi_streams s = {
+        .count = q->groups, .length = q->n, .bits = q->bits, .is_column = 1};
     ptq_status status = zeros ? ptq_qtensor_zeros(q, zeros) : PTQ_ERROR_MEMORY;
     if (!status && packed)
-        status = put_packed_zeros(q, store, prefix, zeros);
+        status = ptqi_part_put_streams(q->context, &s, zeros, 1, q->groups, store, prefix,
+                                       ".weight_zero_point");
     else if (!status)
         status =
             put_signed(q, store, ptqi_part_name(prefix, ".weight_zero_point"), q->groups, zeros);
@@ -170,13 +136,8 @@ ptq_status ptqi_compressed_write(const ptq_qtensor *q, ptq_store *store, const c
 
 const char *ptqi_compressed_can_hold(const ptq_qtensor *q)
 {
-    int high = 0;
-    for (int64_t i = 0; q->zeros && i < q->n * q->groups; i++)
-        high |= q->zeros[i] >> (q->bits - 1) > 1;
     if (q->k % q->group_size)
         return "the format compressed-tensors needs groups that divide the columns";
-    if (high)
-        return "the format compressed-tensors has no zero points beyond the codes";
     if (q->activations == PTQ_ACTIVATIONS_INT8_TENSOR)
         return "the format compressed-tensors has no scale for all rows of a call";
     return ptqi_beyond_zero_points(q);

@@ -26,11 +26,6 @@ ptq_status ptqi_setting_integer(const ptq_store *store, const char *name, const 
                      store->path, found->name);
 }
 
-int ptqi_setting_flag(const ptq_store *store, const char *name, int fallback)
-{
-    return ptqi_json_flag(store->settings, name, fallback);
-}
-
 ptq_status ptqi_setting_unsupported(const ptq_store *store, const char *name, const char *value)
 {
     return ptqi_fail(store->context, PTQ_ERROR_UNSUPPORTED,

@@ -10,7 +10,6 @@ int ptqi_setting_is(const ptq_store *store, const char *name, const char *value)
 /* The first of two names that has a value; fallback if neither has. Fails if it is no integer. */
 ptq_status ptqi_setting_integer(const ptq_store *store, const char *name, const char *other,
                                 int64_t fallback, int64_t *value);
-int ptqi_setting_flag(const ptq_store *store, const char *name, int fallback);
 /* PTQ_ERROR_UNSUPPORTED, naming the setting, if it is there and neither null, false nor empty. */
 ptq_status ptqi_setting_refuse(const ptq_store *store, const struct ptqi_json *settings,
                                const char *name);

@@ -84,7 +84,7 @@ static ptq_status read(ptq_context *context, const ptq_store *store, const char 
         !ptqi_multiply(codes->shape[1], PER_WORD, &n))
         return ptqi_part_fail(store, prefix, ".qweight", "is not i32 with two axes");
     const int64_t k = codes->shape[0];
-    PTQI_TRY(ptq_qtensor_create(context, n, k, 4, group < k ? group : 0, out));
+    PTQI_TRY(ptq_qtensor_create(context, n, k, 4, ptqi_group_of(group, k), out));
     ptq_qtensor *q = *out;
     q->codes = ptqi_alloc(context, n, k);
     if (!q->codes)
@@ -116,7 +116,7 @@ static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *pref
 {
     int64_t group;
     PTQI_TRY(read_settings(store, &group));
-    if ((group < q->k ? group : 0) != (q->group < q->k ? q->group : 0))
+    if (ptqi_group_of(group, q->k) != ptqi_group_of(q->group, q->k))
         return ptqi_fail(q->context, PTQ_ERROR_CONFLICT,
                          "%.300s: the group differs from that of the quantization config", prefix);
     uint8_t *codes = ptqi_alloc(q->context, q->n, q->k);
@@ -139,9 +139,6 @@ static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *pref
 
 static const char *can_hold(const ptq_qtensor *q)
 {
-    int high = 0;
-    for (int64_t i = 0; q->zeros && i < q->n * q->groups; i++)
-        high |= q->zeros[i] > 15;
     if (q->bits != 4)
         return "the format awq has only codes of 4 bits";
     if (q->order)
@@ -150,14 +147,7 @@ static const char *can_hold(const ptq_qtensor *q)
         return "the format awq needs groups that divide the columns";
     if (q->n % PER_WORD)
         return "the format awq needs a multiple of 8 rows";
-    if (q->activations != PTQ_ACTIVATIONS_F32)
-        return "the format awq cannot say that activations are quantized";
-    if (high)
-        return "the format awq has no zero points beyond the codes";
-    if (ptqi_beyond_zero_points(q))
-        return ptqi_beyond_zero_points(q);
-    return ptqi_scales_fit(q, PTQ_DTYPE_F16) ? NULL
-                                             : "the format awq needs scales that are exact in f16";
+    return ptqi_beyond_weights(q);
 }
 
 static void describe(const ptq_qtensor *q, struct ptqi_json_writer *w)

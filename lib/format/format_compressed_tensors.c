@@ -119,18 +119,18 @@ static void unpack_by_word(const uint8_t *from, int64_t k, int bits, uint8_t *co
 
 static ptq_status read_packed(const ptq_store *store, const char *prefix, ptq_qtensor *q)
 {
+    const struct ptqi_streams s = {.count = q->n, .length = q->k, .bits = q->bits};
     const struct ptqi_entry *e = ptqi_part(store, prefix, ".weight_packed");
-    const int64_t per_word = 32 / q->bits, stream = (q->k * q->bits + 31) / 32;
+    const int64_t per_word = 32 / q->bits, stream = ptqi_stream_words(q->k, q->bits);
     const int64_t words = e->rank == 2 ? e->shape[1] : 0;
     const void *data;
     if (words != stream && words != (q->k + per_word - 1) / per_word)
         return ptqi_part_fail(store, prefix, ".weight_packed", "has the wrong shape");
     PTQI_TRY(ptqi_part_view(store, prefix, ".weight_packed", PTQ_DTYPE_I32, q->n, words, &data));
-    for (int64_t n = 0; n < q->n; n++) {
-        const uint8_t *row = (const uint8_t *)data + 4 * words * n;
-        (words == stream ? ptqi_unpack_bits : unpack_by_word)(row, q->k, q->bits,
-                                                              q->codes + n * q->k);
-    }
+    if (words == stream)
+        return ptqi_unpack_streams(q->context, &s, data, q->codes, q->k, 1);
+    for (int64_t n = 0; n < q->n; n++)
+        unpack_by_word((const uint8_t *)data + 4 * words * n, q->k, q->bits, q->codes + n * q->k);
     return PTQ_OK;
 }
 
@@ -154,22 +154,12 @@ static ptq_status read_signed(const ptq_store *store, const char *prefix, const 
 static ptq_status read_packed_zeros(const ptq_store *store, const char *prefix,
                                     const ptq_qtensor *q, uint8_t *zeros)
 {
-    const int64_t words = (q->n * q->bits + 31) / 32;
+    const struct ptqi_streams s = {
+        .count = q->groups, .length = q->n, .bits = q->bits, .is_column = 1};
     const void *data;
-    PTQI_TRY(ptqi_part_view(store, prefix, ".weight_zero_point", PTQ_DTYPE_I32, words, q->groups,
-                            &data));
-    uint8_t *column = ptqi_alloc(q->context, words, 4), *codes = ptqi_alloc(q->context, q->n, 1);
-    for (int64_t g = 0; g < q->groups && column && codes; g++) {
-        for (int64_t i = 0; i < words; i++)
-            memcpy(column + 4 * i, (const uint8_t *)data + 4 * (i * q->groups + g), 4);
-        ptqi_unpack_bits(column, q->n, q->bits, codes);
-        for (int64_t n = 0; n < q->n; n++)
-            zeros[n * q->groups + g] = codes[n];
-    }
-    const int failed = !column || !codes;
-    ptqi_free(q->context, column);
-    ptqi_free(q->context, codes);
-    return failed ? PTQ_ERROR_MEMORY : PTQ_OK;
+    PTQI_TRY(ptqi_part_view(store, prefix, ".weight_zero_point", PTQ_DTYPE_I32,
+                            ptqi_stream_words(q->n, q->bits), q->groups, &data));
+    return ptqi_unpack_streams(q->context, &s, data, zeros, 1, q->groups);
 }
 
 static ptq_status read_zeros(const ptq_store *store, const char *prefix, ptq_qtensor *q)
@@ -271,7 +261,7 @@ static ptq_status read(ptq_context *context, const ptq_store *store, const char 
         n = plain->shape[0];
         k = plain->shape[1];
     }
-    PTQI_TRY(ptq_qtensor_create(context, n, k, (int32_t)s.bits, s.group < k ? s.group : 0, q));
+    PTQI_TRY(ptq_qtensor_create(context, n, k, (int32_t)s.bits, ptqi_group_of(s.group, k), q));
     return read_parts(store, prefix, &s, *q);
 }
 

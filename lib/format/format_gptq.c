@@ -65,9 +65,15 @@ static ptq_status read_settings(const ptq_store *store, struct settings *s)
     return PTQ_OK;
 }
 
-static int64_t words_of(int64_t count, int64_t bits)
+/* The codes of all rows of q, and the zero points of all its groups. */
+static struct ptqi_streams code_streams(const ptq_qtensor *q)
 {
-    return (count * bits + 31) / 32;
+    return (struct ptqi_streams){.count = q->n, .length = q->k, .bits = q->bits, .is_column = 1};
+}
+
+static struct ptqi_streams zero_streams(const ptq_qtensor *q)
+{
+    return (struct ptqi_streams){.count = q->groups, .length = q->n, .bits = q->bits};
 }
 
 /* The number of columns: that of g_idx, else as many as fill the words. */
@@ -80,26 +86,20 @@ static ptq_status read_columns(const ptq_store *store, const char *prefix, int64
     if (index && index->rank != 1)
         return ptqi_part_fail(store, prefix, ".g_idx", "has the wrong shape");
     *k = index ? index->shape[0] : codes->shape[0] * 32 / bits;
-    if (*k < 1 || *k > PTQI_MAX_COLUMNS || words_of(*k, bits) != codes->shape[0])
+    if (*k < 1 || *k > PTQI_MAX_COLUMNS || ptqi_stream_words(*k, bits) != codes->shape[0])
         return ptqi_part_fail(store, prefix, ".qweight", "has the wrong number of rows");
     return PTQ_OK;
 }
 
 static ptq_status read_codes(const ptq_store *store, const char *prefix, ptq_qtensor *q)
 {
-    const int64_t words = words_of(q->k, q->bits);
+    const struct ptqi_streams s = code_streams(q);
     const void *data;
-    PTQI_TRY(ptqi_part_view(store, prefix, ".qweight", PTQ_DTYPE_I32, words, q->n, &data));
-    uint8_t *column = ptqi_alloc(q->context, words, 4);
+    PTQI_TRY(ptqi_part_view(store, prefix, ".qweight", PTQ_DTYPE_I32,
+                            ptqi_stream_words(q->k, q->bits), q->n, &data));
     q->codes = ptqi_alloc(q->context, q->n, q->k);
-    for (int64_t n = 0; n < q->n && column && q->codes; n++) {
-        for (int64_t i = 0; i < words; i++)
-            memcpy(column + 4 * i, (const uint8_t *)data + 4 * (i * q->n + n), 4);
-        ptqi_unpack_bits(column, q->k, q->bits, q->codes + n * q->k);
-    }
-    const int failed = !column || !q->codes;
-    ptqi_free(q->context, column);
-    return failed ? PTQ_ERROR_MEMORY : PTQ_OK;
+    return q->codes ? ptqi_unpack_streams(q->context, &s, data, q->codes, q->k, 1)
+                    : PTQ_ERROR_MEMORY;
 }
 
 /* Word i of what v1 subtracts from a row of zero points: a one in each of them. */
@@ -111,36 +111,32 @@ static uint32_t one_each(const struct settings *s, int64_t i)
     return word;
 }
 
-/* row [words] of zero points as they are, from those of the file. */
-static void load_zeros(const struct settings *s, const uint8_t *from, int64_t words, uint8_t *row)
+/* Adds what v1 subtracts, sign times, to rows [groups][words] of zero points. */
+static void shift_zeros(const struct settings *s, uint32_t sign, int64_t groups, int64_t words,
+                        uint32_t *rows)
 {
-    for (int64_t i = 0; i < words; i++) {
-        uint32_t word;
-        memcpy(&word, from + 4 * i, 4);
-        word += s->less_one ? one_each(s, i) : 0;
-        memcpy(row + 4 * i, &word, 4);
-    }
+    for (int64_t i = 0; i < groups * words && s->less_one; i++)
+        rows[i] += sign * one_each(s, i % words);
 }
 
 static ptq_status read_zeros(const ptq_store *store, const char *prefix, const struct settings *s,
                              ptq_qtensor *q)
 {
-    const int64_t words = words_of(q->n, q->bits);
+    const struct ptqi_streams streams = zero_streams(q);
+    const int64_t words = ptqi_stream_words(q->n, q->bits);
     const void *data;
     PTQI_TRY(ptqi_part_view(store, prefix, ".qzeros", PTQ_DTYPE_I32, q->groups, words, &data));
-    uint8_t *row = ptqi_alloc(q->context, words, 4), *codes = ptqi_alloc(q->context, q->n, 1);
+    uint32_t *rows = ptqi_alloc(q->context, q->groups * words, 4);
     uint8_t *zeros = ptqi_alloc(q->context, q->n, q->groups);
-    ptq_status status = row && codes && zeros ? PTQ_OK : PTQ_ERROR_MEMORY;
-    for (int64_t g = 0; g < q->groups && !status; g++) {
-        load_zeros(s, (const uint8_t *)data + 4 * words * g, words, row);
-        ptqi_unpack_bits(row, q->n, q->bits, codes);
-        for (int64_t n = 0; n < q->n; n++)
-            zeros[n * q->groups + g] = codes[n];
+    ptq_status status = rows && zeros ? PTQ_OK : PTQ_ERROR_MEMORY;
+    if (!status) {
+        memcpy(rows, data, (size_t)(q->groups * words) * 4);
+        shift_zeros(s, 1, q->groups, words, rows);
+        status = ptqi_unpack_streams(q->context, &streams, rows, zeros, 1, q->groups);
     }
     if (!status)
         status = ptqi_part_zeros(q, zeros);
-    ptqi_free(q->context, row);
-    ptqi_free(q->context, codes);
+    ptqi_free(q->context, rows);
     ptqi_free(q->context, zeros);
     return status;
 }
@@ -153,7 +149,7 @@ static ptq_status read(ptq_context *context, const ptq_store *store, const char 
     PTQI_TRY(read_settings(store, &s));
     PTQI_TRY(read_columns(store, prefix, s.bits, &k));
     const int64_t n = ptqi_part(store, prefix, ".qweight")->shape[1];
-    PTQI_TRY(ptq_qtensor_create(context, n, k, (int32_t)s.bits, s.group < k ? s.group : 0, q));
+    PTQI_TRY(ptq_qtensor_create(context, n, k, (int32_t)s.bits, ptqi_group_of(s.group, k), q));
     PTQI_TRY(read_codes(store, prefix, *q));
     PTQI_TRY(ptqi_part_scales(store, prefix, ".scales", 1, *q));
     PTQI_TRY(read_zeros(store, prefix, &s, *q));
@@ -161,54 +157,32 @@ static ptq_status read(ptq_context *context, const ptq_store *store, const char 
                                               : PTQ_OK;
 }
 
-/* qweight: the columns of words that hold the rows of q. */
 static ptq_status write_codes(const ptq_qtensor *q, ptq_store *store, const char *prefix)
 {
-    const int64_t words = words_of(q->k, q->bits);
-    uint8_t *out = ptqi_alloc(q->context, words * q->n, 4), *row = ptqi_alloc(q->context, q->k, 1);
-    uint8_t *column = ptqi_alloc_zero(q->context, words, 4);
-    ptq_status status = out && row && column ? PTQ_OK : PTQ_ERROR_MEMORY;
-    for (int64_t n = 0; n < q->n && !status; n++) {
-        const uint8_t *codes = ptqi_qtensor_rows_of_codes(q, n, 1, row, q->k);
-        ptqi_pack_bits(codes, q->k, q->bits, column);
-        for (int64_t i = 0; i < words; i++)
-            memcpy(out + 4 * (i * q->n + n), column + 4 * i, 4);
-    }
+    const struct ptqi_streams s = code_streams(q);
+    uint8_t *codes = ptqi_alloc(q->context, q->n, q->k);
+    ptq_status status = codes ? ptq_qtensor_codes(q, codes) : PTQ_ERROR_MEMORY;
     if (!status)
-        status = ptqi_part_put_words(store, prefix, ".qweight", words, q->n, out);
-    ptqi_free(q->context, out);
-    ptqi_free(q->context, row);
-    ptqi_free(q->context, column);
+        status = ptqi_part_put_streams(q->context, &s, codes, q->k, 1, store, prefix, ".qweight");
+    ptqi_free(q->context, codes);
     return status;
-}
-
-/* The words of a file from a row of zero points as they are. */
-static void store_zeros(const struct settings *s, int64_t words, uint8_t *row)
-{
-    for (int64_t i = 0; i < words && s->less_one; i++) {
-        uint32_t word;
-        memcpy(&word, row + 4 * i, 4);
-        word -= one_each(s, i);
-        memcpy(row + 4 * i, &word, 4);
-    }
 }
 
 static ptq_status write_zeros(const ptq_qtensor *q, const struct settings *s, ptq_store *store,
                               const char *prefix)
 {
-    const int64_t words = words_of(q->n, q->bits);
-    uint8_t *out = ptqi_alloc_zero(q->context, words * q->groups, 4);
-    uint8_t *zeros = ptqi_alloc(q->context, q->n, 1);
-    ptq_status status = out && zeros ? PTQ_OK : PTQ_ERROR_MEMORY;
-    for (int64_t g = 0; g < q->groups && !status; g++) {
-        for (int64_t n = 0; n < q->n; n++)
-            zeros[n] = (uint8_t)ptqi_qtensor_zero(q, n, g);
-        ptqi_pack_bits(zeros, q->n, q->bits, out + 4 * words * g);
-        store_zeros(s, words, out + 4 * words * g);
-    }
+    const struct ptqi_streams streams = zero_streams(q);
+    const int64_t words = ptqi_stream_words(q->n, q->bits);
+    uint32_t *rows = ptqi_alloc(q->context, words * q->groups, 4);
+    uint8_t *zeros = ptqi_alloc(q->context, q->n, q->groups);
+    ptq_status status = rows && zeros ? ptq_qtensor_zeros(q, zeros) : PTQ_ERROR_MEMORY;
     if (!status)
-        status = ptqi_part_put_words(store, prefix, ".qzeros", q->groups, words, out);
-    ptqi_free(q->context, out);
+        status = ptqi_pack_streams(q->context, &streams, zeros, 1, q->groups, rows);
+    if (!status) {
+        shift_zeros(s, (uint32_t)-1, q->groups, words, rows);
+        status = ptqi_part_put_words(store, prefix, ".qzeros", q->groups, words, rows);
+    }
+    ptqi_free(q->context, rows);
     ptqi_free(q->context, zeros);
     return status;
 }
@@ -228,7 +202,7 @@ static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *pref
 {
     struct settings s;
     PTQI_TRY(read_settings(store, &s));
-    if (s.bits != q->bits || (s.group < q->k ? s.group : 0) != (q->group < q->k ? q->group : 0))
+    if (s.bits != q->bits || ptqi_group_of(s.group, q->k) != ptqi_group_of(q->group, q->k))
         return ptqi_fail(q->context, PTQ_ERROR_CONFLICT,
                          "%.300s: bits or group differ from those of the quantization config",
                          prefix);
@@ -238,27 +212,11 @@ static ptq_status write(const ptq_qtensor *q, ptq_store *store, const char *pref
     return write_index(q, store, prefix);
 }
 
-/* Zero points of 2^bits would become 0. */
-static int has_highest_zeros(const ptq_qtensor *q)
-{
-    int found = 0;
-    for (int64_t i = 0; q->zeros && i < q->n * q->groups; i++)
-        found |= q->zeros[i] == 1 << q->bits;
-    return found;
-}
-
 static const char *can_hold(const ptq_qtensor *q)
 {
     if (q->bits == 5 || q->bits == 6)
         return "the format gptq has no codes of 5 or 6 bits";
-    if (q->activations != PTQ_ACTIVATIONS_F32)
-        return "the format gptq cannot say that activations are quantized";
-    if (has_highest_zeros(q))
-        return "the format gptq has no zero points beyond the codes";
-    if (ptqi_beyond_zero_points(q))
-        return ptqi_beyond_zero_points(q);
-    return ptqi_scales_fit(q, PTQ_DTYPE_F16) ? NULL
-                                             : "the format gptq needs scales that are exact in f16";
+    return ptqi_beyond_weights(q);
 }
 
 static void describe(const ptq_qtensor *q, struct ptqi_json_writer *w)

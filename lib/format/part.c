@@ -38,6 +38,21 @@ ptq_status ptqi_part_put_words(ptq_store *store, const char *prefix, const char 
                           words);
 }
 
+ptq_status ptqi_part_put_streams(ptq_context *context, const struct ptqi_streams *s,
+                                 const uint8_t *values, int64_t stride_s, int64_t stride_i,
+                                 ptq_store *store, const char *prefix, const char *ending)
+{
+    const int64_t words = ptqi_stream_words(s->length, s->bits);
+    uint8_t *out = ptqi_alloc(context, s->count * words, 4);
+    ptq_status status =
+        out ? ptqi_pack_streams(context, s, values, stride_s, stride_i, out) : PTQ_ERROR_MEMORY;
+    if (!status)
+        status = ptqi_part_put_words(store, prefix, ending, s->is_column ? words : s->count,
+                                     s->is_column ? s->count : words, out);
+    ptqi_free(context, out);
+    return status;
+}
+
 int ptqi_scales_fit(const ptq_qtensor *q, int32_t dtype)
 {
     int64_t i = 0;
@@ -66,8 +81,30 @@ ptq_status ptqi_part_put_scales(const ptq_qtensor *q, int32_t dtype, int transpo
     return status;
 }
 
+/* Zero points of 2^bits, which do not fit the bits of a code. */
+static int has_highest_zeros(const ptq_qtensor *q)
+{
+    int found = 0;
+    for (int64_t i = 0; q->zeros && i < q->n * q->groups; i++)
+        found |= q->zeros[i] >> (q->bits - 1) > 1;
+    return found;
+}
+
+const char *ptqi_beyond_weights(const ptq_qtensor *q)
+{
+    const char *problem = ptqi_beyond_zero_points(q);
+    if (q->activations != PTQ_ACTIVATIONS_F32)
+        return "the format cannot say that activations are quantized";
+    if (problem)
+        return problem;
+    return ptqi_scales_fit(q, PTQ_DTYPE_F16) ? NULL
+                                             : "the format needs scales that are exact in f16";
+}
+
 const char *ptqi_beyond_zero_points(const ptq_qtensor *q)
 {
+    if (has_highest_zeros(q))
+        return "the format has no zero points beyond the codes";
     if (q->input_scale)
         return "the format has no input scale; it must be folded into the layer before";
     if (q->rotation)
