@@ -70,7 +70,7 @@ static ptq_status evaluate(struct compare *c, struct model *m, struct comparison
     row->perplexity = p.perplexity;
     row->divergence = kl ? kl->mean : 0;
     row->divergence_p99 = kl ? kl->p99 : 0;
-    row->same_first = kl ? (double)kl->same_first / (double)kl->tokens : 1;
+    row->same_first = kl ? divergence_same_first(kl) : 1;
     row->tokens_per_second = seconds > 0 ? (double)p.tokens / seconds : 0;
     return PTQ_OK;
 }
@@ -280,13 +280,7 @@ static ptq_status check_outputs(struct compare *c)
 static ptq_status load(struct compare *c)
 {
     PTQI_TRY(model_open(c->context, c->o->positional[0], &c->model));
-    const int64_t longest = c->model->config.max_positions;
-    if (!c->window)
-        c->window = longest < 2048 ? longest : 2048;
-    if (c->window > longest)
-        return ptqi_fail(c->context, PTQ_ERROR_BOUNDS,
-                         "%s: a window of %lld is longer than max_position_embeddings %lld",
-                         c->model->checkpoint->path, (long long)c->window, (long long)longest);
+    PTQI_TRY(perplexity_window(c->model, &c->window));
     PTQI_TRY(windows_load(c->context, c->model->checkpoint->path, option_text(c->o, "text"),
                           c->window, 0, c->max_windows, &c->windows));
     return quantize_load_calibration(c->model, &c->request, &c->calibration);

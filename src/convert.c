@@ -50,21 +50,6 @@ static ptq_status examine(struct convert *c)
     return target_describe(&c->target);
 }
 
-static ptq_status convert_block(struct convert *c, int64_t block)
-{
-    struct part part;
-    const int64_t layers = c->model->config.layers;
-    ptq_status status = part_replace(c->output, block, &part);
-    if (!status)
-        status = target_rewrite(&c->target, c->model->checkpoint->store, block, part.store);
-    if (!status)
-        status = ptq_store_commit(part.store);
-    part_free(c->output, &part);
-    progress_show(&c->progress, 0.5 + 0.5 * (double)block / (double)layers, "block %lld",
-                  (long long)block + 1);
-    return status;
-}
-
 static ptq_status begin(struct convert *c)
 {
     struct ptqi_json_writer w;
@@ -81,18 +66,14 @@ static ptq_status begin(struct convert *c)
 
 static ptq_status write_all(struct convert *c)
 {
-    struct ptqi_json_writer config;
+    const int64_t layers = c->model->config.layers;
     c->output->shard_size = c->shard_size;
-    c->output->foreign = c->target.format != PTQ_FORMAT_PTQ;
-    for (int64_t b = 0; b < c->model->config.layers; b++)
-        PTQI_TRY(convert_block(c, b));
-    ptq_status status = target_model_config(&c->target, &config);
-    if (!status)
-        status = target_write_extra(&c->target, c->output);
-    if (!status)
-        status = output_finish(c->output, config.text, 0, &c->bytes);
-    ptqi_json_end(&config);
-    return status;
+    for (int64_t b = 0; b < layers; b++) {
+        PTQI_TRY(target_convert_block(&c->target, c->model->checkpoint->store, b, c->output));
+        progress_show(&c->progress, 0.5 + 0.5 * (double)b / (double)layers, "block %lld",
+                      (long long)b + 1);
+    }
+    return target_finish(&c->target, c->output, 0, &c->bytes);
 }
 
 static ptq_status run(struct convert *c)

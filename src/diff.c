@@ -196,40 +196,50 @@ static ptq_status compare_tensors(struct diff *d, const char *name, const ptq_te
     return status;
 }
 
-/* The norms and biases of a block. */
-static void compare_block_vectors(struct diff *d, const struct block *a, const struct block *b)
+/* A tensor that both models have by this name, or one of them, or none; columns 0: a vector. */
+static ptq_status compare_named(struct diff *d, const char *name, int64_t rows, int64_t columns)
 {
-    char name[MAX_LAYER_NAME + 8];
-    for (int i = 0; i < 2 * NORMS; i++) {
-        const struct vector *x = i % 2 ? &a->norms[i / 2].bias : &a->norms[i / 2].weight;
-        const struct vector *y = i % 2 ? &b->norms[i / 2].bias : &b->norms[i / 2].weight;
-        if (model_norm_name(d->a, a->index, i / 2, i % 2, name))
-            compare_values(d, name, x->values, y->values, x->length);
-    }
-    for (int i = 0; i < a->count; i++) {
-        snprintf(name, sizeof name, "%s.bias", a->matrices[i].name);
-        compare_values(d, name, a->matrices[i].bias.values, b->matrices[i].bias.values,
-                       a->matrices[i].n);
-    }
+    struct vector a = {0}, b = {0};
+    const struct model *const models[] = {d->a, d->b};
+    struct vector *const vectors[] = {&a, &b};
+    ptq_status status = PTQ_OK;
+    for (int i = 0; i < 2 && !status; i++)
+        if (ptq_store_has(models[i]->checkpoint->store, name))
+            status = weights_stored(models[i], models[i]->checkpoint->store, name, rows, columns,
+                                    vectors[i]);
+    if (!status)
+        compare_values(d, name, a.values, b.values, a.length);
+    ptqi_free(d->context, a.values);
+    ptqi_free(d->context, b.values);
+    return status;
 }
 
 static ptq_status compare_block(struct diff *d, int64_t index)
 {
     struct matrix matrix;
-    struct block *a = NULL, *b = NULL;
-    int quantized;
+    char name[MAX_LAYER_NAME + 8];
     for (int i = 0; model_describe_matrix(d->a, index, i, &matrix); i++) {
         PTQI_TRY(compare_matrix(d, &matrix));
+        snprintf(name, sizeof name, "%s.bias", matrix.name);
+        PTQI_TRY(compare_named(d, name, matrix.n, 0));
         PTQI_TRY(ptqi_check_cancelled(d->context));
     }
-    ptq_status status = model_load_block(d->a, NULL, index, -1, &a, &quantized);
-    if (!status)
-        status = model_load_block(d->b, NULL, index, -1, &b, &quantized);
-    if (!status)
-        compare_block_vectors(d, a, b);
-    block_free(a);
-    block_free(b);
-    return status;
+    for (int i = 0; i < 2 * NORMS; i++) {
+        const int64_t length = model_norm_name(d->a, index, i / 2, i % 2, name);
+        if (length)
+            PTQI_TRY(compare_named(d, name, length, 0));
+    }
+    if (!model_router_name(d->a, index, name))
+        return PTQ_OK;
+    return compare_named(d, name, model_experts(d->a, index), d->a->config.hidden);
+}
+
+/* A norm outside the blocks. */
+static void compare_norms(struct diff *d, const char *name, const struct norm *a,
+                          const struct norm *b)
+{
+    compare_values(d, name, a->weight.values, b->weight.values, a->weight.length);
+    compare_values(d, name, a->bias.values, b->bias.values, a->bias.length);
 }
 
 static ptq_status check_same_model(const struct diff *d)
@@ -247,9 +257,7 @@ static ptq_status measure_divergence(struct diff *d)
 {
     struct progress progress;
     struct perplexity result;
-    const int64_t longest = d->a->config.max_positions;
-    if (!d->window)
-        d->window = ptqi_min(longest, 2048);
+    PTQI_TRY(perplexity_window(d->a, &d->window));
     PTQI_TRY(windows_load(d->context, d->o->positional[0], option_text(d->o, "text"), d->window, 0,
                           d->max_windows, &d->windows));
     d->kl.reference = d->a;
@@ -264,8 +272,10 @@ static ptq_status compare_all(struct diff *d)
     PTQI_TRY(check_same_model(d));
     PTQI_TRY(compare_tensors(d, "the embedding", d->a->embedding, d->b->embedding));
     PTQI_TRY(compare_tensors(d, "the head", d->a->head, d->b->head));
-    compare_values(d, "the final norm", d->a->final_norm.weight.values,
-                   d->b->final_norm.weight.values, d->a->final_norm.weight.length);
+    if (d->a->positions)
+        PTQI_TRY(compare_tensors(d, "the positions", d->a->positions, d->b->positions));
+    compare_norms(d, "the norm of the embedding", &d->a->embedding_norm, &d->b->embedding_norm);
+    compare_norms(d, "the final norm", &d->a->final_norm, &d->b->final_norm);
     for (int64_t b = 0; b < d->a->config.layers; b++)
         PTQI_TRY(compare_block(d, b));
     return option_given(d->o, "text") ? measure_divergence(d) : PTQ_OK;
@@ -285,7 +295,7 @@ static void print_text(const struct diff *d)
         printf(
             "KL divergence: mean %.6f +- %.6f, 99 %% %.5f, max %.4f; same first choice %.2f %%\n",
             d->kl.mean, d->kl.standard_error, d->kl.p99, d->kl.max,
-            100.0 * (double)d->kl.same_first / (double)d->kl.tokens);
+            100 * divergence_same_first(&d->kl));
 }
 
 static void add_json(const struct diff *d, struct ptqi_json_writer *w)
@@ -297,13 +307,8 @@ static void add_json(const struct diff *d, struct ptqi_json_writer *w)
     ptqi_json_add_number(w, "largest_difference", d->worst, 9);
     ptqi_json_add_integer(w, "others", d->others);
     ptqi_json_add_integer(w, "others_equal", d->other_equal);
-    if (!d->kl.reference)
-        return;
-    ptqi_json_open(w, "kl", '{');
-    ptqi_json_add_number(w, "mean", d->kl.mean, 9);
-    ptqi_json_add_number(w, "p99", d->kl.p99, 9);
-    ptqi_json_add_number(w, "max", d->kl.max, 9);
-    ptqi_json_close(w, '}');
+    if (d->kl.reference)
+        divergence_add_json(&d->kl, w);
 }
 
 static ptq_status run(struct diff *d)

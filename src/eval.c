@@ -59,11 +59,6 @@ static int32_t scheme_named(const char *name)
     return -1;
 }
 
-static double same_first(const struct divergence *d)
-{
-    return (double)d->same_first / (double)d->tokens;
-}
-
 static void print_divergence(const struct eval *e)
 {
     const struct divergence *d = &e->kl;
@@ -71,23 +66,7 @@ static void print_divergence(const struct eval *e)
         printf("KL divergence from %s: mean %.5f +- %.5f, median %.5f, 99 %% %.4f, 99.9 %% %.4f, "
                "max %.3f; same first choice %.2f %%\n",
                d->reference->checkpoint->path, d->mean, d->standard_error, d->median, d->p99,
-               d->p999, d->max, 100 * same_first(d));
-}
-
-static void add_divergence(const struct eval *e, struct ptqi_json_writer *w)
-{
-    const struct divergence *d = &e->kl;
-    if (!d->reference)
-        return;
-    ptqi_json_open(w, "kl", '{');
-    ptqi_json_add_number(w, "mean", d->mean, 9);
-    ptqi_json_add_number(w, "standard_error", d->standard_error, 9);
-    ptqi_json_add_number(w, "median", d->median, 9);
-    ptqi_json_add_number(w, "p99", d->p99, 9);
-    ptqi_json_add_number(w, "p999", d->p999, 9);
-    ptqi_json_add_number(w, "max", d->max, 9);
-    ptqi_json_add_number(w, "same_first_choice", same_first(d), 9);
-    ptqi_json_close(w, '}');
+               d->p999, d->max, 100 * divergence_same_first(d));
 }
 
 static ptq_status print(const struct eval *e, const struct perplexity *p, double seconds)
@@ -108,7 +87,8 @@ static ptq_status print(const struct eval *e, const struct perplexity *p, double
     ptqi_json_open(&w, NULL, '{');
     ptqi_json_add_number(&w, "perplexity", p->perplexity, 9);
     ptqi_json_add_number(&w, "standard_error", p->standard_error, 9);
-    add_divergence(e, &w);
+    if (e->kl.reference)
+        divergence_add_json(&e->kl, &w);
     ptqi_json_add_integer(&w, "tokens", p->tokens);
     ptqi_json_add_integer(&w, "text_tokens", e->windows.tokens);
     ptqi_json_add_integer(&w, "windows", p->windows);
@@ -165,13 +145,7 @@ static ptq_status run_text(struct eval *e)
 {
     struct progress progress;
     struct perplexity result;
-    int64_t longest = e->model->config.max_positions;
-    if (!e->window)
-        e->window = longest < 2048 ? longest : 2048;
-    if (e->window > longest)
-        return ptqi_fail(e->context, PTQ_ERROR_BOUNDS,
-                         "%s: a window of %lld is longer than max_position_embeddings %lld",
-                         e->model->checkpoint->path, (long long)e->window, (long long)longest);
+    PTQI_TRY(perplexity_window(e->model, &e->window));
     if (e->stride > e->window)
         return ptqi_fail(e->context, PTQ_ERROR_BOUNDS, "a stride of %lld exceeds the window, %lld",
                          (long long)e->stride, (long long)e->window);

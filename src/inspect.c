@@ -7,6 +7,7 @@
 #include "base/context.h"
 #include "base/file.h"
 #include "base/cpu.h"
+#include "checkpoint/matrix_part.h"
 #include "checkpoint/output.h"
 #include "commands.h"
 #include "options.h"
@@ -45,30 +46,6 @@ static size_t matrix_of(const ptq_store *store, const char *name, char *matrix, 
     memcpy(matrix, name, length);
     matrix[length] = 0;
     return ptq_format_find(store, matrix) ? length : 0;
-}
-
-/* Whether an ending is one that the tensors of a quantized matrix have. */
-static int is_part(const ptq_store *store, const char *matrix, const char *ending)
-{
-    const int32_t format = ptq_format_find(store, matrix);
-    const char *known;
-    for (int32_t i = 0; (known = ptq_format_ending(format, i)); i++)
-        if (!strcmp(known, ending))
-            return 1;
-    return 0;
-}
-
-/* A matrix is shown when its first tensor is reached: that of the first ending that it has. */
-static int is_first_part(const ptq_store *store, const char *matrix, const char *ending)
-{
-    const int32_t format = ptq_format_find(store, matrix);
-    char name[544];
-    for (int32_t i = 0; strcmp(ptq_format_ending(format, i), ending); i++) {
-        snprintf(name, sizeof name, "%s%s", matrix, ptq_format_ending(format, i));
-        if (ptq_store_has(store, name))
-            return 0;
-    }
-    return 1;
 }
 
 /* What the text says of a scheme beyond its bits. */
@@ -264,8 +241,10 @@ static ptq_status show_all(struct inspect *in, int quantized)
     for (int64_t i = 0; i < ptq_store_count(in->store); i++) {
         const char *name = ptq_store_name(in->store, i);
         size_t length = matrix_of(in->store, name, matrix, sizeof matrix);
-        const int part = length && is_part(in->store, matrix, name + length);
-        if (part && quantized && is_first_part(in->store, matrix, name + length))
+        /* A matrix is shown when its first part is reached. */
+        const enum matrix_part part =
+            length ? matrix_part(in->store, matrix, name + length) : PART_NONE;
+        if (part == PART_FIRST && quantized)
             PTQI_TRY(show_quantized(in, i, matrix));
         if (!part && !quantized && is_known(ptq_store_dtype(in->store, i)))
             PTQI_TRY(show_tensor(in, i));

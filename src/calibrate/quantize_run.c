@@ -263,19 +263,6 @@ static ptq_status quantize_blocks(struct quantize_run *q)
     return PTQ_OK;
 }
 
-static ptq_status convert_block(struct quantize_run *q, const struct target *t,
-                                const ptq_store *from, int64_t block)
-{
-    struct part part;
-    ptq_status status = part_replace(q->output, block, &part);
-    if (!status)
-        status = target_rewrite(t, from, block, part.store);
-    if (!status)
-        status = ptq_store_commit(part.store);
-    part_free(q->output, &part);
-    return status;
-}
-
 /* Examines the finished blocks, or with rewrite set converts them. */
 static ptq_status convert_blocks(struct quantize_run *q, struct target *t, int rewrite)
 {
@@ -283,35 +270,37 @@ static ptq_status convert_blocks(struct quantize_run *q, struct target *t, int r
         ptq_store *from;
         PTQI_TRY(output_open_part(q->output, b, &from));
         const ptq_status status =
-            rewrite ? convert_block(q, t, from, b) : target_examine(t, from, b);
+            rewrite ? target_convert_block(t, from, b, q->output) : target_examine(t, from, b);
         ptq_store_free(from);
         PTQI_TRY(status);
     }
     return PTQ_OK;
 }
 
-/* Converts the finished blocks to the format of the result, and describes it. */
-static ptq_status convert(struct quantize_run *q, struct target *t, struct ptqi_json_writer *config)
+static ptq_status finish_foreign(struct quantize_run *q)
 {
-    PTQI_TRY(convert_blocks(q, t, 0));
-    PTQI_TRY(target_describe(t));
-    PTQI_TRY(convert_blocks(q, t, 1));
-    PTQI_TRY(target_write_extra(t, q->output));
-    return target_model_config(t, config);
+    struct target target = {.model = q->model, .format = q->format};
+    ptq_status status = convert_blocks(q, &target, 0);
+    if (!status)
+        status = target_describe(&target);
+    if (!status)
+        status = convert_blocks(q, &target, 1);
+    if (!status)
+        status = target_finish(&target, q->output, q->keep_run, &q->bytes);
+    target_free(&target);
+    return status;
 }
 
 static ptq_status finish(struct quantize_run *q)
 {
-    struct target target = {.model = q->model, .format = q->format};
-    struct ptqi_json_writer config = {.context = q->context};
-    q->output->foreign = q->format > PTQ_FORMAT_PTQ;
+    struct ptqi_json_writer config;
     q->output->shard_size = q->shard_size;
-    ptq_status status =
-        q->output->foreign ? convert(q, &target, &config) : describe_model(q, &config);
+    if (q->format > PTQ_FORMAT_PTQ)
+        return finish_foreign(q);
+    ptq_status status = describe_model(q, &config);
     if (!status)
         status = output_finish(q->output, config.text, q->keep_run, &q->bytes);
     ptqi_json_end(&config);
-    target_free(&target);
     return status;
 }
 

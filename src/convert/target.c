@@ -3,6 +3,7 @@
 #include <string.h>
 #include "base/context.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/matrix_part.h"
 
 static const struct ptqi_json *source_of(const struct target *t)
 {
@@ -132,11 +133,11 @@ ptq_status target_describe(struct target *t)
     struct ptqi_json_writer w;
     char text[4096];
     ptq_status status = PTQ_OK;
-    t->from_source = is_own_format(t);
+    const int from_source = is_own_format(t);
     if (t->format == PTQ_FORMAT_PTQ)
         return PTQ_OK;
     ptqi_json_begin(&w, context);
-    if (t->from_source) {
+    if (from_source) {
         ptqi_json_add_value(&w, NULL, source_of(t));
     } else {
         ptq_format_config(t->format, t->example, text, (int64_t)sizeof text);
@@ -150,30 +151,6 @@ ptq_status target_describe(struct target *t)
     return !status && !t->config ? PTQ_ERROR_MEMORY : status;
 }
 
-/* Whether the tensor is a part of a quantized matrix of the block; *first: of its parts in the
- * store. name: the matrix. */
-static int is_part(const struct target *t, const ptq_store *from, int64_t block, const char *tensor,
-                   struct matrix *matrix, int *first)
-{
-    for (int i = 0; model_describe_matrix(t->model, block, i, matrix); i++) {
-        const size_t length = strlen(matrix->name);
-        const char *ending;
-        if (strncmp(tensor, matrix->name, length) || tensor[length] != '.')
-            continue;
-        const int32_t format = ptq_format_find(from, matrix->name);
-        *first = 1;
-        for (int32_t j = 0; format && (ending = ptq_format_ending(format, j)); j++) {
-            char name[MAX_LAYER_NAME + 32];
-            if (!strcmp(tensor + length, ending))
-                return 1;
-            snprintf(name, sizeof name, "%s%s", matrix->name, ending);
-            *first &= !ptq_store_has(from, name);
-        }
-        return 0;
-    }
-    return 0;
-}
-
 static ptq_status rewrite_matrix(const struct target *t, const ptq_store *from, const char *name,
                                  ptq_store *to)
 {
@@ -184,7 +161,8 @@ static ptq_status rewrite_matrix(const struct target *t, const ptq_store *from, 
     return status;
 }
 
-ptq_status target_rewrite(const struct target *t, const ptq_store *from, int64_t block,
+/* Writes a block's tensors from one store to another, its matrices in the target format. */
+static ptq_status rewrite(const struct target *t, const ptq_store *from, int64_t block,
                           ptq_store *to)
 {
     const struct checkpoint *c = t->model->checkpoint;
@@ -193,12 +171,14 @@ ptq_status target_rewrite(const struct target *t, const ptq_store *from, int64_t
     for (int64_t i = 0; i < ptq_store_count(from); i++) {
         const char *name = ptq_store_name(from, i);
         struct matrix matrix;
-        int first;
+        enum matrix_part part = PART_NONE;
         if (from == c->store && c->places[i].block != block)
             continue;
-        if (!is_part(t, from, block, name, &matrix, &first))
+        if (model_find_matrix(t->model, block, name, &matrix))
+            part = matrix_part(from, matrix.name, name + strlen(matrix.name));
+        if (part == PART_NONE)
             PTQI_TRY(ptq_store_copy(to, from, name));
-        else if (first)
+        if (part == PART_FIRST)
             PTQI_TRY(rewrite_matrix(t, from, matrix.name, to));
         PTQI_TRY(ptqi_check_cancelled(t->model->context));
     }
@@ -217,7 +197,8 @@ static void add_own_config(const struct target *t, struct ptqi_json_writer *w)
     ptqi_json_close(w, '}');
 }
 
-ptq_status target_model_config(const struct target *t, struct ptqi_json_writer *w)
+/* The text of config.json. */
+static ptq_status model_config(const struct target *t, struct ptqi_json_writer *w)
 {
     struct ptqi_json_document *document = NULL;
     const struct ptqi_json *root = NULL, *config = t->model->checkpoint->config;
@@ -238,10 +219,30 @@ ptq_status target_model_config(const struct target *t, struct ptqi_json_writer *
     return ptqi_json_finish(w);
 }
 
-ptq_status target_write_extra(const struct target *t, const struct output *o)
+ptq_status target_convert_block(const struct target *t, const ptq_store *from, int64_t block,
+                                const struct output *o)
 {
-    return t->format == PTQ_FORMAT_GPTQ ? output_write(o, "quantize_config.json", t->config)
-                                        : PTQ_OK;
+    struct part part;
+    ptq_status status = part_replace(o, block, &part);
+    if (!status)
+        status = rewrite(t, from, block, part.store);
+    if (!status)
+        status = ptq_store_commit(part.store);
+    part_free(o, &part);
+    return status;
+}
+
+ptq_status target_finish(const struct target *t, struct output *o, int keep_run, int64_t *bytes)
+{
+    struct ptqi_json_writer config;
+    o->foreign = t->format != PTQ_FORMAT_PTQ;
+    ptq_status status = model_config(t, &config);
+    if (!status && t->format == PTQ_FORMAT_GPTQ)
+        status = output_write(o, "quantize_config.json", t->config);
+    if (!status)
+        status = output_finish(o, config.text, keep_run, bytes);
+    ptqi_json_end(&config);
+    return status;
 }
 
 void target_free(struct target *t)

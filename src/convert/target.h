@@ -30,13 +30,11 @@ struct target {
 ptq_status target_examine(struct target *t, const ptq_store *from, int64_t block);
 /* After all blocks were examined: makes the quantization config, or takes that of the source. */
 ptq_status target_describe(struct target *t);
-/* Writes a block's tensors from one store to another, its matrices in the target format. */
-ptq_status target_rewrite(const struct target *t, const ptq_store *from, int64_t block,
-                          ptq_store *to);
-/* The text of config.json, in w; ptqi_json_end frees it. */
-ptq_status target_model_config(const struct target *t, struct ptqi_json_writer *w);
-/* Writes the other files that readers of the format want. */
-ptq_status target_write_extra(const struct target *t, const struct output *o);
+/* Writes the file that replaces the one of a block in the result. */
+ptq_status target_convert_block(const struct target *t, const ptq_store *from, int64_t block,
+                                const struct output *o);
+/* Assembles the result, as output_finish does, with all files that readers of the format want. */
+ptq_status target_finish(const struct target *t, struct output *o, int keep_run, int64_t *bytes);
 void target_free(struct target *t);
 
 #endif

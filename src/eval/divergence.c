@@ -134,6 +134,24 @@ void divergence_finish(struct divergence *d)
     d->max = quantile(d, 1.0);
 }
 
+double divergence_same_first(const struct divergence *d)
+{
+    return (double)d->same_first / (double)d->tokens;
+}
+
+void divergence_add_json(const struct divergence *d, struct ptqi_json_writer *w)
+{
+    ptqi_json_open(w, "kl", '{');
+    ptqi_json_add_number(w, "mean", d->mean, 9);
+    ptqi_json_add_number(w, "standard_error", d->standard_error, 9);
+    ptqi_json_add_number(w, "median", d->median, 9);
+    ptqi_json_add_number(w, "p99", d->p99, 9);
+    ptqi_json_add_number(w, "p999", d->p999, 9);
+    ptqi_json_add_number(w, "max", d->max, 9);
+    ptqi_json_add_number(w, "same_first_choice", divergence_same_first(d), 9);
+    ptqi_json_close(w, '}');
+}
+
 void divergence_free(struct divergence *d)
 {
     if (!d->reference)

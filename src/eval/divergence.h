@@ -6,6 +6,7 @@
 #ifndef DIVERGENCE_H
 #define DIVERGENCE_H
 
+#include "base/json.h"
 #include "model/model.h"
 #include "console/progress.h"
 #include "corpus/windows.h"
@@ -38,6 +39,9 @@ ptq_status divergence_add(struct divergence *d, int64_t window, int64_t t0, int6
                           const float *logits, const double *log_sums);
 /* Computes the results. */
 void divergence_finish(struct divergence *d);
+/* The share of tokens with the same first choice; and all results as the member "kl". */
+double divergence_same_first(const struct divergence *d);
+void divergence_add_json(const struct divergence *d, struct ptqi_json_writer *w);
 void divergence_free(struct divergence *d);
 
 #endif

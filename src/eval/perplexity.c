@@ -5,6 +5,7 @@
 #include <math.h>
 #include "base/context.h"
 #include "base/exact.h"
+#include "checkpoint/checkpoint.h"
 #include "eval/forward.h"
 #include "rows/rows.h"
 
@@ -81,6 +82,18 @@ static double standard_error(const struct scores *s, double perplexity)
     const double mean = s->total / tokens;
     const double variance = tokens > 1 ? (s->squares - tokens * mean * mean) / (tokens - 1) : 0;
     return variance > 0 ? perplexity * sqrt(variance / tokens) : 0;
+}
+
+ptq_status perplexity_window(const struct model *m, int64_t *window)
+{
+    const int64_t longest = m->config.max_positions;
+    if (!*window)
+        *window = ptqi_min(longest, 2048);
+    if (*window <= longest)
+        return PTQ_OK;
+    return ptqi_fail(m->context, PTQ_ERROR_BOUNDS,
+                     "%s: a window of %lld is longer than max_position_embeddings %lld",
+                     m->checkpoint->path, (long long)*window, (long long)longest);
 }
 
 ptq_status perplexity_measure(struct model *model, const struct windows *windows,

@@ -10,6 +10,7 @@
 #include "base/context.h"
 #include "model/architecture.h"
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/matrix_part.h"
 
 static ptq_status fail(const struct model *m, const char *name, const char *problem)
 {
@@ -35,14 +36,10 @@ static int holds_floats(const char *dtype)
  * the quantized matrix, if the store has it. */
 static int is_part_of_matrix(const struct model *m, const struct matrix *matrix, const char *ending)
 {
-    const int32_t format = ptq_format_find(m->checkpoint->store, matrix->name);
-    const char *known;
-    if (!strcmp(ending, ".bias") || (!format && !strcmp(ending, ".weight")))
-        return 1;
-    for (int32_t i = 0; (known = ptq_format_ending(format, i)); i++)
-        if (!strcmp(ending, known))
-            return 1;
-    return 0;
+    const ptq_store *store = m->checkpoint->store;
+    return !strcmp(ending, ".bias") ||
+           (!strcmp(ending, ".weight") && !ptq_format_find(store, matrix->name)) ||
+           matrix_part(store, matrix->name, ending) != PART_NONE;
 }
 
 /* Checks tensor i of the store, name, which belongs to a block. *rewritten: it is a matrix, a bias,
