@@ -29,43 +29,46 @@ static ptq_status safe(const struct call *c)
     return PTQ_OK;
 }
 
-static ptq_status trim(const struct call *c)
-{
-    struct text text, set = {NULL, 0};
-    const int has_set = call_has(c, 0);
-    PTQI_TRY(text_of(c->m, c->self, &text));
-    if (has_set)
-        PTQI_TRY(call_text(c, 0, &set));
-    PTQI_TRY(machine_work(c->m, text.length * (1 + set.length)));
-    return give_text(c, text_strip(text, has_set ? &set : NULL, 1, 1));
-}
-
-static ptq_status change_case(const struct call *c, enum letter_case how)
+/* Filters that are methods of strings, for values of any type. The mark of `safe` stays. */
+static ptq_status by_method(const struct call *c, const struct text method)
 {
     struct text text;
     PTQI_TRY(text_of(c->m, c->self, &text));
-    PTQI_TRY(text_change_case(c->m, text, how, &text));
-    return give_text(c, text);
+    const struct value self = value_string(text.bytes, text.length);
+    struct call of_text = *c;
+    of_text.self = &self;
+    PTQI_TRY(text_method_find(method)->run(&of_text));
+    c->result->markup = c->self->markup;
+    return PTQ_OK;
+}
+
+static ptq_status trim(const struct call *c)
+{
+    return by_method(c, (struct text){"strip", 5});
 }
 
 static ptq_status lower(const struct call *c)
 {
-    return change_case(c, CASE_LOWER);
+    return by_method(c, (struct text){"lower", 5});
 }
 
 static ptq_status upper(const struct call *c)
 {
-    return change_case(c, CASE_UPPER);
+    return by_method(c, (struct text){"upper", 5});
 }
 
 static ptq_status capitalize(const struct call *c)
 {
-    return change_case(c, CASE_CAPITALIZE);
+    return by_method(c, (struct text){"capitalize", 10});
 }
 
+/* Words begin elsewhere than for the method: see case.h. */
 static ptq_status title(const struct call *c)
 {
-    return change_case(c, CASE_TITLE_FILTER);
+    struct text text;
+    PTQI_TRY(text_of(c->m, c->self, &text));
+    PTQI_TRY(text_change_case(c->m, text, CASE_TITLE_FILTER, &text));
+    return give_text(c, text);
 }
 
 static ptq_status replace(const struct call *c)
