@@ -156,7 +156,8 @@ static void describe(const ptq_qtensor *q, struct ptqi_json_writer *w)
     ptqi_json_add_text(w, "version", "gemm");
     ptqi_json_add_integer(w, "bits", 4);
     ptqi_json_add_integer(w, "group_size", q->group ? q->group : -1);
-    ptqi_json_add_bool(w, "zero_point", q->zeros != NULL);
+    ptqi_json_add_bool(w, "zero_point",
+                       1); /* qzeros are always there; readers must not skip them */
 }
 
 const struct ptqi_format ptqi_format_awq = {
