@@ -5,20 +5,20 @@
 
 #define NOTHING (-100) /* no value */
 
-/* A setting that formats restrict: what takes the place of a value that they cannot have. */
+/* A setting that formats restrict. */
 struct rule {
     int32_t parameter;
-    int64_t wanted; /* the only value if `only`, else any but PTQ_AUTO and `not_this` */
-    int64_t not_this;
-    int only;
-    int32_t format; /* 0: of all foreign formats */
+    int64_t wanted;  /* takes the place of a value that does not fit */
+    int64_t refused; /* does not fit, as PTQ_AUTO; unless `only` */
+    int only;        /* nothing but the wanted value fits */
+    int32_t format;  /* 0: of all foreign formats */
 };
 
 static const struct rule rules[] = {
     {PTQ_PARAM_ROTATE, 0, 0, 1, 0},
     {PTQ_PARAM_SCALES, PTQ_SCALES_PLAIN, PTQ_SCALES_TWO_LEVEL, 0, PTQ_FORMAT_AWQ},
     {PTQ_PARAM_SCALES, PTQ_SCALES_SIGNED, PTQ_SCALES_TWO_LEVEL, 0, 0},
-    /* vLLM reads gptq only without zero points, transformers 5.24 compressed-tensors too. */
+    /* Zero points: vLLM does not read them in gptq, nor transformers 5.24 in the other. */
     {PTQ_PARAM_SYMMETRIC, 1, NOTHING, 0, PTQ_FORMAT_GPTQ},
     {PTQ_PARAM_SYMMETRIC, 1, NOTHING, 0, PTQ_FORMAT_COMPRESSED_TENSORS},
     {PTQ_PARAM_ACTIVATIONS, PTQ_ACTIVATIONS_F32, 0, 1, PTQ_FORMAT_GPTQ},
@@ -35,7 +35,7 @@ static ptq_status apply(const struct options *o, ptq_context *context, const str
 {
     int64_t value;
     PTQI_TRY(ptq_config_get_int(config, r->parameter, &value));
-    const int fits = r->only ? value == r->wanted : value != PTQ_AUTO && value != r->not_this;
+    const int fits = r->only ? value == r->wanted : value != PTQ_AUTO && value != r->refused;
     if (fits || (r->format && r->format != format))
         return PTQ_OK;
     if (setting_given(o, r->parameter) && value != PTQ_AUTO)
