@@ -41,6 +41,8 @@ static const struct choice clips[] = {{"off", 0}, {"on", 1}, {"auto", PTQ_AUTO},
 static const struct choice scale_forms[] = {{"plain", PTQ_SCALES_PLAIN},
                                             {"two-level", PTQ_SCALES_TWO_LEVEL},
                                             {"signed", PTQ_SCALES_SIGNED},
+                                            {"minima", PTQ_SCALES_MINIMA},
+                                            {"super", PTQ_SCALES_SUPER},
                                             {"auto", PTQ_AUTO},
                                             {NULL, 0}};
 static const struct choice efforts[] = {{"fast", PTQ_EFFORT_FAST},
@@ -110,7 +112,7 @@ static const struct parameter parameters[] = {
      rotations, FIELD(rotate)},
     {PTQ_PARAM_EFFORT, INT32, "effort", "how much to try for settings that are auto", 1, 3, 1,
      efforts, FIELD(effort)},
-    {PTQ_PARAM_SCALES, INT32, "scales", "the form of the scales", -1, 2, 1, scale_forms,
+    {PTQ_PARAM_SCALES, INT32, "scales", "the form of the scales", -1, 4, 1, scale_forms,
      FIELD(scales)},
 };
 enum { COUNT = sizeof parameters / sizeof *parameters };
@@ -416,9 +418,28 @@ const char *ptq_config_parameter_sentence(int32_t parameter)
     return p ? p->sentence : NULL;
 }
 
+/* Of scales with minima, or super scales. */
+static const char *form_contradiction(const struct ptq_config *c)
+{
+    if (c->scales != PTQ_SCALES_MINIMA && c->scales != PTQ_SCALES_SUPER)
+        return NULL;
+    if (c->symmetric != 1)
+        return "minima and super scales leave no place for zero points";
+    if (c->act_order && !c->static_groups)
+        return "minima and super scales need groups of adjacent columns: act-order with "
+               "static-groups";
+    if (c->activations != PTQ_ACTIVATIONS_F32)
+        return "minima and super scales are for f32 activations";
+    if (c->scales == PTQ_SCALES_SUPER && (c->bits < 4 || c->bits > 6))
+        return "super scales need codes of 4, 5 or 6 bits";
+    return NULL;
+}
+
 static const char *contradiction(const struct ptq_config *c)
 {
-    const char *problem = NULL;
+    const char *problem = form_contradiction(c);
+    if (problem)
+        return problem;
     if (c->mse && c->rounding == PTQ_ROUNDING_GPTQ_PLUS)
         problem = "gptq+ searches scales with its own metric, not mse";
     else if (c->grid != PTQ_GRID_DEFAULT && c->grid != PTQ_GRID_GPTQ && c->mse)

@@ -36,6 +36,14 @@ struct ptq_config {
  */
 void ptqi_apply_preset(struct ptq_config *config);
 
+/* Columns of a group; 0: the whole row. */
+static inline int64_t ptqi_config_group(const struct ptq_config *config)
+{
+    if (config->scales != PTQ_SCALES_SUPER)
+        return config->group;
+    return config->bits < 6 ? 32 : 16;
+}
+
 /* Who does the work of calls with this config. */
 struct ptqi_crew ptqi_config_crew(const struct ptq_config *config);
 

@@ -39,7 +39,7 @@
     TEST(gptaq)                                                                                    \
     TEST(extremes)                                                                                 \
     TEST(plus)                                                                                     \
-    TEST(signed)                                                                                   \
+    TEST(scale_forms)                                                                              \
     TEST(auto)                                                                                     \
     TEST(equalize)                                                                                 \
     TEST(golden)                                                                                   \

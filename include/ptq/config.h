@@ -91,9 +91,14 @@ enum {
     PTQ_SCALES_PLAIN = 0,     /* a positive scale for each group */
     PTQ_SCALES_TWO_LEVEL = 1, /* a scale per row times an integer 1 .. 15 per group: no floating
                                  point inside the product; not for 8 bits */
-    PTQ_SCALES_SIGNED = 2     /* as plain, but of either sign without zero points: a range of codes
+    PTQ_SCALES_SIGNED = 2,    /* as plain, but of either sign without zero points: a range of codes
                                  such as -8 .. 7 reaches further on the side of the largest weight,
                                  as in GGUF's Q4_0 */
+    PTQ_SCALES_MINIMA = 3,    /* as plain, with a minimum for each group in place of a zero point:
+                                 w = scale code + minimum, as in GGUF's Q4_1 and Q5_1 */
+    PTQ_SCALES_SUPER = 4      /* small integers times what 256 columns share, as in GGUF's K types:
+                                 scales and minima of groups of 32 (4 and 5 bits), scales of either
+                                 sign of groups of 16 (6 bits). The group setting has no effect */
 };
 /* PTQ_PARAM_EQUALIZE, _ROTATE, _SYMMETRIC and _CLIP may be PTQ_AUTO: ptq_quantize tries the
  * alternatives and keeps the one that loses least for the matrices of a call. PTQ_PARAM_SCALES may

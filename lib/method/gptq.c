@@ -40,11 +40,13 @@ struct rows {
     float *weights; /* [k], scratch for the weights of one group */
 };
 
-/* The grid of weights of row n, searched if there is a metric. */
-static struct ptqi_grid level(const struct ptqi_pass *pass, int64_t n, const float *w,
-                              const float *metric, int64_t count)
+/* The grid of weights of row n from column first on, searched if there is a metric. */
+static struct ptqi_grid level(const struct ptqi_pass *pass, int64_t n, int64_t first,
+                              const float *w, const float *metric, int64_t count)
 {
     const struct ptq_config *config = pass->config;
+    if (pass->q->super_scales)
+        return ptqi_super_grid(config, ptqi_get_super(pass->q, n, first), w, metric, count);
     if (pass->q->row_scales)
         return ptqi_level_grid(config, ptqi_find_grid(config, w, count), pass->q->row_scales[n], w,
                                metric, count);
@@ -59,11 +61,11 @@ static struct ptqi_grid grid_of(const struct rows *r, int64_t row, int64_t first
     const int64_t k = pass->q->k, n = r->first + row;
     for (int64_t i = 0; i < count; i++)
         if (!pass->curvature->dead[ptqi_column(pass->curvature, first + i)])
-            return level(pass, n, r->w + row * k + first,
+            return level(pass, n, first, r->w + row * k + first,
                          pass->metric ? pass->metric + first : NULL, count);
     for (int64_t i = 0; i < count; i++)
         r->weights[i] = pass->w[n * k + ptqi_column(pass->curvature, first + i)];
-    return level(pass, n, r->weights, NULL, count);
+    return level(pass, n, first, r->weights, NULL, count);
 }
 
 /* The scale of a row from the grids of its untouched weights w [k]; grids [groups] is scratch. */
@@ -93,6 +95,13 @@ static ptq_status take_row_scales(const struct rows *r)
     return PTQ_OK;
 }
 
+/* Super scales: takes those of 256 weights of row n. */
+static void take_super(const struct ptqi_pass *pass, int64_t n, int64_t first, const float *w,
+                       const float *metric)
+{
+    ptqi_set_super(pass->q, n, first, ptqi_find_super(pass->config, w, metric));
+}
+
 /* Static groups: takes the grids of the untouched weights, in the original order. */
 static void take_static_grids(const struct rows *r)
 {
@@ -107,7 +116,10 @@ static void take_static_grids(const struct rows *r)
                 r->weights[i] = dead[i] ? 0.0f : w[i];
                 live += !dead[i];
             }
-            struct ptqi_grid grid = level(r->pass, n, live ? r->weights : w, NULL, count);
+            if (q->super_scales && g * q->group_size % PTQI_SUPER_COLUMNS == 0)
+                take_super(r->pass, n, g * q->group_size, w, NULL);
+            struct ptqi_grid grid =
+                level(r->pass, n, g * q->group_size, live ? r->weights : w, NULL, count);
             ptqi_set_grid(r->pass, n, g, grid);
         }
 }
@@ -122,11 +134,11 @@ static void round_column(const struct rows *r, int64_t row, int64_t i, int64_t a
     struct ptq_qtensor *q = r->pass->q;
     const int64_t k = q->k, n = r->first + row, original = ptqi_column(c, i);
     const int64_t g = ptqi_group_at(r->pass, i), diagonal = i * k + i;
-    const float top = (float)((1 << q->bits) - 1), scale = q->scales[n * q->groups + g];
-    const float zero = (float)ptqi_qtensor_zero(q, n, g);
+    const float top = (float)((1 << q->bits) - 1);
+    const struct ptqi_grid grid = ptqi_get_grid(q, n, g);
     const int dead = c->dead[original];
-    const float code = ptqi_code(dead ? r->pass->w[n * k + original] : *w, scale, zero, top);
-    const float value = scale * (code - zero);
+    const float code = ptqi_grid_code(grid, dead ? r->pass->w[n * k + original] : *w, top);
+    const float value = ptqi_grid_value(grid, code);
     const float error = dead ? 0.0f : (*w - value) / c->factor[diagonal];
     q->codes[n * k + original] = (uint8_t)code;
     r->errors[row * r->block + at] = error;
@@ -137,17 +149,26 @@ static void round_column(const struct rows *r, int64_t row, int64_t i, int64_t a
     }
 }
 
+/* Takes the grid of the group that starts at a position. */
+static void take_grid(const struct rows *r, int64_t row, int64_t first)
+{
+    const struct ptqi_pass *pass = r->pass;
+    const struct ptq_qtensor *q = pass->q;
+    const int64_t g = first / q->group_size;
+    if (q->super_scales && first % PTQI_SUPER_COLUMNS == 0)
+        take_super(pass, r->first + row, first, r->w + row * q->k + first,
+                   pass->metric ? pass->metric + first : NULL);
+    ptqi_set_grid(r->pass, r->first + row, g, grid_of(r, row, first, ptqi_group_columns(q, g)));
+}
+
 /* Rounds the columns b0 .. b1 of a row. */
 static void round_block(const struct rows *r, int64_t row, int64_t b0, int64_t b1)
 {
     const struct ptq_qtensor *q = r->pass->q;
     memcpy(r->copy, r->w + row * q->k + b0, (size_t)(b1 - b0) * sizeof *r->copy);
     for (int64_t i = b0; i < b1; i++) {
-        if (!r->pass->config->static_groups && i % q->group_size == 0) {
-            const int64_t g = i / q->group_size;
-            struct ptqi_grid grid = grid_of(r, row, i, ptqi_group_columns(q, g));
-            ptqi_set_grid(r->pass, r->first + row, g, grid);
-        }
+        if (!r->pass->config->static_groups && i % q->group_size == 0)
+            take_grid(r, row, i);
         round_column(r, row, i, i - b0, b1 - i - 1, r->copy + (i - b0));
     }
 }

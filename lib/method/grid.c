@@ -25,9 +25,9 @@
  * (quant.py).
  */
 #include "grid.h"
-#include <float.h>
 #include <math.h>
 #include "base/half.h"
+#include "candidates.h"
 #include "kernel/code.h"
 #include "kernel/kernel.h"
 #include "qtensor.h"
@@ -40,64 +40,10 @@
 #define SIGN_CANDIDATES 24  /* of each sign: from the last code at the largest weight down */
 #define ROW_CANDIDATES 32   /* 1, 63/64 .. 33/64 of the row scale */
 #define LEVEL_CANDIDATES 16 /* 1 .. 15, the last one twice */
-#define MAX_CANDIDATES (2 * SIGN_CANDIDATES)
 
 struct range {
     float low, high;
 };
-
-/* The scales of each dtype: the smallest, the smallest of full precision, the smallest of which 7
- * significant bits are kept, and the largest. */
-static const struct {
-    float smallest, normal, seven_bits, largest;
-} limits[] = {
-    [PTQ_DTYPE_F32] = {FLT_MIN, FLT_MIN, FLT_MIN, FLT_MAX},
-    [PTQ_DTYPE_F16] = {0x1p-24f, 0x1p-14f, 0x1p-18f, 65504.0f},
-    [PTQ_DTYPE_BF16] = {FLT_MIN, FLT_MIN, FLT_MIN, 0x1.fep127f},
-};
-
-float ptqi_storable_scale(float scale, int32_t dtype)
-{
-    float rounded = fabsf(ptqi_round_to(scale, dtype));
-    rounded = rounded < limits[dtype].smallest ? limits[dtype].smallest : rounded;
-    rounded = rounded > limits[dtype].largest ? limits[dtype].largest : rounded;
-    return scale < 0 ? -rounded : rounded;
-}
-
-int ptqi_scale_is_clamped(float scale, int32_t dtype, int is_row_scale)
-{
-    const float smallest = is_row_scale ? limits[dtype].seven_bits : limits[dtype].normal;
-    return fabsf(scale) <= smallest || fabsf(scale) >= limits[dtype].largest;
-}
-
-ptq_status ptqi_check_scales(const struct ptq_config *config, const float *scales, int64_t count)
-{
-    const int32_t dtype = config->scale_dtype;
-    float max = 0;
-    for (int64_t i = 0; i < count; i++)
-        max = fabsf(scales[i]) > max ? fabsf(scales[i]) : max;
-    if (max > limits[dtype].normal && max < limits[dtype].largest)
-        return PTQ_OK;
-    return ptqi_fail(config->context, PTQ_ERROR_BOUNDS,
-                     "weights too %s for scales of %s: the largest scale is %g%s",
-                     max < 1 ? "small" : "large", ptq_dtype_name(dtype), (double)max,
-                     dtype == PTQ_DTYPE_F32 ? "" : "; use scale-dtype f32");
-}
-
-static float top_code(const struct ptq_config *c)
-{
-    return (float)((1 << c->bits) - 1);
-}
-
-/* The index of the first of the smallest errors. */
-static int find_min(const double *errors, int count)
-{
-    int min = 0;
-    for (int i = 1; i < count; i++)
-        if (errors[i] < errors[min])
-            min = i;
-    return min;
-}
 
 static struct range range_of(const float *w, int64_t count)
 {
@@ -125,7 +71,7 @@ static struct ptqi_grid symmetric_grid(const struct ptq_config *c, float max)
 static struct ptqi_grid fit_awq(const struct ptq_config *c, struct range r, float min)
 {
     struct ptqi_grid grid = {.empty = 0};
-    const float top = top_code(c);
+    const float top = ptqi_top_code(c);
     if (c->symmetric)
         return symmetric_grid(c, magnitude(r) < min ? min : magnitude(r));
     float width = r.high - r.low;
@@ -161,7 +107,7 @@ static struct range gptq_range(const struct ptq_config *c, struct range r)
 static struct ptqi_grid fit_gptq(const struct ptq_config *c, struct range r, float shrink)
 {
     struct ptqi_grid grid = {.empty = 0};
-    const float top = top_code(c);
+    const float top = ptqi_top_code(c);
     float low = shrink * r.low, high = shrink * r.high;
     grid.scale = ptqi_storable_scale((high - low) / top, c->scale_dtype);
     grid.zero = c->symmetric ? (float)(1 << (c->bits - 1)) : ptqi_code(-low, grid.scale, 0.0f, top);
@@ -179,11 +125,11 @@ static struct ptqi_grid search_range(const struct ptq_config *c, struct range r,
         scales[i] = grid.scale;
         zeros[i] = grid.zero;
     }
-    c->context->kernels->shrink_errors(w, count, scales, zeros, top_code(c), RANGE_CANDIDATES,
+    c->context->kernels->shrink_errors(w, count, scales, zeros, ptqi_top_code(c), RANGE_CANDIDATES,
                                        errors);
     for (int i = 0; i < RANGE_CANDIDATES; i++)
         sums[i] = (double)errors[i];
-    const int best = find_min(sums, RANGE_CANDIDATES);
+    const int best = ptqi_find_min(sums, RANGE_CANDIDATES);
     return (struct ptqi_grid){.scale = scales[best], .zero = zeros[best]};
 }
 
@@ -226,7 +172,8 @@ static struct ptqi_grid range_grid(const struct ptq_config *c, struct range r, c
 
 static int is_signed(const struct ptq_config *c)
 {
-    return c->scales == PTQ_SCALES_SIGNED && c->symmetric;
+    return (c->scales == PTQ_SCALES_SIGNED && c->symmetric) ||
+           (c->scales == PTQ_SCALES_SUPER && !ptqi_has_minima(c));
 }
 
 static struct ptqi_grid signed_grid(const struct ptq_config *c, struct range r)
@@ -261,10 +208,11 @@ static struct ptqi_grid search_signed(const struct ptq_config *c, struct range r
     signed_candidates(c, magnitude(r), scales);
     for (int i = 0; i < CANDIDATES; i++)
         zeros[i] = grid.zero;
-    c->context->kernels->shrink_errors(w, count, scales, zeros, top_code(c), CANDIDATES, errors);
+    c->context->kernels->shrink_errors(w, count, scales, zeros, ptqi_top_code(c), CANDIDATES,
+                                       errors);
     for (int i = 0; i < CANDIDATES; i++)
         sums[i] = (double)errors[i];
-    grid.scale = scales[find_min(sums, CANDIDATES)];
+    grid.scale = scales[ptqi_find_min(sums, CANDIDATES)];
     return grid;
 }
 
@@ -288,48 +236,12 @@ static const grid_function grids_of[] = {[PTQ_GRID_DEFAULT] = gptq_grid,
 struct ptqi_grid ptqi_find_grid(const struct ptq_config *config, const float *w, int64_t count)
 {
     const struct range r = range_of(w, count);
+    if (ptqi_has_minima(config))
+        return ptqi_minimum_grid(config, w, NULL, count);
     struct ptqi_grid grid = is_signed(config) ? find_signed(config, r, w, count)
                                               : grids_of[config->grid](config, r, w, count);
     grid.empty = magnitude(r) == 0;
     return grid;
-}
-
-/* Whether sums of squares in f32 can be trusted: none overflowed, and none is so small that its
- * terms may have underflowed. */
-static int fit_f32(const float *errors, int count)
-{
-    int fit = 1;
-    for (int i = 0; i < count; i++)
-        fit &= errors[i] > 0x1p-90f && errors[i] <= FLT_MAX;
-    return fit;
-}
-
-/* sum of metric (w' - w)^2 in double precision. */
-static double exact_error(const struct ptq_config *config, const float *w, const float *metric,
-                          int64_t count, float scale, float zero)
-{
-    double sum = 0;
-    for (int64_t i = 0; i < count; i++) {
-        const float code = ptqi_code(w[i], scale, zero, top_code(config));
-        const double error = (double)scale * (double)(code - zero) - (double)w[i];
-        sum += (double)metric[i] * error * error;
-    }
-    return sum;
-}
-
-/* errors [candidates] = sum of metric (w' - w)^2 with each scale. */
-static void metric_errors(const struct ptq_config *config, const float *w, const float *metric,
-                          int64_t count, const float *scales, float zero, int candidates,
-                          double *errors)
-{
-    float zeros[MAX_CANDIDATES], sums[MAX_CANDIDATES];
-    for (int i = 0; i < candidates; i++)
-        zeros[i] = zero;
-    config->context->kernels->metric_errors(w, metric, count, scales, zeros, top_code(config),
-                                            candidates, sums);
-    const int fit = fit_f32(sums, candidates);
-    for (int i = 0; i < candidates; i++)
-        errors[i] = fit ? (double)sums[i] : exact_error(config, w, metric, count, scales[i], zero);
 }
 
 /* scales = candidates for a group with this grid; returns their number. */
@@ -349,14 +261,16 @@ static int scale_candidates(const struct ptq_config *config, const float *w, int
 struct ptqi_grid ptqi_search_grid(const struct ptq_config *config, const float *w,
                                   const float *metric, int64_t count)
 {
+    if (ptqi_has_minima(config))
+        return ptqi_minimum_grid(config, w, metric, count);
     struct ptqi_grid grid = ptqi_find_grid(config, w, count);
-    float scales[MAX_CANDIDATES];
-    double errors[MAX_CANDIDATES];
+    float scales[PTQI_MAX_CANDIDATES];
+    double errors[PTQI_MAX_CANDIDATES];
     if (grid.empty)
         return grid;
     const int candidates = scale_candidates(config, w, count, grid, scales);
-    metric_errors(config, w, metric, count, scales, grid.zero, candidates, errors);
-    grid.scale = scales[find_min(errors, candidates)];
+    ptqi_candidate_errors(config, w, metric, count, scales, grid.zero, candidates, errors);
+    grid.scale = scales[ptqi_find_min(errors, candidates)];
     return grid;
 }
 
@@ -374,7 +288,7 @@ static float keep_seven_bits(float x)
 
 float ptqi_row_scale(const struct ptq_config *config, const struct ptqi_grid *grids, int64_t groups)
 {
-    const float min = limits[config->scale_dtype].seven_bits;
+    const float min = ptqi_smallest_row_scale(config->scale_dtype);
     float max = 0;
     for (int64_t g = 0; g < groups; g++) {
         float scale = grids[g].scale / max_level(config->bits, grids[g].zero);
@@ -392,7 +306,7 @@ static void add_level_errors(const struct ptq_config *config, const float *w, co
     double errors[ROW_CANDIDATES];
     for (int i = 0; i < ROW_CANDIDATES; i++)
         scales[i] = rows[i] * ptqi_round_level(grid.scale, grid.zero, config->bits, rows[i]);
-    metric_errors(config, w, metric, count, scales, grid.zero, ROW_CANDIDATES, errors);
+    ptqi_candidate_errors(config, w, metric, count, scales, grid.zero, ROW_CANDIDATES, errors);
     for (int i = 0; i < ROW_CANDIDATES; i++)
         sums[i] += errors[i];
 }
@@ -408,7 +322,7 @@ float ptqi_search_row_scale(const struct ptq_config *config, const float *w, con
     for (int64_t first = 0; first < k; first += group)
         add_level_errors(config, w + first, metric + first, ptqi_min(group, k - first),
                          grids[first / group], rows, sums);
-    return rows[find_min(sums, ROW_CANDIDATES)];
+    return rows[ptqi_find_min(sums, ROW_CANDIDATES)];
 }
 
 struct ptqi_grid ptqi_level_grid(const struct ptq_config *config, struct ptqi_grid grid,
@@ -423,7 +337,7 @@ struct ptqi_grid ptqi_level_grid(const struct ptq_config *config, struct ptqi_gr
     }
     for (int i = 0; i < LEVEL_CANDIDATES; i++)
         scales[i] = row_scale * ptqi_round_level((float)(i + 1), grid.zero, config->bits, 1.0f);
-    metric_errors(config, w, metric, count, scales, grid.zero, LEVEL_CANDIDATES, errors);
-    grid.scale = scales[find_min(errors, LEVEL_CANDIDATES)];
+    ptqi_candidate_errors(config, w, metric, count, scales, grid.zero, LEVEL_CANDIDATES, errors);
+    grid.scale = scales[ptqi_find_min(errors, LEVEL_CANDIDATES)];
     return grid;
 }

@@ -103,7 +103,8 @@ ptq_status ptqi_choose(const struct ptqi_call *call, struct ptq_equalization **e
 /* Columns of a full group in a matrix of k columns. */
 static inline int64_t ptqi_group_size(const struct ptq_config *config, int64_t k)
 {
-    return config->group ? ptqi_min(config->group, k) : k;
+    const int64_t group = ptqi_config_group(config);
+    return group ? ptqi_min(group, k) : k;
 }
 
 /* round.c: fails unless a matrix of k columns rounded with this config can be run with these

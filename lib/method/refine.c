@@ -13,9 +13,7 @@
  *
  * The loss never rises.
  *
- * Refit. With the codes c of a group (less its zero) fixed, the best change of its scale is
- *
- *     ds = <c, G_g> / <c H_gg, c>,   G -= ds c H_g.
+ * Refit. The grid of a group is improved for its codes (refit.c).
  *
  * Everything is in quantization order, in which the columns of a group are neighbours. H is damped,
  * as in GPTQ's pass. With GPTAQ the target moves: G starts at D H + alpha W M.
@@ -24,13 +22,14 @@
 #include "kernel/kernel.h"
 #include "linalg/matmul.h"
 #include "method.h"
+#include "refit.h"
 #include "shares.h"
 
 #define SWEEPS 4 /* max of one descent, which ends as soon as no code changes */
 
 /* The rows of one thread, in quantization order. */
 struct rows {
-    const struct ptqi_pass *pass;
+    struct ptqi_pass *pass;
     int64_t first, count;
     float *codes;  /* [count][k], less the zero */
     float *value;  /* [count][k], Q */
@@ -46,9 +45,9 @@ static void load_codes(const struct rows *r)
         for (int64_t i = 0; i < q->k; i++) {
             const int64_t n = r->first + row, g = ptqi_group_at(r->pass, i);
             const uint8_t code = q->codes[n * q->k + ptqi_column(r->pass->curvature, i)];
-            const float centered = (float)(code - ptqi_qtensor_zero(q, n, g));
-            r->codes[row * q->k + i] = centered;
-            r->value[row * q->k + i] = q->scales[n * q->groups + g] * centered;
+            const struct ptqi_grid grid = ptqi_get_grid(q, n, g);
+            r->codes[row * q->k + i] = (float)code - grid.zero;
+            r->value[row * q->k + i] = ptqi_grid_value(grid, (float)code);
         }
 }
 
@@ -93,15 +92,13 @@ static int64_t sweep(const struct rows *r, int64_t row)
     float *codes = r->codes + row * k, *value = r->value + row * k, *g = r->g + row * k;
     int64_t changed = 0;
     for (int64_t i = 0; i < k; i++) {
-        const int64_t at = ptqi_group_at(r->pass, i);
-        const float scale = q->scales[n * q->groups + at];
-        const float zero = (float)ptqi_qtensor_zero(q, n, at);
+        const struct ptqi_grid grid = ptqi_get_grid(q, n, ptqi_group_at(r->pass, i));
         const float target = value[i] + g[i] / hessian[i * k + i];
-        const float code = ptqi_code(target, scale, zero, top) - zero;
-        if (code == codes[i])
+        const float code = ptqi_grid_code(grid, target, top);
+        if (code - grid.zero == codes[i])
             continue;
-        const float now = scale * code, change = now - value[i];
-        codes[i] = code;
+        const float now = ptqi_grid_value(grid, code), change = now - value[i];
+        codes[i] = code - grid.zero;
         value[i] = now;
         kernels->subtract_scaled(g, hessian + i * k, change, k);
         changed++;
@@ -120,51 +117,17 @@ static ptq_status descend(const struct rows *r)
     return PTQ_OK;
 }
 
-/* <c, G_g> / <c H_gg, c> for the columns first .. end of a row. */
-static double best_change(const struct ptqi_curvature *c, const float *codes, const float *g,
-                          int64_t first, int64_t end)
+/* Refits the grid of group g of a row, and leaves the change of its values. */
+static void refit_group(const struct rows *r, int64_t row, int64_t g, int64_t first, int64_t width)
 {
-    double slope = 0, curvature = 0;
-    for (int64_t i = first; i < end; i++) {
-        const float *h = c->damped + i * c->k;
-        float sum = 0;
-        if (codes[i] == 0.0f)
-            continue;
-        slope += (double)codes[i] * (double)g[i];
-        for (int64_t l = first; l < end; l++)
-            sum += codes[l] * h[l];
-        curvature += (double)codes[i] * (double)sum;
+    const int64_t at = row * r->pass->q->k + first, n = r->first + row;
+    const struct ptqi_grid grid = ptqi_refit(r->pass, n, g, r->codes + at, r->g + at, first, width);
+    for (int64_t i = 0; i < width; i++) {
+        const float value = ptqi_grid_value(grid, r->codes[at + i] + grid.zero);
+        r->change[row * width + i] = value - r->value[at + i];
+        r->value[at + i] = value;
     }
-    return curvature > 0 ? slope / curvature : 0;
-}
-
-/* The nearest scale that a group of a row may have. */
-static float storable(const struct ptqi_pass *pass, int64_t n, int64_t g, float scale)
-{
-    const struct ptq_qtensor *q = pass->q;
-    if (!q->row_scales)
-        return ptqi_storable_scale(scale, pass->config->scale_dtype);
-    float zero = (float)ptqi_qtensor_zero(q, n, g);
-    return q->row_scales[n] * ptqi_round_level(scale, zero, q->bits, q->row_scales[n]);
-}
-
-/* Refits the scale of group g of a row, and leaves the change of its values. */
-static void refit_scale(const struct rows *r, int64_t row, int64_t g, int64_t first, int64_t width)
-{
-    const struct ptq_qtensor *q = r->pass->q;
-    const int64_t k = q->k, n = r->first + row;
-    const float *codes = r->codes + row * k;
-    float *scale = &q->scales[n * q->groups + g];
-    const double change =
-        best_change(r->pass->curvature, codes, r->g + row * k, first, first + width);
-    float now = storable(r->pass, n, g, (float)((double)*scale + change));
-    now = ((double)*scale + change) * (double)*scale > 0 ? now : *scale;
-    for (int64_t i = first; i < first + width; i++) {
-        const float value = now * codes[i];
-        r->change[row * width + i - first] = value - r->value[row * k + i];
-        r->value[row * k + i] = value;
-    }
-    *scale = now;
+    ptqi_set_grid(r->pass, n, g, grid);
 }
 
 /* Refits the scales of all rows, one group after the other. */
@@ -176,7 +139,7 @@ static ptq_status refit(const struct rows *r)
         const struct ptqi_matrix change = {r->change, width, 1};
         const struct ptqi_matrix h = {r->pass->curvature->damped + first * k, k, 1};
         for (int64_t row = 0; row < r->count; row++)
-            refit_scale(r, row, g, first, width);
+            refit_group(r, row, g, first, width);
         PTQI_TRY(ptqi_matmul(q->context, r->count, k, width, change, h, r->g, k,
                              PTQI_ACCUMULATE | PTQI_SUBTRACT | PTQI_SERIAL));
     }
@@ -189,7 +152,7 @@ static void store(const struct rows *r)
     for (int64_t row = 0; row < r->count; row++)
         for (int64_t i = 0; i < q->k; i++) {
             const int64_t n = r->first + row, g = ptqi_group_at(r->pass, i);
-            const float code = r->codes[row * q->k + i] + (float)ptqi_qtensor_zero(q, n, g);
+            const float code = r->codes[row * q->k + i] + ptqi_get_grid(q, n, g).zero;
             q->codes[n * q->k + ptqi_column(r->pass->curvature, i)] = (uint8_t)code;
         }
 }

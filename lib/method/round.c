@@ -59,6 +59,10 @@ static ptq_status check(const struct shared *s)
     const int64_t k = call->matrices->k;
     const char *who = s->rounding->needs & PTQI_NEEDS_HESSIAN ? s->rounding->name : NULL;
     PTQI_TRY(ptqi_check_runs(config, s->e->activations, k));
+    if (config->scales == PTQ_SCALES_SUPER && k % PTQI_SUPER_COLUMNS)
+        return ptqi_fail(config->context, PTQ_ERROR_SHAPE,
+                         "super scales need rows of whole blocks of %d columns, not of %lld",
+                         PTQI_SUPER_COLUMNS, (long long)k);
     for (int64_t i = 0; i < call->matrices->count; i++) {
         const struct ptq_stats *own = own_stats(call, i);
         PTQI_TRY(check_stats(config->context, own ? own : call->stats, k, who, config->gptaq > 0));
@@ -82,20 +86,33 @@ static int is_two_level(const struct shared *s)
            s->config->scale_dtype != PTQ_DTYPE_BF16;
 }
 
+static ptq_status allocate_super(ptq_context *context, int minima, struct ptq_qtensor *q)
+{
+    const int64_t count = q->n * (q->k / PTQI_SUPER_COLUMNS);
+    q->super_scales = ptqi_alloc(context, count, (int64_t)sizeof *q->super_scales);
+    if (minima)
+        q->super_minima = ptqi_alloc(context, count, (int64_t)sizeof *q->super_minima);
+    return q->super_scales && (q->super_minima || !minima) ? PTQ_OK : PTQ_ERROR_MEMORY;
+}
+
 /* Empty codes, scales and zeros of the config's kind. */
 static ptq_status allocate_parts(const struct shared *s, struct ptq_qtensor *q)
 {
     ptq_context *context = s->config->context;
     const int two_level = is_two_level(s), zeros = !s->config->symmetric;
+    const int minima = ptqi_has_minima(s->config);
     q->codes = ptqi_alloc(context, q->n * q->k, 1);
     q->scales = ptqi_alloc(context, q->n * q->groups, (int64_t)sizeof *q->scales);
     if (zeros)
         q->zeros = ptqi_alloc(context, q->n * q->groups, 1);
     if (two_level)
         q->row_scales = ptqi_alloc(context, q->n, (int64_t)sizeof *q->row_scales);
-    if (!q->codes || !q->scales || (zeros && !q->zeros) || (two_level && !q->row_scales))
+    if (minima)
+        q->minima = ptqi_alloc(context, q->n * q->groups, (int64_t)sizeof *q->minima);
+    if (!q->codes || !q->scales || (zeros && !q->zeros) || (two_level && !q->row_scales) ||
+        (minima && !q->minima))
         return PTQ_ERROR_MEMORY;
-    return PTQ_OK;
+    return s->config->scales == PTQ_SCALES_SUPER ? allocate_super(context, minima, q) : PTQ_OK;
 }
 
 /* How the input of q is to be quantized and equalized. */
@@ -109,14 +126,20 @@ static ptq_status set_scheme(const struct ptq_equalization *e, struct ptq_qtenso
     return e->scale ? ptq_qtensor_set_input_scale(q, e->scale) : PTQ_OK;
 }
 
+/* The dtype of scales: multiples of super scales are not exact in a smaller one. */
+static int32_t stored_dtype(const struct ptq_config *config)
+{
+    return config->scales == PTQ_SCALES_SUPER ? PTQ_DTYPE_F32 : config->scale_dtype;
+}
+
 static ptq_status new_qtensor(const struct shared *s, int64_t n, ptq_qtensor **out)
 {
     const struct ptq_config *config = s->config;
     PTQI_TRY(ptq_qtensor_create(config->context, n, s->call->matrices->k, config->bits,
-                                config->group, out));
+                                ptqi_config_group(config), out));
     struct ptq_qtensor *q = *out;
     PTQI_TRY(allocate_parts(s, q));
-    q->scale_dtype = config->scale_dtype;
+    q->scale_dtype = stored_dtype(config);
     /* The order matters only if it decides which columns form a group. */
     if (s->order && !config->static_groups && q->groups > 1)
         PTQI_TRY(ptq_qtensor_set_order(q, s->order));
@@ -141,7 +164,7 @@ static ptq_status count_clamped(const struct ptq_config *config, const float *w,
         const int64_t n = i / q->groups, g = i % q->groups;
         const float scale = q->row_scales ? q->row_scales[n] : q->scales[i];
         int weights = 0;
-        if (!ptqi_scale_is_clamped(scale, config->scale_dtype, q->row_scales != NULL))
+        if (!ptqi_scale_is_clamped(scale, stored_dtype(config), q->row_scales != NULL))
             continue;
         for (int64_t c = 0; c < q->k; c++)
             weights |= group_of[c] == g && w[n * q->k + c] != 0;

@@ -2,15 +2,31 @@
  * RTN, round to nearest: each group on its own grid, no data. The baseline of every table.
  */
 #include "base/team.h"
-#include "kernel/code.h"
 #include "method.h"
 #include "shares.h"
+
+/* The same with super scales. */
+static void find_super_grids(struct ptqi_pass *pass, int64_t n, const float *w,
+                             struct ptqi_grid *grids)
+{
+    struct ptq_qtensor *q = pass->q;
+    for (int64_t first = 0; first < q->k; first += q->group_size) {
+        if (first % PTQI_SUPER_COLUMNS == 0)
+            ptqi_set_super(q, n, first, ptqi_find_super(pass->config, w + first, NULL));
+        grids[first / q->group_size] = ptqi_super_grid(pass->config, ptqi_get_super(q, n, first),
+                                                       w + first, NULL, q->group_size);
+    }
+}
 
 /* grids [groups] = the grids of a row w [k]. */
 static void find_grids(struct ptqi_pass *pass, int64_t n, const float *w, struct ptqi_grid *grids)
 {
     const struct ptq_config *config = pass->config;
     struct ptq_qtensor *q = pass->q;
+    if (q->super_scales) {
+        find_super_grids(pass, n, w, grids);
+        return;
+    }
     for (int64_t g = 0; g < q->groups; g++)
         grids[g] = ptqi_find_grid(config, w + g * q->group_size, ptqi_group_columns(q, g));
     if (!q->row_scales)
@@ -27,7 +43,7 @@ static void round_group(struct ptqi_pass *pass, int64_t n, int64_t g, struct ptq
     const int64_t first = n * q->k + g * q->group_size;
     ptqi_set_grid(pass, n, g, grid);
     for (int64_t i = first; i < first + ptqi_group_columns(q, g); i++)
-        q->codes[i] = (uint8_t)ptqi_code(pass->w[i], grid.scale, grid.zero, top);
+        q->codes[i] = (uint8_t)ptqi_grid_code(grid, pass->w[i], top);
 }
 
 static ptq_status round_rows(struct ptqi_pass *pass, const struct ptqi_share *share)
@@ -79,10 +95,8 @@ static void dequantize_rows(void *argument, int64_t part)
     for (int64_t at = begin * j->k; at < end * j->k;) {
         int64_t left = j->k - at % j->k, count = j->group < left ? j->group : left;
         struct ptqi_grid grid = ptqi_find_grid(j->config, j->w + at, count);
-        for (int64_t i = at; i < at + count; i++) {
-            float code = ptqi_code(j->w[i], grid.scale, grid.zero, top);
-            j->out[i] = grid.scale * (code - grid.zero);
-        }
+        for (int64_t i = at; i < at + count; i++)
+            j->out[i] = ptqi_grid_value(grid, ptqi_grid_code(grid, j->w[i], top));
         at += count;
     }
 }

@@ -40,6 +40,35 @@ void ptqi_set_grid(struct ptqi_pass *pass, int64_t n, int64_t g, struct ptqi_gri
     q->scales[n * q->groups + g] = grid.scale;
     if (q->zeros)
         q->zeros[n * q->groups + g] = (uint8_t)grid.zero;
+    if (q->minima)
+        q->minima[n * q->groups + g] = grid.minimum;
     if (grid.adjusted)
         atomic_fetch_add_explicit(&pass->adjusted, 1, memory_order_relaxed);
+}
+
+struct ptqi_grid ptqi_get_grid(const struct ptq_qtensor *q, int64_t n, int64_t g)
+{
+    const int64_t at = n * q->groups + g;
+    return (struct ptqi_grid){.scale = q->scales[at],
+                              .zero = q->minima ? 0.0f : (float)ptqi_qtensor_zero(q, n, g),
+                              .minimum = q->minima ? q->minima[at] : 0.0f};
+}
+
+static int64_t super_index(const struct ptq_qtensor *q, int64_t n, int64_t first)
+{
+    return n * (q->k / PTQI_SUPER_COLUMNS) + first / PTQI_SUPER_COLUMNS;
+}
+
+void ptqi_set_super(struct ptq_qtensor *q, int64_t n, int64_t first, struct ptqi_super super)
+{
+    const int64_t at = super_index(q, n, first);
+    q->super_scales[at] = super.scale;
+    if (q->super_minima)
+        q->super_minima[at] = super.minimum;
+}
+
+struct ptqi_super ptqi_get_super(const struct ptq_qtensor *q, int64_t n, int64_t first)
+{
+    const int64_t at = super_index(q, n, first);
+    return (struct ptqi_super){q->super_scales[at], q->super_minima ? q->super_minima[at] : 0.0f};
 }

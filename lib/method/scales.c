@@ -1,0 +1,48 @@
+#include "scales.h"
+#include <float.h>
+#include <math.h>
+#include "base/half.h"
+#include "ptq/tensor.h"
+
+/* The scales of each dtype: the smallest, the smallest of full precision, the smallest of which 7
+ * significant bits are kept, and the largest. */
+static const struct {
+    float smallest, normal, seven_bits, largest;
+} limits[] = {
+    [PTQ_DTYPE_F32] = {FLT_MIN, FLT_MIN, FLT_MIN, FLT_MAX},
+    [PTQ_DTYPE_F16] = {0x1p-24f, 0x1p-14f, 0x1p-18f, 65504.0f},
+    [PTQ_DTYPE_BF16] = {FLT_MIN, FLT_MIN, FLT_MIN, 0x1.fep127f},
+};
+
+float ptqi_smallest_row_scale(int32_t dtype)
+{
+    return limits[dtype].seven_bits;
+}
+
+float ptqi_storable_scale(float scale, int32_t dtype)
+{
+    float rounded = fabsf(ptqi_round_to(scale, dtype));
+    rounded = rounded < limits[dtype].smallest ? limits[dtype].smallest : rounded;
+    rounded = rounded > limits[dtype].largest ? limits[dtype].largest : rounded;
+    return scale < 0 ? -rounded : rounded;
+}
+
+int ptqi_scale_is_clamped(float scale, int32_t dtype, int is_row_scale)
+{
+    const float smallest = is_row_scale ? limits[dtype].seven_bits : limits[dtype].normal;
+    return fabsf(scale) <= smallest || fabsf(scale) >= limits[dtype].largest;
+}
+
+ptq_status ptqi_check_scales(const struct ptq_config *config, const float *scales, int64_t count)
+{
+    const int32_t dtype = config->scale_dtype;
+    float max = 0;
+    for (int64_t i = 0; i < count; i++)
+        max = fabsf(scales[i]) > max ? fabsf(scales[i]) : max;
+    if (max > limits[dtype].normal && max < limits[dtype].largest)
+        return PTQ_OK;
+    return ptqi_fail(config->context, PTQ_ERROR_BOUNDS,
+                     "weights too %s for scales of %s: the largest scale is %g%s",
+                     max < 1 ? "small" : "large", ptq_dtype_name(dtype), (double)max,
+                     dtype == PTQ_DTYPE_F32 ? "" : "; use scale-dtype f32");
+}

@@ -1,0 +1,18 @@
+/* What scales can be stored. */
+#ifndef PTQI_SCALES_H
+#define PTQI_SCALES_H
+
+#include "config.h"
+
+/* A scale as it will be stored: never zero and never infinite, and with its sign. */
+float ptqi_storable_scale(float scale, int32_t dtype);
+/* Whether a scale, or a row scale, was raised or lowered to what its dtype holds, or kept little of
+ * its precision there. */
+int ptqi_scale_is_clamped(float scale, int32_t dtype, int is_row_scale);
+/* PTQ_ERROR_BOUNDS if the scales of a matrix that is not all 0 are beyond their dtype: clipped, or
+ * all so small that little of their precision is left. */
+ptq_status ptqi_check_scales(const struct ptq_config *config, const float *scales, int64_t count);
+/* The smallest row scale, of which 7 significant bits are kept. */
+float ptqi_smallest_row_scale(int32_t dtype);
+
+#endif
