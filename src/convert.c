@@ -8,14 +8,17 @@
 #include "commands.h"
 #include "console/progress.h"
 #include "convert/target.h"
+#include "gguf/file.h"
 #include "options.h"
 #include "report/json_report.h"
 
-static const char usage[] = "usage: ptq convert MODEL -o OUT --format NAME [options]\n"
-                            "\n"
-                            "Writes a quantized model in another format. Codes, scales and zero "
-                            "points stay what they are.\n"
-                            "What the format cannot hold is named before anything is written.\n";
+static const char usage[] =
+    "usage: ptq convert MODEL -o OUT --format NAME [options]\n"
+    "\n"
+    "Writes a quantized model in another format. Codes, scales and zero points stay what they "
+    "are.\n"
+    "What the format cannot hold is named before anything is written. A model that is not\n"
+    "quantized can be written as a GGUF file.\n";
 
 static const struct option table[] = {
     {"o", "OUT", "the directory to write"},
@@ -38,7 +41,9 @@ static ptq_status examine(struct convert *c)
 {
     const struct checkpoint *source = c->model->checkpoint;
     const int64_t layers = c->model->config.layers;
-    if (!c->model->config.quantized)
+    if (c->target.format == PTQ_FORMAT_GGUF)
+        PTQI_TRY(gguf_file_check(c->model));
+    else if (!c->model->config.quantized)
         return ptqi_fail(c->context, PTQ_ERROR_CONFLICT,
                          "%s: not quantized; ptq quantize --format does both", source->path);
     for (int64_t b = 0; b < layers; b++) {
@@ -68,6 +73,8 @@ static ptq_status write_all(struct convert *c)
 {
     const int64_t layers = c->model->config.layers;
     c->output->shard_size = c->shard_size;
+    target_begin(&c->target, c->output);
+    PTQI_TRY(target_convert_outside(&c->target, c->output));
     for (int64_t b = 0; b < layers; b++) {
         PTQI_TRY(target_convert_block(&c->target, c->model->checkpoint->store, b, c->output));
         progress_show(&c->progress, 0.5 + 0.5 * (double)b / (double)layers, "block %lld",
@@ -116,7 +123,9 @@ int command_convert(int argc, char **argv)
     if (o.positional_count != 1 || !option_given(&o, "o") || !option_given(&o, "format"))
         return usage_error(&o, "needs a model, -o OUT and --format NAME");
     c.path = option_text(&o, "o");
-    rc = options_format(&o, &c.target.format, &c.shard_size);
+    rc = options_format(&o, c.path, &c.target.format, &c.shard_size);
+    if (!rc && c.target.format == PTQ_FORMAT_GGUF)
+        rc = options_head_bits(&o, 16, &c.target.head_bits);
     if (!rc)
         rc = options_context(&o, &c.context);
     if (rc)

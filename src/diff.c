@@ -11,6 +11,7 @@
 #include "corpus/windows.h"
 #include "eval/perplexity.h"
 #include "model/architecture.h"
+#include "model/token_matrix.h"
 #include "model/weights.h"
 #include "options.h"
 #include "report/json_report.h"
@@ -182,14 +183,14 @@ static void compare_values(struct diff *d, const char *name, const float *a, con
                       : "is missing in the first");
 }
 
-static ptq_status compare_tensors(struct diff *d, const char *name, const ptq_tensor *a,
-                                  const ptq_tensor *b)
+static ptq_status compare_token_matrices(struct diff *d, const char *name,
+                                         const struct token_matrix *a, const struct token_matrix *b)
 {
-    const int64_t count = ptq_tensor_elements(a);
+    const int64_t count = d->a->config.vocabulary * d->a->config.hidden;
     float *x = ptqi_alloc(d->context, count, 2 * (int64_t)sizeof *x);
-    ptq_status status = x ? ptq_tensor_to_f32(a, x) : PTQ_ERROR_MEMORY;
+    ptq_status status = x ? token_matrix_to_f32(a, x) : PTQ_ERROR_MEMORY;
     if (!status)
-        status = ptq_tensor_to_f32(b, x + count);
+        status = token_matrix_to_f32(b, x + count);
     if (!status)
         compare_values(d, name, x, x + count, count);
     ptqi_free(d->context, x);
@@ -270,10 +271,11 @@ static ptq_status measure_divergence(struct diff *d)
 static ptq_status compare_all(struct diff *d)
 {
     PTQI_TRY(check_same_model(d));
-    PTQI_TRY(compare_tensors(d, "the embedding", d->a->embedding, d->b->embedding));
-    PTQI_TRY(compare_tensors(d, "the head", d->a->head, d->b->head));
+    PTQI_TRY(compare_token_matrices(d, "the embedding", &d->a->embedding, &d->b->embedding));
+    PTQI_TRY(compare_token_matrices(d, "the head", d->a->head, d->b->head));
     if (d->a->positions)
-        PTQI_TRY(compare_tensors(d, "the positions", d->a->positions, d->b->positions));
+        PTQI_TRY(compare_named(d, ptq_tensor_name(d->a->positions),
+                               ptq_tensor_size(d->a->positions, 0), d->a->config.hidden));
     compare_norms(d, "the norm of the embedding", &d->a->embedding_norm, &d->b->embedding_norm);
     compare_norms(d, "the final norm", &d->a->final_norm, &d->b->final_norm);
     for (int64_t b = 0; b < d->a->config.layers; b++)

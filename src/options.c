@@ -236,14 +236,42 @@ int option_bytes(const struct options *o, const char *name, int64_t *value)
     return 0;
 }
 
-int options_format(const struct options *o, int32_t *format, int64_t *shard_size)
+/* A GGUF file has an ending, and is not divided. */
+static int check_gguf(const struct options *o, const char *out)
+{
+    static const char ending[] = ".gguf";
+    const size_t length = strlen(out), tail = strlen(ending);
+    if (length <= tail || strcmp(out + length - tail, ending))
+        return usage_error(o, "--format gguf writes one file: -o must end in .gguf");
+    if (option_given(o, "shard-size"))
+        return usage_error(o, "--shard-size is not for --format gguf, which writes one file");
+    return 0;
+}
+
+int options_format(const struct options *o, const char *out, int32_t *format, int64_t *shard_size)
 {
     const char *name = option_text(o, "format");
     *format = name ? ptq_format_from_name(name) : PTQ_FORMAT_PTQ;
-    if (!*format || *format == PTQ_FORMAT_GGUF) /* which is read, but not written yet */
-        return usage_error(o, "--format must be ptq, gptq, awq or compressed-tensors, not \"%s\"",
-                           name);
+    if (!*format)
+        return usage_error(
+            o, "--format must be ptq, gptq, awq, compressed-tensors or gguf, not \"%s\"", name);
+    if (*format == PTQ_FORMAT_GGUF)
+        return check_gguf(o, out);
+    if (option_given(o, "head-bits"))
+        return usage_error(o, "--head-bits is for --format gguf");
     return option_bytes(o, "shard-size", shard_size);
+}
+
+int options_head_bits(const struct options *o, int64_t fallback, int64_t *bits)
+{
+    *bits = fallback;
+    const int failed = option_integer(o, "head-bits", 4, 16, bits);
+    if (failed)
+        return failed;
+    if (*bits == 7 || (*bits > 8 && *bits < 16))
+        return usage_error(o, "--head-bits must be 4, 5, 6, 8 or 16");
+    *bits = *bits == 16 ? 0 : *bits;
+    return 0;
 }
 
 int option_real(const struct options *o, const char *name, double lowest, double highest,

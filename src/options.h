@@ -46,7 +46,8 @@ struct options {
 
 /* How a model is written. */
 #define FORMAT_OPTIONS                                                                             \
-    {"format", "NAME", "ptq, gptq, awq or compressed-tensors"},                                    \
+    {"format", "NAME", "ptq, gptq, awq, compressed-tensors or gguf"},                              \
+        {"head-bits", "N", "gguf: of the embedding and the head, 4, 5, 6, 8 or 16"},               \
     {                                                                                              \
         "shard-size", "BYTES", "files no larger than this, such as 5G; default: one file"          \
     }
@@ -74,8 +75,10 @@ int option_integer(const struct options *o, const char *name, int64_t lowest, in
                    int64_t *value);
 /* The same for a number of bytes, at least 1; K, M and G are powers of 1000. */
 int option_bytes(const struct options *o, const char *name, int64_t *value);
-/* --format and --shard-size; *format is the ptq format without the first. */
-int options_format(const struct options *o, int32_t *format, int64_t *shard_size);
+/* --format and --shard-size for an output; *format is the ptq format without the first. */
+int options_format(const struct options *o, const char *out, int32_t *format, int64_t *shard_size);
+/* --head-bits of a GGUF file; 16 gives 0: as they are. */
+int options_head_bits(const struct options *o, int64_t fallback, int64_t *bits);
 /* The same for a number. */
 int option_real(const struct options *o, const char *name, double lowest, double highest,
                 double *value);

@@ -232,7 +232,7 @@ int command_quantize(int argc, char **argv)
     q.run.path = option_text(&o, "o");
     q.run.resume = option_given(&o, "resume");
     q.run.progress = &q.progress;
-    rc = options_format(&o, &q.run.format, &q.run.shard_size);
+    rc = options_format(&o, q.run.path, &q.run.format, &q.run.shard_size);
     if (!rc)
         rc = options_calibration(&o, &q.calibration);
     if (!rc)

@@ -49,7 +49,7 @@ static ptq_status apply(const struct options *o, ptq_context *context, const str
 static ptq_status set_scale_dtype(const struct options *o, const struct model *m, int32_t format,
                                   ptq_config *config)
 {
-    const int32_t dtype = ptq_tensor_dtype(m->embedding);
+    const int32_t dtype = ptq_tensor_dtype(m->embedding.plain);
     if (format != PTQ_FORMAT_COMPRESSED_TENSORS || setting_given(o, PTQ_PARAM_SCALE_DTYPE))
         return PTQ_OK;
     return ptq_config_set_int(config, PTQ_PARAM_SCALE_DTYPE, dtype);

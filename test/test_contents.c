@@ -313,7 +313,7 @@ static void test_tied_head(void)
     ptq_tensor *embedding;
     const struct extra other = {"lm_head.weight", "F16", "1024,128", 1024 * 128 * 2, 1};
     struct model *m = open_checkpoint(make_checkpoint("", "", "", &other), NULL);
-    CHECK(m && m->head != m->embedding);
+    CHECK(m && m->head != &m->embedding);
     model_free(m);
     const struct extra wrong = {"lm_head.weight", "F16", "512,128", 512 * 128 * 2, 1};
     open_checkpoint(make_checkpoint("", "", "", &wrong), "lm_head.weight");
@@ -338,7 +338,7 @@ static void test_tied_head(void)
     ptq_store_free(to);
     ptq_store_free(from);
     m = open_checkpoint(directory, NULL);
-    CHECK(m && m->head == m->embedding);
+    CHECK(m && m->head == &m->embedding);
     model_free(m);
 }
 

@@ -10,6 +10,9 @@
 #include "base/context.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "gguf/general.h"
+#include "gguf/parameters.h"
+#include "gguf/tensors.h"
 #include "model/architecture.h"
 #include "model/gguf_names.h"
 #include "test.h"
@@ -115,6 +118,111 @@ static const struct {
             {"gemma3", "\"full_attention\",", "\"sliding_attention\","}};
 enum { LOST = sizeof lost / sizeof *lost };
 
+/* Whether a written tensor is the one of llama.cpp's converter: in every byte, or, of the factors
+ * of rotary positions, which the converter computes in f32, nearly. */
+static int same_tensor(const ptq_store *a, int64_t i, const ptq_store *b, int64_t j)
+{
+    int same = ptq_store_rank(a, i) == ptq_store_rank(b, j) &&
+               !strcmp(ptq_store_dtype(a, i), ptq_store_dtype(b, j));
+    for (int32_t axis = 0; same && axis < ptq_store_rank(a, i); axis++)
+        same = ptq_store_size(a, i, axis) == ptq_store_size(b, j, axis);
+    if (!same || strncmp(ptq_store_name(a, i), "rope_", 5))
+        return same &&
+               !memcmp(ptq_store_data(a, i), ptq_store_data(b, j), (size_t)ptq_store_bytes(a, i));
+    const float *x = ptq_store_data(a, i), *y = ptq_store_data(b, j);
+    for (int64_t n = 0; n < ptq_store_size(a, i, 0); n++)
+        same &= x[n] - y[n] < 1e-5f * y[n] && y[n] - x[n] < 1e-5f * y[n];
+    return same;
+}
+
+/* Compares a written file with that of llama.cpp's converter. */
+static void compare_written(const ptq_store *made, const ptq_store *wanted)
+{
+    const char *key;
+    CHECK_EQ(ptq_store_count(made), ptq_store_count(wanted));
+    for (int64_t i = 0; i < ptq_store_count(wanted); i++) {
+        const int64_t at = ptq_store_find(made, ptq_store_name(wanted, i));
+        if (!CHECK(at >= 0 && same_tensor(made, at, wanted, i)))
+            printf("    %s\n", ptq_store_name(wanted, i));
+    }
+    int64_t keys = 0;
+    for (; (key = ptq_store_metadata_key(wanted, keys)); keys++) {
+        const char *value = ptq_store_metadata(made, key);
+        if (!strcmp(key, "general.name")) /* of the directory */
+            continue;
+        if (!CHECK(
+                value && !strcmp(value, ptq_store_metadata(wanted, key)) &&
+                !strcmp(ptq_store_metadata_type(made, key), ptq_store_metadata_type(wanted, key))))
+            printf("    %s: %s, not %s\n", key, value ? value : "nothing",
+                   ptq_store_metadata(wanted, key));
+    }
+    CHECK(ptq_store_metadata_key(made, keys) == NULL);
+}
+
+/* Writes a model as GGUF, without a tokenizer. */
+static ptq_status write_model(const struct model *m, const char *path)
+{
+    ptq_store *s;
+    struct gguf_pairs p = {test_context(), NULL, gguf_architecture(&m->config), PTQ_OK};
+    PTQI_TRY(ptq_store_create(test_context(), path, &s));
+    p.store = s;
+    ptq_status status = gguf_add_outside(m, 0, 1, s);
+    for (int64_t b = 0; b < m->config.layers && !status; b++)
+        status = gguf_add_block(m, m->checkpoint->store, b, s);
+    if (!status)
+        status = gguf_put_general(m, &p);
+    if (!status)
+        status = gguf_put_parameters(m, &p);
+    gguf_put_file_type(NULL, &p);
+    if (!status)
+        status = p.status;
+    if (!status)
+        status = ptq_store_commit(s);
+    ptq_store_free(s);
+    return status;
+}
+
+/* Writes the model of a directory, and compares it with the file of llama.cpp's converter. */
+static void check_written(const char *directory, const char *converted)
+{
+    char path[600];
+    struct model *m;
+    ptq_store *made, *wanted;
+    snprintf(path, sizeof path, "%s", test_scratch("architectures-written.gguf"));
+    if (!CHECK_OK(model_open(test_context(), directory, &m)))
+        return;
+    CHECK_OK(write_model(m, path));
+    model_free(m);
+    if (!CHECK_OK(ptq_store_open(test_context(), path, &made)))
+        return;
+    if (CHECK_OK(ptq_store_open(test_context(), converted, &wanted)))
+        compare_written(made, wanted);
+    ptq_store_free(made);
+    ptq_store_free(wanted);
+}
+
+/* Models that llama.cpp cannot compute are refused, naming what it lacks. */
+static void check_unknown(void)
+{
+    static const char *const models[][2] = {
+        {"opt", "architecture opt"},        {"llama-dynamic", "dynamic scaling"},
+        {"llama-yarn-mscale", "YaRN"},      {"qwen2-window", "sliding_window"},
+        {"qwen3-window", "sliding_window"}, {"qwen3-moe-sparse", "sliding_window"},
+        {"gemma2", "query_pre_attn_scalar"}};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        char directory[600], text[500];
+        struct model *m;
+        architectures_make(models[i][0], directory, sizeof directory);
+        if (!CHECK_OK(model_open(test_context(), directory, &m)))
+            continue;
+        CHECK_STATUS(gguf_check_model(m), PTQ_ERROR_UNSUPPORTED);
+        ptq_last_message(text, (int64_t)sizeof text);
+        if (!CHECK(strstr(text, models[i][1]) != NULL))
+            printf("    %s: %s\n", models[i][0], text);
+        model_free(m);
+    }
+}
+
 static void check_architecture(const char *name)
 {
     char directory[600], part[100], path[600], reference[700];
@@ -124,6 +232,7 @@ static void check_architecture(const char *name)
     snprintf(part, sizeof part, "architectures-%s.gguf", name);
     snprintf(path, sizeof path, "%s", test_scratch(part));
     make_gguf(name, directory, path);
+    check_written(directory, path);
     for (int i = 0; i < LOST; i++)
         if (!strcmp(lost[i].model, name)) {
             change_config(directory, lost[i].from, lost[i].to);
@@ -313,6 +422,7 @@ void test_gguf_models(void)
 {
     for (int i = 0; i < NAMES; i++)
         check_architecture(names[i]);
+    check_unknown();
     check_corrupted("llama-llama3");
     check_corrupted("qwen3-moe");
     check_corrupted("gemma3");

@@ -21,6 +21,17 @@ int ptqi_utf8_sequence(const char *text, int64_t left, int *valid)
     return length;
 }
 
+int ptqi_utf8_is_text(const char *text, int64_t length)
+{
+    int valid = 1;
+    for (int64_t i = 0; i < length && valid;) {
+        if (!text[i])
+            return 0;
+        i += ptqi_utf8_sequence(text + i, length - i, &valid);
+    }
+    return valid;
+}
+
 uint32_t ptqi_utf8_next(const char **at)
 {
     const uint8_t *s = (const uint8_t *)*at;

@@ -10,6 +10,8 @@
  * valid.
  */
 int ptqi_utf8_sequence(const char *text, int64_t left, int *valid);
+/* Whether length bytes are valid UTF-8 without zero bytes. */
+int ptqi_utf8_is_text(const char *text, int64_t length);
 /* Returns the character at *at and advances *at. The text must be valid and must not end here. */
 uint32_t ptqi_utf8_next(const char **at);
 /* Writes c in UTF-8, up to 4 bytes, and returns the number of bytes. */

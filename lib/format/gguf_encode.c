@@ -165,20 +165,36 @@ static const char *reason(const ptq_qtensor *q)
                      : "a code is too far from its zero point for a type of GGUF";
 }
 
-const struct ptqi_gguf_blocks *ptqi_gguf_choose(const ptq_qtensor *q, const char **problem)
+static int represents_all(const ptq_qtensor *const *q, int64_t count,
+                          const struct ptqi_gguf_blocks *type)
 {
-    const char *const *names = types_for(q);
+    int64_t i = 0;
+    while (i < count && represents(q[i], type))
+        i++;
+    return i == count;
+}
+
+const struct ptqi_gguf_blocks *ptqi_gguf_choose_shared(const ptq_qtensor *const *q, int64_t count,
+                                                       const char **problem)
+{
     const struct ptqi_gguf_blocks *type = NULL;
-    *problem = foreign_part(q);
+    *problem = NULL;
+    for (int64_t i = 0; i < count && !*problem; i++)
+        *problem = foreign_part(q[i]);
     if (*problem)
         return NULL;
-    for (; *names && !type; names++) {
-        type = ptqi_gguf_blocks(*names);
-        if (!represents(q, type))
+    for (const char *const *name = types_for(q[0]); *name && !type; name++) {
+        type = ptqi_gguf_blocks(*name);
+        if (!represents_all(q, count, type))
             type = NULL;
     }
-    *problem = type ? NULL : reason(q);
+    *problem = type ? NULL : reason(q[0]);
     return type;
+}
+
+const struct ptqi_gguf_blocks *ptqi_gguf_choose(const ptq_qtensor *q, const char **problem)
+{
+    return ptqi_gguf_choose_shared(&q, 1, problem);
 }
 
 void ptqi_gguf_encode_row(const ptq_qtensor *q, const struct ptqi_gguf_blocks *type, int64_t n,

@@ -122,20 +122,25 @@ ptq_status ptqi_store_check_reading(const char *function, const ptq_store *store
     return PTQ_OK;
 }
 
-/* Adds an entry to a store being written. */
-ptq_status ptqi_store_describe(ptq_store *s, const char *name, int32_t dtype, int32_t rank,
-                               const int64_t *shape, struct ptqi_entry **out)
+const char *ptqi_store_dtype_name(int32_t dtype)
 {
     static const char *const names[] = {
         [PTQ_DTYPE_F32] = "F32", [PTQ_DTYPE_F16] = "F16", [PTQ_DTYPE_BF16] = "BF16",
         [PTQ_DTYPE_I8] = "I8",   [PTQ_DTYPE_U8] = "U8",   [PTQ_DTYPE_I32] = "I32",
     };
+    return names[dtype];
+}
+
+/* Adds an entry to a store being written. */
+ptq_status ptqi_store_describe(ptq_store *s, const char *name, int32_t dtype, int32_t rank,
+                               const int64_t *shape, struct ptqi_entry **out)
+{
     int64_t bytes = ptq_dtype_size(dtype);
     for (int32_t i = 0; i < rank; i++)
         if (!ptqi_multiply(bytes, shape[i], &bytes))
             return ptqi_fail(s->context, PTQ_ERROR_SHAPE, "%s is too large", name);
     PTQI_TRY(ptqi_store_new_entry(s, name, out));
-    strcpy((*out)->dtype_name, names[dtype]);
+    strcpy((*out)->dtype_name, ptqi_store_dtype_name(dtype));
     (*out)->dtype = dtype;
     (*out)->rank = rank;
     (*out)->bytes = bytes;

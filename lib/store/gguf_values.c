@@ -47,24 +47,13 @@ ptq_status ptqi_gguf_u64(struct ptqi_gguf_cursor *c, uint64_t *value)
     return PTQ_OK;
 }
 
-static int is_text(const char *text, int64_t length)
-{
-    int valid = 1;
-    for (int64_t i = 0; i < length && valid;) {
-        if (!text[i])
-            return 0;
-        i += ptqi_utf8_sequence(text + i, length - i, &valid);
-    }
-    return valid;
-}
-
 ptq_status ptqi_gguf_string(struct ptqi_gguf_cursor *c)
 {
     uint64_t length;
     const uint8_t *data;
     PTQI_TRY(ptqi_gguf_u64(c, &length));
     PTQI_TRY(take(c, length, &data));
-    if (!is_text((const char *)data, (int64_t)length))
+    if (!ptqi_utf8_is_text((const char *)data, (int64_t)length))
         return ptqi_gguf_fail(c, "", "a string has a zero byte, or is not UTF-8");
     PTQI_TRY(
         ptqi_grow(c->store->context, (void **)&c->text, 0, &c->capacity, (int64_t)length + 1, 1));

@@ -81,6 +81,8 @@ void ptqi_entry_hold(struct ptqi_entry *entry, const ptq_store *from);
 const struct ptqi_entry *ptqi_store_find(const ptq_store *store, const char *name);
 const struct ptqi_pair *ptqi_store_pair(const ptq_store *store, const char *key);
 const char *ptqi_store_value(const ptq_store *store, const char *key);
+/* What files call a dtype: "BF16". */
+const char *ptqi_store_dtype_name(int32_t dtype);
 /* Appends an entry without data; its size follows from dtype and shape. */
 ptq_status ptqi_store_describe(ptq_store *store, const char *name, int32_t dtype, int32_t rank,
                                const int64_t *shape, struct ptqi_entry **entry);

@@ -16,6 +16,7 @@ static const char *const companions[] = {
     "chat_template.jinja",
     "tokenizer.model",
     "recipe.yaml",
+    "metadata.gguf",
 };
 enum { COMPANIONS = sizeof companions / sizeof *companions };
 

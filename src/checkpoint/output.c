@@ -4,35 +4,42 @@
 #include "base/context.h"
 #include "base/file.h"
 #include "base/half.h"
+#include "checkpoint/gguf_source.h"
 #include "checkpoint/shards.h"
 #include "store/store.h"
 #include "text/gguf_tokenizer.h"
 
 static const char config_name[] = "config.json", old_config_name[] = "quantize_config.json";
 
-/* A block's file, or with converted set, the one that takes its place in the result. */
-static void part_name(int64_t block, int converted, char *name, size_t capacity)
+static const char safetensors[] = ".safetensors", gguf[] = ".gguf";
+
+/* A block's file; with an ending, the one that takes its place in the result. */
+static void part_name(int64_t block, const char *ending, char *name, size_t capacity)
 {
-    snprintf(name, capacity, "%s-%05lld.safetensors", converted ? "converted" : "block",
-             (long long)block);
+    snprintf(name, capacity, "%s-%05lld%s", ending ? "converted" : "block", (long long)block,
+             ending ? ending : safetensors);
 }
 
 static char *part_path(const struct output *o, int64_t block, int converted)
 {
     char name[64];
-    part_name(block, converted, name, sizeof name);
+    part_name(block, converted ? o->ending : NULL, name, sizeof name);
     return workdir_file(o->workdir, name);
 }
 
 static int is_part(const char *name)
 {
-    char again[64];
+    const char *const endings[] = {NULL, safetensors, gguf};
     long long block;
-    const int converted = *name == 'c';
-    if (sscanf(name, converted ? "converted-%lld." : "block-%lld.", &block) != 1 || block < 0)
+    if (sscanf(name, *name == 'c' ? "converted-%lld." : "block-%lld.", &block) != 1 || block < 0)
         return 0;
-    part_name(block, converted, again, sizeof again);
-    return !strcmp(name, again);
+    for (int i = 0; i < 3; i++) {
+        char again[64];
+        part_name(block, endings[i], again, sizeof again);
+        if (!strcmp(name, again))
+            return 1;
+    }
+    return 0;
 }
 
 /* Whether this program could have given a file in the partial directory this name. */
@@ -47,7 +54,7 @@ static int is_ours(const char *name)
         if (!strcmp(whole, checkpoint_companion(i)))
             return 1;
     return is_part(whole) || shards_owns(whole) || !strcmp(whole, config_name) ||
-           !strcmp(whole, old_config_name);
+           !strcmp(whole, old_config_name) || !strcmp(whole, OUTPUT_FILE);
 }
 
 void output_remove(ptq_context *context, const char *path)
@@ -128,6 +135,7 @@ ptq_status output_begin(const struct checkpoint *source, const char *path, const
     o->context = source->context;
     o->source = source;
     o->blocks = blocks;
+    o->ending = safetensors;
     ptq_status status = workdir_open(o->context, path, description, resume, is_ours, &o->workdir);
     if (!status && o->workdir->resumed)
         status = count_finished(o);
@@ -205,12 +213,15 @@ ptq_status output_open_part(const struct output *o, int64_t block, ptq_store **p
 }
 
 /* The converted file of a block, if there is one, else its own. */
-static ptq_status open_result(const struct output *o, int64_t block, ptq_store **part)
+ptq_status output_open_result(const struct output *o, int64_t block, ptq_store **part)
 {
     char *path = part_path(o, block, 1);
     const int converted = path && ptqi_file_exists(path);
     ptqi_free(o->context, path);
-    return path ? open_part(o, block, converted, part) : PTQ_ERROR_MEMORY;
+    *part = NULL;
+    if (!path)
+        return PTQ_ERROR_MEMORY;
+    return converted || block < o->blocks ? open_part(o, block, converted, part) : PTQ_OK;
 }
 
 /* Adds all tensors of a block's file, and the metadata of its matrices. */
@@ -233,10 +244,10 @@ static ptq_status collect(const struct output *o, struct shards *shards)
     for (int64_t i = 0; i < ptq_store_count(c->store); i++)
         if (c->places[i].block < 0 && !c->places[i].rewritten)
             PTQI_TRY(shards_add(shards, c->store, ptq_store_name(c->store, i)));
-    for (int64_t b = 0; b < o->blocks; b++) {
+    for (int64_t b = 0; b <= o->blocks; b++) {
         ptq_store *part;
-        PTQI_TRY(open_result(o, b, &part));
-        const ptq_status status = add_part(part, shards);
+        PTQI_TRY(output_open_result(o, b, &part));
+        const ptq_status status = part ? add_part(part, shards) : PTQ_OK;
         ptq_store_free(part);
         PTQI_TRY(status);
     }
@@ -259,12 +270,32 @@ static ptq_status assemble(const struct output *o, int64_t *bytes)
     return status;
 }
 
-/* What stands beside the tensors of a GGUF file is in it. */
-static ptq_status write_companion(const struct output *o)
+static ptq_status write_metadata(const struct output *o, const char *path)
 {
-    char *path = workdir_file(o->workdir, "tokenizer.json");
-    const ptq_status status = path ? write_tokenizer(o->source, path) : PTQ_ERROR_MEMORY;
-    ptqi_free(o->context, path);
+    ptq_store *source, *to = NULL;
+    PTQI_TRY(gguf_source_open(o->source, &source));
+    ptq_status status = ptq_store_create(o->context, path, &to);
+    if (!status)
+        status = gguf_source_copy(source, to, NULL);
+    if (!status)
+        status = ptq_store_commit(to);
+    ptq_store_free(to);
+    ptq_store_free(source);
+    return status;
+}
+
+/* What stands beside the tensors of a GGUF file is in it. */
+static ptq_status write_companions(const struct output *o)
+{
+    char *tokenizer = workdir_file(o->workdir, "tokenizer.json");
+    char *metadata = workdir_file(o->workdir, GGUF_SOURCE_NAME);
+    ptq_status status = tokenizer && metadata ? PTQ_OK : PTQ_ERROR_MEMORY;
+    if (!status)
+        status = write_tokenizer(o->source, tokenizer);
+    if (!status)
+        status = write_metadata(o, metadata);
+    ptqi_free(o->context, tokenizer);
+    ptqi_free(o->context, metadata);
     return status;
 }
 
@@ -316,12 +347,22 @@ ptq_status output_finish(struct output *o, const char *config, int keep_run, int
 {
     ptq_status status = assemble(o, bytes);
     if (!status && o->source->gguf)
-        status = write_companion(o);
+        status = write_companions(o);
     for (int i = 0; checkpoint_companion(i) && !status && !o->source->gguf; i++)
         status = copy_companion(o, checkpoint_companion(i));
     if (!status)
         status = output_write(o, config_name, config);
     return status ? status : workdir_finish(o->workdir, keep_run, is_intermediate);
+}
+
+char *output_file(const struct output *o, const char *name)
+{
+    return workdir_file(o->workdir, name);
+}
+
+ptq_status output_finish_file(struct output *o)
+{
+    return workdir_finish_file(o->workdir, OUTPUT_FILE, is_ours);
 }
 
 int64_t output_free(struct output *o, int keep)

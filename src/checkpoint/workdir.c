@@ -359,6 +359,20 @@ ptq_status workdir_finish(struct workdir *w, int keep_run, workdir_owns intermed
     return PTQ_OK;
 }
 
+ptq_status workdir_finish_file(struct workdir *w, const char *name, workdir_owns owns)
+{
+    PTQI_TRY(check_free(w));
+    char *path = workdir_file(w, name);
+    ptq_status status = path ? PTQ_OK : PTQ_ERROR_MEMORY;
+    if (path && rename(path, w->path))
+        status = ptqi_fail_io(w->context, w->path, "rename to");
+    ptqi_free(w->context, path);
+    PTQI_TRY(status);
+    w->finished = 1;
+    workdir_remove(w->context, w->partial, owns);
+    return PTQ_OK;
+}
+
 void workdir_close(struct workdir *w, int keep, workdir_owns owns)
 {
     if (!w)

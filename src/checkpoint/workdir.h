@@ -48,6 +48,8 @@ char *workdir_file(const struct workdir *w, const char *name);
 /* Renames the directory to OUT, then removes its intermediate files and, unless keep_run,
  * run.json. */
 ptq_status workdir_finish(struct workdir *w, int keep_run, workdir_owns intermediate);
+/* Instead: moves one of its files to OUT, and removes the directory. */
+ptq_status workdir_finish_file(struct workdir *w, const char *name, workdir_owns owns);
 /* Unlocks it. keep: leave it for a resume; otherwise it is removed, with this program's files in
  * it. */
 void workdir_close(struct workdir *w, int keep, workdir_owns owns);

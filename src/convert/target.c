@@ -4,6 +4,10 @@
 #include "base/context.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/matrix_part.h"
+#include "gguf/file.h"
+#include "gguf/tensors.h"
+#include "model/architecture.h"
+#include "model/token_matrix.h"
 
 static const struct ptqi_json *source_of(const struct target *t)
 {
@@ -35,7 +39,8 @@ static int agree(const ptq_qtensor *a, const ptq_qtensor *b)
 
 static ptq_status check_agreement(const struct target *t, const char *name, const ptq_qtensor *q)
 {
-    if (!t->example || t->format == PTQ_FORMAT_PTQ || is_own_format(t) || agree(q, t->example))
+    const int each_has_its_own = t->format == PTQ_FORMAT_PTQ || t->format == PTQ_FORMAT_GGUF;
+    if (!t->example || each_has_its_own || is_own_format(t) || agree(q, t->example))
         return PTQ_OK;
     return ptqi_fail(t->model->context, PTQ_ERROR_UNSUPPORTED,
                      "%s and %s differ in bits, group or activations: the format %s needs one form "
@@ -134,7 +139,7 @@ ptq_status target_describe(struct target *t)
     char text[4096];
     ptq_status status = PTQ_OK;
     const int from_source = is_own_format(t);
-    if (t->format == PTQ_FORMAT_PTQ)
+    if (t->format == PTQ_FORMAT_PTQ || t->format == PTQ_FORMAT_GGUF)
         return PTQ_OK;
     ptqi_json_begin(&w, context);
     if (from_source) {
@@ -219,20 +224,75 @@ static ptq_status model_config(const struct target *t, struct ptqi_json_writer *
     return ptqi_json_finish(w);
 }
 
+void target_begin(const struct target *t, struct output *o)
+{
+    if (t->format == PTQ_FORMAT_GGUF)
+        o->ending = ".gguf";
+}
+
 ptq_status target_convert_block(const struct target *t, const ptq_store *from, int64_t block,
                                 const struct output *o)
 {
     struct part part;
     ptq_status status = part_replace(o, block, &part);
     if (!status)
-        status = rewrite(t, from, block, part.store);
+        status = t->format == PTQ_FORMAT_GGUF ? gguf_add_block(t->model, from, block, part.store)
+                                              : rewrite(t, from, block, part.store);
     if (!status)
         status = ptq_store_commit(part.store);
     part_free(o, &part);
     return status;
 }
 
-ptq_status target_finish(const struct target *t, struct output *o, int keep_run, int64_t *bytes)
+/* An embedding or head: the ptq format has it quantized, and others in f32. */
+static ptq_status rewrite_token_matrix(const struct target *t, const struct output *o,
+                                       const char *name, const struct token_matrix *m,
+                                       struct part *part)
+{
+    const struct model_config *c = &t->model->config;
+    char tensor[MAX_LAYER_NAME + 8];
+    if (t->format == PTQ_FORMAT_PTQ)
+        return ptq_qtensor_write(m->quantized, t->format, part->store, name);
+    float *values =
+        ptqi_alloc(t->model->context, c->vocabulary * c->hidden, (int64_t)sizeof *values);
+    ptq_status status = values ? token_matrix_to_f32(m, values) : PTQ_ERROR_MEMORY;
+    snprintf(tensor, sizeof tensor, "%s.weight", name);
+    if (!status)
+        status = part_add(o, part, tensor, PTQ_DTYPE_F32, values, c->vocabulary, c->hidden);
+    ptqi_free(t->model->context, values);
+    return status;
+}
+
+static ptq_status rewrite_outside(const struct target *t, const struct output *o, struct part *part)
+{
+    const struct model *m = t->model;
+    const char *embedding = m->config.architecture->embedding;
+    char name[MAX_LAYER_NAME];
+    snprintf(name, sizeof name, "%s%.*s", m->prefix, (int)(strlen(embedding) - strlen(".weight")),
+             embedding);
+    if (m->embedding.quantized)
+        PTQI_TRY(rewrite_token_matrix(t, o, name, &m->embedding, part));
+    if (m->own_head.quantized)
+        PTQI_TRY(rewrite_token_matrix(t, o, "lm_head", &m->own_head, part));
+    return ptq_store_commit(part->store);
+}
+
+ptq_status target_convert_outside(const struct target *t, const struct output *o)
+{
+    struct part part;
+    if (t->format == PTQ_FORMAT_GGUF ||
+        (!t->model->embedding.quantized && !t->model->own_head.quantized))
+        return PTQ_OK;
+    ptq_status status = part_replace(o, o->blocks, &part);
+    if (!status)
+        status = rewrite_outside(t, o, &part);
+    part_free(o, &part);
+    return status;
+}
+
+/* A directory: with a config of the model and, for GPTQ, one of the quantization. */
+static ptq_status finish_directory(const struct target *t, struct output *o, int keep_run,
+                                   int64_t *bytes)
 {
     struct ptqi_json_writer config;
     o->foreign = t->format != PTQ_FORMAT_PTQ;
@@ -243,6 +303,13 @@ ptq_status target_finish(const struct target *t, struct output *o, int keep_run,
         status = output_finish(o, config.text, keep_run, bytes);
     ptqi_json_end(&config);
     return status;
+}
+
+ptq_status target_finish(const struct target *t, struct output *o, int keep_run, int64_t *bytes)
+{
+    if (t->format == PTQ_FORMAT_GGUF)
+        return gguf_file_finish(t->model, o, t->head_bits, bytes);
+    return finish_directory(t, o, keep_run, bytes);
 }
 
 void target_free(struct target *t)

@@ -11,9 +11,10 @@
 
 struct target {
     const struct model *model;
-    int32_t format;  /* PTQ_FORMAT_... */
-    char *config;    /* JSON; NULL: the format needs none */
-    int from_source; /* config is that of the tool that made the checkpoint first */
+    int32_t format;    /* PTQ_FORMAT_... */
+    int64_t head_bits; /* GGUF: of the embedding and the head; 0: as they are */
+    char *config;      /* JSON; NULL: the format needs none */
+    int from_source;   /* config is that of the tool that made the checkpoint first */
     /* What is known of the matrices after target_examine. */
     ptq_qtensor *example; /* one with zero points, if any has them */
     char example_name[MAX_LAYER_NAME];
@@ -30,9 +31,13 @@ struct target {
 ptq_status target_examine(struct target *t, const ptq_store *from, int64_t block);
 /* After all blocks were examined: makes the quantization config, or takes that of the source. */
 ptq_status target_describe(struct target *t);
+/* Says what the files that replace those of blocks are. */
+void target_begin(const struct target *t, struct output *o);
 /* Writes the file that replaces the one of a block in the result. */
 ptq_status target_convert_block(const struct target *t, const ptq_store *from, int64_t block,
                                 const struct output *o);
+/* The same for an embedding and a head that are quantized in the source. */
+ptq_status target_convert_outside(const struct target *t, const struct output *o);
 /* Assembles the result, as output_finish does, with all files that readers of the format want. */
 ptq_status target_finish(const struct target *t, struct output *o, int keep_run, int64_t *bytes);
 void target_free(struct target *t);

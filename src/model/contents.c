@@ -108,7 +108,18 @@ static int is_in_module(const char *name, const char *prefix, const char *module
     return !strncmp(name, prefix, a) && !strncmp(name + a, module, b) && name[a + b] == '.';
 }
 
-static ptq_status check_outside(const struct model *m, const char *name)
+/* The parts of an embedding or a head that is quantized are rewritten with it. */
+static int is_part_of_quantized(const struct model *m, const char *name)
+{
+    char matrix[MAX_LAYER_NAME];
+    const char *ending = strrchr(name, '.');
+    if (!ending || ending - name >= MAX_LAYER_NAME)
+        return 0;
+    snprintf(matrix, sizeof matrix, "%.*s", (int)(ending - name), name);
+    return matrix_part(m->checkpoint->store, matrix, ending) != PART_NONE;
+}
+
+static ptq_status check_outside(const struct model *m, const char *name, int *rewritten)
 {
     const struct architecture *a = m->config.architecture;
     char embedding[MAX_LAYER_NAME], positions[MAX_LAYER_NAME];
@@ -121,12 +132,18 @@ static ptq_status check_outside(const struct model *m, const char *name)
         if (!modules[i] || !is_in_module(name, m->prefix, modules[i]))
             continue;
         const char *ending = name + strlen(m->prefix) + strlen(modules[i]);
+        *rewritten = !i && is_part_of_quantized(m, name);
+        if (*rewritten)
+            return PTQ_OK;
         if (!strcmp(ending, ".weight") || (i > 1 && a->norm_bias && !strcmp(ending, ".bias")))
             return PTQ_OK;
         return fail(m, name, "is not supported");
     }
-    if (is_in_module(name, "", "lm_head"))
-        return strcmp(name, "lm_head.weight") ? fail(m, name, "is not supported") : PTQ_OK;
+    if (is_in_module(name, "", "lm_head")) {
+        *rewritten = is_part_of_quantized(m, name);
+        return *rewritten || !strcmp(name, "lm_head.weight") ? PTQ_OK
+                                                             : fail(m, name, "is not supported");
+    }
     if (has_block_inside(m, name))
         return fail(m, name, "belongs to a block in a way that is not supported");
     unused_add(&m->checkpoint->unused, "", name);
@@ -142,7 +159,7 @@ static ptq_status check_tensor(const struct model *m, int64_t i)
     const int64_t block = block_of(m, name, &length);
     *place = (struct tensor_place){-1, 0};
     if (block < 0)
-        return check_outside(m, name);
+        return check_outside(m, name, &place->rewritten);
     if (block < m->config.layers) {
         place->block = block;
         return check_in_block(m, block, i, name, &place->rewritten);

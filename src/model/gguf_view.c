@@ -20,6 +20,7 @@ struct use {
     int64_t block;               /* -1: none */
     const struct matrix *matrix; /* whose weight or bias it is, or NULL */
     int is_norm;
+    int is_token_matrix;
 };
 
 ptq_status gguf_open_config(struct checkpoint *c)
@@ -74,7 +75,7 @@ static ptq_status add_norm(struct view *v, const char *name, const struct ptqi_e
     return status;
 }
 
-/* An embedding, head or router in blocks, which this program reads as plain values. */
+/* A router or positions in blocks, which this program reads as plain values. */
 static ptq_status add_dequantized(struct view *v, const char *name, const struct ptqi_entry *source)
 {
     ptq_qtensor *q;
@@ -152,7 +153,7 @@ static ptq_status add(struct view *v, const char *name, const struct use *use)
     v->used[i] = 1;
     if (use->is_norm && v->m->config.architecture->norm_plus_one)
         return add_norm(v, name, source);
-    if (!use->matrix && is_quantized(source))
+    if (!use->matrix && !use->is_token_matrix && is_quantized(source))
         return add_dequantized(v, name, source);
     return add_as_is(v, name, source, use);
 }
@@ -174,24 +175,25 @@ static ptq_status add_outside(struct view *v)
     const struct architecture *a = v->m->config.architecture;
     const char *const tensors[] = {a->embedding, a->positions};
     const char *const norms[] = {a->embedding_norm, a->final_norm};
-    const struct use plain = {-1, NULL, 0}, norm = {-1, NULL, 1};
+    const struct use norm = {-1, NULL, 1, 0}, head = {-1, NULL, 0, 1};
     char name[MAX_LAYER_NAME];
     for (int i = 0; i < 2; i++) {
         snprintf(name, sizeof name, "%s%s", v->m->prefix, tensors[i] ? tensors[i] : "");
-        PTQI_TRY(tensors[i] ? add(v, name, &plain) : PTQ_OK);
+        const struct use use = {-1, NULL, 0, !i};
+        PTQI_TRY(tensors[i] ? add(v, name, &use) : PTQ_OK);
         snprintf(name, sizeof name, "%s%s", v->m->prefix, norms[i] ? norms[i] : "");
         PTQI_TRY(norms[i] ? add_both(v, name, &norm) : PTQ_OK);
     }
-    return add(v, "lm_head.weight", &plain);
+    return add(v, "lm_head.weight", &head);
 }
 
 static ptq_status add_block(struct view *v, int64_t block)
 {
     char name[MAX_LAYER_NAME];
     struct matrix matrix;
-    const struct use plain = {block, NULL, 0}, norm = {block, NULL, 1};
+    const struct use plain = {block, NULL, 0, 0}, norm = {block, NULL, 1, 0};
     for (int i = 0; model_describe_matrix(v->m, block, i, &matrix); i++) {
-        const struct use use = {block, &matrix, 0};
+        const struct use use = {block, &matrix, 0, 0};
         PTQI_TRY(add_both(v, matrix.name, &use));
     }
     for (int i = 0; i < 2 * NORMS; i++)

@@ -2,7 +2,9 @@
  * The head: from the residual stream to logits.
  */
 #include "base/context.h"
+#include "checkpoint/checkpoint.h"
 #include "model/architecture.h"
+#include "model/token_matrix.h"
 #include "rows/rows.h"
 
 /* The largest block of columns that can be mixed. Mixing spreads the few large inputs that the last
@@ -14,7 +16,7 @@ static int32_t rotation(int64_t hidden)
 
 static ptq_status quantize(struct model *m, ptq_config *config)
 {
-    const ptq_tensor *const weights[] = {m->head};
+    const ptq_tensor *const weights[] = {m->head->plain};
     ptq_qtensor *q;
     PTQI_TRY(ptq_config_set_int(config, PTQ_PARAM_BITS, 8));
     PTQI_TRY(ptq_config_set_int(config, PTQ_PARAM_GROUP, 0));
@@ -22,8 +24,8 @@ static ptq_status quantize(struct model *m, ptq_config *config)
     PTQI_TRY(ptq_config_set_int(config, PTQ_PARAM_ROTATE, rotation(m->config.hidden)));
     PTQI_TRY(ptq_quantize(config, weights, 1, NULL, NULL, &q));
     const ptq_status status = ptq_linear_create(m->context, q, &m->head_matrix.linear);
-    if (m->head == m->embedding && !status)
-        m->embedding_rows = q;
+    if (m->head == &m->embedding && !status)
+        m->embedding.quantized = q; /* besides the plain one, which is mapped */
     else
         ptq_qtensor_free(q);
     return status;
@@ -32,13 +34,17 @@ static ptq_status quantize(struct model *m, ptq_config *config)
 ptq_status model_quantize_head(struct model *m)
 {
     ptq_config *config;
+    if (m->head->quantized)
+        return ptqi_fail(m->context, PTQ_ERROR_CONFLICT,
+                         "%s: the head is quantized already, so --head-bits has nothing to act on",
+                         m->checkpoint->path);
     PTQI_TRY(ptq_config_create(m->context, PTQ_METHOD_RTN, &config));
     const ptq_status status = quantize(m, config);
     ptq_config_free(config);
     return status;
 }
 
-/* Widens the head, unless it is quantized or was widened before. */
+/* Packs or widens the head, unless that was done before. */
 static ptq_status prepare(struct model *m)
 {
     struct matrix *head = &m->head_matrix;
@@ -46,8 +52,10 @@ static ptq_status prepare(struct model *m)
     head->k = m->config.hidden;
     if (head->linear || head->weight)
         return PTQ_OK;
-    head->weight = ptqi_alloc(m->context, ptq_tensor_elements(m->head), 4);
-    return head->weight ? ptq_tensor_to_f32(m->head, head->weight) : PTQ_ERROR_MEMORY;
+    if (m->head->quantized)
+        return ptq_linear_create(m->context, m->head->quantized, &head->linear);
+    head->weight = ptqi_alloc(m->context, head->n * head->k, (int64_t)sizeof *head->weight);
+    return head->weight ? token_matrix_to_f32(m->head, head->weight) : PTQ_ERROR_MEMORY;
 }
 
 ptq_status model_logits(struct model *m, const float *x, int64_t rows, float *logits)

@@ -9,6 +9,7 @@
 #include "checkpoint/checkpoint.h"
 #include "model/architecture.h"
 #include "model/gguf_view.h"
+#include "model/token_matrix.h"
 #include "model/weights.h"
 
 static ptq_status load_norm(const struct model *m, const char *name, struct norm *norm)
@@ -29,21 +30,17 @@ static ptq_status load_norm(const struct model *m, const char *name, struct norm
 static ptq_status load_head(struct model *m)
 {
     static const char name[] = "lm_head.weight";
-    const struct model_config *c = &m->config;
-    int same = 1;
-    m->head = m->embedding;
-    if (c->tied && !ptq_store_has(m->checkpoint->store, name))
+    int same = 0;
+    m->head = &m->embedding;
+    if (m->config.tied && !token_matrix_exists(m, name))
         return PTQ_OK;
-    ptq_tensor *own;
-    PTQI_TRY(weights_find(m, m->checkpoint->store, name, c->vocabulary, c->hidden, &own));
-    m->head = own;
-    PTQI_TRY(weights_check_rows(m, own));
-    if (c->tied)
-        PTQI_TRY(weights_compare(m, own, m->embedding, &same));
-    if (c->tied && same) {
-        ptq_tensor_free(own);
-        m->head = m->embedding;
-    }
+    PTQI_TRY(token_matrix_open(m, name, &m->own_head));
+    if (m->config.tied)
+        PTQI_TRY(token_matrix_compare(m, &m->own_head, &m->embedding, &same));
+    if (same)
+        token_matrix_free(&m->own_head);
+    else
+        m->head = &m->own_head;
     return PTQ_OK;
 }
 
@@ -51,7 +48,8 @@ static ptq_status load_head(struct model *m)
  * is listed as unused. */
 static void look_for_quantized(struct model *m)
 {
-    const int has = model_has_quantized(m);
+    const int has =
+        model_has_quantized(m) || m->embedding.quantized != NULL || m->head->quantized != NULL;
     if (m->config.quantized && !has)
         unused_add(&m->checkpoint->unused, "config.json's ",
                    "quantization_config (no matrix is quantized)");
@@ -79,10 +77,10 @@ static void find_prefix(struct model *m, char *name)
     for (const char *prefix = a->prefix;; prefix += strcspn(prefix, ".") + 1) {
         snprintf(name, MAX_LAYER_NAME, "%s%s", prefix, a->embedding);
         m->prefix = prefix;
-        if (!*prefix || ptq_store_has(m->checkpoint->store, name))
+        if (!*prefix || token_matrix_exists(m, name))
             break;
     }
-    if (ptq_store_has(m->checkpoint->store, name))
+    if (token_matrix_exists(m, name))
         return;
     m->prefix = a->prefix; /* the name that the message should have */
     snprintf(name, MAX_LAYER_NAME, "%s%s", a->prefix, a->embedding);
@@ -90,12 +88,10 @@ static void find_prefix(struct model *m, char *name)
 
 static ptq_status load_model(struct model *m)
 {
-    const struct model_config *c = &m->config;
-    const struct architecture *a = c->architecture;
+    const struct architecture *a = m->config.architecture;
     char name[MAX_LAYER_NAME];
     find_prefix(m, name);
-    PTQI_TRY(weights_find(m, m->checkpoint->store, name, c->vocabulary, c->hidden, &m->embedding));
-    PTQI_TRY(weights_check_rows(m, m->embedding));
+    PTQI_TRY(token_matrix_open(m, name, &m->embedding));
     PTQI_TRY(load_head(m));
     PTQI_TRY(load_positions(m));
     if (a->embedding_norm)
@@ -139,10 +135,8 @@ void model_free(struct model *m)
 {
     if (!m)
         return;
-    if (m->head != m->embedding)
-        ptq_tensor_free(m->head);
-    ptq_qtensor_free(m->embedding_rows);
-    ptq_tensor_free(m->embedding);
+    token_matrix_free(&m->embedding);
+    token_matrix_free(&m->own_head);
     ptq_tensor_free(m->positions);
     norm_free(m->context, &m->embedding_norm);
     norm_free(m->context, &m->final_norm);
@@ -181,17 +175,6 @@ static ptq_status add_positions(const struct model *m, int64_t first, int64_t co
     return position ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
-static ptq_status embed(const struct model *m, int32_t id, float *x)
-{
-    const int64_t hidden = m->config.hidden;
-    const int32_t dtype = ptq_tensor_dtype(m->embedding);
-    const char *rows = ptq_tensor_data(m->embedding);
-    if (m->embedding_rows)
-        return ptq_qtensor_dequantize_row(m->embedding_rows, id, x);
-    ptqi_to_f32(x, rows + id * hidden * ptq_dtype_size(dtype), dtype, hidden);
-    return PTQ_OK;
-}
-
 ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t position, int64_t count,
                        float *x)
 {
@@ -201,7 +184,7 @@ ptq_status model_embed(const struct model *m, const int32_t *ids, int64_t positi
             return ptqi_fail(m->context, PTQ_ERROR_BOUNDS,
                              "%s: the tokenizer gives id %d, beyond vocab_size %lld",
                              m->checkpoint->path, ids[i], (long long)m->config.vocabulary);
-        PTQI_TRY(embed(m, ids[i], x + i * hidden));
+        PTQI_TRY(token_matrix_row(&m->embedding, ids[i], x + i * hidden));
     }
     for (int64_t i = 0; m->config.embedding_scale > 0 && i < count * hidden; i++)
         x[i] *= m->config.embedding_scale;

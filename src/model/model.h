@@ -124,12 +124,15 @@ struct model {
     ptq_context *context;
     struct checkpoint *checkpoint;
     struct model_config config;
-    const char *prefix;           /* "model.": prefix of all tensor names except the head's */
-    int transposed;               /* weights are stored as [K][N] */
-    ptq_tensor *embedding, *head; /* head == embedding if tied */
-    ptq_qtensor *embedding_rows;  /* of a tied head that is quantized; else NULL */
-    ptq_tensor *positions;        /* learned, or NULL */
-    struct norm embedding_norm;   /* has no weight if there is none */
+    const char *prefix; /* "model.": prefix of all tensor names except the head's */
+    int transposed;     /* weights are stored as [K][N] */
+    struct token_matrix {
+        ptq_tensor *plain;      /* in its dtype; or NULL */
+        ptq_qtensor *quantized; /* or NULL */
+    } embedding, own_head;
+    const struct token_matrix *head; /* the embedding if tied */
+    ptq_tensor *positions;           /* learned, or NULL */
+    struct norm embedding_norm;      /* has no weight if there is none */
     struct norm final_norm;
     struct matrix head_matrix; /* in f32, made when first needed; or quantized */
     struct rope_table {

@@ -100,28 +100,6 @@ ptq_status weights_vector(const struct model *m, const ptq_store *store, const c
     return weights_stored(m, store, name, length, 0, v);
 }
 
-/* Whether two matrices of the same shape have the same values, whatever their dtypes. */
-ptq_status weights_compare(const struct model *m, const ptq_tensor *a, const ptq_tensor *b,
-                           int *same)
-{
-    const ptq_tensor *both[2] = {a, b};
-    const int64_t rows = ptq_tensor_size(a, 0), k = ptq_tensor_size(a, 1);
-    float *row = ptqi_alloc(m->context, 2 * k, (int64_t)sizeof *row);
-    if (!row)
-        return PTQ_ERROR_MEMORY;
-    *same = 1;
-    for (int64_t i = 0; i < rows && *same; i++) {
-        for (int j = 0; j < 2; j++) {
-            const int32_t dtype = ptq_tensor_dtype(both[j]);
-            const char *data = ptq_tensor_data(both[j]);
-            ptqi_to_f32(row + j * k, data + i * k * ptq_dtype_size(dtype), dtype, k);
-        }
-        *same = !memcmp(row, row + k, (size_t)k * sizeof *row);
-    }
-    ptqi_free(m->context, row);
-    return PTQ_OK;
-}
-
 ptq_status norm_apply_one(const struct model *m, struct norm *norm)
 {
     const int64_t length = norm->weight.length;

@@ -20,10 +20,6 @@ ptq_status weights_vector(const struct model *m, const ptq_store *store, const c
                           int64_t length, struct vector *v);
 /* Checks that a matrix that stays mapped in its dtype has only finite values. */
 ptq_status weights_check_rows(const struct model *m, const ptq_tensor *tensor);
-/* Whether two matrices of the same shape have the same values, whatever their dtypes. */
-ptq_status weights_compare(const struct model *m, const ptq_tensor *a, const ptq_tensor *b,
-                           int *same);
-
 /* Sets norm->applied if the architecture adds 1: after loading, and after the weight has changed.
  */
 ptq_status norm_apply_one(const struct model *m, struct norm *norm);

@@ -54,12 +54,19 @@ static const struct gguf_scheme schemes[] = {
     {"default", unnamed, 0, 0, 0, 0},
 };
 
+const struct gguf_scheme *gguf_scheme_at(int i)
+{
+    const int count = sizeof schemes / sizeof *schemes;
+    return i >= 0 && i < count ? &schemes[i] : NULL;
+}
+
 const struct gguf_scheme *gguf_scheme(const char *name)
 {
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
-        if (!strcmp(name, schemes[i].name))
-            return &schemes[i];
-    return NULL;
+    const struct gguf_scheme *scheme;
+    int i = 0;
+    while ((scheme = gguf_scheme_at(i)) && strcmp(name, scheme->name))
+        i++;
+    return scheme;
 }
 
 static void write_split(struct ptqi_json_writer *w, const char *expression)

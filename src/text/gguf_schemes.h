@@ -13,6 +13,8 @@ struct gguf_scheme {
     int begins; /* a text begins with the BOS token, unless the file says otherwise */
 };
 
+/* Scheme i of the table; NULL after the last. */
+const struct gguf_scheme *gguf_scheme_at(int i);
 /* NULL for an unknown name. */
 const struct gguf_scheme *gguf_scheme(const char *name);
 /* Writes "normalizer" and "pre_tokenizer". */
