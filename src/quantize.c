@@ -9,6 +9,8 @@
 #include "calibrate/quantize_run.h"
 #include "checkpoint/unused.h"
 #include "console/clock.h"
+#include "gguf/file.h"
+#include "gguf/types.h"
 #include "options.h"
 #include "report/auto_choices.h"
 #include "report/json_report.h"
@@ -26,6 +28,8 @@ static const struct option table[] = {
     CALIBRATION_OPTIONS,
     SETTINGS_OPTIONS,
     {"fold", "on|off", "fold equalizations into norms, v_proj and up_proj; default off"},
+    {"gguf-type", "TYPE",
+     "gguf: Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q4_K_S, Q5_K, Q5_K_S or Q6_K; default Q4_K"},
     {"token-weights", "NAME",
      "uniform; attention: v_proj is rounded with the Hessian of attention's output;\n"
      "                         attention-heads: the same per key/value head (auto's choice)"},
@@ -37,11 +41,25 @@ static const struct option table[] = {
 struct quantize {
     const struct options *o;
     struct quantize_run run;
+    struct gguf_configs *gguf; /* of its matrices, if a GGUF file is written */
     struct windows windows;
     struct calibration_request calibration;
     struct progress progress;
     double start;
 };
+
+/* Fits the settings to a format other than ours. */
+static ptq_status restrict_to_format(struct quantize *q)
+{
+    q->run.fold = FOLD_ALWAYS;
+    PTQI_TRY(restrict_settings(q->o, q->run.model, q->run.format, q->run.config));
+    if (q->run.format != PTQ_FORMAT_GGUF)
+        return PTQ_OK;
+    PTQI_TRY(gguf_file_check(q->run.model));
+    PTQI_TRY(gguf_configs_create(q->o, q->run.model, q->run.type, q->run.config, &q->gguf));
+    q->run.configs = gguf_configs_of(q->gguf);
+    return PTQ_OK;
+}
 
 static ptq_status run(struct quantize *q)
 {
@@ -50,10 +68,8 @@ static ptq_status run(struct quantize *q)
     progress_begin(&q->progress, 0);
     PTQI_TRY(model_open(q->run.context, q->o->positional[0], &q->run.model));
     PTQI_TRY(output_check(q->run.model->checkpoint, inputs, 2, q->run.path, q->run.resume));
-    if (q->run.format != PTQ_FORMAT_PTQ) {
-        q->run.fold = FOLD_ALWAYS;
-        PTQI_TRY(restrict_settings(q->o, q->run.model, q->run.format, q->run.config));
-    }
+    if (q->run.format != PTQ_FORMAT_PTQ)
+        PTQI_TRY(restrict_to_format(q));
     if (q->calibration.text) {
         PTQI_TRY(quantize_load_calibration(q->run.model, &q->calibration, &q->windows));
         q->run.windows = &q->windows;
@@ -201,8 +217,23 @@ static int finish(struct quantize *q, ptq_status status)
         fprintf(stderr, "ptq: %lld finished blocks are kept in %s.partial; --resume continues\n",
                 (long long)kept, q->run.path);
     windows_free(&q->windows);
+    gguf_configs_free(q->gguf);
     model_free(q->run.model);
     return rc;
+}
+
+static int read_gguf_options(struct quantize *q)
+{
+    const char *type = option_text(q->o, "gguf-type"), *known;
+    int i = 0;
+    if (q->run.format != PTQ_FORMAT_GGUF)
+        return type ? usage_error(q->o, "--gguf-type is for --format gguf") : 0;
+    q->run.type = type ? type : "Q4_K";
+    while ((known = gguf_type_name(i)) && strcmp(known, q->run.type))
+        i++;
+    if (!known)
+        return usage_error(q->o, "--gguf-type must be one that --help lists, not \"%s\"", type);
+    return options_head_bits(q->o, 6, &q->run.head_bits);
 }
 
 int command_quantize(int argc, char **argv)
@@ -233,6 +264,8 @@ int command_quantize(int argc, char **argv)
     q.run.resume = option_given(&o, "resume");
     q.run.progress = &q.progress;
     rc = options_format(&o, q.run.path, &q.run.format, &q.run.shard_size);
+    if (!rc)
+        rc = read_gguf_options(&q);
     if (!rc)
         rc = options_calibration(&o, &q.calibration);
     if (!rc)

@@ -11,7 +11,7 @@ struct rule {
     int64_t wanted;  /* takes the place of a value that does not fit */
     int64_t refused; /* does not fit, as PTQ_AUTO; unless `only` */
     int only;        /* nothing but the wanted value fits */
-    int32_t format;  /* 0: of all foreign formats */
+    int32_t format; /* 0: of all foreign formats but GGUF, whose types have settings of their own */
 };
 
 static const struct rule rules[] = {
@@ -110,9 +110,9 @@ static ptq_status check_order(ptq_context *context, int32_t format, const ptq_co
 ptq_status restrict_settings(const struct options *o, const struct model *m, int32_t format,
                              ptq_config *config)
 {
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+    for (size_t i = 0; i < sizeof rules / sizeof *rules && format != PTQ_FORMAT_GGUF; i++)
         PTQI_TRY(apply(o, m->context, &rules[i], format, config));
     PTQI_TRY(set_scale_dtype(o, m, format, config));
     PTQI_TRY(check_order(m->context, format, config));
-    return check_shapes(m, format, config);
+    return format == PTQ_FORMAT_GGUF ? PTQ_OK : check_shapes(m, format, config);
 }

@@ -132,25 +132,47 @@ static int64_t unclipped(const struct slices *s, const struct matrix *matrices)
     return mask;
 }
 
-static ptq_status quantize_slices(struct calibration *c, const struct slices *s,
+ptq_config *calibration_config(const struct calibration *c, int64_t block, const struct matrix *m)
+{
+    return c->configs ? c->configs->of(c->configs, block, m) : c->config;
+}
+
+/* The slices of a site from first to end, whose matrices have the same config. */
+static ptq_status quantize_some(ptq_config *config, const struct slices *s, int64_t first,
+                                int64_t end, int64_t mask, const ptq_stats *stats,
+                                const ptq_equalization *e)
+{
+    const ptq_tensor *const *weights = (const ptq_tensor *const *)s->weights + first;
+    PTQI_TRY(ptq_config_set_int(config, PTQ_PARAM_CLIP_EXCEPT, mask >> first));
+    return e ? ptq_quantize_equalized(config, e, weights, end - first, stats, s->own + first,
+                                      s->q + first)
+             : ptq_quantize(config, weights, end - first, stats, s->own + first, s->q + first);
+}
+
+static ptq_status quantize_slices(struct calibration *c, int64_t block, const struct slices *s,
                                   const struct matrix *matrices, const ptq_stats *stats,
                                   const ptq_equalization *e)
 {
-    const ptq_tensor *const *weights = (const ptq_tensor *const *)s->weights;
-    PTQI_TRY(ptq_config_set_int(c->config, PTQ_PARAM_CLIP_EXCEPT, unclipped(s, matrices)));
-    return e ? ptq_quantize_equalized(c->config, e, weights, s->count, stats, s->own, s->q)
-             : ptq_quantize(c->config, weights, s->count, stats, s->own, s->q);
+    const int64_t mask = unclipped(s, matrices);
+    for (int64_t first = 0, end; first < s->count; first = end) {
+        ptq_config *config = calibration_config(c, block, &matrices[s->matrix[first]]);
+        for (end = first + 1; end < s->count; end++)
+            if (calibration_config(c, block, &matrices[s->matrix[end]]) != config)
+                break;
+        PTQI_TRY(quantize_some(config, s, first, end, mask, stats, e));
+    }
+    return PTQ_OK;
 }
 
 /* Quantizes the count matrices of a site, which are adjacent; o and e may be NULL. */
-static ptq_status quantize_site(struct calibration *c, struct matrix *matrices, int count,
-                                const struct observation *o, const ptq_equalization *e, int folded,
-                                ptq_store *part, struct matrix_report *reports)
+static ptq_status quantize_site(struct calibration *c, int64_t block, struct matrix *matrices,
+                                int count, const struct observation *o, const ptq_equalization *e,
+                                int folded, ptq_store *part, struct matrix_report *reports)
 {
     struct slices s;
     ptq_status status = slices_make(c->model, matrices, count, o, &s);
     if (!status)
-        status = quantize_slices(c, &s, matrices, o ? o->stats : NULL, e);
+        status = quantize_slices(c, block, &s, matrices, o ? o->stats : NULL, e);
     for (int i = 0; i < count && !status; i++) {
         ptq_qtensor *q;
         status = slices_join(&s, i, &q);
@@ -185,8 +207,8 @@ static ptq_status calibrate_site(struct calibration *c, struct block *b, struct 
         PTQI_TRY(equalize_expert(c, b, m->expert, e, folded));
     ptq_status status = c->windows ? observe_site(c, b, m, flags, &o) : PTQ_OK;
     if (!status)
-        status = quantize_site(c, m, count, c->windows ? &o : NULL, e[m->site], folded[m->site],
-                               part, reports);
+        status = quantize_site(c, b->index, m, count, c->windows ? &o : NULL, e[m->site],
+                               folded[m->site], part, reports);
     observation_free(&o);
     for (int i = 0; i < count && c->windows && m->expert >= 0; i++) {
         reports[i].tokens = c->experts->used;

@@ -27,11 +27,17 @@ enum {
     FOLD_ALWAYS /* where it is not possible, there is no scale */
 };
 
+/* Which config a matrix is quantized with, if not all have the same. */
+struct matrix_configs {
+    ptq_config *(*of)(const struct matrix_configs *self, int64_t block, const struct matrix *m);
+};
+
 struct calibration {
     struct model *model;
-    const struct windows *windows; /* NULL: no data, for RTN */
-    ptq_config *config;            /* clip-except is set site by site */
-    int fold;                      /* FOLD_...: equalizations, into the preceding operation */
+    const struct windows *windows;        /* NULL: no data, for RTN */
+    ptq_config *config;                   /* clip-except is set site by site */
+    const struct matrix_configs *configs; /* or NULL: config for all */
+    int fold;            /* FOLD_...: equalizations, into the preceding operation */
     int64_t value_stats; /* 0: v is rounded with the statistics of its input; else of attention's
                             output: 1 for all heads together, or one per key/value head */
     struct progress *progress;
@@ -65,6 +71,8 @@ ptq_status calibration_create(struct model *model, const struct windows *windows
                               struct progress *progress, struct calibration **calibration);
 void calibration_free(struct calibration *c);
 
+/* The config of a matrix. */
+ptq_config *calibration_config(const struct calibration *c, int64_t block, const struct matrix *m);
 /* Quantizes the matrices of a block, adds them to part, and passes the windows through the block.
  * Fills in reports [b->count]. */
 ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *part,

@@ -135,13 +135,23 @@ static ptq_status list_ties(const struct calibration *c, enum site site, int64_t
     return PTQ_OK;
 }
 
+/* The config of most matrices of a site: that of v may differ from it. */
+static const ptq_config *config_of(const struct calibration *c, const struct block *b,
+                                   enum site site)
+{
+    int i = 0;
+    while (i + 1 < b->count && (b->matrices[i].site != site || b->matrices[i].role == ROLE_V))
+        i++;
+    return calibration_config(c, b->index, &b->matrices[i]);
+}
+
 /* Equalizes without a scale if that could not be folded. */
-static ptq_status equalize(const struct calibration *c, enum site site, ptq_tensor *const *weights,
-                           int64_t count, const ptq_stats *stats, const int32_t *ties,
-                           ptq_equalization **e)
+static ptq_status equalize(const struct calibration *c, const struct block *b, enum site site,
+                           ptq_tensor *const *weights, int64_t count, const ptq_stats *stats,
+                           const int32_t *ties, ptq_equalization **e)
 {
     ptq_config *config;
-    PTQI_TRY(ptq_config_copy(c->config, &config));
+    PTQI_TRY(ptq_config_copy(config_of(c, b, site), &config));
     ptq_status status = PTQ_OK;
     if (c->fold == FOLD_ALWAYS && !fold_is_possible(c->model, site))
         status = ptq_config_set_int(config, PTQ_PARAM_EQUALIZE, PTQ_EQUALIZE_NONE);
@@ -162,7 +172,7 @@ static ptq_status choose(struct calibration *c, const struct block *b, enum site
     if (!status)
         status = list_ties(c, site, ptq_stats_k(stats), &ties);
     if (!status)
-        status = equalize(c, site, weights, count, stats, ties, e);
+        status = equalize(c, b, site, weights, count, stats, ties, e);
     for (int64_t i = 0; i < count; i++)
         ptq_tensor_free(weights[i]);
     ptqi_free(b->context, weights);

@@ -79,6 +79,10 @@ static ptq_status describe_run(const struct quantize_run *q, struct ptqi_json_wr
     quantize_add_settings(q, w);
     if (q->format > PTQ_FORMAT_PTQ)
         ptqi_json_add_text(w, "format", ptq_format_name(q->format));
+    if (q->type) {
+        ptqi_json_add_text(w, "gguf_type", q->type);
+        ptqi_json_add_integer(w, "head_bits", q->head_bits);
+    }
     ptqi_json_close(w, '}');
     if (q->windows)
         ids = ptqi_hash_fast(ids, q->windows->ids, q->windows->tokens * 4);
@@ -257,6 +261,7 @@ static ptq_status quantize_blocks(struct quantize_run *q)
     PTQI_TRY(make_reports(q));
     PTQI_TRY(calibration_create(q->model, q->windows, q->config, q->fold, q->token_weights,
                                 q->progress, &q->calibration));
+    q->calibration->configs = q->configs;
     q->resumed = q->output->finished;
     for (int64_t l = 0; l < layers; l++)
         PTQI_TRY(l < q->resumed ? resume_block(q, l) : quantize_block(q, l));
@@ -279,7 +284,8 @@ static ptq_status convert_blocks(struct quantize_run *q, struct target *t, int r
 
 static ptq_status finish_foreign(struct quantize_run *q)
 {
-    struct target target = {.model = q->model, .format = q->format};
+    struct target target = {.model = q->model, .format = q->format, .head_bits = q->head_bits};
+    target_begin(&target, q->output);
     ptq_status status = convert_blocks(q, &target, 0);
     if (!status)
         status = target_describe(&target);
