@@ -8,7 +8,7 @@
 #include "commands.h"
 #include "console/progress.h"
 #include "convert/target.h"
-#include "gguf/file.h"
+#include "gguf/gguf_file.h"
 #include "options.h"
 #include "report/json_report.h"
 

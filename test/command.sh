@@ -103,6 +103,10 @@ test_recorded()
         remember fptq-lae-gptq-folded "$(sha256 "$tmp/fptq/model.safetensors")"
     quantize other2 --method awq --duo --group 64 --activations int8-tensor $small &&
         remember awq-duo "$(sha256 "$tmp/other2/model.safetensors")"
+    for type in Q4_0 Q4_1; do
+        quantize one.gguf --method gptq --round gptq+ --format gguf --gguf-type $type $small &&
+            remember gguf-$type "$(sha256 "$tmp/one.gguf")"
+    done
     perplexity $tiny $text --window 64 --max-windows 4
     remember perplexity "$perplexity"
     perplexity "$tmp/gptq4" $text --window 64 --max-windows 4
@@ -1336,7 +1340,8 @@ test_formats()
     quantize own --method gptq --rotate 64 --group 32 $small
     refuses 1 "no rotation" "convert a rotation" convert "$tmp/own" -o "$out" --format gptq
     refuses 1 "not quantized" "convert a plain model" convert $tiny -o "$out" --format gptq
-    refuses 2 "must be ptq, gptq, awq" "convert to gguf" convert "$tmp/own" -o "$out" --format gguf
+    refuses 1 "no rotations" "convert a rotation to gguf" convert "$tmp/own" -o "$out.gguf" --format gguf
+    refuses 2 "must be ptq, gptq, awq" "convert to an unknown format" convert "$tmp/own" -o "$out" --format marlin
     refuses 2 "format" "convert to nothing" convert "$tmp/own" -o "$out"
     quantize own --method rtn --bits 3 --group 32
     refuses 1 "4 bits" "convert 3 bits to awq" convert "$tmp/own" -o "$out" --format awq
@@ -1600,6 +1605,70 @@ test_gguf()
     done
 }
 
+# gguf_file NAME ARGUMENTS: what quantize makes is what it makes with one thread, and its perplexity is the same when
+# it has been converted to the ptq format and back.
+gguf_file()
+{
+    name=$1
+    shift
+    for variant in "" "--threads 1 --isa portable"; do
+        rm -f "$tmp/one.gguf"
+        succeeds "quantize $* $variant" quantize "$@" -o "$tmp/one.gguf" --format gguf --gguf-type $name $variant
+        [ -n "$variant" ] || made=$(sha256 "$tmp/one.gguf")
+    done
+    equal "$name with other threads and instructions" "$(sha256 "$tmp/one.gguf")" "$made"
+    rm -rf "$tmp/own" "$tmp/two.gguf"
+    succeeds "convert $name to ptq" convert "$tmp/one.gguf" -o "$tmp/own" --format ptq
+    succeeds "convert $name back" convert "$tmp/own" -o "$tmp/two.gguf" --format gguf
+    [ -z "$python" ] || equal "$name after a round trip" "$($python test/same_gguf.py "$tmp/one.gguf" "$tmp/two.gguf" 2>&1)" ""
+    succeeds "diff of $name" diff "$tmp/one.gguf" "$tmp/own" --json
+    equal "diff: matrices of $name" "$(json_number equal)" "$(json_number count)"
+}
+
+# Files that quantize and convert write.
+test_gguf_files()
+{
+    echo "gguf files"
+    find_python json || skip "no python3: GGUF files compared key by key"
+    for type in Q4_0 Q4_1 Q5_0 Q8_0; do
+        gguf_file $type $tiny --method gptq --round gptq+ $small --head-bits 8
+    done
+    gguf_file Q4_0 $tiny --method auto $small
+    rm -rf "$tmp/plain.gguf" "$tmp/own"
+    succeeds "convert a plain model" convert $tiny -o "$tmp/plain.gguf" --format gguf
+    perplexity $tiny $text --window 256 --max-windows 4
+    wanted=$perplexity
+    perplexity "$tmp/plain.gguf" $text --window 256 --max-windows 4
+    equal "perplexity of a plain model" "$perplexity" "$wanted"
+    succeeds "quantize from GGUF" quantize "$tmp/plain.gguf" -o "$tmp/one.gguf.2.gguf" --format gguf --gguf-type Q4_0 \
+        --method rtn
+    [ -d "$tmp/experts" ] && succeeds "convert experts" convert "$tmp/experts" -o "$tmp/experts.gguf" --format gguf
+    set -- quantize $tiny -o "$out.gguf" --format gguf
+    refuses 2 "must end in .gguf" "a GGUF file with another name" quantize $tiny -o "$out" --format gguf --method rtn
+    refuses 2 "shard-size is not for" "shards of a GGUF file" "$@" --method rtn --shard-size 1M
+    refuses 2 "gguf-type must be" "an unknown type" "$@" --method rtn --gguf-type Q3_K
+    refuses 2 "gguf-type is for" "a type of another format" quantize $tiny -o "$out" --method rtn --gguf-type Q4_0
+    refuses 2 "head-bits must be" "a head of 7 bits" "$@" --method rtn --head-bits 7
+    refuses 2 "head-bits is for" "a head of another format" quantize $tiny -o "$out" --method rtn --head-bits 8
+    refuses 1 "cannot hold what --bits asks for" "3 bits in Q4_0" "$@" --method rtn --gguf-type Q4_0 --bits 3
+    refuses 1 "cannot hold what --rotate asks for" "rotations" "$@" --method gptq $small --rotate 64
+    refuses 1 "cannot hold what --activations asks for" "int8" "$@" --method rtn --activations int8-token
+    refuses 1 "act-order" "act-order" "$@" --method gptq $small --act-order
+    [ -d ../shared/checkpoints ] && [ -n "$python" ] || { skip "no GGUF files in ../shared/checkpoints"; return; }
+    for source in ../shared/checkpoints/gguf-*/*.gguf; do
+        rm -rf "$tmp/own" "$tmp/one.gguf" "$tmp/two.gguf"
+        succeeds "convert $source" convert "$source" -o "$tmp/own" --format ptq
+        succeeds "convert it back" convert "$tmp/own" -o "$tmp/one.gguf" --format gguf
+        succeeds "convert it directly" convert "$source" -o "$tmp/two.gguf" --format gguf
+        equal "$source after a round trip" "$($python test/same_gguf.py "$source" "$tmp/one.gguf" 2>&1)" ""
+        equal "$source directly" "$($python test/same_gguf.py "$source" "$tmp/two.gguf" 2>&1)" ""
+    done
+    [ -z "$RUN" ] || return
+    for type in Q4_K Q4_K_S Q5_K Q6_K; do
+        gguf_file $type ../shared/models/llama-5m --method gptq --round gptq+ $small
+    done
+}
+
 # A mixture of experts with the tokenizer of the small model: whatever reads a text.
 test_experts()
 {
@@ -1755,6 +1824,7 @@ test_golden
 test_architectures
 test_gguf
 test_experts
+test_gguf_files
 test_generate
 if [ -n "$RUN" ]; then
     skip "perplexity of whole texts: too slow under emulation"

@@ -31,6 +31,7 @@ FLOORS = [
     ["src/corpus"],
     ["src/checkpoint"],
     ["src/model"],
+    ["src/gguf"],
     ["src/convert"],
     ["src/calibrate", "src/eval", "src/generate"],
     ["src/report", "src/bench"],

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/context.h"
+#include "calibrate/configs.h"
 #include "calibrate/equalize_block.h"
 #include "calibrate/expert_rows.h"
 #include "calibrate/slices.h"
@@ -130,11 +131,6 @@ static int64_t unclipped(const struct slices *s, const struct matrix *matrices)
             mask |= (int64_t)1 << i;
     }
     return mask;
-}
-
-ptq_config *calibration_config(const struct calibration *c, int64_t block, const struct matrix *m)
-{
-    return c->configs ? c->configs->of(c->configs, block, m) : c->config;
 }
 
 /* The slices of a site from first to end, whose matrices have the same config. */

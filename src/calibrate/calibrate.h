@@ -71,8 +71,6 @@ ptq_status calibration_create(struct model *model, const struct windows *windows
                               struct progress *progress, struct calibration **calibration);
 void calibration_free(struct calibration *c);
 
-/* The config of a matrix. */
-ptq_config *calibration_config(const struct calibration *c, int64_t block, const struct matrix *m);
 /* Quantizes the matrices of a block, adds them to part, and passes the windows through the block.
  * Fills in reports [b->count]. */
 ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *part,

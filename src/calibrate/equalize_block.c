@@ -1,6 +1,7 @@
 #include "calibrate/equalize_block.h"
 #include <string.h>
 #include "base/context.h"
+#include "calibrate/configs.h"
 #include "calibrate/expert_rows.h"
 #include "calibrate/fold.h"
 #include "calibrate/slices.h"

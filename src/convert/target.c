@@ -4,7 +4,7 @@
 #include "base/context.h"
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/matrix_part.h"
-#include "gguf/file.h"
+#include "gguf/gguf_file.h"
 #include "gguf/tensors.h"
 #include "model/architecture.h"
 #include "model/token_matrix.h"

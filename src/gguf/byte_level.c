@@ -1,7 +1,7 @@
 #include "gguf/byte_level.h"
 #include <string.h>
 #include "base/context.h"
-#include "gguf/vocabulary.h"
+#include "gguf/token_list.h"
 #include "text/gguf_schemes.h"
 
 /* The pieces of a pre-tokenizer: itself, or those of a Sequence. */

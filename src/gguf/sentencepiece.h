@@ -7,7 +7,7 @@
 #ifndef GGUF_SENTENCEPIECE_H
 #define GGUF_SENTENCEPIECE_H
 
-#include "gguf/vocabulary.h"
+#include "gguf/token_list.h"
 
 /* Sets the tokens of a file of length bytes. */
 ptq_status sentencepiece_read(struct gguf_vocabulary *v, const char *bytes, int64_t length);

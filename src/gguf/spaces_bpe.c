@@ -9,7 +9,7 @@
 #include "base/context.h"
 #include "base/table.h"
 #include "gguf/sentencepiece.h"
-#include "gguf/vocabulary.h"
+#include "gguf/token_list.h"
 
 #define ADDED_SCORE (-1000.0) /* as llama.cpp's converter has them */
 #define PAD_SCORE (-10000.0)

@@ -1,6 +1,6 @@
 /* A tokenizer as metadata of a GGUF file, as llama.cpp's converter writes it. */
-#ifndef GGUF_TOKENIZER_METADATA_H
-#define GGUF_TOKENIZER_METADATA_H
+#ifndef GGUF_TOKENIZER_KEYS_H
+#define GGUF_TOKENIZER_KEYS_H
 
 #include "gguf/pairs.h"
 #include "model/model.h"

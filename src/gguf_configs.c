@@ -5,7 +5,7 @@
  * K types need rows of whole blocks of 256 columns. Other rows get the type that llama-quantize
  * falls back to, which is a little larger.
  */
-#include "gguf/types.h"
+#include "gguf_configs.h"
 #include <string.h>
 #include "base/context.h"
 

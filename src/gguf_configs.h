@@ -2,8 +2,8 @@
  * The types of GGUF that a model can be quantized to, each with the settings of a quantizer whose
  * results it represents exactly; and which matrix gets which type.
  */
-#ifndef GGUF_TYPES_H
-#define GGUF_TYPES_H
+#ifndef GGUF_CONFIGS_H
+#define GGUF_CONFIGS_H
 
 #include "calibrate/calibrate.h"
 #include "options.h"

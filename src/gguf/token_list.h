@@ -1,6 +1,6 @@
 /* The tokens of a model, as GGUF lists them: in the order of their ids. */
-#ifndef GGUF_VOCABULARY_H
-#define GGUF_VOCABULARY_H
+#ifndef GGUF_TOKEN_LIST_H
+#define GGUF_TOKEN_LIST_H
 
 #include "gguf/pairs.h"
 #include "gguf/tokenizer_files.h"

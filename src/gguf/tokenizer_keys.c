@@ -1,4 +1,4 @@
-#include "gguf/tokenizer.h"
+#include "gguf/tokenizer_keys.h"
 #include <string.h>
 #include "base/context.h"
 #include "gguf/byte_level.h"

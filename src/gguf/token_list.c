@@ -1,4 +1,4 @@
-#include "gguf/vocabulary.h"
+#include "gguf/token_list.h"
 #include <stdio.h>
 #include <string.h>
 #include "base/context.h"

@@ -1,11 +1,11 @@
-#include "gguf/file.h"
+#include "gguf/gguf_file.h"
 #include <sys/stat.h>
 #include "base/context.h"
 #include "checkpoint/gguf_source.h"
 #include "gguf/general.h"
 #include "gguf/parameters.h"
 #include "gguf/tensors.h"
-#include "gguf/tokenizer.h"
+#include "gguf/tokenizer_keys.h"
 #include "model/gguf_names.h"
 
 static const char file_type[] = "general.file_type";

@@ -1,6 +1,6 @@
 /* Writing a model as one GGUF file, from files of its blocks. */
-#ifndef GGUF_FILE_H
-#define GGUF_FILE_H
+#ifndef GGUF_GGUF_FILE_H
+#define GGUF_GGUF_FILE_H
 
 #include "checkpoint/output.h"
 #include "model/model.h"
