@@ -40,7 +40,7 @@ const char *fuzz_write(const char *name, struct fuzz_part contents);
 
 /* Reads all that a store has. */
 void fuzz_read_store(const ptq_store *store);
-/* Copies all of a store to a file of the same kind, which must then have the same contents. */
+/* Copies all of a store to a file, which must then have the same contents. */
 void fuzz_copy_store(const ptq_store *store, const char *name);
 
 /* Multiplies some rows by a packed linear, and unpacks it. */
