@@ -4,6 +4,7 @@
 #   make test (check)         the tests that need nothing but a compiler
 #   make test-all             all tests, including long ones
 #   make test-real            the tests on SmolLM2-135M
+#   make fuzz                 searches for inputs that break the parsers (needs clang; test/README.md)
 #   make demo                 compares all methods on the model in examples/
 #   make bench                kernel speed relative to the machine's limits
 #   make install PREFIX=/usr/local DESTDIR=
@@ -46,7 +47,17 @@ TEST_SOURCES := $(sort $(wildcard test/*.c))
 LIB_OBJECTS := $(LIB_SOURCES:%.c=$(BUILD)/%.o)
 CMD_OBJECTS := $(CMD_SOURCES:%.c=$(BUILD)/%.o)
 TEST_OBJECTS := $(TEST_SOURCES:%.c=$(BUILD)/%.o)
-DEPENDENCIES := $(LIB_OBJECTS:.o=.d) $(CMD_OBJECTS:.o=.d) $(TEST_OBJECTS:.o=.d)
+
+# Fuzz targets are programs that run files of inputs. With FUZZ_MAIN=mutate and clang's
+# -fsanitize=fuzzer they are programs that also search for inputs.
+FUZZ_MAIN ?= replay
+FUZZ_TARGETS := $(patsubst test/fuzz/fuzz_%.c,%,$(sort $(wildcard test/fuzz/fuzz_*.c)))
+FUZZ_PROGRAMS := $(FUZZ_TARGETS:%=$(BUILD)/fuzz/%)
+FUZZ_OBJECTS := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard test/fuzz/*.c)))
+FUZZ_SHARED := $(filter-out $(FUZZ_TARGETS:%=$(BUILD)/test/fuzz/fuzz_%.o) \
+                            $(BUILD)/test/fuzz/replay.o $(BUILD)/test/fuzz/mutate.o,$(FUZZ_OBJECTS))
+
+DEPENDENCIES := $(patsubst %.o,%.d,$(LIB_OBJECTS) $(CMD_OBJECTS) $(TEST_OBJECTS) $(FUZZ_OBJECTS))
 
 STATIC := $(BUILD)/libptq.a
 SHARED := $(BUILD)/libptq.so
@@ -69,18 +80,44 @@ $(BUILD)/ptq: $(CMD_OBJECTS) $(STATIC)
 $(BUILD)/unit: $(TEST_OBJECTS) $(filter-out $(BUILD)/src/main.o,$(CMD_OBJECTS)) $(STATIC)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
+# What the targets use, from which the linker takes what one of them needs.
+$(BUILD)/fuzz/libcommand.a: $(FUZZ_SHARED) $(filter-out $(BUILD)/src/main.o,$(CMD_OBJECTS))
+	@mkdir -p $(@D)
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(FUZZ_PROGRAMS): $(BUILD)/fuzz/%: $(BUILD)/test/fuzz/fuzz_%.o $(BUILD)/test/fuzz/$(FUZZ_MAIN).o \
+                  $(BUILD)/fuzz/libcommand.a $(STATIC)
+	$(CC) $(CFLAGS) $(LDFLAGS) $(FUZZ_LDFLAGS) -o $@ $^ $(LDLIBS)
+
+fuzz-targets: $(FUZZ_PROGRAMS)
+
+# The same programs, in a folder of their own, that search. Clang takes minutes for the checks of
+# the vector kernels, so these have none, and the targets run the portable ones.
+FUZZ_CFLAGS := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all \
+               -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow
+ifeq ($(FUZZ_MAIN),mutate)
+$(filter-out %/portable.o,$(filter $(BUILD)/lib/kernel/%,$(LIB_OBJECTS))): \
+    ALL_CFLAGS += -fno-sanitize=all
+endif
+
+fuzz:
+	$(MAKE) --no-print-directory BUILD=$(BUILD)/fuzzing CC=clang CFLAGS="$(FUZZ_CFLAGS)" FUZZ_MAIN=mutate \
+	    FUZZ_LDFLAGS=-fsanitize=fuzzer CPPFLAGS=-DFUZZ_ISA=PTQ_ISA_PORTABLE fuzz-targets
+	BUILD=$(BUILD) sh test/fuzz/run.sh $(FUZZ_TARGETS)
+
 # Only the command and the tests see the library's internals.
-$(CMD_OBJECTS) $(TEST_OBJECTS): ALL_CFLAGS += -Ilib -Isrc
+$(CMD_OBJECTS) $(TEST_OBJECTS) $(FUZZ_OBJECTS): ALL_CFLAGS += -Ilib -Isrc
 $(LIB_OBJECTS): ALL_CFLAGS += -Ilib -DPTQ_BUILDING
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) $(CPPFLAGS) -c -o $@ $<
 
-test check: all $(BUILD)/unit
+test check: all $(BUILD)/unit fuzz-targets
 	BUILD=$(BUILD) RUN="$(RUN)" CC="$(CC)" sh test/run.sh
 
-test-all: all $(BUILD)/unit
+test-all: all $(BUILD)/unit fuzz-targets
 	BUILD=$(BUILD) RUN="$(RUN)" CC="$(CC)" LONG=1 sh test/run.sh
 
 test-real: all $(BUILD)/unit
@@ -122,5 +159,5 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(DEPENDENCIES)
-.PHONY: all test check test-all test-real demo bench install uninstall clean
+.PHONY: all test check test-all test-real fuzz fuzz-targets demo bench install uninstall clean
 .DELETE_ON_ERROR:

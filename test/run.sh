@@ -228,6 +228,7 @@ chat_templates()
 part "unit tests" $RUN "$BUILD/unit"
 part "the command" sh test/command.sh
 part "the interface against test/abi/libptq.abi" sh test/abi.sh
+part "inputs of the fuzz targets" sh test/fuzz/replay.sh
 part "hostile calls, generated from the headers" hostile
 part "structure" structure
 [ -z "$LONG" ] || part "SmolLM2" sh test/real.sh

@@ -432,8 +432,8 @@ const struct ptqi_json *ptqi_json_get(const struct ptqi_json *object, const char
     if (!object || object->kind != PTQI_JSON_OBJECT)
         return NULL;
     for (const struct ptqi_json *m = object->first; m; m = m->next)
-        if (!strcmp(m->name, name))
-            return m;
+        if (!strcmp(m->name, name) && !name[m->name_length])
+            return m; /* and no zero byte is in its name */
     return NULL;
 }
 

@@ -37,15 +37,43 @@ static void append_quoted(struct ptqi_json_writer *w, const char *text, int64_t 
     append(w, "\"", 1);
 }
 
-static void begin_value(struct ptqi_json_writer *w, const char *name)
+/* Begins a member, whose name may have zero bytes, or, if name is NULL, an element. */
+static void begin_member(struct ptqi_json_writer *w, const char *name, int64_t length)
 {
     if (!w->first && w->depth)
         append(w, ", ", 2);
     w->first = 0;
     if (name) {
-        append_quoted(w, name, (int64_t)strlen(name));
+        append_quoted(w, name, length);
         append(w, ": ", 2);
     }
+}
+
+static void begin_value(struct ptqi_json_writer *w, const char *name)
+{
+    begin_member(w, name, name ? (int64_t)strlen(name) : 0);
+}
+
+static void append_text(struct ptqi_json_writer *w, const char *text)
+{
+    append(w, text, (int64_t)strlen(text));
+}
+
+static void append_number(struct ptqi_json_writer *w, double value, int digits)
+{
+    char text[64] = "null";
+    if (value - value == 0 && digits)
+        ptqi_format_number(text, sizeof text, value, digits);
+    else if (value - value == 0)
+        ptqi_format_shortest(text, sizeof text, value);
+    append_text(w, text);
+}
+
+static void append_open(struct ptqi_json_writer *w, char bracket)
+{
+    append(w, &bracket, 1);
+    w->depth++;
+    w->first = 1;
 }
 
 void ptqi_json_begin(struct ptqi_json_writer *w, ptq_context *context)
@@ -58,9 +86,7 @@ void ptqi_json_begin(struct ptqi_json_writer *w, ptq_context *context)
 void ptqi_json_open(struct ptqi_json_writer *w, const char *name, char bracket)
 {
     begin_value(w, name);
-    append(w, &bracket, 1);
-    w->depth++;
-    w->first = 1;
+    append_open(w, bracket);
 }
 
 void ptqi_json_close(struct ptqi_json_writer *w, char bracket)
@@ -87,7 +113,7 @@ void ptqi_json_add_integer(struct ptqi_json_writer *w, const char *name, int64_t
     char text[32];
     snprintf(text, sizeof text, "%lld", (long long)value);
     begin_value(w, name);
-    append(w, text, (int64_t)strlen(text));
+    append_text(w, text);
 }
 
 void ptqi_format_number(char *buffer, int64_t capacity, double value, int digits)
@@ -110,49 +136,53 @@ void ptqi_format_shortest(char *buffer, int64_t capacity, double value)
 
 void ptqi_json_add_number(struct ptqi_json_writer *w, const char *name, double value, int digits)
 {
-    char text[64] = "null";
-    if (value - value == 0 && digits)
-        ptqi_format_number(text, sizeof text, value, digits);
-    else if (value - value == 0)
-        ptqi_format_shortest(text, sizeof text, value);
     begin_value(w, name);
-    append(w, text, (int64_t)strlen(text));
+    append_number(w, value, digits);
 }
 
 void ptqi_json_add_bool(struct ptqi_json_writer *w, const char *name, int value)
 {
     begin_value(w, name);
-    append(w, value ? "true" : "false", value ? 4 : 5);
+    append_text(w, value ? "true" : "false");
 }
 
 void ptqi_json_add_null(struct ptqi_json_writer *w, const char *name)
 {
     begin_value(w, name);
-    append(w, "null", 4);
+    append_text(w, "null");
+}
+
+/* A parsed value, after its name. The depth is bounded by the reader. */
+static void append_value(struct ptqi_json_writer *w, const struct ptqi_json *value)
+{
+    switch (value->kind) {
+    case PTQI_JSON_NULL:
+        append_text(w, "null");
+        break;
+    case PTQI_JSON_BOOL:
+        append_text(w, value->number != 0 ? "true" : "false");
+        break;
+    case PTQI_JSON_NUMBER:
+        append_number(w, value->number, 17);
+        break;
+    case PTQI_JSON_STRING:
+        append_quoted(w, value->text, value->length);
+        break;
+    default:
+        append_open(w, value->kind == PTQI_JSON_OBJECT ? '{' : '[');
+        for (const struct ptqi_json *m = value->first; m; m = m->next) {
+            begin_member(w, m->name, m->name_length);
+            append_value(w, m);
+        }
+        ptqi_json_close(w, value->kind == PTQI_JSON_OBJECT ? '}' : ']');
+    }
 }
 
 void ptqi_json_add_value(struct ptqi_json_writer *w, const char *name,
                          const struct ptqi_json *value)
 {
-    switch (value->kind) {
-    case PTQI_JSON_NULL:
-        ptqi_json_add_null(w, name);
-        break;
-    case PTQI_JSON_BOOL:
-        ptqi_json_add_bool(w, name, value->number != 0);
-        break;
-    case PTQI_JSON_NUMBER:
-        ptqi_json_add_number(w, name, value->number, 17);
-        break;
-    case PTQI_JSON_STRING:
-        ptqi_json_add_string(w, name, value->text, value->length);
-        break;
-    default: /* depth is bounded by the reader */
-        ptqi_json_open(w, name, value->kind == PTQI_JSON_OBJECT ? '{' : '[');
-        for (const struct ptqi_json *m = value->first; m; m = m->next)
-            ptqi_json_add_value(w, m->name, m);
-        ptqi_json_close(w, value->kind == PTQI_JSON_OBJECT ? '}' : ']');
-    }
+    begin_value(w, name);
+    append_value(w, value);
 }
 
 ptq_status ptqi_json_finish(struct ptqi_json_writer *w)

@@ -129,9 +129,7 @@ ptq_status ptqi_compressed_write(const ptq_qtensor *q, ptq_store *store, const c
     PTQI_TRY(ptqi_part_put_scales(q, scale_dtype(q), 0, store, prefix, ".weight_scale"));
     if (!symmetric)
         PTQI_TRY(put_zeros(q, packed, store, prefix));
-    return q->activation_scale > 0 && ptqi_activations_are_static(q->activations)
-               ? put_static(q, store, prefix)
-               : PTQ_OK;
+    return ptqi_activations_are_static(q->activations) ? put_static(q, store, prefix) : PTQ_OK;
 }
 
 const char *ptqi_compressed_can_hold(const ptq_qtensor *q)
@@ -140,6 +138,8 @@ const char *ptqi_compressed_can_hold(const ptq_qtensor *q)
         return "the format compressed-tensors needs groups that divide the columns";
     if (q->activations == PTQ_ACTIVATIONS_INT8_TENSOR)
         return "the format compressed-tensors has no scale for all rows of a call";
+    if (ptqi_activations_are_static(q->activations) && !(q->activation_scale > 0))
+        return "the format compressed-tensors needs the scale of static activations";
     return ptqi_beyond_zero_points(q);
 }
 

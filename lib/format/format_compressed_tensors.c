@@ -94,13 +94,14 @@ static ptq_status read_scheme(const ptq_store *store, const char *prefix, struct
 static ptq_status read_shape(const ptq_store *store, const char *prefix, int64_t *n, int64_t *k)
 {
     const struct ptqi_entry *e = ptqi_part(store, prefix, ".weight_shape");
+    const int is_narrow = e && e->dtype == PTQ_DTYPE_I32;
     int32_t narrow[2];
     int64_t wide[2];
-    if (!e || e->rank != 1 || e->shape[0] != 2 || (e->bytes != 8 && e->bytes != 16))
+    if (!e || e->rank != 1 || e->shape[0] != 2 || !(is_narrow || !strcmp(e->dtype_name, "I64")))
         return ptqi_part_fail(store, prefix, ".weight_shape", "is not two integers");
-    memcpy(e->bytes == 8 ? (void *)narrow : wide, e->data, (size_t)e->bytes);
-    *n = e->bytes == 8 ? narrow[0] : wide[0];
-    *k = e->bytes == 8 ? narrow[1] : wide[1];
+    memcpy(is_narrow ? (void *)narrow : wide, e->data, (size_t)e->bytes);
+    *n = is_narrow ? narrow[0] : wide[0];
+    *k = is_narrow ? narrow[1] : wide[1];
     if (*n < 1 || *k < 1 || *k > PTQI_MAX_COLUMNS)
         return ptqi_part_fail(store, prefix, ".weight_shape", "is not possible");
     return PTQ_OK;
@@ -117,6 +118,7 @@ static void unpack_by_word(const uint8_t *from, int64_t k, int bits, uint8_t *co
     }
 }
 
+/* weight_shape may claim any size: codes are allocated once the words for them are there. */
 static ptq_status read_packed(const ptq_store *store, const char *prefix, ptq_qtensor *q)
 {
     const struct ptqi_streams s = {.count = q->n, .length = q->k, .bits = q->bits};
@@ -127,6 +129,9 @@ static ptq_status read_packed(const ptq_store *store, const char *prefix, ptq_qt
     if (words != stream && words != (q->k + per_word - 1) / per_word)
         return ptqi_part_fail(store, prefix, ".weight_packed", "has the wrong shape");
     PTQI_TRY(ptqi_part_view(store, prefix, ".weight_packed", PTQ_DTYPE_I32, q->n, words, &data));
+    q->codes = ptqi_alloc(q->context, q->n, q->k);
+    if (!q->codes)
+        return PTQ_ERROR_MEMORY;
     if (words == stream)
         return ptqi_unpack_streams(q->context, &s, data, q->codes, q->k, 1);
     for (int64_t n = 0; n < q->n; n++)
@@ -160,6 +165,12 @@ static ptq_status read_packed_zeros(const ptq_store *store, const char *prefix,
     PTQI_TRY(ptqi_part_view(store, prefix, ".weight_zero_point", PTQ_DTYPE_I32,
                             ptqi_stream_words(q->n, q->bits), q->groups, &data));
     return ptqi_unpack_streams(q->context, &s, data, zeros, 1, q->groups);
+}
+
+static ptq_status read_plain(const ptq_store *store, const char *prefix, ptq_qtensor *q)
+{
+    q->codes = ptqi_alloc(q->context, q->n, q->k);
+    return q->codes ? read_signed(store, prefix, ".weight", q, q->k, q->codes) : PTQ_ERROR_MEMORY;
 }
 
 static ptq_status read_zeros(const ptq_store *store, const char *prefix, ptq_qtensor *q)
@@ -208,6 +219,8 @@ static ptq_status read_static(const ptq_store *store, const char *prefix, int sy
         PTQI_TRY(read_number(store, prefix, ".input_zero_point", &zero));
     PTQI_TRY(ptq_qtensor_set_activations(q, PTQ_ACTIVATIONS_UINT8_STATIC));
     PTQI_TRY(ptq_qtensor_set_activation_scale(q, scale));
+    if (!(zero >= -128 && zero <= 127) || zero != (float)(int32_t)zero)
+        return ptqi_part_fail(store, prefix, ".input_zero_point", "is not an integer of 8 bits");
     return ptq_qtensor_set_activation_zero(q, (int32_t)zero + 128);
 }
 
@@ -234,12 +247,8 @@ static ptq_status read_activations(const ptq_store *store, const char *prefix,
 static ptq_status read_parts(const ptq_store *store, const char *prefix, const struct scheme *s,
                              ptq_qtensor *q)
 {
-    q->codes = ptqi_alloc(q->context, q->n, q->k);
-    if (!q->codes)
-        return PTQ_ERROR_MEMORY;
-    PTQI_TRY(ptqi_part(store, prefix, ".weight_packed")
-                 ? read_packed(store, prefix, q)
-                 : read_signed(store, prefix, ".weight", q, q->k, q->codes));
+    PTQI_TRY(ptqi_part(store, prefix, ".weight_packed") ? read_packed(store, prefix, q)
+                                                        : read_plain(store, prefix, q));
     PTQI_TRY(ptqi_part_scales(store, prefix, ".weight_scale", 0, q));
     if (ptqi_part(store, prefix, ".weight_zero_point"))
         PTQI_TRY(read_zeros(store, prefix, q));

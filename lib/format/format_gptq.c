@@ -85,7 +85,8 @@ static ptq_status read_columns(const ptq_store *store, const char *prefix, int64
         return ptqi_part_fail(store, prefix, ".qweight", "is not i32 with two axes");
     if (index && index->rank != 1)
         return ptqi_part_fail(store, prefix, ".g_idx", "has the wrong shape");
-    *k = index ? index->shape[0] : codes->shape[0] * 32 / bits;
+    const int64_t words = ptqi_min(codes->shape[0], PTQI_MAX_COLUMNS);
+    *k = index ? index->shape[0] : words * 32 / bits;
     if (*k < 1 || *k > PTQI_MAX_COLUMNS || ptqi_stream_words(*k, bits) != codes->shape[0])
         return ptqi_part_fail(store, prefix, ".qweight", "has the wrong number of rows");
     return PTQ_OK;

@@ -137,7 +137,7 @@ ptq_status ptqi_store_describe(ptq_store *s, const char *name, int32_t dtype, in
 {
     int64_t bytes = ptq_dtype_size(dtype);
     for (int32_t i = 0; i < rank; i++)
-        if (!ptqi_multiply(bytes, shape[i], &bytes))
+        if (shape[i] > PTQI_MOST_SIZE || !ptqi_multiply(bytes, shape[i], &bytes))
             return ptqi_fail(s->context, PTQ_ERROR_SHAPE, "%s is too large", name);
     PTQI_TRY(ptqi_store_new_entry(s, name, out));
     strcpy((*out)->dtype_name, ptqi_store_dtype_name(dtype));

@@ -53,7 +53,8 @@ static ptq_status read_shape(struct ptqi_gguf_cursor *c, struct ptqi_entry *e)
         uint64_t size;
         PTQI_TRY(ptqi_gguf_u64(c, &size));
         e->shape[axis] = (int64_t)size;
-        if (size > INT64_MAX || (axis < e->rank - 1 && !ptqi_multiply(rows, e->shape[axis], &rows)))
+        if (size > PTQI_MOST_SIZE ||
+            (axis < e->rank - 1 && !ptqi_multiply(rows, e->shape[axis], &rows)))
             return ptqi_gguf_fail(c, e->name, "its shape is too large");
     }
     PTQI_TRY(ptqi_gguf_u32(c, &id));

@@ -72,7 +72,13 @@ static ptq_status add_real(struct ptqi_gguf_cursor *c, double value, int digits,
     return PTQ_OK;
 }
 
-/* A number or bool. The bits above those of a smaller signed type are its sign. */
+/* A signed integer whose highest bit is sign. */
+static int64_t signed_value(uint64_t bits, uint64_t sign)
+{
+    return bits & sign ? -(int64_t)(~bits & (sign - 1)) - 1 : (int64_t)bits;
+}
+
+/* A number or bool. */
 static ptq_status add_number(struct ptqi_gguf_cursor *c, uint32_t type, struct ptqi_json_writer *w)
 {
     const int32_t bytes = ptqi_gguf_value_type(type)->bytes;
@@ -98,7 +104,7 @@ static ptq_status add_number(struct ptqi_gguf_cursor *c, uint32_t type, struct p
     case PTQI_GGUF_I16:
     case PTQI_GGUF_I32:
     case PTQI_GGUF_I64:
-        ptqi_json_add_integer(w, NULL, (int64_t)(bits ^ sign) - (int64_t)(sign - 1) - 1);
+        ptqi_json_add_integer(w, NULL, signed_value(bits, sign));
         return PTQ_OK;
     default:
         if (bits > INT64_MAX)

@@ -2,6 +2,7 @@
  * Writes a GGUF file, version 3: the header, then the data of all tensors, in the order in which
  * they were added.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include "gguf.h"
@@ -49,25 +50,39 @@ static void fail(struct header *h, const char *name, const char *problem)
                               name, problem);
 }
 
-/* Whether a type holds integers, and a value is one of its range. */
-static int is_integer_of(uint32_t type, double value)
+/* The value of a number as an integer; returns 0 if it is none. The spelling has all digits, the
+ * number only 53 bits. */
+static int integer_value(const struct ptqi_json *value, int64_t *out)
+{
+    if (strspn(value->text, "-0123456789") >= (size_t)value->length) {
+        errno = 0;
+        *out = strtoll(value->text, NULL, 10);
+        return !errno;
+    }
+    if (!(value->number >= -0x1p63 && value->number < 0x1p63))
+        return 0;
+    *out = (int64_t)value->number;
+    return value->number == (double)*out;
+}
+
+/* Whether a type of integers has a value. */
+static int is_in_range(uint32_t type, int64_t value)
 {
     const int is_signed = type == PTQI_GGUF_I8 || type == PTQI_GGUF_I16 || type == PTQI_GGUF_I32 ||
                           type == PTQI_GGUF_I64;
-    double top = 1;
-    for (int bit = is_signed; bit < 8 * ptqi_gguf_value_type(type)->bytes; bit++)
-        top *= 2;
-    return value >= (is_signed ? -top : 0) && value < top && value >= -0x1p63 && value < 0x1p63 &&
-           value == (double)(int64_t)value;
+    const int unused = 64 - 8 * ptqi_gguf_value_type(type)->bytes;
+    const int64_t highest = INT64_MAX >> (unused && !is_signed ? unused - 1 : unused);
+    return value <= highest && value >= (is_signed ? -highest - 1 : 0);
 }
 
-/* A number or a bool. 64-bit integers beyond 2^53 keep all digits if they are not in an array. */
+/* A number or a bool. */
 static void append_number(struct header *h, const char *key, uint32_t type,
-                          const struct ptqi_json *value, const char *digits)
+                          const struct ptqi_json *value)
 {
     const enum ptqi_json_kind kind = type == PTQI_GGUF_BOOL ? PTQI_JSON_BOOL : PTQI_JSON_NUMBER;
     const int32_t bytes = ptqi_gguf_value_type(type)->bytes;
     const float single = (float)value->number;
+    int64_t integer = value->number != 0; /* of a bool */
     uint64_t bits = 0;
     uint32_t low;
     if (value->kind != kind)
@@ -77,12 +92,11 @@ static void append_number(struct header *h, const char *key, uint32_t type,
     else if (type == PTQI_GGUF_F32) {
         memcpy(&low, &single, sizeof low);
         bits = low;
-    } else if (type != PTQI_GGUF_BOOL && !is_integer_of(type, value->number))
+    } else if (type != PTQI_GGUF_BOOL &&
+               !(integer_value(value, &integer) && is_in_range(type, integer)))
         fail(h, key, "its value is not an integer in the range of its type");
     else
-        bits = digits && strspn(digits, "-0123456789") == strlen(digits)
-                   ? (uint64_t)strtoll(digits, NULL, 10)
-                   : (uint64_t)(int64_t)value->number;
+        bits = (uint64_t)integer;
     append_integer(h, bits, bytes);
 }
 
@@ -90,7 +104,7 @@ static void append_element(struct header *h, const char *key, uint32_t type,
                            const struct ptqi_json *value)
 {
     if (type != PTQI_GGUF_STRING)
-        append_number(h, key, type, value, NULL);
+        append_number(h, key, type, value);
     else if (value->kind != PTQI_JSON_STRING)
         fail(h, key, "its value is not of its type");
     else
@@ -109,7 +123,7 @@ static void append_parsed(struct header *h, const struct ptqi_pair *pair, uint32
     if (h->status)
         return;
     if (!is_array) {
-        append_number(h, pair->key, type, root, pair->value);
+        append_number(h, pair->key, type, root);
     } else if (root->kind == PTQI_JSON_ARRAY) {
         append_integer(h, PTQI_GGUF_ARRAY, 4);
         append_integer(h, type, 4);

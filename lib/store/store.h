@@ -8,6 +8,10 @@
 #include "base/table.h"
 #include "ptq/store.h"
 
+/* The largest size along an axis, even of a tensor without elements: what every container can hold
+ * (safetensors writes sizes as JSON numbers). */
+#define PTQI_MOST_SIZE ((int64_t)1 << 53)
+
 /* One tensor: its place in a mapped file or, in a store being written, the data to write. */
 struct ptqi_entry {
     char *name;

@@ -226,7 +226,7 @@ static ptq_status escape(struct machine *m, const struct value *v, struct text *
         const char *const escaped = found ? escapes[found - plain] : at;
         PTQI_TRY(builder_add(&b, escaped, found ? (int64_t)strlen(escaped) : 1));
     }
-    *out = (struct text){b.bytes, b.length};
+    *out = text_make(b.bytes, b.length);
     return PTQ_OK;
 }
 

@@ -84,6 +84,6 @@ ptq_status text_change_case(struct machine *m, struct text text, enum letter_cas
                                           : put_lower(m, c, character, &b));
         before = c ? c : 1;
     }
-    *out = (struct text){b.bytes, b.length};
+    *out = text_make(b.bytes, b.length);
     return PTQ_OK;
 }

@@ -57,7 +57,7 @@ static ptq_status capture(struct machine *m, const struct node *first, struct te
     PTQI_TRY(execute_inside(m, first, &flow));
     m->loops = loops;
     m->out = before;
-    *text = (struct text){out.bytes, out.length};
+    *text = text_make(out.bytes, out.length);
     return PTQ_OK;
 }
 

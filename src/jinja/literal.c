@@ -87,6 +87,6 @@ ptq_status literal_unescape(struct arena *arena, struct text literal, int line, 
         PTQI_TRY(read_escape(&r, code, &length));
         PTQI_TRY(builder_add(&out, code, length));
     }
-    *text = (struct text){out.bytes, out.length};
+    *text = text_make(out.bytes, out.length);
     return PTQ_OK;
 }

@@ -219,6 +219,6 @@ ptq_status text_of(struct machine *m, const struct value *v, struct text *text)
         return PTQ_OK;
     }
     PTQI_TRY(print_value(m, v, &b));
-    *text = (struct text){b.bytes, b.length};
+    *text = text_make(b.bytes, b.length);
     return PTQ_OK;
 }

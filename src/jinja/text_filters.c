@@ -123,10 +123,10 @@ static ptq_status indent(const struct call *c)
         if (call_has(c, 0))
             PTQI_TRY(call_integer(c, 0, &count));
         PTQI_TRY(add_spaces(c->m, &spaces, count));
-        indentation = (struct text){spaces.bytes, spaces.length};
+        indentation = text_make(spaces.bytes, spaces.length);
     }
-    PTQI_TRY(indent_lines(c, (struct text){text.bytes, text.length}, indentation, &out));
-    return give_text(c, (struct text){out.bytes, out.length});
+    PTQI_TRY(indent_lines(c, text_make(text.bytes, text.length), indentation, &out));
+    return give_text(c, text_make(out.bytes, out.length));
 }
 
 /* The number that a text spells, as int() and float() read it. */

@@ -123,7 +123,7 @@ ptq_status text_replace(struct machine *m, struct text text, struct text old, st
         count -= count > 0;
     }
     PTQI_TRY(builder_add(&b, text.bytes, text.length));
-    *out = (struct text){b.bytes, b.length};
+    *out = text_make(b.bytes, b.length);
     return PTQ_OK;
 }
 
@@ -255,7 +255,7 @@ ptq_status text_join(struct machine *m, struct text separator, const struct list
             PTQI_TRY(builder_add(&b, separator.bytes, separator.length));
         PTQI_TRY(print_value(m, item, &b));
     }
-    *out = (struct text){b.bytes, b.length};
+    *out = text_make(b.bytes, b.length);
     return PTQ_OK;
 }
 
@@ -314,7 +314,7 @@ static ptq_status format(const struct call *c)
         PTQI_TRY(print_value(c->m, value, &b));
         i += field.length + 1;
     }
-    return give_text(c, (struct text){b.bytes, b.length});
+    return give_text(c, text_make(b.bytes, b.length));
 }
 
 static const struct routine methods[] = {

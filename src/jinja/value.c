@@ -21,9 +21,14 @@ struct value value_real(double real)
     return (struct value){.kind = VALUE_REAL, .real = real};
 }
 
+struct text text_make(const char *bytes, int64_t length)
+{
+    return (struct text){length ? bytes : "", length};
+}
+
 struct value value_string(const char *bytes, int64_t length)
 {
-    return (struct value){.kind = VALUE_STRING, .text = {length ? bytes : "", length}};
+    return (struct value){.kind = VALUE_STRING, .text = text_make(bytes, length)};
 }
 
 struct value value_undefined(struct text name)

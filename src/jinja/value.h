@@ -85,6 +85,8 @@ struct value value_none(void);
 struct value value_bool(int truth);
 struct value value_integer(int64_t integer);
 struct value value_real(double real);
+/* bytes may be NULL if length is 0; those of the text are not. */
+struct text text_make(const char *bytes, int64_t length);
 struct value value_string(const char *bytes, int64_t length);
 struct value value_undefined(struct text name);
 struct value value_absent(void);

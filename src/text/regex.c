@@ -36,14 +36,15 @@ ptq_status regex_add_range(struct regex *r, struct regex_class *c, uint32_t firs
 
 int regex_has(const struct regex *r, const struct regex_class *c, uint32_t character)
 {
-    const struct regex_range *range = r->ranges + c->first_range;
     int found = c->properties && c->properties >> unicode_category(character) & 1;
     if (!found && c->properties & (REGEX_SPACE | REGEX_NOT_SPACE))
         found = (c->properties & (unicode_is_space(character) ? REGEX_SPACE : REGEX_NOT_SPACE)) > 0;
     if (!found && c->properties & REGEX_NUMERIC)
         found = unicode_is_numeric(character);
-    for (int32_t i = 0; i < c->ranges && !found; i++)
-        found = character >= range[i].first && character <= range[i].last;
+    for (int32_t i = 0; i < c->ranges && !found; i++) {
+        const struct regex_range *range = &r->ranges[c->first_range + i];
+        found = character >= range->first && character <= range->last;
+    }
     return found != c->negated;
 }
 
