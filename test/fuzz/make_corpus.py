@@ -349,6 +349,30 @@ def templates():
     yield "chat", "several", parts(several, {}, lines)
 
 
+def gguf_tokenizers():
+    """What becomes metadata of a GGUF file: tokenizer.json, tokenizer_config.json, tokenizer.model."""
+    added = [{"id": 2, "content": "<s>", "special": True}, {"id": 3, "content": "\u2581x", "special": False}]
+    split = {"type": "Split", "pattern": {"Regex": "\\p{N}"}, "behavior": "Isolated", "invert": False}
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    template = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
+                "pair": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}, {"Sequence": {"id": "B"}}]}
+    config = {"bos_token": {"content": "<s>"}, "add_eos_token": False, "chat_template": "{{ x }}"}
+    for name, pieces in (("gpt-2", [level]), ("smollm", [split, level])):
+        yield "gguf_tokenizer", name, parts(
+            {"added_tokens": added, "pre_tokenizer": {"type": "Sequence", "pretokenizers": pieces},
+             "post_processor": template,
+             "model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": ["a b", ["a", "b c"]]}}, config, b"")
+    spaces = {"added_tokens": added, "normalizer": {"type": "Prepend", "prepend": "\u2581"}, "post_processor": template,
+              "model": {"type": "BPE", "byte_fallback": True, "unk_token": "a",
+                        "vocab": {"a": 0, "<0x0A>": 1, "ab": 4, "b": 5}, "merges": ["a b"]}}
+    yield "gguf_tokenizer", "merges", parts(spaces, config, b"")
+    piece = b"\x0a\x01a" + b"\x15" + struct.pack("<f", -1.5) + b"\x18\x01"
+    more = b"\x0a\x06<0x0A>" + b"\x15" + struct.pack("<f", -2.5) + b"\x18\x06"
+    model = b"".join(b"\x0a" + bytes([len(x)]) + x for x in (piece, more)) + b"\x12\x02\x18\x02"
+    decoder = {**config, "added_tokens_decoder": {"2": added[0]}, "chat_template": [{"name": "a", "template": "b"}]}
+    yield "gguf_tokenizer", "sentencepiece", parts(spaces, decoder, model)
+
+
 def statistics():
     k = 4
     counts = struct.pack("<2i", 1, 7) + struct.pack("<qdqq", 3, 3.0, 1, 2)
@@ -384,7 +408,8 @@ def linears():
 
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.join(HERE, "corpus")
-    inputs = [*stores(), *json_texts(), *models(), *gguf_models(), *tokenizers(), *templates(), *statistics(), *linears()]
+    inputs = [*stores(), *json_texts(), *models(), *gguf_models(), *tokenizers(), *gguf_tokenizers(), *templates(),
+              *statistics(), *linears()]
     inputs += [("format", name, parts(config, store)) for name, config, store in matrices()]
     for target, name, contents in inputs:
         os.makedirs(os.path.join(folder, target), exist_ok=True)

@@ -25,6 +25,7 @@ dictionary()
     gguf_model) set -- lib/store/gguf*.c src/model/gguf_*.c src/text/gguf_*.c src/text/field.c ;;
     format) set -- lib/store/*.c lib/format/*.c lib/config.c ;;
     model) set -- lib/store/safetensors*.c lib/format/*.c src/checkpoint/*.c src/model/*.c ;;
+    gguf_tokenizer) set -- src/gguf/*.c src/text/gguf_schemes.c ;;
     tokenizer) set -- src/text/*.c ;;
     jinja | chat) set -- src/jinja/*.c src/chat/*.c ;;
     *) set -- ;;
