@@ -125,7 +125,7 @@ int command_convert(int argc, char **argv)
     c.path = option_text(&o, "o");
     rc = options_format(&o, c.path, &c.target.format, &c.shard_size);
     if (!rc && c.target.format == PTQ_FORMAT_GGUF)
-        rc = options_head_bits(&o, 16, &c.target.head_bits);
+        rc = options_tokens(&o, &c.target.tokens);
     if (!rc)
         rc = options_context(&o, &c.context);
     if (rc)

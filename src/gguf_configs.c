@@ -9,40 +9,21 @@
 #include <string.h>
 #include "base/context.h"
 
-enum { SETTINGS = 3 };
-
 struct setting {
     int32_t parameter;
     int64_t value;
 };
 
 static const struct type {
-    const char *name;
-    const char *more;     /* the type of some v and down; NULL: the same */
-    const char *fallback; /* for rows that are not whole blocks of 256 columns; NULL: none needed */
-    const char *like;     /* has the settings of this type */
-    struct setting settings[SETTINGS];
+    const char *name, *form;
+    const char *more; /* the form of some v and down; NULL: the same */
 } types[] = {
-#define FORM(bits, scales)                                                                         \
-    {                                                                                              \
-        {PTQ_PARAM_BITS, bits}, {PTQ_PARAM_SCALES, scales},                                        \
-        {                                                                                          \
-            PTQ_PARAM_GROUP, 32                                                                    \
-        }                                                                                          \
-    }
-    {"Q4_0", NULL, NULL, NULL, FORM(4, PTQ_SCALES_SIGNED)},
-    {"Q4_1", NULL, NULL, NULL, FORM(4, PTQ_SCALES_MINIMA)},
-    {"Q5_0", NULL, NULL, NULL, FORM(5, PTQ_SCALES_SIGNED)},
-    {"Q5_1", NULL, NULL, NULL, FORM(5, PTQ_SCALES_MINIMA)},
-    {"Q8_0", NULL, NULL, NULL, FORM(8, PTQ_SCALES_PLAIN)},
-    {"Q4_K", "Q6_K", "Q5_0", NULL, FORM(4, PTQ_SCALES_SUPER)},
-    {"Q4_K_S", NULL, "Q5_0", "Q4_K", FORM(4, PTQ_SCALES_SUPER)},
-    {"Q5_K", "Q6_K", "Q5_1", NULL, FORM(5, PTQ_SCALES_SUPER)},
-    {"Q5_K_S", NULL, "Q5_1", "Q5_K", FORM(5, PTQ_SCALES_SUPER)},
-    {"Q6_K", NULL, "Q8_0", NULL, FORM(6, PTQ_SCALES_SUPER)},
-#undef FORM
+    {"Q4_0", "Q4_0", NULL},   {"Q4_1", "Q4_1", NULL},   {"Q5_0", "Q5_0", NULL},
+    {"Q5_1", "Q5_1", NULL},   {"Q8_0", "Q8_0", NULL},   {"Q4_K", "Q4_K", "Q6_K"},
+    {"Q4_K_S", "Q4_K", NULL}, {"Q5_K", "Q5_K", "Q6_K"}, {"Q5_K_S", "Q5_K", NULL},
+    {"Q6_K", "Q6_K", NULL},
 };
-enum { TYPES = sizeof types / sizeof *types };
+enum { TYPES = sizeof types / sizeof *types, FORMS = 8 };
 
 /* Settings of all types. */
 static const struct setting shared[] = {{PTQ_PARAM_SCALE_DTYPE, PTQ_DTYPE_F16},
@@ -54,7 +35,11 @@ struct gguf_configs {
     struct matrix_configs base; /* first */
     const struct model *model;
     const struct type *type;
-    ptq_config *configs[TYPES]; /* by type; NULL: not used */
+    struct {
+        const struct gguf_form *form;
+        ptq_config *config;
+    } made[FORMS];
+    int count;
 };
 
 const char *gguf_type_name(int i)
@@ -76,23 +61,28 @@ static int has_more(int64_t block, int64_t blocks)
     return block < blocks / 8 || block >= 7 * blocks / 8 || (block - blocks / 8) % 3 == 2;
 }
 
-static const struct type *type_of(const struct gguf_configs *c, int64_t block,
-                                  const struct matrix *m)
+static const struct gguf_form *form_of(const struct gguf_configs *c, int64_t block,
+                                       const struct matrix *m)
 {
     const int wants_more = m->role == ROLE_V || m->role == ROLE_QKV || m->role == ROLE_DOWN;
-    const struct type *type = c->type;
-    if (type->more && wants_more && has_more(block, c->model->config.layers))
-        type = find(type->more);
-    if (type->fallback && m->k % 256)
-        type = find(type->fallback);
-    return type->like ? find(type->like) : type;
+    const int more = c->type->more && wants_more && has_more(block, c->model->config.layers);
+    return gguf_form_for(gguf_form(more ? c->type->more : c->type->form), m->k);
+}
+
+/* The config of a form; NULL if it was not made. */
+static ptq_config *find_config(const struct gguf_configs *c, const struct gguf_form *form)
+{
+    for (int i = 0; i < c->count; i++)
+        if (c->made[i].form == form)
+            return c->made[i].config;
+    return NULL;
 }
 
 static ptq_config *config_of(const struct matrix_configs *self, int64_t block,
                              const struct matrix *m)
 {
     const struct gguf_configs *c = (const struct gguf_configs *)(const void *)self;
-    return c->configs[type_of(c, block, m) - types];
+    return find_config(c, form_of(c, block, m));
 }
 
 /* A setting that was given must be the type's; of plain and signed scales, both are Q4_0's. */
@@ -113,12 +103,14 @@ static ptq_status apply(const struct options *o, const struct gguf_configs *c,
 }
 
 static ptq_status configure(const struct options *o, const struct gguf_configs *c,
-                            const struct type *type, ptq_config *config)
+                            const struct gguf_form *form, ptq_config *config)
 {
+    const struct setting own[] = {
+        {PTQ_PARAM_BITS, form->bits}, {PTQ_PARAM_SCALES, form->scales}, {PTQ_PARAM_GROUP, 32}};
     for (size_t i = 0; i < sizeof shared / sizeof *shared; i++)
         PTQI_TRY(apply(o, c, &shared[i], config));
-    for (int i = 0; i < SETTINGS; i++)
-        PTQI_TRY(apply(o, c, &type->settings[i], config));
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        PTQI_TRY(apply(o, c, &own[i], config));
     return ptq_config_check(config);
 }
 
@@ -126,22 +118,22 @@ static ptq_status configure(const struct options *o, const struct gguf_configs *
 static ptq_status add_config(struct gguf_configs *c, const ptq_config *base, int64_t block,
                              const struct matrix *m)
 {
-    const struct type *type = type_of(c, block, m);
-    ptq_config **config = &c->configs[type - types];
+    const struct gguf_form *form = form_of(c, block, m);
     if (m->k % 32)
         return ptqi_fail(c->model->context, PTQ_ERROR_UNSUPPORTED,
                          "%s: blocks of GGUF have 32 columns, which do not divide the rows of %lld",
                          m->name, (long long)m->k);
-    if (*config)
+    if (find_config(c, form))
         return PTQ_OK;
-    PTQI_TRY(ptq_config_copy(base, config));
-    return configure(NULL, c, type, *config);
+    c->made[c->count].form = form;
+    PTQI_TRY(ptq_config_copy(base, &c->made[c->count].config));
+    return configure(NULL, c, form, c->made[c->count++].config);
 }
 
 static ptq_status fill(const struct options *o, struct gguf_configs *c, ptq_config *config)
 {
     struct matrix matrix;
-    PTQI_TRY(configure(o, c, c->type, config));
+    PTQI_TRY(configure(o, c, gguf_form(c->type->form), config));
     for (int64_t b = 0; b < c->model->config.layers; b++)
         for (int i = 0; model_describe_matrix(c->model, b, i, &matrix); i++)
             PTQI_TRY(add_config(c, config, b, &matrix));
@@ -166,11 +158,16 @@ const struct matrix_configs *gguf_configs_of(const struct gguf_configs *configs)
     return &configs->base;
 }
 
+const char *gguf_configs_main(const struct gguf_configs *configs)
+{
+    return configs->type->form;
+}
+
 void gguf_configs_free(struct gguf_configs *configs)
 {
     if (!configs)
         return;
-    for (int i = 0; i < TYPES; i++)
-        ptq_config_free(configs->configs[i]);
+    for (int i = 0; i < configs->count; i++)
+        ptq_config_free(configs->made[i].config);
     ptqi_free(configs->model->context, configs);
 }

@@ -6,6 +6,7 @@
 #define GGUF_CONFIGS_H
 
 #include "calibrate/calibrate.h"
+#include "gguf/forms.h"
 #include "options.h"
 
 /* Type i of --gguf-type, "Q4_0"; NULL after the last. */
@@ -21,6 +22,8 @@ struct gguf_configs;
 ptq_status gguf_configs_create(const struct options *o, const struct model *m, const char *type,
                                ptq_config *config, struct gguf_configs **configs);
 const struct matrix_configs *gguf_configs_of(const struct gguf_configs *configs);
+/* The type of most matrices, "Q4_K". */
+const char *gguf_configs_main(const struct gguf_configs *configs);
 void gguf_configs_free(struct gguf_configs *configs);
 
 #endif

@@ -262,15 +262,16 @@ int options_format(const struct options *o, const char *out, int32_t *format, in
     return option_bytes(o, "shard-size", shard_size);
 }
 
-int options_head_bits(const struct options *o, int64_t fallback, int64_t *bits)
+int options_tokens(const struct options *o, struct gguf_token_types *types)
 {
-    *bits = fallback;
-    const int failed = option_integer(o, "head-bits", 4, 16, bits);
-    if (failed)
+    static const char *const names[] = {[4] = "Q4_0", [5] = "Q5_0", [6] = "Q6_K", [8] = "Q8_0"};
+    int64_t bits = 0;
+    const int failed = option_integer(o, "head-bits", 4, 16, &bits);
+    if (failed || !bits)
         return failed;
-    if (*bits == 7 || (*bits > 8 && *bits < 16))
+    if (bits < 16 && (bits > 8 || !names[bits]))
         return usage_error(o, "--head-bits must be 4, 5, 6, 8 or 16");
-    *bits = *bits == 16 ? 0 : *bits;
+    types->embedding = types->head = bits == 16 ? NULL : names[bits];
     return 0;
 }
 

@@ -77,8 +77,8 @@ int option_integer(const struct options *o, const char *name, int64_t lowest, in
 int option_bytes(const struct options *o, const char *name, int64_t *value);
 /* --format and --shard-size for an output; *format is the ptq format without the first. */
 int options_format(const struct options *o, const char *out, int32_t *format, int64_t *shard_size);
-/* --head-bits of a GGUF file; 16 gives 0: as they are. */
-int options_head_bits(const struct options *o, int64_t fallback, int64_t *bits);
+/* --head-bits of a GGUF file, if it was given, as the type of the embedding and the head. */
+int options_tokens(const struct options *o, struct gguf_token_types *types);
 /* The same for a number. */
 int option_real(const struct options *o, const char *name, double lowest, double highest,
                 double *value);

@@ -58,6 +58,10 @@ static ptq_status restrict_to_format(struct quantize *q)
     PTQI_TRY(gguf_file_check(q->run.model));
     PTQI_TRY(gguf_configs_create(q->o, q->run.model, q->run.type, q->run.config, &q->gguf));
     q->run.configs = gguf_configs_of(q->gguf);
+    if (!option_given(q->o, "head-bits"))
+        q->run.tokens.embedding = q->run.model->head == &q->run.model->embedding
+                                      ? q->run.tokens.head
+                                      : gguf_configs_main(q->gguf);
     return PTQ_OK;
 }
 
@@ -229,11 +233,12 @@ static int read_gguf_options(struct quantize *q)
     if (q->run.format != PTQ_FORMAT_GGUF)
         return type ? usage_error(q->o, "--gguf-type is for --format gguf") : 0;
     q->run.type = type ? type : "Q4_K";
+    q->run.tokens.head = "Q6_K";
     while ((known = gguf_type_name(i)) && strcmp(known, q->run.type))
         i++;
     if (!known)
         return usage_error(q->o, "--gguf-type must be one that --help lists, not \"%s\"", type);
-    return options_head_bits(q->o, 6, &q->run.head_bits);
+    return options_tokens(q->o, &q->run.tokens);
 }
 
 int command_quantize(int argc, char **argv)

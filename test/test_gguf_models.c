@@ -166,7 +166,7 @@ static ptq_status write_model(const struct model *m, const char *path)
     struct gguf_pairs p = {test_context(), NULL, gguf_architecture(&m->config), PTQ_OK};
     PTQI_TRY(ptq_store_create(test_context(), path, &s));
     p.store = s;
-    ptq_status status = gguf_add_outside(m, 0, 1, s);
+    ptq_status status = gguf_add_outside(m, (struct gguf_token_types){NULL, NULL}, 1, s);
     for (int64_t b = 0; b < m->config.layers && !status; b++)
         status = gguf_add_block(m, m->checkpoint->store, b, s);
     if (!status)

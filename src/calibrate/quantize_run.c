@@ -81,7 +81,8 @@ static ptq_status describe_run(const struct quantize_run *q, struct ptqi_json_wr
         ptqi_json_add_text(w, "format", ptq_format_name(q->format));
     if (q->type) {
         ptqi_json_add_text(w, "gguf_type", q->type);
-        ptqi_json_add_integer(w, "head_bits", q->head_bits);
+        ptqi_json_add_text(w, "embedding", q->tokens.embedding ? q->tokens.embedding : "");
+        ptqi_json_add_text(w, "head", q->tokens.head ? q->tokens.head : "");
     }
     ptqi_json_close(w, '}');
     if (q->windows)
@@ -284,7 +285,7 @@ static ptq_status convert_blocks(struct quantize_run *q, struct target *t, int r
 
 static ptq_status finish_foreign(struct quantize_run *q)
 {
-    struct target target = {.model = q->model, .format = q->format, .head_bits = q->head_bits};
+    struct target target = {.model = q->model, .format = q->format, .tokens = q->tokens};
     target_begin(&target, q->output);
     ptq_status status = convert_blocks(q, &target, 0);
     if (!status)

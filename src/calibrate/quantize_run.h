@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "calibrate/calibrate.h"
+#include "gguf/forms.h"
 
 struct quantize_run {
     ptq_context *context;
@@ -14,15 +15,15 @@ struct quantize_run {
     const struct windows *windows; /* calibration; NULL: none */
     ptq_config *config;
     const struct matrix_configs *configs; /* of matrices that differ; or NULL */
-    int fold;           /* FOLD_...: equalizations, into preceding norms and matrices */
-    int token_weights;  /* TOKENS_... */
-    const char *path;   /* the directory to create */
-    int resume;         /* continue from PATH.partial */
-    int32_t format;     /* PTQ_FORMAT_... of the result; 0: ptq */
-    int64_t shard_size; /* bytes of its files; 0: one file */
-    int64_t head_bits;  /* GGUF: of the embedding and the head; 0: as they are */
-    const char *type;   /* GGUF: of most matrices, "Q4_K"; else NULL */
-    int keep_run;       /* leave run.json in PATH, for quantize_check_same */
+    int fold;                       /* FOLD_...: equalizations, into preceding norms and matrices */
+    int token_weights;              /* TOKENS_... */
+    const char *path;               /* the directory to create */
+    int resume;                     /* continue from PATH.partial */
+    int32_t format;                 /* PTQ_FORMAT_... of the result; 0: ptq */
+    int64_t shard_size;             /* bytes of its files; 0: one file */
+    const char *type;               /* GGUF: of most matrices, "Q4_K"; else NULL */
+    struct gguf_token_types tokens; /* of a GGUF file */
+    int keep_run;                   /* leave run.json in PATH, for quantize_check_same */
     struct progress *progress;
 
     struct matrix_report *reports; /* set by quantize_model */

@@ -308,7 +308,7 @@ static ptq_status finish_directory(const struct target *t, struct output *o, int
 ptq_status target_finish(const struct target *t, struct output *o, int keep_run, int64_t *bytes)
 {
     if (t->format == PTQ_FORMAT_GGUF)
-        return gguf_file_finish(t->model, o, t->head_bits, bytes);
+        return gguf_file_finish(t->model, o, t->tokens, bytes);
     return finish_directory(t, o, keep_run, bytes);
 }
 

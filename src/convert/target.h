@@ -7,14 +7,15 @@
 
 #include "base/json.h"
 #include "checkpoint/output.h"
+#include "gguf/forms.h"
 #include "model/model.h"
 
 struct target {
     const struct model *model;
-    int32_t format;    /* PTQ_FORMAT_... */
-    int64_t head_bits; /* GGUF: of the embedding and the head; 0: as they are */
-    char *config;      /* JSON; NULL: the format needs none */
-    int from_source;   /* config is that of the tool that made the checkpoint first */
+    int32_t format;                 /* PTQ_FORMAT_... */
+    struct gguf_token_types tokens; /* of a GGUF file */
+    char *config;                   /* JSON; NULL: the format needs none */
+    int from_source;                /* config is that of the tool that made the checkpoint first */
     /* What is known of the matrices after target_examine. */
     ptq_qtensor *example; /* one with zero points, if any has them */
     char example_name[MAX_LAYER_NAME];

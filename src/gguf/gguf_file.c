@@ -59,10 +59,10 @@ static ptq_status add_blocks(const struct output *o, ptq_store *to)
     return PTQ_OK;
 }
 
-static ptq_status fill(const struct model *m, const struct output *o, int64_t head_bits,
+static ptq_status fill(const struct model *m, const struct output *o, struct gguf_token_types types,
                        const ptq_store *source, ptq_store *to)
 {
-    PTQI_TRY(gguf_add_outside(m, head_bits, !source, to));
+    PTQI_TRY(gguf_add_outside(m, types, !source, to));
     PTQI_TRY(add_blocks(o, to));
     PTQI_TRY(put_metadata(m, source, to));
     return ptq_store_commit(to);
@@ -74,7 +74,7 @@ static int64_t size_of(const char *path)
     return stat(path, &info) ? 0 : (int64_t)info.st_size;
 }
 
-ptq_status gguf_file_finish(const struct model *m, struct output *o, int64_t head_bits,
+ptq_status gguf_file_finish(const struct model *m, struct output *o, struct gguf_token_types types,
                             int64_t *bytes)
 {
     ptq_store *source, *to = NULL;
@@ -82,7 +82,7 @@ ptq_status gguf_file_finish(const struct model *m, struct output *o, int64_t hea
     char *path = output_file(o, OUTPUT_FILE);
     ptq_status status = path ? ptq_store_create(m->context, path, &to) : PTQ_ERROR_MEMORY;
     if (!status)
-        status = fill(m, o, head_bits, source, to);
+        status = fill(m, o, types, source, to);
     ptq_store_free(to);
     ptq_store_free(source);
     *bytes = path && !status ? size_of(path) : 0;

@@ -5,7 +5,6 @@
 #include "base/half.h"
 #include "format/gguf_encode.h"
 #include "gguf/rope_factors.h"
-#include "gguf/token_types.h"
 #include "model/architecture.h"
 #include "model/gguf_names.h"
 #include "model/weights.h"
@@ -233,15 +232,15 @@ static ptq_status copy(const struct adding *a, const char *hf, const ptq_tensor 
     return PTQ_OK;
 }
 
-static ptq_status add_token_matrix(const struct adding *a, const char *hf, int64_t bits,
+static ptq_status add_token_matrix(const struct adding *a, const char *hf, const char *type,
                                    const struct token_matrix *t)
 {
     const struct model_config *c = &a->m->config;
     ptq_qtensor *made = NULL;
-    if (!t->quantized && !bits)
+    if (!t->quantized && !type)
         return copy(a, hf, t->plain);
     if (!t->quantized)
-        PTQI_TRY(token_type_quantize(a->m, bits, t->plain, &made));
+        PTQI_TRY(gguf_round_tokens(a->m, type, t->plain, &made));
     struct stack s = {.first = {.role = ROLE_O, .expert = -1, .n = c->vocabulary, .k = c->hidden},
                       .count = 1};
     ptq_qtensor *one = made ? made : t->quantized;
@@ -267,15 +266,16 @@ static ptq_status add_norms(const struct adding *a)
     return PTQ_OK;
 }
 
-ptq_status gguf_add_outside(const struct model *m, int64_t head_bits, int factors, ptq_store *to)
+ptq_status gguf_add_outside(const struct model *m, struct gguf_token_types types, int factors,
+                            ptq_store *to)
 {
     const struct adding a = {m, m->checkpoint->store, -1, to};
     const struct architecture *arch = m->config.architecture;
     char hf[MAX_LAYER_NAME];
     snprintf(hf, sizeof hf, "%s%s", m->prefix, arch->embedding);
-    PTQI_TRY(add_token_matrix(&a, hf, head_bits, &m->embedding));
+    PTQI_TRY(add_token_matrix(&a, hf, types.embedding, &m->embedding));
     if (m->head != &m->embedding)
-        PTQI_TRY(add_token_matrix(&a, "lm_head.weight", head_bits, m->head));
+        PTQI_TRY(add_token_matrix(&a, "lm_head.weight", types.head, m->head));
     if (m->positions) {
         struct vector v = {0};
         const int64_t rows = ptq_tensor_size(m->positions, 0);

@@ -6,13 +6,13 @@
 #ifndef GGUF_TENSORS_H
 #define GGUF_TENSORS_H
 
-#include "model/model.h"
+#include "gguf/forms.h"
 
 /* Adds those of a block, which are read from a store (the checkpoint's, or a file of the block). */
 ptq_status gguf_add_block(const struct model *m, const ptq_store *from, int64_t block,
                           ptq_store *to);
-/* Adds those that belong to no block. head_bits: of the embedding and the head, 4, 5, 6 or 8; 0: as
- * they are. factors: also those of rotary positions. */
-ptq_status gguf_add_outside(const struct model *m, int64_t head_bits, int factors, ptq_store *to);
+/* Adds those that belong to no block. factors: also those of rotary positions. */
+ptq_status gguf_add_outside(const struct model *m, struct gguf_token_types types, int factors,
+                            ptq_store *to);
 
 #endif
