@@ -6,7 +6,7 @@
 #define GGUF_CONFIGS_H
 
 #include "calibrate/calibrate.h"
-#include "gguf/forms.h"
+#include "gguf/gguf_forms.h"
 #include "options.h"
 
 /* Type i of --gguf-type, "Q4_0"; NULL after the last. */

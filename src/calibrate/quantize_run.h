@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "calibrate/calibrate.h"
-#include "gguf/forms.h"
+#include "gguf/gguf_forms.h"
 
 struct quantize_run {
     ptq_context *context;

@@ -7,7 +7,7 @@
 
 #include "base/json.h"
 #include "checkpoint/output.h"
-#include "gguf/forms.h"
+#include "gguf/gguf_forms.h"
 #include "model/model.h"
 
 struct target {

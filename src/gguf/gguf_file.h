@@ -3,7 +3,7 @@
 #define GGUF_GGUF_FILE_H
 
 #include "checkpoint/output.h"
-#include "gguf/forms.h"
+#include "gguf/gguf_forms.h"
 
 /* Checks, before any work, that llama.cpp can run the model. */
 ptq_status gguf_file_check(const struct model *m);

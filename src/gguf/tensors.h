@@ -6,7 +6,7 @@
 #ifndef GGUF_TENSORS_H
 #define GGUF_TENSORS_H
 
-#include "gguf/forms.h"
+#include "gguf/gguf_forms.h"
 
 /* Adds those of a block, which are read from a store (the checkpoint's, or a file of the block). */
 ptq_status gguf_add_block(const struct model *m, const ptq_store *from, int64_t block,

@@ -1,6 +1,6 @@
 /* The types of GGUF that weights can be rounded to, and the settings of a quantizer for each. */
-#ifndef GGUF_FORMS_H
-#define GGUF_FORMS_H
+#ifndef GGUF_GGUF_FORMS_H
+#define GGUF_GGUF_FORMS_H
 
 #include "model/model.h"
 

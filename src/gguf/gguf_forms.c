@@ -1,4 +1,4 @@
-#include "gguf/forms.h"
+#include "gguf/gguf_forms.h"
 #include <string.h>
 #include "base/context.h"
 
