@@ -4,6 +4,20 @@
 #include "store.h"
 #include <string.h>
 
+int ptqi_shape_elements(const int64_t *shape, int32_t rank, int64_t *elements)
+{
+    int64_t product = 1, is_empty = 0;
+    for (int32_t axis = 0; axis < rank; axis++) {
+        is_empty |= shape[axis] == 0;
+        if (shape[axis] && !ptqi_multiply(product, shape[axis], &product))
+            return 0;
+        if (product > (int64_t)1 << 53)
+            return 0;
+    }
+    *elements = is_empty ? 0 : product;
+    return 1;
+}
+
 /* Items of a table are indices of entries or pairs; name_of returns their names. */
 static int64_t find_item(const ptq_store *s, const struct ptqi_table *table,
                          const char *(*name_of)(const ptq_store *, int64_t), const char *name)
@@ -130,15 +144,14 @@ ptq_status ptqi_store_describe(ptq_store *s, const char *name, int32_t dtype, in
         [PTQ_DTYPE_F32] = "F32", [PTQ_DTYPE_F16] = "F16", [PTQ_DTYPE_BF16] = "BF16",
         [PTQ_DTYPE_I8] = "I8",   [PTQ_DTYPE_U8] = "U8",   [PTQ_DTYPE_I32] = "I32",
     };
-    int64_t bytes = ptq_dtype_size(dtype);
-    for (int32_t i = 0; i < rank; i++)
-        if (shape[i] > PTQI_MOST_SIZE || !ptqi_multiply(bytes, shape[i], &bytes))
-            return ptqi_fail(s->context, PTQ_ERROR_SHAPE, "%s is too large", name);
+    int64_t elements;
+    if (!ptqi_shape_elements(shape, rank, &elements))
+        return ptqi_fail(s->context, PTQ_ERROR_SHAPE, "%s is too large", name);
     PTQI_TRY(ptqi_store_new_entry(s, name, out));
     strcpy((*out)->dtype_name, names[dtype]);
     (*out)->dtype = dtype;
     (*out)->rank = rank;
-    (*out)->bytes = bytes;
+    (*out)->bytes = elements * ptq_dtype_size(dtype);
     memcpy((*out)->shape, shape, (size_t)rank * sizeof *shape);
     return PTQ_OK;
 }

@@ -65,6 +65,7 @@ static ptq_status read_entry(ptq_store *s, const char *path, const struct ptqi_j
     const struct ptqi_json *shape = ptqi_json_get(m, "shape");
     const struct ptqi_json *offsets = ptqi_json_get(m, "data_offsets");
     struct ptqi_entry *e;
+    int64_t elements;
     size_t type = 0, known = sizeof types / sizeof *types;
     if ((int32_t)strlen(m->name) != m->name_length)
         return bad(s, path, m->name, "zero byte in the name");
@@ -85,14 +86,15 @@ static ptq_status read_entry(ptq_store *s, const char *path, const struct ptqi_j
     e->dtype = types[type].dtype;
     strcpy(e->dtype_name, types[type].name);
     e->data = data + range->begin;
-    e->bytes = types[type].size;
     for (const struct ptqi_json *axis = shape->first; axis; axis = axis->next) {
         int64_t length;
-        if (!ptqi_json_integer(axis, &length) || length < 0 ||
-            !ptqi_multiply(e->bytes, length, &e->bytes))
+        if (!ptqi_json_integer(axis, &length) || length < 0)
             return bad(s, path, m->name, "invalid size in its shape");
         e->shape[e->rank++] = length;
     }
+    if (!ptqi_shape_elements(e->shape, e->rank, &elements))
+        return bad(s, path, m->name, "its shape is too large");
+    e->bytes = elements * types[type].size;
     if (e->bytes != range->end - range->begin)
         return bad(s, path, m->name, "shape and data_offsets do not agree");
     return PTQ_OK;
