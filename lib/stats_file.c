@@ -90,7 +90,8 @@ static ptq_status read_counts(const ptq_store *store, struct ptq_stats *head)
     if (counts[0] != 1 || head->rows < 0 || head->rows > PTQI_MAX_ROWS || !power ||
         head->stride > PTQI_MAX_ROWS || !(head->total_weight >= 0) ||
         head->total_weight - head->total_weight != 0 || head->sampled < 0 ||
-        head->sampled > PTQI_SAMPLE_ROWS || head->sampled > max_sampled)
+        head->sampled > PTQI_SAMPLE_ROWS || head->sampled > max_sampled ||
+        (head->sampled && !(head->flags & PTQ_STATS_SAMPLE)))
         return ptqi_fail(head->context, PTQ_ERROR_FORMAT, "not statistics of this library");
     /* Check that the largest part exists before allocating memory of its size. */
     const void *unused;

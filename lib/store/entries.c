@@ -4,6 +4,20 @@
 #include "store.h"
 #include <string.h>
 
+int ptqi_shape_elements(const int64_t *shape, int32_t rank, int64_t *elements)
+{
+    int64_t product = 1, is_empty = 0;
+    for (int32_t axis = 0; axis < rank; axis++) {
+        is_empty |= shape[axis] == 0;
+        if (shape[axis] && !ptqi_multiply(product, shape[axis], &product))
+            return 0;
+        if (product > (int64_t)1 << 53)
+            return 0;
+    }
+    *elements = is_empty ? 0 : product;
+    return 1;
+}
+
 /* Items of a table are indices of entries or pairs; name_of returns their names. */
 static int64_t find_item(const ptq_store *s, const struct ptqi_table *table,
                          const char *(*name_of)(const ptq_store *, int64_t), const char *name)
@@ -135,15 +149,14 @@ const char *ptqi_store_dtype_name(int32_t dtype)
 ptq_status ptqi_store_describe(ptq_store *s, const char *name, int32_t dtype, int32_t rank,
                                const int64_t *shape, struct ptqi_entry **out)
 {
-    int64_t bytes = ptq_dtype_size(dtype);
-    for (int32_t i = 0; i < rank; i++)
-        if (shape[i] > PTQI_MOST_SIZE || !ptqi_multiply(bytes, shape[i], &bytes))
-            return ptqi_fail(s->context, PTQ_ERROR_SHAPE, "%s is too large", name);
+    int64_t elements;
+    if (!ptqi_shape_elements(shape, rank, &elements))
+        return ptqi_fail(s->context, PTQ_ERROR_SHAPE, "%s is too large", name);
     PTQI_TRY(ptqi_store_new_entry(s, name, out));
     strcpy((*out)->dtype_name, ptqi_store_dtype_name(dtype));
     (*out)->dtype = dtype;
     (*out)->rank = rank;
-    (*out)->bytes = bytes;
+    (*out)->bytes = elements * ptq_dtype_size(dtype);
     memcpy((*out)->shape, shape, (size_t)rank * sizeof *shape);
     return PTQ_OK;
 }

@@ -44,7 +44,7 @@ ptq_status ptqi_gguf_alignment(const ptq_store *store, const char *path, uint64_
 static ptq_status read_shape(struct ptqi_gguf_cursor *c, struct ptqi_entry *e)
 {
     uint32_t axes, id = 0;
-    int64_t rows = 1;
+    int64_t elements;
     PTQI_TRY(ptqi_gguf_u32(c, &axes));
     if (axes > PTQ_MAX_RANK)
         return ptqi_gguf_fail(c, e->name, "has too many axes");
@@ -52,11 +52,10 @@ static ptq_status read_shape(struct ptqi_gguf_cursor *c, struct ptqi_entry *e)
     for (int32_t axis = e->rank; axis-- > 0;) {
         uint64_t size;
         PTQI_TRY(ptqi_gguf_u64(c, &size));
-        e->shape[axis] = (int64_t)size;
-        if (size > PTQI_MOST_SIZE ||
-            (axis < e->rank - 1 && !ptqi_multiply(rows, e->shape[axis], &rows)))
-            return ptqi_gguf_fail(c, e->name, "its shape is too large");
+        e->shape[axis] = size > INT64_MAX ? INT64_MAX : (int64_t)size;
     }
+    if (!ptqi_shape_elements(e->shape, e->rank, &elements))
+        return ptqi_gguf_fail(c, e->name, "its shape is too large");
     PTQI_TRY(ptqi_gguf_u32(c, &id));
     const struct ptqi_gguf_tensor_type *type = ptqi_gguf_tensor_type(id);
     if (!type)
@@ -66,9 +65,7 @@ static ptq_status read_shape(struct ptqi_gguf_cursor *c, struct ptqi_entry *e)
     const int64_t columns = e->rank ? e->shape[e->rank - 1] : 1;
     if (columns % type->values)
         return ptqi_gguf_fail(c, e->name, "its rows do not consist of whole blocks");
-    if (!ptqi_multiply(columns / type->values, type->bytes, &e->bytes) ||
-        !ptqi_multiply(e->bytes, rows, &e->bytes))
-        return ptqi_gguf_fail(c, e->name, "its shape is too large");
+    e->bytes = elements / type->values * type->bytes;
     strcpy(e->dtype_name, type->name);
     e->dtype = type->dtype;
     return PTQ_OK;

@@ -14,6 +14,8 @@
 
 #define MAX_HEADER 100000000 /* bytes, as in the reference reader */
 
+static const char metadata_name[] = "__metadata__"; /* of the member that is no tensor */
+
 static const struct {
     const char *name;
     int64_t size;
@@ -63,6 +65,7 @@ static ptq_status read_entry(ptq_store *s, const char *path, const struct ptqi_j
     const struct ptqi_json *shape = ptqi_json_get(m, "shape");
     const struct ptqi_json *offsets = ptqi_json_get(m, "data_offsets");
     struct ptqi_entry *e;
+    int64_t elements;
     size_t type = 0, known = sizeof types / sizeof *types;
     if ((int32_t)strlen(m->name) != m->name_length)
         return bad(s, path, m->name, "zero byte in the name");
@@ -83,14 +86,15 @@ static ptq_status read_entry(ptq_store *s, const char *path, const struct ptqi_j
     e->dtype = types[type].dtype;
     strcpy(e->dtype_name, types[type].name);
     e->data = data + range->begin;
-    e->bytes = types[type].size;
     for (const struct ptqi_json *axis = shape->first; axis; axis = axis->next) {
         int64_t length;
-        if (!ptqi_json_integer(axis, &length) || length < 0 ||
-            !ptqi_multiply(e->bytes, length, &e->bytes))
+        if (!ptqi_json_integer(axis, &length) || length < 0)
             return bad(s, path, m->name, "invalid size in its shape");
         e->shape[e->rank++] = length;
     }
+    if (!ptqi_shape_elements(e->shape, e->rank, &elements))
+        return bad(s, path, m->name, "its shape is too large");
+    e->bytes = elements * types[type].size;
     if (e->bytes != range->end - range->begin)
         return bad(s, path, m->name, "shape and data_offsets do not agree");
     return PTQ_OK;
@@ -130,18 +134,18 @@ static ptq_status read_header(ptq_store *s, const char *path, const struct ptqi_
     int64_t count = 0;
     ptq_status status = ranges ? PTQ_OK : PTQ_ERROR_MEMORY;
     for (const struct ptqi_json *m = root->first; m && !status; m = m->next) {
-        if (strcmp(m->name, "__metadata__")) {
+        if (strcmp(m->name, metadata_name)) {
             status = read_entry(s, path, m, data, size, &ranges[count++]);
             continue;
         }
         if (m->kind != PTQI_JSON_OBJECT)
-            status = bad(s, path, "__metadata__", "no object");
+            status = bad(s, path, metadata_name, "no object");
         for (const struct ptqi_json *pair = m->first; pair && !status; pair = pair->next)
             status = pair->kind == PTQI_JSON_STRING && pair->name &&
                              (int32_t)strlen(pair->name) == pair->name_length &&
                              (int32_t)strlen(pair->text) == pair->length
                          ? ptqi_store_set_pair(s, pair->name, pair->text, 0)
-                         : bad(s, path, "__metadata__", "a value is not a plain string");
+                         : bad(s, path, metadata_name, "a value is not a plain string");
     }
     if (!status)
         status = check_cover(s, path, ranges, count, size);
@@ -189,13 +193,15 @@ static ptq_status format_header(ptq_store *s, struct ptqi_json_writer *w)
     ptqi_json_begin(w, s->context);
     ptqi_json_open(w, NULL, '{');
     if (s->metadata_count) {
-        ptqi_json_open(w, "__metadata__", '{');
+        ptqi_json_open(w, metadata_name, '{');
         for (int64_t i = 0; i < s->metadata_count; i++)
             ptqi_json_add_text(w, s->metadata[i].key, s->metadata[i].value);
         ptqi_json_close(w, '}');
     }
     for (int64_t i = 0; i < s->count; i++) {
         const struct ptqi_entry *e = &s->entries[i];
+        if (!strcmp(e->name, metadata_name))
+            return bad(s, s->path, e->name, "safetensors has no tensor with this name");
         if (!type_named(e->dtype_name))
             return bad(s, s->path, e->name, "safetensors has no such element type");
         if (e->bytes > INT64_MAX / 2 - offset)

@@ -8,10 +8,6 @@
 #include "base/table.h"
 #include "ptq/store.h"
 
-/* The largest size along an axis, even of a tensor without elements: what every container can hold
- * (safetensors writes sizes as JSON numbers). */
-#define PTQI_MOST_SIZE ((int64_t)1 << 53)
-
 /* One tensor: its place in a mapped file or, in a store being written, the data to write. */
 struct ptqi_entry {
     char *name;
@@ -81,7 +77,11 @@ void ptqi_store_release(ptq_store *store);
 /* Makes the entry hold a store that it takes its data from. */
 void ptqi_entry_hold(struct ptqi_entry *entry, const ptq_store *from);
 
-/* entries.c. Finds a tensor by name, and a metadata pair or value by key; NULL if there is none. */
+/* entries.c. The number of elements of a shape. Returns 0 if the sizes that are not zero multiply
+ * to more than 2^53: no product of sizes of a tensor overflows then, even of one without elements,
+ * and safetensors can write each as a JSON number. */
+int ptqi_shape_elements(const int64_t *shape, int32_t rank, int64_t *elements);
+/* Finds a tensor by name, and a metadata pair or value by key; NULL if there is none. */
 const struct ptqi_entry *ptqi_store_find(const ptq_store *store, const char *name);
 const struct ptqi_pair *ptqi_store_pair(const ptq_store *store, const char *key);
 const char *ptqi_store_value(const ptq_store *store, const char *key);
