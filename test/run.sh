@@ -232,6 +232,7 @@ part "inputs of the fuzz targets" sh test/fuzz/replay.sh
 part "hostile calls, generated from the headers" hostile
 part "structure" structure
 [ -z "$LONG" ] || part "SmolLM2" sh test/real.sh
+[ -z "$LONG" ] || part "what llama.cpp reads" sh test/llamacpp.sh "$BUILD/ptq" "$BUILD/llamacpp"
 if [ -n "$LONG" ] && find_python json; then
     part "what transformers reads" $python test/readers.py "$BUILD/ptq" "$BUILD/readers"
 fi
