@@ -64,6 +64,18 @@ static void consider(struct target *t, const char *name, ptq_qtensor *q)
     snprintf(t->example_name, sizeof t->example_name, "%s", name);
 }
 
+/* Current readers of compressed-tensors refuse its act-order, so only a checkpoint that had it
+ * keeps it. */
+static ptq_status check_order(const struct target *t, const char *name, const ptq_qtensor *q)
+{
+    if (t->format != PTQ_FORMAT_COMPRESSED_TENSORS || is_own_format(t) || !ptq_qtensor_has_order(q))
+        return PTQ_OK;
+    return ptqi_fail(t->model->context, PTQ_ERROR_UNSUPPORTED,
+                     "%s: readers of compressed-tensors know no act-order; quantize with "
+                     "--static-groups",
+                     name);
+}
+
 static ptq_status examine_quantized(struct target *t, const ptq_store *from, int32_t format,
                                     const char *name)
 {
@@ -72,6 +84,8 @@ static ptq_status examine_quantized(struct target *t, const ptq_store *from, int
     ptq_status status = ptq_format_can_hold(t->format, q);
     if (status)
         status = ptqi_fail_at(t->model->context, status, name);
+    if (!status)
+        status = check_order(t, name, q);
     if (!status)
         status = check_agreement(t, name, q);
     if (status) {
