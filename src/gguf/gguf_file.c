@@ -1,4 +1,5 @@
 #include "gguf/gguf_file.h"
+#include <string.h>
 #include <sys/stat.h>
 #include "base/context.h"
 #include "checkpoint/gguf_source.h"
@@ -29,14 +30,28 @@ static ptq_status put_metadata(const struct model *m, const ptq_store *source, p
     return p.status;
 }
 
+/* The metadata must be those of a model like this one. */
+static ptq_status check_source(const struct model *m, const ptq_store *source)
+{
+    const char *architecture = ptq_store_metadata(source, "general.architecture");
+    const char *own = gguf_architecture(&m->config);
+    if (architecture && own && !strcmp(architecture, own))
+        return PTQ_OK;
+    return ptqi_fail(m->context, PTQ_ERROR_CONFLICT,
+                     "%s: " GGUF_SOURCE_NAME " is of the architecture %.60s, not of this model; "
+                     "remove it",
+                     m->checkpoint->path, architecture ? architecture : "");
+}
+
 ptq_status gguf_file_check(const struct model *m)
 {
     ptq_store *source, *nowhere;
     PTQI_TRY(gguf_source_open(m->checkpoint, &source));
-    const int has_source = source != NULL;
-    ptq_store_free(source);
-    if (has_source)
-        return PTQ_OK;
+    if (source) {
+        const ptq_status status = check_source(m, source);
+        ptq_store_free(source);
+        return status;
+    }
     PTQI_TRY(gguf_check_model(m));
     PTQI_TRY(ptq_store_create(m->context, "check.gguf", &nowhere)); /* never committed */
     struct gguf_pairs p = {m->context, nowhere, gguf_architecture(&m->config), PTQ_OK};
