@@ -1339,15 +1339,15 @@ test_formats()
     refuses 2 "shard-size" "a shard of no size" "$@" --shard-size 0
     quantize own --method gptq --rotate 64 --group 32 $small
     refuses 1 "no rotation" "convert a rotation" convert "$tmp/own" -o "$out" --format gptq
+    refuses 1 "not quantized" "convert a plain model" convert $tiny -o "$out" --format gptq
+    refuses 1 "no rotations" "convert a rotation to gguf" convert "$tmp/own" -o "$out.gguf" --format gguf
+    refuses 2 "must be ptq, gptq, awq" "convert to an unknown format" convert "$tmp/own" -o "$out" --format marlin
+    refuses 2 "format" "convert to nothing" convert "$tmp/own" -o "$out"
     quantize own --method gptq --act-order --group 32 $small
     for format in compressed-tensors awq; do
         refuses 1 "act-order" "convert act-order to $format" convert "$tmp/own" -o "$out" --format $format
         equal "what a refused conversion leaves" "$(ls -d "$out"* 2>/dev/null)" ""
     done
-    refuses 1 "not quantized" "convert a plain model" convert $tiny -o "$out" --format gptq
-    refuses 1 "no rotations" "convert a rotation to gguf" convert "$tmp/own" -o "$out.gguf" --format gguf
-    refuses 2 "must be ptq, gptq, awq" "convert to an unknown format" convert "$tmp/own" -o "$out" --format marlin
-    refuses 2 "format" "convert to nothing" convert "$tmp/own" -o "$out"
     quantize own --method rtn --bits 3 --group 32
     refuses 1 "4 bits" "convert 3 bits to awq" convert "$tmp/own" -o "$out" --format awq
     quantize foreign --method rtn --bits 3 --group 32 --format gptq
