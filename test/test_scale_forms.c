@@ -25,21 +25,30 @@ static void make_weights(void)
 }
 
 /* Quantizes w by settings, "name value name value". */
-static ptq_qtensor *quantize(int32_t method, const char *settings, const ptq_stats *stats)
+static ptq_status try_quantize(int32_t method, const char *settings, const ptq_stats *stats,
+                               ptq_qtensor **q)
 {
     const int64_t shape[2] = {N, K};
     ptq_config *config;
     ptq_tensor *weight;
-    ptq_qtensor *q = NULL;
     char copy[160], *rest = copy, *name;
     strcpy(copy, settings);
+    *q = NULL;
     CHECK_OK(ptq_config_create(test_context(), method, &config));
     while ((name = strtok_r(rest, " ", &rest)))
         CHECK_OK(ptq_config_parse(config, name, strtok_r(rest, " ", &rest)));
     CHECK_OK(ptq_tensor_borrow(test_context(), PTQ_DTYPE_F32, 2, shape, w, &weight));
-    CHECK_OK(ptq_quantize(config, (const ptq_tensor *const *)&weight, 1, stats, NULL, &q));
+    const ptq_status status =
+        ptq_quantize(config, (const ptq_tensor *const *)&weight, 1, stats, NULL, q);
     ptq_tensor_free(weight);
     ptq_config_free(config);
+    return status;
+}
+
+static ptq_qtensor *quantize(int32_t method, const char *settings, const ptq_stats *stats)
+{
+    ptq_qtensor *q;
+    CHECK_OK(try_quantize(method, settings, stats, &q));
     return q;
 }
 
@@ -260,6 +269,39 @@ static void test_empty_groups(void)
     memcpy(w, kept, sizeof w);
 }
 
+/* Weights beyond f16 are refused, whether the scale or only the minimum is. */
+static void test_limits(void)
+{
+    static const struct {
+        const char *settings;
+        float factor, constant; /* of the weights; of the first group, if not 0 */
+        ptq_status expected;
+    } cases[] = {
+        {"scales minima group 32 scale-dtype f16", 1, 7e4f, PTQ_ERROR_BOUNDS},
+        {"scales minima group 32 scale-dtype f16", 1, -7e4f, PTQ_ERROR_BOUNDS},
+        {"scales minima group 32 scale-dtype f16", 0, 0.5f, PTQ_OK},
+        {"scales minima group 32 scale-dtype f16", 0, 1e-7f, PTQ_ERROR_BOUNDS},
+        {"scales super", 1e8f, 0, PTQ_ERROR_BOUNDS},
+        {"scales super", 1e11f, 0, PTQ_ERROR_BOUNDS},
+        {"scales super", 1e-6f, 0, PTQ_ERROR_BOUNDS},
+        {"scales super bits 6", 1e11f, 0, PTQ_ERROR_BOUNDS},
+        {"scales super", 0.1f, 0, PTQ_OK},
+    };
+    static float kept[N * K];
+    memcpy(kept, w, sizeof w);
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        ptq_qtensor *q;
+        for (int i = 0; i < N * K; i++)
+            w[i] = kept[i] * cases[c].factor;
+        for (int i = 0; i < 32 && cases[c].constant != 0; i++)
+            w[i] = cases[c].constant;
+        CHECK_STATUS(try_quantize(PTQ_METHOD_RTN, cases[c].settings, NULL, &q), cases[c].expected);
+        CHECK(cases[c].expected || weight_error(q) < 0.01);
+        ptq_qtensor_free(q);
+    }
+    memcpy(w, kept, sizeof w);
+}
+
 void test_scale_forms(void)
 {
     make_weights();
@@ -267,6 +309,7 @@ void test_scale_forms(void)
     test_outputs();
     test_conflicts();
     test_empty_groups();
+    test_limits();
     test_gain();
     test_grids();
     test_zero_points();

@@ -7,7 +7,6 @@
  *
  * Super scales need minima that are not above 0.
  */
-#include "base/half.h"
 #include "candidates.h"
 #include "grid.h"
 #include "kernel/kernel.h"
@@ -50,7 +49,7 @@ static int32_t dtype_of(const struct ptq_config *config)
 
 static float storable_minimum(const struct ptq_config *config, float minimum)
 {
-    const float stored = ptqi_round_to(minimum, dtype_of(config));
+    const float stored = ptqi_storable_minimum(minimum, dtype_of(config));
     return config->scales == PTQ_SCALES_SUPER && stored > 0 ? 0 : stored;
 }
 

@@ -12,7 +12,6 @@
  */
 #include "refit.h"
 #include <math.h>
-#include "base/half.h"
 
 #define AROUND 1 /* integers to each side that are tried with super scales */
 
@@ -94,7 +93,7 @@ static struct ptqi_grid refit_line(const struct ptqi_pass *pass, int64_t n, int6
         return best;
     }
     grid.scale = ptqi_storable_scale(grid.scale, pass->config->scale_dtype);
-    grid.minimum = ptqi_round_to(grid.minimum, pass->config->scale_dtype);
+    grid.minimum = ptqi_storable_minimum(grid.minimum, pass->config->scale_dtype);
     consider(l, now, grid, &least, &best);
     return best;
 }

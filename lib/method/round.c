@@ -174,6 +174,16 @@ static ptq_status count_clamped(const struct ptq_config *config, const float *w,
     return status;
 }
 
+/* Of a matrix that is not all 0. */
+static ptq_status check_scales(const struct ptq_config *config, const struct ptq_qtensor *q)
+{
+    if (q->super_scales)
+        PTQI_TRY(ptqi_check_super(config, q->super_scales, q->super_minima,
+                                  q->n * (q->k / PTQI_SUPER_COLUMNS)));
+    return ptqi_check_scales(config, q->scales, q->super_scales ? NULL : q->minima,
+                             q->n * q->groups);
+}
+
 static ptq_status round_weights(const struct shared *s, const float *w,
                                 const struct ptqi_curvature *c, struct ptq_qtensor *q)
 {
@@ -181,7 +191,7 @@ static ptq_status round_weights(const struct shared *s, const float *w,
     if (!has_weights(w, q->n * q->k))
         return PTQ_OK;
     PTQI_TRY(count_clamped(s->config, w, q));
-    return ptqi_check_scales(s->config, q->scales, q->n * q->groups);
+    return check_scales(s->config, q);
 }
 
 /* Clips a copy of the equalized w and rounds that: errors are measured against w itself. */

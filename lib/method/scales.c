@@ -33,16 +33,40 @@ int ptqi_scale_is_clamped(float scale, int32_t dtype, int is_row_scale)
     return fabsf(scale) <= smallest || fabsf(scale) >= limits[dtype].largest;
 }
 
-ptq_status ptqi_check_scales(const struct ptq_config *config, const float *scales, int64_t count)
+float ptqi_storable_minimum(float minimum, int32_t dtype)
+{
+    const float rounded = ptqi_round_to(minimum, dtype), most = limits[dtype].largest;
+    return rounded < -most ? -most : rounded > most ? most : rounded;
+}
+
+/* The largest magnitude of count values, if there are any, and of one more. */
+static float magnitude(const float *values, int64_t count, float max)
+{
+    for (int64_t i = 0; values && i < count; i++)
+        max = fabsf(values[i]) > max ? fabsf(values[i]) : max;
+    return max;
+}
+
+ptq_status ptqi_check_scales(const struct ptq_config *config, const float *scales,
+                             const float *minima, int64_t count)
 {
     const int32_t dtype = config->scale_dtype;
-    float max = 0;
-    for (int64_t i = 0; i < count; i++)
-        max = fabsf(scales[i]) > max ? fabsf(scales[i]) : max;
+    const float max = magnitude(minima, count, magnitude(scales, count, 0));
     if (max > limits[dtype].normal && max < limits[dtype].largest)
         return PTQ_OK;
     return ptqi_fail(config->context, PTQ_ERROR_BOUNDS,
                      "weights too %s for scales of %s: the largest scale is %g%s",
                      max < 1 ? "small" : "large", ptq_dtype_name(dtype), (double)max,
                      dtype == PTQ_DTYPE_F32 ? "" : "; use scale-dtype f32");
+}
+
+ptq_status ptqi_check_super(const struct ptq_config *config, const float *scales,
+                            const float *minima, int64_t count)
+{
+    const float scale = magnitude(scales, count, 0), max = magnitude(minima, count, scale);
+    if (scale > limits[PTQ_DTYPE_F16].smallest && max < limits[PTQ_DTYPE_F16].largest)
+        return PTQ_OK;
+    return ptqi_fail(config->context, PTQ_ERROR_BOUNDS,
+                     "weights too %s for super scales, which are f16: the largest is %g",
+                     max < 1 ? "small" : "large", (double)max);
 }

@@ -10,7 +10,6 @@
  * around those of its own grid.
  */
 #include <math.h>
-#include "base/half.h"
 #include "candidates.h"
 #include "grid.h"
 #include "kernel/kernel.h"
@@ -111,7 +110,7 @@ static float choose_minimum(const struct block *b, float super_scale)
     for (int64_t g = 0; g < b->groups; g++)
         lowest = b->grids[g].minimum < lowest ? b->grids[g].minimum : lowest;
     for (int i = 0; i < MINIMA; i++)
-        super[i] = ptqi_round_to(lowest / 63.0f * (1.0f - (float)i / 40.0f), PTQ_DTYPE_F16);
+        super[i] = ptqi_storable_minimum(lowest / 63.0f * (1.0f - (float)i / 40.0f), PTQ_DTYPE_F16);
     for (int64_t g = 0; g < b->groups; g++) {
         float scales[PTQI_SHRINK_UNIT];
         const struct ptqi_grid own = b->grids[g];
