@@ -233,7 +233,7 @@ part "hostile calls, generated from the headers" hostile
 part "structure" structure
 [ -z "$LONG" ] || part "SmolLM2" sh test/real.sh
 if [ -n "$LONG" ] && find_python json; then
-    part "what transformers reads" $python test/readers.py "$BUILD/ptq" "$BUILD/readers"
+    part "what others read" $python test/readers.py "$BUILD/ptq" "$BUILD/unit" "$BUILD/readers"
 fi
 part "chat templates of other programs" chat_templates
 test_symbols
