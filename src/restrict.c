@@ -80,6 +80,31 @@ static ptq_status make_example(ptq_context *context, const ptq_config *config,
     return status;
 }
 
+static int divides_all(const struct model *m, int64_t group)
+{
+    struct matrix matrix;
+    for (int i = 0; model_describe_matrix(m, 0, i, &matrix); i++)
+        if (group && matrix.k % group)
+            return 0;
+    return 1;
+}
+
+/*
+ * A default group that does not divide all rows becomes 64 or 32, if that does. Of the formats,
+ * gptq can have a shorter last group, but vLLM 0.32 misreads it, and transformers 5.24 does not
+ * load it.
+ */
+static ptq_status set_group(const struct options *o, const struct model *m, ptq_config *config)
+{
+    int64_t group;
+    PTQI_TRY(ptq_config_get_int(config, PTQ_PARAM_GROUP, &group));
+    const int64_t wanted[] = {group, 64, 32};
+    for (int i = 0; i < 3 && !setting_given(o, PTQ_PARAM_GROUP); i++)
+        if (divides_all(m, wanted[i]))
+            return ptq_config_set_int(config, PTQ_PARAM_GROUP, wanted[i]);
+    return PTQ_OK;
+}
+
 static ptq_status check_shapes(const struct model *m, int32_t format, const ptq_config *config)
 {
     struct matrix matrix;
@@ -114,5 +139,8 @@ ptq_status restrict_settings(const struct options *o, const struct model *m, int
         PTQI_TRY(apply(o, m->context, &rules[i], format, config));
     PTQI_TRY(set_scale_dtype(o, m, format, config));
     PTQI_TRY(check_order(m->context, format, config));
-    return format == PTQ_FORMAT_GGUF ? PTQ_OK : check_shapes(m, format, config);
+    if (format == PTQ_FORMAT_GGUF)
+        return PTQ_OK;
+    PTQI_TRY(set_group(o, m, config));
+    return check_shapes(m, format, config);
 }

@@ -1325,6 +1325,14 @@ test_formats()
             equal "$format, shards" "$(ls "$tmp/foreign" | grep -c '^model-0000[1-4]-of-0000[34].safetensors$')" \
                 "$(ls "$tmp/foreign" | grep -c '^model-.*safetensors$')"
         done
+        quantize foreign --method rtn --format $format
+        equal "the default group in $format divides 352 columns" \
+            "$(grep -c '"group_size": 32' "$tmp/foreign/config.json")" 1
+    done
+    for case in "gptq --bits 4 --sym" "gptq_v2 --bits 4 --asym" "gptq_v2 --bits 3 --sym"; do
+        quantize foreign --method rtn ${case#* } --format gptq
+        equal "checkpoint_format of ${case#* }" \
+            "$(grep -c "\"checkpoint_format\": \"${case%% *}\"" "$tmp/foreign/quantize_config.json")" 1
     done
     quantize foreign --method auto --group 32 $small --format gptq
     succeeds "eval of auto in gptq" eval "$tmp/foreign" --text $text "$@"

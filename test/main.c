@@ -54,6 +54,7 @@
     TEST(architectures)                                                                            \
     TEST(formats)                                                                                  \
     TEST(smollm2)                                                                                  \
+    TEST(readers)                                                                                  \
     TEST(gguf)                                                                                     \
     TEST(gguf_models)                                                                              \
     TEST(gguf_write)                                                                               \

@@ -234,7 +234,7 @@ part "structure" structure
 [ -z "$LONG" ] || part "SmolLM2" sh test/real.sh
 [ -z "$LONG" ] || part "what llama.cpp reads" sh test/llamacpp.sh "$BUILD/ptq" "$BUILD/llamacpp"
 if [ -n "$LONG" ] && find_python json; then
-    part "what transformers reads" $python test/readers.py "$BUILD/ptq" "$BUILD/readers"
+    part "what others read" $python test/readers.py "$BUILD/ptq" "$BUILD/unit" "$BUILD/readers"
 fi
 part "chat templates of other programs" chat_templates
 test_symbols

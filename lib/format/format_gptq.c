@@ -220,10 +220,14 @@ static const char *can_hold(const ptq_qtensor *q)
     return ptqi_beyond_weights(q);
 }
 
+/*
+ * GPTQModel 7.7 takes "gptq" with zero points only from itself, and misreads zeros of 3 bits there:
+ * it takes those that lie across two words for others than its kernels do.
+ */
 static void describe(const ptq_qtensor *q, struct ptqi_json_writer *w)
 {
     ptqi_json_add_text(w, "quant_method", "gptq");
-    ptqi_json_add_text(w, "checkpoint_format", "gptq");
+    ptqi_json_add_text(w, "checkpoint_format", q->zeros || q->bits == 3 ? "gptq_v2" : "gptq");
     ptqi_json_add_integer(w, "bits", q->bits);
     ptqi_json_add_integer(w, "group_size", q->group ? q->group : -1);
     ptqi_json_add_bool(w, "sym", !q->zeros);
