@@ -1706,6 +1706,10 @@ test_gguf_files()
         --method rtn
     [ -d "$tmp/experts" ] && succeeds "convert experts" convert "$tmp/experts" -o "$tmp/experts.gguf" --format gguf
     test_odd_gguf_files
+    refuses 1 "the head is quantized already" "head-bits of a quantized head" \
+        convert "$tmp/one.gguf" -o "$out.gguf" --format gguf --head-bits 8
+    refuses 1 "one.gguf: quantized already" "a quantized embedding" \
+        quantize "$tmp/one.gguf" -o "$out" --format compressed-tensors --method rtn
     set -- quantize $tiny -o "$out.gguf" --format gguf
     refuses 2 "must end in .gguf" "a GGUF file with another name" quantize $tiny -o "$out" --format gguf --method rtn
     refuses 2 "shard-size is not for" "shards of a GGUF file" "$@" --method rtn --shard-size 1M
