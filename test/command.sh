@@ -1710,6 +1710,12 @@ test_gguf_files()
         convert "$tmp/one.gguf" -o "$out.gguf" --format gguf --head-bits 8
     refuses 1 "one.gguf: quantized already" "a quantized embedding" \
         quantize "$tmp/one.gguf" -o "$out" --format compressed-tensors --method rtn
+    for format in gptq awq compressed-tensors; do
+        for scales in minima super; do
+            refuses 1 "cannot hold what --scales asks for" "$scales scales in $format" \
+                quantize $tiny -o "$out" --format $format --method rtn --sym --scales $scales --group 32
+        done
+    done
     set -- quantize $tiny -o "$out.gguf" --format gguf
     refuses 2 "must end in .gguf" "a GGUF file with another name" quantize $tiny -o "$out" --format gguf --method rtn
     refuses 2 "shard-size is not for" "shards of a GGUF file" "$@" --method rtn --shard-size 1M
