@@ -1679,11 +1679,18 @@ test_odd_gguf_files()
     succeeds "with the metadata of the model" convert "$tmp/odd" -o "$tmp/odd.gguf" --format gguf
     edit "$tmp/odd/config.json" 's/"num_hidden_layers": 4/"num_hidden_layers": 3/'
     refuses 1 "another block_count" "metadata of another model" convert "$tmp/odd" -o "$out.gguf" --format gguf
+    rm "$tmp/odd/metadata.gguf"
+    edit "$tmp/odd/config.json" 's/"num_hidden_layers": 3/"num_hidden_layers": 4/'
     odd=$tmp/$(printf 'odd\377')
     rm -rf "$odd" "$tmp/odd.gguf"
     cp -r $tiny "$odd" || { skip "names that are not UTF-8"; return; }
     succeeds "a directory whose name is not UTF-8" convert "$odd" -o "$tmp/odd.gguf" --format gguf
     succeeds "which can be read" inspect "$tmp/odd.gguf"
+    rm -f "$tmp/odd.gguf"
+    succeeds "a directory that is called ." convert "$tmp/odd/../odd/." -o "$tmp/odd.gguf" --format gguf
+    succeeds "which has no name" inspect "$tmp/odd.gguf" --json
+    grep -q '"general.type"' "$tmp/out" && ! grep -q '"general.name"' "$tmp/out"
+    equal "of a directory that is called ." $? 0
     rm -rf "$odd" "$tmp/odd" "$tmp/odd.gguf"
 }
 

@@ -74,11 +74,14 @@ static void name_of(const char *path, char *name, size_t capacity)
     name[used] = 0;
 }
 
-/* The name of the directory as a title: words apart, in capitals if they are all small letters. */
+/* The name of the directory, unless it was given as ".", as a title: words apart, in capitals if
+ * they are all small letters. */
 static void put_name(const struct model *m, struct gguf_pairs *p)
 {
     char name[256];
     name_of(m->checkpoint->path, name, sizeof name);
+    if (!strcmp(name, ".") || !strcmp(name, ".."))
+        return;
     for (char *word = name; *word;) {
         const size_t letters = strcspn(word, "- ");
         int small = 0, large = 0;
