@@ -37,6 +37,17 @@ struct convert {
     int64_t shard_size, bytes;
 };
 
+/* An embedding or a head that is quantized stays what it is. */
+static ptq_status check_tokens(const struct convert *c)
+{
+    const struct model *m = c->model;
+    if (!c->target.tokens.embedding || (!m->embedding.quantized && !m->head->quantized))
+        return PTQ_OK;
+    return ptqi_fail(c->context, PTQ_ERROR_CONFLICT,
+                     "%s: the %s is quantized already, so --head-bits has nothing to act on",
+                     m->checkpoint->path, m->head->quantized ? "head" : "embedding");
+}
+
 static ptq_status examine(struct convert *c)
 {
     const struct checkpoint *source = c->model->checkpoint;
@@ -90,6 +101,7 @@ static ptq_status run(struct convert *c)
     PTQI_TRY(model_open(c->context, c->o->positional[0], &c->model));
     c->target.model = c->model;
     PTQI_TRY(output_check(c->model->checkpoint, inputs, 1, c->path, 0));
+    PTQI_TRY(check_tokens(c));
     PTQI_TRY(examine(c));
     PTQI_TRY(begin(c));
     return write_all(c);

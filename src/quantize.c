@@ -72,6 +72,7 @@ static ptq_status run(struct quantize *q)
     progress_begin(&q->progress, 0);
     PTQI_TRY(model_open(q->run.context, q->o->positional[0], &q->run.model));
     PTQI_TRY(output_check(q->run.model->checkpoint, inputs, 2, q->run.path, q->run.resume));
+    PTQI_TRY(quantize_check_plain(q->run.model));
     if (q->run.format != PTQ_FORMAT_PTQ)
         PTQI_TRY(restrict_to_format(q));
     if (q->calibration.text) {

@@ -1639,6 +1639,69 @@ gguf_file()
 }
 
 # Files that quantize and convert write.
+# odd_gguf PATTERN FILE: with $tmp/part as that file of the model, quantizing to GGUF is refused before any work.
+odd_gguf()
+{
+    pattern=$1 file=$2
+    rm -rf "$tmp/odd"
+    cp -r $tiny "$tmp/odd"
+    chmod -R u+w "$tmp/odd"
+    cp "$tmp/part" "$tmp/odd/$file"
+    refuses 1 "$pattern" "$file: $pattern" quantize "$tmp/odd" -o "$out.gguf" --format gguf --method rtn
+    [ ! -e "$out.gguf.partial" ] || fail "$file: leaves its partial directory"
+}
+
+# Files that would become a GGUF file that no reader understands.
+test_odd_gguf_files()
+{
+    printf '{"top_k": 1e300}' >"$tmp/part"
+    odd_gguf "GGUF cannot hold general.sampling.top_k" generation_config.json
+    printf '{"top_k": 5.5}' >"$tmp/part"
+    odd_gguf "GGUF cannot hold general.sampling.top_k" generation_config.json
+    printf '{"top_p": 1e300}' >"$tmp/part"
+    odd_gguf "GGUF cannot hold general.sampling.top_p" generation_config.json
+    printf '{' >"$tmp/part"
+    odd_gguf "odd: generation_config.json" generation_config.json
+    printf 'a\377' >"$tmp/part"
+    odd_gguf "chat_template: it is not UTF-8" chat_template.jinja
+    printf 'a\0b' >"$tmp/part"
+    odd_gguf "template has a zero byte" chat_template.jinja
+    sed 's/"rope_theta": *[0-9.]*/"rope_theta": 1e300/' $tiny/config.json >"$tmp/part"
+    odd_gguf "cannot hold rope.freq" config.json
+    sed 's/"<s>"/"<s>\\u0000x"/' $tiny/tokenizer.json >"$tmp/part"
+    odd_gguf "has a zero byte" tokenizer.json
+    for change in 's/"merges": *\[/&["a", "b", "c"], /' 's/"merges": *\[/&"ab", /' 's/"merges": *\[/&"a b c", /'; do
+        sed "$change" $tiny/tokenizer.json >"$tmp/part"
+        odd_gguf "odd: a merge of tokenizer.json is not a pair" tokenizer.json
+    done
+    sed 's/"vocab": *{/"vocab": [], "other": {/' $tiny/tokenizer.json >"$tmp/part"
+    odd_gguf '"vocab" is not an object' tokenizer.json
+    sed 's/"merges"/"merges": 1, "other"/' $tiny/tokenizer.json >"$tmp/part"
+    odd_gguf '"merges" is not a list' tokenizer.json
+    printf 'GGUF\003\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' >"$tmp/part"
+    odd_gguf "of the architecture" metadata.gguf
+    rm -rf "$tmp/odd" "$tmp/odd.gguf"
+    cp -r $tiny "$tmp/odd"
+    chmod -R u+w "$tmp/odd"
+    cp "$tmp/plain.gguf" "$tmp/odd/metadata.gguf"
+    succeeds "with the metadata of the model" convert "$tmp/odd" -o "$tmp/odd.gguf" --format gguf
+    edit "$tmp/odd/config.json" 's/"num_hidden_layers": 4/"num_hidden_layers": 3/'
+    refuses 1 "another block_count" "metadata of another model" convert "$tmp/odd" -o "$out.gguf" --format gguf
+    rm "$tmp/odd/metadata.gguf"
+    edit "$tmp/odd/config.json" 's/"num_hidden_layers": 3/"num_hidden_layers": 4/'
+    odd=$tmp/$(printf 'odd\377')
+    rm -rf "$odd" "$tmp/odd.gguf"
+    cp -r $tiny "$odd" || { skip "names that are not UTF-8"; return; }
+    succeeds "a directory whose name is not UTF-8" convert "$odd" -o "$tmp/odd.gguf" --format gguf
+    succeeds "which can be read" inspect "$tmp/odd.gguf"
+    rm -f "$tmp/odd.gguf"
+    succeeds "a directory that is called ." convert "$tmp/odd/../odd/." -o "$tmp/odd.gguf" --format gguf
+    succeeds "which has no name" inspect "$tmp/odd.gguf" --json
+    grep -q '"general.type"' "$tmp/out" && ! grep -q '"general.name"' "$tmp/out"
+    equal "of a directory that is called ." $? 0
+    rm -rf "$odd" "$tmp/odd" "$tmp/odd.gguf"
+}
+
 test_gguf_files()
 {
     echo "gguf files"
@@ -1657,6 +1720,17 @@ test_gguf_files()
     succeeds "quantize from GGUF" quantize "$tmp/plain.gguf" -o "$tmp/one.gguf.2.gguf" --format gguf --gguf-type Q4_0 \
         --method rtn
     [ -d "$tmp/experts" ] && succeeds "convert experts" convert "$tmp/experts" -o "$tmp/experts.gguf" --format gguf
+    test_odd_gguf_files
+    refuses 1 "the head is quantized already" "head-bits of a quantized head" \
+        convert "$tmp/one.gguf" -o "$out.gguf" --format gguf --head-bits 8
+    refuses 1 "one.gguf: quantized already" "a quantized embedding" \
+        quantize "$tmp/one.gguf" -o "$out" --format compressed-tensors --method rtn
+    for format in gptq awq compressed-tensors; do
+        for scales in minima super; do
+            refuses 1 "cannot hold what --scales asks for" "$scales scales in $format" \
+                quantize $tiny -o "$out" --format $format --method rtn --sym --scales $scales --group 32
+        done
+    done
     set -- quantize $tiny -o "$out.gguf" --format gguf
     refuses 2 "must end in .gguf" "a GGUF file with another name" quantize $tiny -o "$out" --format gguf --method rtn
     refuses 2 "shard-size is not for" "shards of a GGUF file" "$@" --method rtn --shard-size 1M

@@ -9,6 +9,7 @@
 #include "architectures.h"
 #include "base/context.h"
 #include "base/file.h"
+#include "base/half.h"
 #include "base/json.h"
 #include "gguf/general.h"
 #include "gguf/parameters.h"
@@ -418,11 +419,58 @@ static void check_allocations(const char *name)
     }
 }
 
+/* Writes the tensors of a model to another file, one of them in f16. */
+static void write_mixed(const ptq_store *from, const char *half, const char *path)
+{
+    ptq_store *s;
+    ptq_tensor *t;
+    const int64_t at = ptq_store_find(from, half);
+    const int64_t shape[2] = {ptq_store_size(from, at, 0), ptq_store_size(from, at, 1)};
+    CHECK_OK(ptq_tensor_create(test_context(), PTQ_DTYPE_F16, 2, shape, &t));
+    ptqi_from_f32(ptq_tensor_data(t), PTQ_DTYPE_F16, ptq_store_data(from, at), shape[0] * shape[1]);
+    CHECK_OK(ptq_store_create(test_context(), path, &s));
+    for (int64_t i = 0; i < ptq_store_count(from); i++)
+        if (i != at)
+            CHECK_OK(ptq_store_copy(s, from, ptq_store_name(from, i)));
+    CHECK_OK(ptq_store_add(s, half, t));
+    CHECK_OK(ptq_store_commit(s));
+    ptq_store_free(s);
+    ptq_tensor_free(t);
+}
+
+/* Experts of several dtypes are stacked in one that holds them all, whichever is first. */
+static void check_mixed_experts(void)
+{
+    static const char prefix[] = "model.layers.0.block_sparse_moe.experts";
+    char directory[600], first[100], second[100];
+    struct model *m;
+    ptq_store *from, *to;
+    snprintf(first, sizeof first, "%s.0.w1.weight", prefix);
+    snprintf(second, sizeof second, "%s.1.w1.weight", prefix);
+    architectures_make("mixtral", directory, sizeof directory);
+    if (!CHECK_OK(model_open(test_context(), directory, &m)))
+        return;
+    const char *path = test_scratch("mixed-experts.safetensors");
+    write_mixed(m->checkpoint->store, first, path);
+    CHECK_OK(ptq_store_open(test_context(), path, &from));
+    CHECK_OK(ptq_store_create(test_context(), "never-committed.gguf", &to));
+    CHECK_OK(gguf_add_block(m, from, 0, to));
+    const int64_t at = ptq_store_find(to, "blk.0.ffn_gate_exps.weight");
+    const int64_t bytes = ptq_store_bytes(from, ptq_store_find(from, second));
+    if (CHECK(at >= 0 && !strcmp(ptq_store_dtype(to, at), "F32")))
+        CHECK(!memcmp((const char *)ptq_store_data(to, at) + bytes,
+                      ptq_store_data(from, ptq_store_find(from, second)), (size_t)bytes));
+    ptq_store_free(to);
+    ptq_store_free(from);
+    model_free(m);
+}
+
 void test_gguf_models(void)
 {
     for (int i = 0; i < NAMES; i++)
         check_architecture(names[i]);
     check_unknown();
+    check_mixed_experts();
     check_corrupted("llama-llama3");
     check_corrupted("qwen3-moe");
     check_corrupted("gemma3");

@@ -41,11 +41,16 @@ ptq_status quantize_load_calibration(const struct model *m,
                         windows);
 }
 
+ptq_status quantize_check_plain(const struct model *m)
+{
+    return m->config.quantized ? ptqi_fail(m->context, PTQ_ERROR_CONFLICT, "%s: quantized already",
+                                           m->checkpoint->path)
+                               : PTQ_OK;
+}
+
 ptq_status quantize_check_model(const struct model *m, struct progress *progress)
 {
-    if (m->config.quantized)
-        return ptqi_fail(m->context, PTQ_ERROR_CONFLICT, "%s: quantized already",
-                         m->checkpoint->path);
+    PTQI_TRY(quantize_check_plain(m));
     for (int64_t l = 0; l < m->config.layers; l++) {
         struct block *block;
         int quantized;

@@ -48,6 +48,8 @@ struct calibration_request {
 ptq_status quantize_load_calibration(const struct model *model,
                                      const struct calibration_request *request,
                                      struct windows *windows);
+/* Refuses a model that is quantized. */
+ptq_status quantize_check_plain(const struct model *model);
 /* Checks the whole model before the work begins: a missing tensor or a NaN in the last block should
  * not waste the time spent on all others. */
 ptq_status quantize_check_model(const struct model *model, struct progress *progress);

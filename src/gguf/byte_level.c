@@ -87,12 +87,12 @@ static ptq_status add_merge(ptq_context *context, const struct ptqi_json *merge,
                             struct ptqi_json_writer *w)
 {
     const struct ptqi_json *left = merge->first, *right = left ? left->next : NULL;
+    if (!token_merge_is_pair(merge))
+        return ptqi_fail(context, PTQ_ERROR_FORMAT, "a merge of tokenizer.json is not a pair");
     if (merge->kind == PTQI_JSON_STRING) {
         ptqi_json_add_text(w, NULL, merge->text);
         return PTQ_OK;
     }
-    if (!ptqi_json_string(left) || !ptqi_json_string(right))
-        return ptqi_fail(context, PTQ_ERROR_FORMAT, "a merge of tokenizer.json is not a pair");
     const int64_t most = 2 * ((int64_t)left->length + right->length) + 2;
     char *text = ptqi_alloc(context, most, 1), *out = text;
     if (!text)
@@ -137,7 +137,7 @@ static ptq_status fill(const struct ptqi_json *root, struct gguf_vocabulary *v)
     int64_t id;
     for (const struct ptqi_json *t = tokens ? tokens->first : NULL; t; t = t->next)
         if (ptqi_json_integer(t, &id) && t->name)
-            PTQI_TRY(vocabulary_set(v, id, t->name, 0, TOKEN_NORMAL));
+            PTQI_TRY(vocabulary_set_member(v, id, t, 0, TOKEN_NORMAL));
     for (const struct ptqi_json *t = added ? added->first : NULL; t; t = t->next)
         if (ptqi_json_integer(ptqi_json_get(t, "id"), &id))
             PTQI_TRY(vocabulary_set_added(v, id, t, 0));
@@ -152,8 +152,7 @@ ptq_status byte_level_put(const struct tokenizer_files *files, int64_t vocabular
     struct gguf_vocabulary v;
     if (!name)
         return ptqi_fail(files->context, PTQ_ERROR_UNSUPPORTED,
-                         "%s: llama.cpp has no name for this pre_tokenizer of tokenizer.json",
-                         files->checkpoint->path);
+                         "llama.cpp has no name for this pre_tokenizer of tokenizer.json");
     gguf_put_text(p, "tokenizer.ggml.model", "gpt2");
     gguf_put_text(p, "tokenizer.ggml.pre", name);
     ptq_status status = vocabulary_begin(files->context, vocabulary, 0, &v);

@@ -6,24 +6,32 @@
 
 static const char key[] = "tokenizer.chat_template";
 
+/* Templates end at a zero byte, so those that have one are refused. */
+static void put_template(struct gguf_pairs *p, const char *name, const char *text, int64_t length)
+{
+    if (!p->status && strlen(text) != (size_t)length)
+        p->status = ptqi_fail(p->context, PTQ_ERROR_UNSUPPORTED, "a chat template has a zero byte");
+    gguf_put_text(p, name, text);
+}
+
 /* One of several templates: under its name, and "default" as the only one. */
 static void put_named(const struct ptqi_json *item, struct ptqi_json_writer *names,
                       struct gguf_pairs *p)
 {
     const char *name = ptqi_json_string(ptqi_json_get(item, "name"));
-    const char *text = ptqi_json_string(ptqi_json_get(item, "template"));
+    const struct ptqi_json *text = ptqi_json_get(item, "template");
     char own[64], whole[sizeof key + sizeof own];
-    if (!name || !text)
+    if (!name || !ptqi_json_string(text))
         return;
     snprintf(own, sizeof own, "%s", name);
     for (char *c = own; *c; c++)
         *c = isalnum((unsigned char)*c) ? *c : '_';
     if (!strcmp(own, "default")) {
-        gguf_put_text(p, key, text);
+        put_template(p, key, text->text, text->length);
         return;
     }
     snprintf(whole, sizeof whole, "%s.%s", key, own);
-    gguf_put_text(p, whole, text);
+    put_template(p, whole, text->text, text->length);
     ptqi_json_add_text(names, NULL, own);
 }
 
@@ -45,15 +53,15 @@ ptq_status chat_templates_put(const struct tokenizer_files *files, struct gguf_p
 {
     const struct ptqi_json *found = ptqi_json_get(files->roots[TOKENIZER_CONFIG], "chat_template");
     char *text = NULL;
-    int64_t length;
+    int64_t length = 0;
     if (!found)
         PTQI_TRY(tokenizer_files_text(files, "chat_template.jinja", &text, &length));
     if (!found && !text)
         found = ptqi_json_get(files->roots[CHAT_TEMPLATE], "chat_template");
     if (text)
-        gguf_put_text(p, key, text);
+        put_template(p, key, text, length);
     else if (ptqi_json_string(found))
-        gguf_put_text(p, key, found->text);
+        put_template(p, key, found->text, found->length);
     else if (found && found->kind == PTQI_JSON_ARRAY)
         put_list(files->context, found, p);
     ptqi_free(files->context, text);

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/context.h"
-#include "base/file.h"
+#include "base/utf8.h"
 #include "checkpoint/config_reader.h"
 #include "gguf/tokenizer_files.h"
 
@@ -33,7 +33,7 @@ static ptq_status put_sampling(const struct model *m, struct gguf_pairs *p)
     struct ptqi_json_document *document;
     const struct ptqi_json *root, *value;
     char *text;
-    int64_t length;
+    int64_t length, integer;
     PTQI_TRY(tokenizer_files_text(&files, "generation_config.json", &text, &length));
     if (!text)
         return PTQ_OK;
@@ -45,27 +45,43 @@ static ptq_status put_sampling(const struct model *m, struct gguf_pairs *p)
         value = config_value(root, sampling[i].member);
         if (!value || value->kind != PTQI_JSON_NUMBER)
             continue;
-        if (sampling[i].is_integer)
-            gguf_put_signed(p, sampling[i].key, (int64_t)value->number);
-        else
+        if (!sampling[i].is_integer)
             gguf_put_real(p, sampling[i].key, value->number);
+        else
+            gguf_put_signed(p, sampling[i].key,
+                            ptqi_json_integer(value, &integer) ? integer : INT64_MAX);
     }
     ptqi_json_free(document);
-    return PTQ_OK;
+    return p->status;
 }
 
-/* The name of the directory as a title: words apart, in capitals if they are all small letters. */
+/* The last part of a path, which may be in any encoding: other bytes than UTF-8 become "_". */
+static void name_of(const char *path, char *name, size_t capacity)
+{
+    size_t length = strlen(path), first, used = 0;
+    int valid;
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    for (first = length; first > 0 && path[first - 1] != '/';)
+        first--;
+    for (size_t step; first < length; first += step) {
+        step = (size_t)ptqi_utf8_sequence(path + first, (int64_t)(length - first), &valid);
+        if (used + step >= capacity)
+            break;
+        memcpy(name + used, valid ? path + first : "_", valid ? step : 1);
+        used += valid ? step : 1;
+    }
+    name[used] = 0;
+}
+
+/* The name of the directory, unless it was given as ".", as a title: words apart, in capitals if
+ * they are all small letters. */
 static void put_name(const struct model *m, struct gguf_pairs *p)
 {
     char name[256];
-    const char *path = m->checkpoint->path;
-    size_t length = strlen(path);
-    while (length > 1 && path[length - 1] == '/')
-        length--;
-    size_t first = length;
-    while (first > 0 && path[first - 1] != '/')
-        first--;
-    snprintf(name, sizeof name, "%.*s", (int)(length - first), path + first);
+    name_of(m->checkpoint->path, name, sizeof name);
+    if (!strcmp(name, ".") || !strcmp(name, ".."))
+        return;
     for (char *word = name; *word;) {
         const size_t letters = strcspn(word, "- ");
         int small = 0, large = 0;

@@ -7,14 +7,18 @@
 #include "gguf/parameters.h"
 #include "gguf/tensors.h"
 #include "gguf/tokenizer_keys.h"
+#include "model/gguf_metadata.h"
 #include "model/gguf_names.h"
 
 static const char file_type[] = "general.file_type";
 
 static ptq_status put_made(const struct model *m, struct gguf_pairs *p)
 {
-    PTQI_TRY(gguf_put_general(m, p));
-    PTQI_TRY(gguf_put_parameters(m, p));
+    ptq_status status = gguf_put_general(m, p);
+    if (!status)
+        status = gguf_put_parameters(m, p);
+    if (status)
+        return ptqi_fail_at(m->context, status, m->checkpoint->path);
     return gguf_put_tokenizer(m, p);
 }
 
@@ -35,12 +39,24 @@ static ptq_status check_source(const struct model *m, const ptq_store *source)
 {
     const char *architecture = ptq_store_metadata(source, "general.architecture");
     const char *own = gguf_architecture(&m->config);
-    if (architecture && own && !strcmp(architecture, own))
-        return PTQ_OK;
-    return ptqi_fail(m->context, PTQ_ERROR_CONFLICT,
-                     "%s: " GGUF_SOURCE_NAME " is of the architecture %.60s, not of this model; "
-                     "remove it",
-                     m->checkpoint->path, architecture ? architecture : "");
+    if (!architecture || !own || strcmp(architecture, own))
+        return ptqi_fail(m->context, PTQ_ERROR_CONFLICT,
+                         "%s: " GGUF_SOURCE_NAME " is of the architecture %.60s, not of this "
+                         "model; remove it",
+                         m->checkpoint->path, architecture ? architecture : "?");
+    const struct gguf_metadata metadata = {m->context, source, m->checkpoint->path, own};
+    const struct {
+        const char *key;
+        int64_t own;
+    } sizes[] = {{"block_count", m->config.layers},
+                 {"embedding_length", m->config.hidden},
+                 {"attention.head_count", m->config.heads}};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        if (gguf_number(&metadata, sizes[i].key, 0) != (double)sizes[i].own)
+            return ptqi_fail(m->context, PTQ_ERROR_CONFLICT,
+                             "%s: " GGUF_SOURCE_NAME " has another %s than this model; remove it",
+                             m->checkpoint->path, sizes[i].key);
+    return PTQ_OK;
 }
 
 ptq_status gguf_file_check(const struct model *m)
@@ -55,7 +71,7 @@ ptq_status gguf_file_check(const struct model *m)
     PTQI_TRY(gguf_check_model(m));
     PTQI_TRY(ptq_store_create(m->context, "check.gguf", &nowhere)); /* never committed */
     struct gguf_pairs p = {m->context, nowhere, gguf_architecture(&m->config), PTQ_OK};
-    const ptq_status status = gguf_put_tokenizer(m, &p);
+    const ptq_status status = put_made(m, &p);
     ptq_store_free(nowhere);
     return status;
 }

@@ -1,7 +1,11 @@
 #include "gguf/pairs.h"
+#include <float.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include "base/context.h"
+#include "base/utf8.h"
 
 static void put(struct gguf_pairs *p, const char *key, const char *type, const char *value)
 {
@@ -18,19 +22,36 @@ static void put_number(struct gguf_pairs *p, const char *key, const char *type, 
     put(p, key, type, text);
 }
 
+static void refuse(struct gguf_pairs *p, const char *key, const char *problem)
+{
+    if (!p->status)
+        p->status = ptqi_fail(p->context, PTQ_ERROR_UNSUPPORTED, "GGUF cannot hold %s: %s",
+                              *key == '.' ? key + 1 : key, problem);
+}
+
+static void put_within(struct gguf_pairs *p, const char *key, const char *type, int64_t least,
+                       int64_t most, int64_t value)
+{
+    if (value < least || value > most)
+        refuse(p, key, "it is not an integer of 32 bits");
+    put_number(p, key, type, value);
+}
+
 void gguf_put_integer(struct gguf_pairs *p, const char *key, int64_t value)
 {
-    put_number(p, key, "u32", value);
+    put_within(p, key, "u32", 0, UINT32_MAX, value);
 }
 
 void gguf_put_signed(struct gguf_pairs *p, const char *key, int64_t value)
 {
-    put_number(p, key, "i32", value);
+    put_within(p, key, "i32", INT32_MIN, INT32_MAX, value);
 }
 
 void gguf_put_real(struct gguf_pairs *p, const char *key, double value)
 {
     char text[40];
+    if (!(fabs(value) <= (double)FLT_MAX))
+        refuse(p, key, "it is not a number of 32 bits");
     ptqi_format_number(text, sizeof text, (double)(float)value, 9);
     put(p, key, "f32", text);
 }
@@ -42,6 +63,8 @@ void gguf_put_bool(struct gguf_pairs *p, const char *key, int value)
 
 void gguf_put_text(struct gguf_pairs *p, const char *key, const char *value)
 {
+    if (!ptqi_utf8_is_text(value, (int64_t)strlen(value)))
+        refuse(p, key, "it is not UTF-8");
     put(p, key, "str", value);
 }
 

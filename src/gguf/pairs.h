@@ -1,6 +1,6 @@
 /*
  * Adding metadata to a GGUF file. Keys that begin with a dot get the architecture's name before it.
- * The first error is kept.
+ * The first error is kept: also a value that its type cannot hold.
  */
 #ifndef GGUF_PAIRS_H
 #define GGUF_PAIRS_H

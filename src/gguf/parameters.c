@@ -26,6 +26,12 @@ static double config_number(const struct model *m, const char *name, double fall
     return number(m->checkpoint->config, name, fallback);
 }
 
+/* As an integer; one that no file can hold if there is none. */
+static int64_t whole(double value)
+{
+    return value >= -0x1p53 && value <= 0x1p53 ? (int64_t)value : INT64_MAX;
+}
+
 static const struct ptqi_json *rope_object(const struct model *m)
 {
     const struct ptqi_json *config = m->checkpoint->config;
@@ -108,12 +114,11 @@ static void put_sizes(const struct model *m, int architecture, struct gguf_pairs
                                ? config_number(m, "seq_length", (double)c->hidden)
                                : (double)c->max_positions;
     gguf_put_integer(p, ".block_count", c->layers);
-    gguf_put_integer(p, ".context_length", (int64_t)context);
+    gguf_put_integer(p, ".context_length", whole(context));
     gguf_put_integer(p, ".embedding_length", c->hidden);
     gguf_put_integer(p, ".feed_forward_length",
-                     rotary
-                         ? (int64_t)config_number(m, "intermediate_size", (double)c->intermediate)
-                         : 4 * c->hidden);
+                     rotary ? whole(config_number(m, "intermediate_size", (double)c->intermediate))
+                            : 4 * c->hidden);
     gguf_put_integer(p, ".attention.head_count", c->heads);
     if (architecture != GGUF_GPT2)
         gguf_put_integer(p, ".attention.head_count_kv", c->kv_heads);
@@ -145,7 +150,7 @@ static void put_yarn(const struct model *m, struct gguf_pairs *p)
     gguf_put_text(p, ".rope.scaling.type", "yarn");
     gguf_put_real(p, ".rope.scaling.factor", m->config.rope.factor);
     gguf_put_integer(p, ".rope.scaling.original_context_length",
-                     (int64_t)m->config.rope.original_positions);
+                     whole(m->config.rope.original_positions));
     for (int i = 0; i < 2; i++)
         if (number(rope_object(m), betas[i][0], 0) > 0)
             gguf_put_real(p, betas[i][1], number(rope_object(m), betas[i][0], 0));
@@ -166,11 +171,10 @@ static void put_rope(const struct model *m, int architecture, struct gguf_pairs 
     if (architecture == GGUF_GEMMA3)
         gguf_put_real(p, ".rope.freq_base_swa", c->local_rope.theta);
     if (architecture == GGUF_PHI3)
-        gguf_put_integer(
-            p, ".rope.scaling.original_context_length",
-            (int64_t)(c->rope.original_positions > 0
-                          ? c->rope.original_positions
-                          : config_number(m, "original_max_position_embeddings", 4096)));
+        gguf_put_integer(p, ".rope.scaling.original_context_length",
+                         whole(c->rope.original_positions > 0
+                                   ? c->rope.original_positions
+                                   : config_number(m, "original_max_position_embeddings", 4096)));
     if (architecture == GGUF_PHI3 && c->rope.kind == ROPE_LONGROPE)
         gguf_put_real(p, ".rope.scaling.attn_factor", long_factor(c));
     if (c->rope.kind == ROPE_YARN)
@@ -186,7 +190,7 @@ static void put_attention(const struct model *m, int architecture, struct gguf_p
 {
     const struct model_config *c = &m->config;
     const double usual = architecture & GGUF_GEMMA ? 4096 : 0;
-    const int64_t window = (int64_t)config_number(m, "sliding_window", usual);
+    const int64_t window = whole(config_number(m, "sliding_window", usual));
     if (architecture == GGUF_PHI3 || (architecture & GGUF_GEMMA && window > 0))
         gguf_put_integer(p, ".attention.sliding_window", window);
     if (c->attention_cap > 0)

@@ -101,11 +101,10 @@ static ptq_status read_piece(struct gguf_vocabulary *v, int64_t id, const struct
         else if (f.number == 3)
             type = f.value;
     }
-    if (m.broken || type < TOKEN_NORMAL || type > TOKEN_BYTE || score - score != 0 ||
-        !ptqi_utf8_is_text((const char *)text.data, (int64_t)text.length))
+    if (m.broken || !text.length || type < TOKEN_NORMAL || type > TOKEN_BYTE ||
+        score - score != 0 || !ptqi_utf8_is_text((const char *)text.data, (int64_t)text.length))
         return broken(v);
-    char *copy =
-        ptqi_copy_text(v->context, text.data ? (const char *)text.data : "", (int64_t)text.length);
+    char *copy = ptqi_copy_text(v->context, (const char *)text.data, (int64_t)text.length);
     if (!copy)
         return PTQ_ERROR_MEMORY;
     const ptq_status status =
@@ -126,5 +125,5 @@ ptq_status sentencepiece_read(struct gguf_vocabulary *v, const char *bytes, int6
                 return broken(v);
             PTQI_TRY(read_piece(v, id++, &f));
         }
-    return m.broken ? broken(v) : PTQ_OK;
+    return m.broken || !id ? broken(v) : PTQ_OK;
 }

@@ -53,15 +53,13 @@ static int64_t find(const struct lookup *l, const char *text, int32_t length)
  * if the merge is not a pair or too long. */
 static int32_t merged_text(const struct ptqi_json *merge, char *text, int32_t most)
 {
-    const char *left = ptqi_json_string(merge), *right = left ? strchr(left, ' ') : NULL;
-    size_t first = right ? (size_t)(right - left) : 0;
-    right = right ? right + 1 : NULL;
-    if (merge->kind == PTQI_JSON_ARRAY && merge->count == 2) {
-        left = ptqi_json_string(merge->first);
-        right = ptqi_json_string(merge->first->next);
-        first = left ? strlen(left) : 0;
-    }
-    if (!left || !right || first + strlen(right) >= (size_t)most)
+    if (!token_merge_is_pair(merge))
+        return -1;
+    const int is_list = merge->kind == PTQI_JSON_ARRAY;
+    const char *left = is_list ? merge->first->text : merge->text;
+    const size_t first = is_list ? strlen(left) : strcspn(left, " ");
+    const char *right = is_list ? merge->first->next->text : left + first + 1;
+    if (first + strlen(right) >= (size_t)most)
         return -1;
     memcpy(text, left, first);
     strcpy(text + first, right);
@@ -98,14 +96,22 @@ static ptq_status fill_from_json(const struct tokenizer_files *files, struct ggu
     int64_t id;
     for (const struct ptqi_json *t = tokens ? tokens->first : NULL; t; t = t->next)
         if (ptqi_json_integer(t, &id) && t->name)
-            PTQI_TRY(vocabulary_set(v, id, t->name, 0,
-                                    is_byte(t->name)                       ? TOKEN_BYTE
-                                    : unknown && !strcmp(t->name, unknown) ? TOKEN_UNKNOWN
-                                                                           : TOKEN_NORMAL));
+            PTQI_TRY(vocabulary_set_member(v, id, t, 0,
+                                           is_byte(t->name)                       ? TOKEN_BYTE
+                                           : unknown && !strcmp(t->name, unknown) ? TOKEN_UNKNOWN
+                                                                                  : TOKEN_NORMAL));
     ptqi_table_begin(&l.table, v->context);
     const ptq_status status = score_by_merges(&l, ptqi_json_get(model_of(files), "merges"));
     ptqi_table_end(&l.table);
     return status;
+}
+
+/* The id that is the name of a member: "32000". */
+static int id_of_name(const struct ptqi_json *member, int64_t *id)
+{
+    struct ptqi_json value = {.kind = PTQI_JSON_NUMBER};
+    return member->name && ptqi_parse_number(member->name, member->name_length, &value.number) &&
+           ptqi_json_integer(&value, id);
 }
 
 /* The lists of added tokens, in the order in which later ones replace earlier ones. */
@@ -115,14 +121,13 @@ static ptq_status add_lists(const struct tokenizer_files *files, struct gguf_voc
     const struct ptqi_json *decoder =
         ptqi_json_get(files->roots[TOKENIZER_CONFIG], "added_tokens_decoder");
     const struct ptqi_json *list = ptqi_json_get(files->roots[TOKENIZER_JSON], "added_tokens");
-    double number;
     int64_t id;
     for (const struct ptqi_json *t = extra ? extra->first : NULL; t; t = t->next)
         if (ptqi_json_integer(t, &id) && t->name)
-            PTQI_TRY(vocabulary_set(v, id, t->name, ADDED_SCORE, TOKEN_USER_DEFINED));
+            PTQI_TRY(vocabulary_set_member(v, id, t, ADDED_SCORE, TOKEN_USER_DEFINED));
     for (const struct ptqi_json *t = decoder ? decoder->first : NULL; t; t = t->next)
-        if (t->name && ptqi_parse_number(t->name, t->name_length, &number))
-            PTQI_TRY(vocabulary_set_added(v, (int64_t)number, t, ADDED_SCORE));
+        if (id_of_name(t, &id))
+            PTQI_TRY(vocabulary_set_added(v, id, t, ADDED_SCORE));
     for (const struct ptqi_json *t = list && !decoder ? list->first : NULL; t; t = t->next)
         if (ptqi_json_integer(ptqi_json_get(t, "id"), &id))
             PTQI_TRY(vocabulary_set_added(v, id, t, ADDED_SCORE));

@@ -142,16 +142,30 @@ static ptq_status copy_plain(const struct adding *a, const struct matrix *matrix
     return PTQ_OK;
 }
 
+/* The dtype of the plain matrices of a stack; if they differ, f32, which can hold them all. */
+static ptq_status find_dtype(const struct adding *a, const struct stack *s, int32_t *dtype)
+{
+    for (int64_t i = 0; i < s->count; i++) {
+        char hf[MAX_LAYER_NAME + 8];
+        ptq_tensor *tensor;
+        snprintf(hf, sizeof hf, "%s.weight", s->parts[i].name);
+        PTQI_TRY(ptq_store_tensor(a->from, hf, &tensor));
+        const int32_t own = ptq_tensor_dtype(tensor);
+        *dtype = !i || own == *dtype ? own : PTQ_DTYPE_F32;
+        ptq_tensor_free(tensor);
+    }
+    return PTQ_OK;
+}
+
 static ptq_status put_plain(const struct adding *a, const struct stack *s)
 {
     char hf[MAX_LAYER_NAME + 8];
     int64_t shape[3];
-    ptq_tensor *tensor;
+    int32_t dtype = PTQ_DTYPE_F32;
     void *data;
+    PTQI_TRY(find_dtype(a, s, &dtype));
     stack_name(s, hf);
-    PTQI_TRY(ptq_store_tensor(a->from, hf, &tensor));
-    const int32_t dtype = ptq_tensor_dtype(tensor), rank = stack_shape(s, shape);
-    ptq_tensor_free(tensor);
+    const int32_t rank = stack_shape(s, shape);
     const int64_t bytes = s->first.n * s->first.k * ptq_dtype_size(dtype);
     PTQI_TRY(make_room(a, hf, ptqi_store_dtype_name(dtype), rank, shape, s->count * bytes, &data));
     for (int64_t i = 0; i < s->count; i++)

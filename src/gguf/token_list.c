@@ -41,6 +41,35 @@ ptq_status vocabulary_set(struct gguf_vocabulary *v, int64_t id, const char *tex
     return t->text ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
+/* Texts from JSON may have zero bytes, at which they would end here. */
+static ptq_status check_whole(const struct gguf_vocabulary *v, const char *text, int32_t length)
+{
+    if ((size_t)length == strlen(text))
+        return PTQ_OK;
+    return ptqi_fail(v->context, PTQ_ERROR_UNSUPPORTED, "the token \"%.60s...\" has a zero byte",
+                     text);
+}
+
+ptq_status vocabulary_set_member(struct gguf_vocabulary *v, int64_t id,
+                                 const struct ptqi_json *member, double score, enum token_type type)
+{
+    PTQI_TRY(check_whole(v, member->name, member->name_length));
+    return vocabulary_set(v, id, member->name, score, type);
+}
+
+static int is_whole(const struct ptqi_json *text)
+{
+    return ptqi_json_string(text) && strlen(text->text) == (size_t)text->length;
+}
+
+int token_merge_is_pair(const struct ptqi_json *merge)
+{
+    const char *space = is_whole(merge) ? strchr(merge->text, ' ') : NULL;
+    if (merge->kind != PTQI_JSON_ARRAY)
+        return space && !strchr(space + 1, ' ');
+    return merge->count == 2 && is_whole(merge->first) && is_whole(merge->first->next);
+}
+
 static int is_between(const char *text, const char *begin, const char *end)
 {
     const size_t length = strlen(text), first = strlen(begin), last = strlen(end);
@@ -72,9 +101,11 @@ static void restore_spaces(char *text)
 ptq_status vocabulary_set_added(struct gguf_vocabulary *v, int64_t id,
                                 const struct ptqi_json *token, double score)
 {
-    const char *text = ptqi_json_string(ptqi_json_get(token, "content"));
+    const struct ptqi_json *content = ptqi_json_get(token, "content");
+    const char *text = ptqi_json_string(content);
     if (!text)
         return ptqi_fail(v->context, PTQ_ERROR_FORMAT, "an added token has no \"content\"");
+    PTQI_TRY(check_whole(v, text, content->length));
     const int control = ptqi_json_flag(token, "special", 0) || looks_special(text);
     PTQI_TRY(vocabulary_set(v, id, text, score, control ? TOKEN_CONTROL : TOKEN_USER_DEFINED));
     if (!control && id >= 0 && id < v->count)

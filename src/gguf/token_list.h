@@ -34,10 +34,16 @@ void vocabulary_end(struct gguf_vocabulary *v);
 /* Ids from count on are ignored, as the model cannot produce them. */
 ptq_status vocabulary_set(struct gguf_vocabulary *v, int64_t id, const char *text, double score,
                           enum token_type type);
+/* The same for a member of an object, whose name is the text. */
+ptq_status vocabulary_set_member(struct gguf_vocabulary *v, int64_t id,
+                                 const struct ptqi_json *member, double score,
+                                 enum token_type type);
 /* A token that text is searched for before anything else: "added_tokens" of tokenizer.json or
  * "added_tokens_decoder" of tokenizer_config.json. */
 ptq_status vocabulary_set_added(struct gguf_vocabulary *v, int64_t id,
                                 const struct ptqi_json *token, double score);
+/* Whether an element of "merges" is "a b", or ["a", "b"]. */
+int token_merge_is_pair(const struct ptqi_json *merge);
 /* Writes tokens and types, and scores if they matter. */
 void vocabulary_put(const struct gguf_vocabulary *v, int scores, struct gguf_pairs *p);
 
