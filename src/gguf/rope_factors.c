@@ -1,6 +1,7 @@
 #include "gguf/rope_factors.h"
 #include "base/context.h"
 #include "base/exact.h"
+#include "model/architecture.h"
 #include "store/store.h"
 
 static ptq_status make_room(const struct model *m, const char *name, ptq_store *to, float **values)
@@ -10,22 +11,16 @@ static ptq_status make_room(const struct model *m, const char *name, ptq_store *
                               (void **)values);
 }
 
-/* What llama3's rule divides each frequency by: 1 for short wavelengths, the factor for long ones.
- */
+/* What Llama 3 divides each frequency by: 1 for short wavelengths, the factor for long ones. */
 static ptq_status add_llama3(const struct model *m, ptq_store *to)
 {
     const struct rope *rope = &m->config.rope;
-    const double pi = 3.14159265358979323846, d = (double)m->config.rope_dimensions;
+    const double d = (double)m->config.rope_dimensions;
     float *values;
     PTQI_TRY(make_room(m, "rope_freqs.weight", to, &values));
     for (int64_t i = 0; i < m->config.rope_dimensions / 2; i++) {
         const double frequency = ptqi_pow(rope->theta, -2 * (double)i / d);
-        const double waves = rope->original_positions * frequency / (2 * pi);
-        const double smooth =
-            (waves - rope->low_freq_factor) / (rope->high_freq_factor - rope->low_freq_factor);
-        values[i] = (float)(smooth < 0   ? rope->factor
-                            : smooth > 1 ? 1
-                                         : 1 / ((1 - smooth) / rope->factor + smooth));
+        values[i] = (float)(frequency / rope_llama3(rope, frequency));
     }
     return PTQ_OK;
 }

@@ -151,6 +151,9 @@ void rope_read_config(struct config_reader *r, struct model_config *c, double th
 /* The same for models in which layers with a window have settings of their own. */
 void rope_read_layered(struct config_reader *r, struct model_config *c, double theta,
                        double local_theta);
+/* Llama 3's frequency in place of one: long wavelengths are divided by the factor, short ones kept,
+ * and those in between interpolated. */
+double rope_llama3(const struct rope *rope, double frequency);
 ptq_status rope_prepare(struct model *m, int64_t rows);
 void rope_apply(const struct model *m, const struct block *b, int64_t position, float *x,
                 int64_t rows, int64_t heads, int64_t row_stride);

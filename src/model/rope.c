@@ -20,9 +20,7 @@ static double theta_for(const struct model_config *c, const struct rope *rope, i
     return rope->theta * ptqi_pow(growth, d / (d - 2));
 }
 
-/* Llama 3: long wavelengths are divided by the factor, short ones kept, and those in between
- * interpolated. */
-static double llama3(const struct rope *rope, double frequency)
+double rope_llama3(const struct rope *rope, double frequency)
 {
     const double waves = rope->original_positions * frequency / (2 * pi);
     if (waves < rope->low_freq_factor)
@@ -79,7 +77,7 @@ static double frequency_of(const struct model_config *c, const struct rope *rope
     case ROPE_LINEAR:
         return frequency / rope->factor;
     case ROPE_LLAMA3:
-        return llama3(rope, frequency);
+        return rope_llama3(rope, frequency);
     case ROPE_YARN:
         return yarn(rope, c->rope_dimensions, i, frequency);
     case ROPE_LONGROPE:
