@@ -46,13 +46,6 @@ static ptq_status refuse(const struct model *m, const char *what)
                      what);
 }
 
-/* What llama.cpp divides queries by the square root of, whatever config.json says. */
-static double assumed_query_scalar(const struct model_config *c, int architecture)
-{
-    const int64_t largest = architecture == GGUF_GEMMA2 ? 46 : 62; /* blocks of the 27 B model */
-    return (double)(c->layers == largest ? c->hidden / c->heads : c->head_dim);
-}
-
 /* Whether llama.cpp gives a layer a window: Gemma in a pattern of its own, Phi-3 everywhere. Of
  * Mistral's windows it does not know. */
 static int has_window(int architecture, int64_t layer)
@@ -100,8 +93,10 @@ ptq_status gguf_check_model(const struct model *m)
         return refuse(m, "place for the windows of these layers (sliding_window)");
     if (has_dense_blocks(c))
         return refuse(m, "place for dense blocks between those with experts");
+    const int64_t scalar =
+        gguf_query_scalar(architecture, c->layers, c->hidden, c->heads, c->head_dim);
     if (architecture & GGUF_GEMMA &&
-        config_number(m, "query_pre_attn_scalar", 256) != assumed_query_scalar(c, architecture))
+        config_number(m, "query_pre_attn_scalar", 256) != (double)scalar)
         return refuse(m, "place for this query_pre_attn_scalar");
     return PTQ_OK;
 }

@@ -89,18 +89,6 @@ static void write_experts(const struct gguf_metadata *m, int architecture,
     ptqi_json_close(w, ']');
 }
 
-/* Gemma's queries are divided by the square root of this, which GGUF does not store. As in
- * llama.cpp, only the models of 27 B parameters have another number than the width of a head. */
-static void write_query_scalar(const struct gguf_metadata *m, int architecture, int64_t head_dim,
-                               struct ptqi_json_writer *w)
-{
-    const int64_t heads = count_of(m, "attention.head_count");
-    const int64_t largest = architecture == GGUF_GEMMA2 ? 46 : 62; /* blocks of the 27 B model */
-    const int is_large = count_of(m, "block_count") == largest && heads;
-    ptqi_json_add_integer(w, "query_pre_attn_scalar",
-                          is_large ? count_of(m, "embedding_length") / heads : head_dim);
-}
-
 /* Ids of tokens that end a text, for ptq generate. */
 static void write_tokens(const struct gguf_metadata *m, struct ptqi_json_writer *w)
 {
@@ -155,7 +143,10 @@ static ptq_status write_members(const struct gguf_metadata *m, int architecture,
     write_window(m, architecture, w);
     write_experts(m, architecture, w);
     if (architecture & GGUF_GEMMA)
-        write_query_scalar(m, architecture, head_dim, w);
+        ptqi_json_add_integer(w, "query_pre_attn_scalar",
+                              gguf_query_scalar(architecture, count_of(m, "block_count"),
+                                                count_of(m, "embedding_length"),
+                                                count_of(m, "attention.head_count"), head_dim));
     return gguf_write_rope(m, head_dim, w);
 }
 

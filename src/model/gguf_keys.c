@@ -125,3 +125,10 @@ ptq_status gguf_write_members(const struct gguf_metadata *m, int architecture,
             PTQI_TRY(write_key(m, architecture, key + length + 1, w));
     return w->status;
 }
+
+int64_t gguf_query_scalar(int architecture, int64_t blocks, int64_t hidden, int64_t heads,
+                          int64_t head_dim)
+{
+    const int64_t largest = architecture == GGUF_GEMMA2 ? 46 : 62; /* blocks of the 27 B model */
+    return blocks == largest && heads ? hidden / heads : head_dim;
+}

@@ -29,5 +29,9 @@ int gguf_architecture_set(const char *name, const char **type);
  * value that is not supported, is refused. */
 ptq_status gguf_write_members(const struct gguf_metadata *m, int architecture,
                               struct ptqi_json_writer *w);
+/* What Gemma's queries are divided by the square root of, which GGUF does not store. As in
+ * llama.cpp, only the models of 27 B parameters have another number than the width of a head. */
+int64_t gguf_query_scalar(int architecture, int64_t blocks, int64_t hidden, int64_t heads,
+                          int64_t head_dim);
 
 #endif
