@@ -137,12 +137,12 @@ static ptq_status check_order(ptq_context *context, int32_t format, const ptq_co
 ptq_status restrict_settings(const struct options *o, const struct model *m, int32_t format,
                              ptq_config *config)
 {
-    for (size_t i = 0; i < sizeof rules / sizeof *rules && format != PTQ_FORMAT_GGUF; i++)
+    if (format == PTQ_FORMAT_GGUF) /* gguf_configs.c does the rest */
+        return check_order(m->context, format, config);
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         PTQI_TRY(apply(o, m->context, &rules[i], format, config));
     PTQI_TRY(set_scale_dtype(o, m, format, config));
     PTQI_TRY(check_order(m->context, format, config));
-    if (format == PTQ_FORMAT_GGUF)
-        return PTQ_OK;
     PTQI_TRY(set_group(o, m, config));
     return check_shapes(m, format, config);
 }
