@@ -40,8 +40,9 @@ const char *fuzz_write(const char *name, struct fuzz_part contents);
 
 /* Reads all that a store has. */
 void fuzz_read_store(const ptq_store *store);
-/* Copies all of a store to a file, which must then have the same contents. */
-void fuzz_copy_store(const ptq_store *store, const char *name);
+/* Opens a file, reads everything in it, and copies all to a scratch file with a name, which must
+ * then have the same contents. */
+void fuzz_use_store(const uint8_t *bytes, size_t size, const char *name);
 
 /* Multiplies some rows by a packed linear, and unpacks it. */
 void fuzz_run_linear(const ptq_linear *linear);

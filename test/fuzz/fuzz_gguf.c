@@ -3,11 +3,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
-    ptq_store *store;
-    if (!fuzz_succeeded(ptq_store_open_memory(fuzz_context(), bytes, (int64_t)size, &store)))
-        return 0;
-    fuzz_read_store(store);
-    fuzz_copy_store(store, "copy.gguf");
-    ptq_store_free(store);
+    fuzz_use_store(bytes, size, "copy.gguf");
     return 0;
 }

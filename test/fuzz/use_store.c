@@ -58,7 +58,7 @@ static void compare(const ptq_store *a, const ptq_store *b)
     }
 }
 
-void fuzz_copy_store(const ptq_store *store, const char *name)
+static void copy_store(const ptq_store *store, const char *name)
 {
     ptq_store *copy, *again;
     const char *path = fuzz_path(name);
@@ -69,4 +69,14 @@ void fuzz_copy_store(const ptq_store *store, const char *name)
         ptq_store_free(again);
     }
     ptq_store_free(copy);
+}
+
+void fuzz_use_store(const uint8_t *bytes, size_t size, const char *name)
+{
+    ptq_store *store;
+    if (!fuzz_succeeded(ptq_store_open_memory(fuzz_context(), bytes, (int64_t)size, &store)))
+        return;
+    fuzz_read_store(store);
+    copy_store(store, name);
+    ptq_store_free(store);
 }
