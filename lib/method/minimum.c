@@ -41,15 +41,9 @@ static void try_scales(const struct group *s, float minimum, const float *scales
     }
 }
 
-/* Multiples of super scales are chosen later. */
-static int32_t dtype_of(const struct ptq_config *config)
-{
-    return config->scales == PTQ_SCALES_SUPER ? PTQ_DTYPE_F32 : config->scale_dtype;
-}
-
 static float storable_minimum(const struct ptq_config *config, float minimum)
 {
-    const float stored = ptqi_storable_minimum(minimum, dtype_of(config));
+    const float stored = ptqi_storable_minimum(minimum, ptqi_stored_dtype(config));
     return config->scales == PTQ_SCALES_SUPER && stored > 0 ? 0 : stored;
 }
 
@@ -85,8 +79,9 @@ static struct ptqi_grid fit_line(const struct group *s, struct ptqi_grid grid)
         grid.minimum = storable_minimum(s->config, (float)((weights - scale * codes) / all));
     }
     if (squares > 0)
-        grid.scale = ptqi_storable_scale(
-            (float)((products - (double)grid.minimum * codes) / squares), dtype_of(s->config));
+        grid.scale =
+            ptqi_storable_scale((float)((products - (double)grid.minimum * codes) / squares),
+                                ptqi_stored_dtype(s->config));
     return grid;
 }
 
@@ -116,7 +111,7 @@ static struct ptqi_grid search(const struct group *s, float low, float high, dou
         for (int j = 0; j < PTQI_SHRINK_UNIT; j++)
             scales[j] = ptqi_storable_scale((high - minimum) / ptqi_top_code(s->config) *
                                                 (1.0f - (float)j / 40.0f),
-                                            dtype_of(s->config));
+                                            ptqi_stored_dtype(s->config));
         try_scales(s, minimum, scales, errors);
         const int found = ptqi_find_min(errors, PTQI_SHRINK_UNIT);
         if (*least >= 0 && !(errors[found] < *least))
@@ -143,7 +138,7 @@ struct ptqi_grid ptqi_minimum_grid(const struct ptq_config *config, const float 
         high = high < 0 ? 0 : high;
     }
     if (low == high)
-        return (struct ptqi_grid){.scale = ptqi_storable_scale(0, dtype_of(config)),
+        return (struct ptqi_grid){.scale = ptqi_storable_scale(0, ptqi_stored_dtype(config)),
                                   .minimum = storable_minimum(config, low),
                                   .empty = low == 0};
     const struct ptqi_grid best = search(&s, low, high, &least);

@@ -126,12 +126,6 @@ static ptq_status set_scheme(const struct ptq_equalization *e, struct ptq_qtenso
     return e->scale ? ptq_qtensor_set_input_scale(q, e->scale) : PTQ_OK;
 }
 
-/* The dtype of scales: multiples of super scales are not exact in a smaller one. */
-static int32_t stored_dtype(const struct ptq_config *config)
-{
-    return config->scales == PTQ_SCALES_SUPER ? PTQ_DTYPE_F32 : config->scale_dtype;
-}
-
 static ptq_status new_qtensor(const struct shared *s, int64_t n, ptq_qtensor **out)
 {
     const struct ptq_config *config = s->config;
@@ -139,7 +133,7 @@ static ptq_status new_qtensor(const struct shared *s, int64_t n, ptq_qtensor **o
                                 ptqi_config_group(config), out));
     struct ptq_qtensor *q = *out;
     PTQI_TRY(allocate_parts(s, q));
-    q->scale_dtype = stored_dtype(config);
+    q->scale_dtype = ptqi_stored_dtype(config);
     /* The order matters only if it decides which columns form a group. */
     if (s->order && !config->static_groups && q->groups > 1)
         PTQI_TRY(ptq_qtensor_set_order(q, s->order));
@@ -164,7 +158,7 @@ static ptq_status count_clamped(const struct ptq_config *config, const float *w,
         const int64_t n = i / q->groups, g = i % q->groups;
         const float scale = q->row_scales ? q->row_scales[n] : q->scales[i];
         int weights = 0;
-        if (!ptqi_scale_is_clamped(scale, stored_dtype(config), q->row_scales != NULL))
+        if (!ptqi_scale_is_clamped(scale, ptqi_stored_dtype(config), q->row_scales != NULL))
             continue;
         for (int64_t c = 0; c < q->k; c++)
             weights |= group_of[c] == g && w[n * q->k + c] != 0;

@@ -14,6 +14,11 @@ static const struct {
     [PTQ_DTYPE_BF16] = {FLT_MIN, FLT_MIN, FLT_MIN, 0x1.fep127f},
 };
 
+int32_t ptqi_stored_dtype(const struct ptq_config *config)
+{
+    return config->scales == PTQ_SCALES_SUPER ? PTQ_DTYPE_F32 : config->scale_dtype;
+}
+
 float ptqi_smallest_row_scale(int32_t dtype)
 {
     return limits[dtype].seven_bits;

@@ -4,6 +4,8 @@
 
 #include "config.h"
 
+/* The dtype of a config's scales: multiples of super scales are exact in f32 only. */
+int32_t ptqi_stored_dtype(const struct ptq_config *config);
 /* A scale as it will be stored: never zero and never infinite, and with its sign. */
 float ptqi_storable_scale(float scale, int32_t dtype);
 /* Whether a scale, or a row scale, was raised or lowered to what its dtype holds, or kept little of

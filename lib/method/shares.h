@@ -37,10 +37,10 @@ struct ptqi_pass {
 /* Runs pass->round on all rows and fails if it failed for any share. */
 ptq_status ptqi_run_pass(struct ptqi_pass *pass);
 
-/* Stores the grid of row n, group g, and returns it. */
+/* Store and return the grid of row n, group g. */
 void ptqi_set_grid(struct ptqi_pass *pass, int64_t n, int64_t g, struct ptqi_grid grid);
 struct ptqi_grid ptqi_get_grid(const struct ptq_qtensor *q, int64_t n, int64_t g);
-/* The same for the super scales of the 256 columns from first on. */
+/* The same for the super scales of the 256 columns around column first. */
 void ptqi_set_super(struct ptq_qtensor *q, int64_t n, int64_t first, struct ptqi_super super);
 struct ptqi_super ptqi_get_super(const struct ptq_qtensor *q, int64_t n, int64_t first);
 
