@@ -132,10 +132,12 @@ int command_convert(int argc, char **argv)
     int rc = options_parse(&o, "convert", usage, table, argc, argv);
     if (rc)
         return rc;
-    if (o.positional_count != 1 || !option_given(&o, "o") || !option_given(&o, "format"))
-        return usage_error(&o, "needs a model, -o OUT and --format NAME");
+    if (o.positional_count != 1 || !option_given(&o, "o"))
+        return usage_error(&o, "needs a model and -o OUT");
     c.path = option_text(&o, "o");
     rc = options_format(&o, c.path, &c.target.format, &c.shard_size);
+    if (!rc && !option_given(&o, "format") && c.target.format != PTQ_FORMAT_GGUF)
+        rc = usage_error(&o, "needs --format NAME");
     if (!rc && c.target.format == PTQ_FORMAT_GGUF)
         rc = options_tokens(&o, &c.target.tokens);
     if (!rc)

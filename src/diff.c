@@ -55,12 +55,8 @@ static ptq_status load_side(const struct model *m, const struct matrix *matrix, 
 {
     const ptq_store *store = m->checkpoint->store;
     const int32_t format = ptq_format_find(store, matrix->name);
-    char name[MAX_LAYER_NAME + 16];
-    snprintf(name, sizeof name, "%s.weight", matrix->name);
     if (!format)
-        return m->config.architecture->transposed
-                   ? weights_transposed(m, store, name, matrix->n, matrix->k, &s->weights)
-                   : weights_floats(m, store, name, matrix->n, matrix->k, &s->weights);
+        return weights_matrix(m, store, matrix, &s->weights);
     PTQI_TRY(ptq_qtensor_read(m->context, format, store, matrix->name, &s->q));
     if (ptq_qtensor_n(s->q) != matrix->n || ptq_qtensor_k(s->q) != matrix->k)
         return ptqi_fail(m->context, PTQ_ERROR_SHAPE, "%s: %s: its shape does not suit config.json",

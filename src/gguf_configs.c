@@ -2,8 +2,8 @@
  * Q4_K and Q5_K are what llama-quantize makes under these names: v and down of every third block,
  * and of the first and last eighth, get Q6_K. Q4_K_S and Q5_K_S are K types in all blocks.
  *
- * K types need rows of whole blocks of 256 columns. Other rows get the type that llama-quantize
- * falls back to, which is a little larger.
+ * K types need rows of whole blocks of 256 columns, the others of 32. Other rows get the type that
+ * llama-quantize falls back to, which is a little larger; in the end that is F16.
  */
 #include "gguf_configs.h"
 #include <string.h>
@@ -61,6 +61,7 @@ static int has_more(int64_t block, int64_t blocks)
     return block < blocks / 8 || block >= 7 * blocks / 8 || (block - blocks / 8) % 3 == 2;
 }
 
+/* NULL: F16. */
 static const struct gguf_form *form_of(const struct gguf_configs *c, int64_t block,
                                        const struct matrix *m)
 {
@@ -69,7 +70,7 @@ static const struct gguf_form *form_of(const struct gguf_configs *c, int64_t blo
     return gguf_form_for(gguf_form(more ? c->type->more : c->type->form), m->k);
 }
 
-/* The config of a form; NULL if it was not made. */
+/* The config of a form; NULL if there is none. */
 static ptq_config *find_config(const struct gguf_configs *c, const struct gguf_form *form)
 {
     for (int i = 0; i < c->count; i++)
@@ -114,16 +115,12 @@ static ptq_status configure(const struct options *o, const struct gguf_configs *
     return ptq_config_check(config);
 }
 
-/* Makes the config of a matrix, unless it exists. */
+/* Makes the config of a matrix, unless it exists or none is needed. */
 static ptq_status add_config(struct gguf_configs *c, const ptq_config *base, int64_t block,
                              const struct matrix *m)
 {
     const struct gguf_form *form = form_of(c, block, m);
-    if (m->k % 32)
-        return ptqi_fail(c->model->context, PTQ_ERROR_UNSUPPORTED,
-                         "%s: blocks of GGUF have 32 columns, which do not divide the rows of %lld",
-                         m->name, (long long)m->k);
-    if (find_config(c, form))
+    if (!form || find_config(c, form))
         return PTQ_OK;
     c->made[c->count].form = form;
     PTQI_TRY(ptq_config_copy(base, &c->made[c->count].config));

@@ -236,12 +236,17 @@ int option_bytes(const struct options *o, const char *name, int64_t *value)
     return 0;
 }
 
+static int is_gguf_file(const char *path)
+{
+    static const char ending[] = ".gguf";
+    const size_t length = strlen(path), tail = strlen(ending);
+    return length > tail && !strcmp(path + length - tail, ending);
+}
+
 /* A GGUF file has an ending, and is not divided. */
 static int check_gguf(const struct options *o, const char *out)
 {
-    static const char ending[] = ".gguf";
-    const size_t length = strlen(out), tail = strlen(ending);
-    if (length <= tail || strcmp(out + length - tail, ending))
+    if (!is_gguf_file(out))
         return usage_error(o, "--format gguf writes one file: -o must end in .gguf");
     if (option_given(o, "shard-size"))
         return usage_error(o, "--shard-size is not for --format gguf, which writes one file");
@@ -251,7 +256,9 @@ static int check_gguf(const struct options *o, const char *out)
 int options_format(const struct options *o, const char *out, int32_t *format, int64_t *shard_size)
 {
     const char *name = option_text(o, "format");
-    *format = name ? ptq_format_from_name(name) : PTQ_FORMAT_PTQ;
+    *format = name                ? ptq_format_from_name(name)
+              : is_gguf_file(out) ? PTQ_FORMAT_GGUF
+                                  : PTQ_FORMAT_PTQ;
     if (!*format)
         return usage_error(
             o, "--format must be ptq, gptq, awq, compressed-tensors or gguf, not \"%s\"", name);

@@ -46,7 +46,8 @@ struct options {
 
 /* How a model is written. */
 #define FORMAT_OPTIONS                                                                             \
-    {"format", "NAME", "ptq, gptq, awq, compressed-tensors or gguf"},                              \
+    {"format", "NAME",                                                                             \
+     "ptq, gptq, awq, compressed-tensors or gguf; default gguf if OUT ends in .gguf"},             \
         {"head-bits", "N", "gguf: of the embedding and the head, 4, 5, 6, 8 or 16"},               \
     {                                                                                              \
         "shard-size", "BYTES", "files no larger than this, such as 5G; default: one file"          \

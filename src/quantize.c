@@ -85,44 +85,52 @@ static ptq_status run(struct quantize *q)
     return quantize_model(&q->run);
 }
 
-static ptq_status print_json(const struct quantize *q)
+static void add_matrix(const struct matrix_report *r, struct ptqi_json_writer *w)
 {
     static const char *const equalized[] = {"none", "kept", "folded"};
+    ptqi_json_open(w, NULL, '{');
+    ptqi_json_add_text(w, "name", r->name);
+    if (r->kept) {
+        ptqi_json_add_text(w, "kept", "f16");
+        ptqi_json_close(w, '}');
+        return;
+    }
+    ptqi_json_add_number(w, "weight_error", r->weight_error, 9);
+    ptqi_json_add_number(w, "output_error", r->output_error, 9);
+    ptqi_json_add_number(w, "damping", r->damping, 9);
+    ptqi_json_add_text(w, "activations", ptq_activations_name(r->activations));
+    if (r->activation_scale > 0)
+        ptqi_json_add_number(w, "activation_scale", r->activation_scale, 9);
+    ptqi_json_add_text(w, "equalization", equalized[r->equalized]);
+    ptqi_json_add_text(w, "equalize", ptq_config_choice_name(PTQ_PARAM_EQUALIZE, r->equalize));
+    ptqi_json_add_integer(w, "rotation", r->rotation);
+    ptqi_json_add_bool(w, "sym", r->symmetric);
+    if (r->chosen_error == r->chosen_error) {
+        ptqi_json_add_number(w, "plain_error", r->plain_error, 9);
+        ptqi_json_add_number(w, "chosen_error", r->chosen_error, 9);
+    }
+    if (r->tokens + r->added) {
+        ptqi_json_add_integer(w, "tokens", r->tokens);
+        ptqi_json_add_integer(w, "added_tokens", r->added);
+    }
+    if (r->adjusted_groups)
+        ptqi_json_add_integer(w, "adjusted_groups", r->adjusted_groups);
+    if (r->clamped_groups)
+        ptqi_json_add_integer(w, "clamped_groups", r->clamped_groups);
+    if (r->candidate >= 0)
+        ptqi_json_add_number(w, "awq_ratio", r->candidate / 20.0, 9);
+    ptqi_json_close(w, '}');
+}
+
+static ptq_status print_json(const struct quantize *q)
+{
     struct ptqi_json_writer w;
     ptqi_json_begin(&w, q->run.context);
     ptqi_json_open(&w, NULL, '{');
     quantize_add_settings(&q->run, &w);
     ptqi_json_open(&w, "matrices", '[');
-    for (int64_t i = 0; i < q->run.report_count; i++) {
-        const struct matrix_report *r = &q->run.reports[i];
-        ptqi_json_open(&w, NULL, '{');
-        ptqi_json_add_text(&w, "name", r->name);
-        ptqi_json_add_number(&w, "weight_error", r->weight_error, 9);
-        ptqi_json_add_number(&w, "output_error", r->output_error, 9);
-        ptqi_json_add_number(&w, "damping", r->damping, 9);
-        ptqi_json_add_text(&w, "activations", ptq_activations_name(r->activations));
-        if (r->activation_scale > 0)
-            ptqi_json_add_number(&w, "activation_scale", r->activation_scale, 9);
-        ptqi_json_add_text(&w, "equalization", equalized[r->equalized]);
-        ptqi_json_add_text(&w, "equalize", ptq_config_choice_name(PTQ_PARAM_EQUALIZE, r->equalize));
-        ptqi_json_add_integer(&w, "rotation", r->rotation);
-        ptqi_json_add_bool(&w, "sym", r->symmetric);
-        if (r->chosen_error == r->chosen_error) {
-            ptqi_json_add_number(&w, "plain_error", r->plain_error, 9);
-            ptqi_json_add_number(&w, "chosen_error", r->chosen_error, 9);
-        }
-        if (r->tokens + r->added) {
-            ptqi_json_add_integer(&w, "tokens", r->tokens);
-            ptqi_json_add_integer(&w, "added_tokens", r->added);
-        }
-        if (r->adjusted_groups)
-            ptqi_json_add_integer(&w, "adjusted_groups", r->adjusted_groups);
-        if (r->clamped_groups)
-            ptqi_json_add_integer(&w, "clamped_groups", r->clamped_groups);
-        if (r->candidate >= 0)
-            ptqi_json_add_number(&w, "awq_ratio", r->candidate / 20.0, 9);
-        ptqi_json_close(&w, '}');
-    }
+    for (int64_t i = 0; i < q->run.report_count; i++)
+        add_matrix(&q->run.reports[i], &w);
     ptqi_json_close(&w, ']');
     ptqi_json_add_integer(&w, "resumed_blocks", q->run.resumed);
     ptqi_json_add_integer(&w, "bytes", q->run.bytes);
@@ -167,7 +175,7 @@ static void print_experts(const struct quantize *q)
 static ptq_status print_text(const struct quantize *q)
 {
     const struct matrix_report *worst = &q->run.reports[0];
-    int64_t raised = 0, adjusted = 0, clamped = 0, bits = 0, group = 0;
+    int64_t raised = 0, adjusted = 0, clamped = 0, kept = 0, bits = 0, group = 0;
     const struct choices choices = choices_of(q->run.reports, q->run.report_count);
     double damping = 0;
     PTQI_TRY(ptq_config_get_int(q->run.config, PTQ_PARAM_BITS, &bits));
@@ -178,15 +186,21 @@ static ptq_status print_text(const struct quantize *q)
         raised += r->damping > damping;
         adjusted += r->adjusted_groups;
         clamped += r->clamped_groups;
+        kept += r->kept;
         if (q->run.windows ? r->output_error > worst->output_error
                            : r->weight_error > worst->weight_error)
             worst = r;
     }
     printf("%s: %lld matrices, %s, %lld bits, group %lld\n", q->run.path,
-           (long long)q->run.report_count, ptq_method_name(ptq_config_method(q->run.config)),
-           (long long)bits, (long long)group);
-    printf("worst matrix %s: %s error %.3e\n", worst->name, q->run.windows ? "output" : "weight",
-           q->run.windows ? worst->output_error : worst->weight_error);
+           (long long)(q->run.report_count - kept),
+           ptq_method_name(ptq_config_method(q->run.config)), (long long)bits, (long long)group);
+    if (kept)
+        printf("%lld more matrices are kept in F16: no block of GGUF divides their rows\n",
+               (long long)kept);
+    if (kept < q->run.report_count)
+        printf("worst matrix %s: %s error %.3e\n", worst->name,
+               q->run.windows ? "output" : "weight",
+               q->run.windows ? worst->output_error : worst->weight_error);
     PTQI_TRY(print_schemes(q));
     choices_print(&choices, "chosen:");
     print_experts(q);

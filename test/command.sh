@@ -1674,6 +1674,8 @@ test_odd_gguf_files()
         sed "$change" $tiny/tokenizer.json >"$tmp/part"
         odd_gguf "odd: a merge of tokenizer.json is not a pair" tokenizer.json
     done
+    sed 's/"merges": *\[/&["a", "b"], ["ab", "\\u0001"], /' $tiny/tokenizer.json >"$tmp/part"
+    odd_gguf 'a merge of tokenizer.json has or makes "ab.*", which is no token' tokenizer.json
     sed 's/"vocab": *{/"vocab": [], "other": {/' $tiny/tokenizer.json >"$tmp/part"
     odd_gguf '"vocab" is not an object' tokenizer.json
     sed 's/"merges"/"merges": 1, "other"/' $tiny/tokenizer.json >"$tmp/part"
@@ -1702,6 +1704,30 @@ test_odd_gguf_files()
     rm -rf "$odd" "$tmp/odd" "$tmp/odd.gguf"
 }
 
+# Matrices whose rows no block divides stay in F16, and the others do not: 3 of qwen3's, none of gpt2's.
+test_gguf_fallback()
+{
+    set -- --method auto --calib random --samples 8 --seqlen 24 --gguf-type Q4_0
+    for model in qwen3-moe:72 gpt2:12; do
+        wanted=${model#*:} model=${model%:*}
+        rm -rf "$tmp/odd" "$tmp/odd.gguf"
+        cp -r "$BUILD/scratch/architectures/$model" "$tmp/odd"
+        printf '{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}, "pre_tokenizer": %s}' \
+            '{"type": "ByteLevel", "add_prefix_space": false, "use_regex": true}' >"$tmp/odd/tokenizer.json"
+        (ulimit -f 100 && $RUN "$BUILD/ptq" quantize "$tmp/odd" -o "$tmp/odd.gguf" "$@" >"$tmp/log" 2>&1)
+        [ -d "$tmp/odd.gguf.partial" ] || [ $model = qwen3-moe ] || fail "$model: leaves nothing to resume"
+        succeeds "$model to GGUF" quantize "$tmp/odd" -o "$tmp/odd.gguf" --resume "$@"
+        [ "$(grep -c "^$wanted more matrices are kept in F16" "$tmp/out")" = 1 ] || fail "$model: $(cat "$tmp/out")"
+        ok=$(sha256 "$tmp/odd.gguf")
+        rm "$tmp/odd.gguf"
+        succeeds "$model to GGUF at once" quantize "$tmp/odd" -o "$tmp/odd.gguf" --json "$@"
+        equal "matrices of $model in F16" "$(grep -o '"kept": "f16"' "$tmp/out" | wc -l | tr -d ' ')" "$wanted"
+        equal "the same file of $model" "$(sha256 "$tmp/odd.gguf")" "$ok"
+        succeeds "it can be read" diff "$tmp/odd" "$tmp/odd.gguf" --json
+    done
+    rm -rf "$tmp/odd" "$tmp/odd.gguf"
+}
+
 test_gguf_files()
 {
     echo "gguf files"
@@ -1712,7 +1738,7 @@ test_gguf_files()
         gguf_file Q4_0 $tiny --method auto $small
     fi
     rm -rf "$tmp/plain.gguf" "$tmp/own"
-    succeeds "convert a plain model" convert $tiny -o "$tmp/plain.gguf" --format gguf
+    succeeds "convert a plain model" convert $tiny -o "$tmp/plain.gguf"
     perplexity $tiny $text --window 256 --max-windows 4
     wanted=$perplexity
     perplexity "$tmp/plain.gguf" $text --window 256 --max-windows 4
@@ -1721,6 +1747,7 @@ test_gguf_files()
         --method rtn
     [ -d "$tmp/experts" ] && succeeds "convert experts" convert "$tmp/experts" -o "$tmp/experts.gguf" --format gguf
     test_odd_gguf_files
+    [ ! -d "$BUILD/scratch/architectures/gpt2" ] || test_gguf_fallback
     refuses 1 "the head is quantized already" "head-bits of a quantized head" \
         convert "$tmp/one.gguf" -o "$out.gguf" --format gguf --head-bits 8
     refuses 1 "one.gguf: quantized already" "a quantized embedding" \
@@ -1732,6 +1759,7 @@ test_gguf_files()
         done
     done
     set -- quantize $tiny -o "$out.gguf" --format gguf
+    refuses 2 "needs --format" "converting to no format" convert $tiny -o "$out"
     refuses 2 "must end in .gguf" "a GGUF file with another name" quantize $tiny -o "$out" --format gguf --method rtn
     refuses 2 "shard-size is not for" "shards of a GGUF file" "$@" --method rtn --shard-size 1M
     refuses 2 "gguf-type must be" "an unknown type" "$@" --method rtn --gguf-type Q3_K

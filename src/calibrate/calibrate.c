@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/context.h"
+#include "base/half.h"
 #include "calibrate/configs.h"
 #include "calibrate/equalize_block.h"
 #include "calibrate/expert_rows.h"
@@ -105,6 +106,18 @@ void calibrate_report(const struct matrix *m, const ptq_qtensor *q, const ptq_eq
     r->chosen_error = ptq_qtensor_chosen_error(q);
     r->candidate = e ? ptq_equalization_candidate(e) : -1;
     r->tokens = r->added = 0;
+    r->kept = 0;
+}
+
+void calibrate_report_kept(const struct matrix *m, struct matrix_report *r)
+{
+    memset(r, 0, sizeof *r);
+    memcpy(r->name, m->name, sizeof r->name);
+    r->activations = PTQ_ACTIVATIONS_F32;
+    r->symmetric = 1;
+    r->plain_error = r->chosen_error = NAN;
+    r->candidate = -1;
+    r->kept = 1;
 }
 
 /* Replaces a matrix with its quantized version. */
@@ -182,6 +195,23 @@ static ptq_status quantize_site(struct calibration *c, int64_t block, struct mat
     return status;
 }
 
+/* Leaves the matrices of a site as they are, except that their values are rounded to f16. */
+static ptq_status keep_site(const struct calibration *c, struct matrix *matrices, int count,
+                            struct matrix_report *reports)
+{
+    for (int i = 0; i < count; i++) {
+        struct matrix *m = &matrices[i];
+        for (int64_t j = 0; j < m->n * m->k; j++) {
+            m->weight[j] = ptqi_round_to(m->weight[j], PTQ_DTYPE_F16);
+            if (m->weight[j] - m->weight[j] != 0)
+                return ptqi_fail(c->model->context, PTQ_ERROR_UNSUPPORTED,
+                                 "%s: has a weight that is too large for F16", m->name);
+        }
+        calibrate_report_kept(m, &reports[i]);
+    }
+    return PTQ_OK;
+}
+
 /* Whether equalizations are chosen before anything is rounded. auto settings are chosen site by
  * site, except for a scale that must be folded first. */
 static int equalizes_first(const struct calibration *c)
@@ -194,19 +224,23 @@ static ptq_status calibrate_site(struct calibration *c, struct block *b, struct 
                                  int count, ptq_equalization **e, int *folded, ptq_store *part,
                                  struct matrix_report *reports)
 {
+    const int keeps = !calibration_config(c, b->index, m);
     const int32_t flags =
-        PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE | (c->reference ? PTQ_STATS_MISMATCH : 0);
+        keeps ? PTQ_STATS_RANGES
+              : PTQ_STATS_HESSIAN | PTQ_STATS_SAMPLE | (c->reference ? PTQ_STATS_MISMATCH : 0);
     struct observation o = {0};
     if (c->windows)
         PTQI_TRY(experts_enter(c, b, m));
     if (equalizes_first(c) && m->expert >= 0 && m->site == SITE_MLP)
         PTQI_TRY(equalize_expert(c, b, m->expert, e, folded));
     ptq_status status = c->windows ? observe_site(c, b, m, flags, &o) : PTQ_OK;
-    if (!status)
+    if (!status && keeps)
+        status = keep_site(c, m, count, reports);
+    else if (!status)
         status = quantize_site(c, b->index, m, count, c->windows ? &o : NULL, e[m->site],
                                folded[m->site], part, reports);
     observation_free(&o);
-    for (int i = 0; i < count && c->windows && m->expert >= 0; i++) {
+    for (int i = 0; i < count && c->windows && m->expert >= 0 && !keeps; i++) {
         reports[i].tokens = c->experts->used;
         reports[i].added = c->experts->count - c->experts->used;
     }

@@ -27,7 +27,8 @@ enum {
     FOLD_ALWAYS /* where it is not possible, there is no scale */
 };
 
-/* Which config a matrix is quantized with, if not all have the same. */
+/* Which config a matrix is quantized with, if not all have the same. NULL: the matrices of its site
+ * stay in full precision, rounded to f16. */
 struct matrix_configs {
     ptq_config *(*of)(const struct matrix_configs *self, int64_t block, const struct matrix *m);
 };
@@ -64,6 +65,7 @@ struct matrix_report {
     double plain_error, chosen_error; /* if auto chose; else NaN */
     int64_t tokens, added; /* of an expert: those that use it, and others that it is calibrated on;
                               else 0 */
+    int kept;              /* it is not quantized; nothing but its name is known */
 };
 
 ptq_status calibration_create(struct model *model, const struct windows *windows,
@@ -78,6 +80,8 @@ ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *pa
 /* Reports on a matrix; e may be NULL. */
 void calibrate_report(const struct matrix *m, const ptq_qtensor *q, const ptq_equalization *e,
                       int folded, struct matrix_report *report);
+/* Reports on one that is not quantized. */
+void calibrate_report_kept(const struct matrix *m, struct matrix_report *report);
 /* Passes the windows through a block and stores max |x| of the input of each site. */
 ptq_status calibrate_ranges(struct calibration *c, const struct block *b, double absmax[SITES]);
 /* Passes the windows through a block that is already quantized. */

@@ -208,6 +208,8 @@ static ptq_status equalize_site(struct calibration *c, struct block *b, enum sit
 {
     ptq_equalization_free(*e);
     *e = NULL;
+    if (!config_of(c, b, site)) /* the site is not quantized */
+        return PTQ_OK;
     PTQI_TRY(choose(c, b, site, expert, stats, e));
     return fold(c, b, site, expert, ptq_stats_k(stats), *e, folded);
 }

@@ -9,6 +9,7 @@
 #include "checkpoint/settings.h"
 #include "convert/target.h"
 #include "calibrate/equalize_block.h"
+#include "model/weights.h"
 
 static const char *const token_weights_names[] = {"uniform", "attention", "attention-heads"};
 
@@ -145,8 +146,25 @@ static void recall_choices(const ptq_store *part, struct matrix_report *reports,
             return;
 }
 
-/* Adds the norms, the biases and the router of a block in their current state, after folding, each
- * in its own dtype. */
+/* A matrix that stays in full precision, as the model has it: [N][K] or [K][N]. */
+static ptq_status add_kept(const struct quantize_run *q, const struct matrix *m, struct part *part)
+{
+    char name[MAX_LAYER_NAME + 8];
+    float *turned = NULL;
+    snprintf(name, sizeof name, "%s.weight", m->name);
+    if (!q->model->transposed)
+        return part_add(q->output, part, name, PTQ_DTYPE_F16, m->weight, m->n, m->k);
+    turned = ptqi_alloc(q->context, m->n * m->k, (int64_t)sizeof *turned);
+    if (!turned)
+        return PTQ_ERROR_MEMORY;
+    weights_transpose(m->weight, m->n, m->k, turned);
+    const ptq_status status = part_add(q->output, part, name, PTQ_DTYPE_F16, turned, m->k, m->n);
+    ptqi_free(q->context, turned);
+    return status;
+}
+
+/* Adds what is not quantized in a block in its current state, after folding: norms, biases and the
+ * router, each in its own dtype, and matrices that are kept. */
 static ptq_status add_unquantized(const struct quantize_run *q, const struct block *b,
                                   struct part *part)
 {
@@ -161,6 +179,8 @@ static ptq_status add_unquantized(const struct quantize_run *q, const struct blo
         snprintf(name, sizeof name, "%s.bias", b->matrices[i].name);
         if (v->values)
             PTQI_TRY(part_add(q->output, part, name, v->dtype, v->values, v->length, 0));
+        if (b->matrices[i].weight)
+            PTQI_TRY(add_kept(q, &b->matrices[i], part));
     }
     if (!model_router_name(q->model, b->index, name))
         return PTQ_OK;
@@ -198,9 +218,14 @@ static ptq_status read_reports(struct quantize_run *q, const ptq_store *store, i
 {
     struct matrix matrix;
     for (int i = 0; model_describe_matrix(q->model, index, i, &matrix); i++) {
+        struct matrix_report *report = &q->reports[q->report_count++];
         ptq_qtensor *read;
+        if (q->configs && !q->configs->of(q->configs, index, &matrix)) {
+            calibrate_report_kept(&matrix, report);
+            continue;
+        }
         PTQI_TRY(ptq_qtensor_read(q->context, PTQ_FORMAT_PTQ, store, matrix.name, &read));
-        calibrate_report(&matrix, read, NULL, 0, &q->reports[q->report_count++]);
+        calibrate_report(&matrix, read, NULL, 0, report);
         ptq_qtensor_free(read);
     }
     return PTQ_OK;

@@ -81,47 +81,80 @@ static const char *find_scheme(const struct ptqi_json *root)
     return name;
 }
 
-/* Parts of a merge, of which GGUF makes one text with a space between them. Spaces within them are
- * written as the bytes' alphabet has them. */
-static ptq_status add_merge(ptq_context *context, const struct ptqi_json *merge,
+/* Writes spaces within the parts of a merge as the bytes' alphabet has them. */
+static char *put_part(const struct ptqi_json *part, char *out)
+{
+    for (const char *at = part->text; *at; at++)
+        if (*at == ' ') {
+            *out++ = '\xc4';
+            *out++ = '\xa0';
+        } else {
+            *out++ = *at;
+        }
+    return out;
+}
+
+/* A merge as one text with a space between its parts, allocated. */
+static char *merge_text(ptq_context *context, const struct ptqi_json *merge)
+{
+    const struct ptqi_json *left = merge->first;
+    if (merge->kind == PTQI_JSON_STRING)
+        return ptqi_copy_text(context, merge->text, (int64_t)strlen(merge->text));
+    char *text =
+        ptqi_alloc(context, 2 * ((int64_t)left->length + (int64_t)left->next->length) + 2, 1);
+    if (!text)
+        return NULL;
+    char *out = put_part(left, text);
+    *out++ = ' ';
+    *put_part(left->next, out) = 0;
+    return text;
+}
+
+/* Readers look up the parts of a merge, and the token that it makes. */
+static ptq_status add_merge(const struct token_lookup *l, const struct ptqi_json *merge,
                             struct ptqi_json_writer *w)
 {
-    const struct ptqi_json *left = merge->first, *right = left ? left->next : NULL;
+    ptq_context *context = l->v->context;
     if (!token_merge_is_pair(merge))
         return ptqi_fail(context, PTQ_ERROR_FORMAT, "a merge of tokenizer.json is not a pair");
-    if (merge->kind == PTQI_JSON_STRING) {
-        ptqi_json_add_text(w, NULL, merge->text);
-        return PTQ_OK;
-    }
-    const int64_t most = 2 * ((int64_t)left->length + right->length) + 2;
-    char *text = ptqi_alloc(context, most, 1), *out = text;
+    char *text = merge_text(context, merge);
     if (!text)
         return PTQ_ERROR_MEMORY;
-    for (const struct ptqi_json *part = left; part; part = part == left ? right : NULL) {
-        for (const char *at = part->text; *at; at++)
-            if (*at == ' ') {
-                *out++ = '\xc4';
-                *out++ = '\xa0';
-            } else {
-                *out++ = *at;
-            }
-        *out++ = part == left ? ' ' : 0;
-    }
+    char *space = strchr(text, ' ');
+    int known = token_lookup_find(l, text, space - text) >= 0 &&
+                token_lookup_find(l, space + 1, (int64_t)strlen(space + 1)) >= 0;
     ptqi_json_add_text(w, NULL, text);
+    memmove(space, space + 1, strlen(space));
+    known &= token_lookup_find(l, text, (int64_t)strlen(text)) >= 0;
+    const ptq_status status =
+        known ? PTQ_OK
+              : ptqi_fail(context, PTQ_ERROR_FORMAT,
+                          "a merge of tokenizer.json has or makes \"%.40s\", which is no token",
+                          text);
     ptqi_free(context, text);
+    return status;
+}
+
+static ptq_status add_merges(struct token_lookup *l, const struct ptqi_json *merges,
+                             struct ptqi_json_writer *w)
+{
+    PTQI_TRY(token_lookup_fill(l));
+    for (const struct ptqi_json *m = merges ? merges->first : NULL; m; m = m->next)
+        PTQI_TRY(add_merge(l, m, w));
     return PTQ_OK;
 }
 
-static ptq_status put_merges(const struct tokenizer_files *files, const struct ptqi_json *model,
+static ptq_status put_merges(const struct gguf_vocabulary *v, const struct ptqi_json *model,
                              struct gguf_pairs *p)
 {
     struct ptqi_json_writer w;
+    struct token_lookup l;
     const struct ptqi_json *merges = ptqi_json_get(model, "merges");
-    ptq_status status = PTQ_OK;
-    ptqi_json_begin(&w, files->context);
+    ptqi_json_begin(&w, v->context);
     ptqi_json_open(&w, NULL, '[');
-    for (const struct ptqi_json *m = merges ? merges->first : NULL; m && !status; m = m->next)
-        status = add_merge(files->context, m, &w);
+    token_lookup_begin(v, &l);
+    const ptq_status status = add_merges(&l, merges, &w);
+    token_lookup_end(&l);
     ptqi_json_close(&w, ']');
     if (!status && merges && merges->count)
         gguf_put_array(p, "tokenizer.ggml.merges", "arr[str]", &w);
@@ -160,8 +193,8 @@ ptq_status byte_level_put(const struct tokenizer_files *files, int64_t vocabular
         status = fill(root, &v);
     if (!status)
         vocabulary_put(&v, 0, p);
+    if (!status)
+        status = put_merges(&v, ptqi_json_get(root, "model"), p);
     vocabulary_end(&v);
-    PTQI_TRY(status);
-    PTQI_TRY(put_merges(files, ptqi_json_get(root, "model"), p));
-    return p->status;
+    return status ? status : p->status;
 }

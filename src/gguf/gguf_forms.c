@@ -19,6 +19,8 @@ const struct gguf_form *gguf_form(const char *name)
 
 const struct gguf_form *gguf_form_for(const struct gguf_form *form, int64_t k)
 {
+    if (k % 32)
+        return NULL;
     return form->fallback && k % 256 ? gguf_form(form->fallback) : form;
 }
 
@@ -39,14 +41,8 @@ ptq_status gguf_round_tokens(const struct model *m, const char *type, const ptq_
                              ptq_qtensor **q)
 {
     ptq_config *config;
-    const int64_t k = m->config.hidden;
-    if (k % 32)
-        return ptqi_fail(m->context, PTQ_ERROR_UNSUPPORTED,
-                         "%s: blocks of GGUF have 32 columns, which do not divide the %lld of the "
-                         "embedding; --head-bits 16 keeps it as it is",
-                         m->checkpoint->path, (long long)k);
     PTQI_TRY(ptq_config_create(m->context, PTQ_METHOD_RTN, &config));
-    ptq_status status = configure(config, gguf_form_for(gguf_form(type), k));
+    ptq_status status = configure(config, gguf_form_for(gguf_form(type), m->config.hidden));
     if (!status)
         status = ptq_quantize(config, &weights, 1, NULL, NULL, q);
     ptq_config_free(config);

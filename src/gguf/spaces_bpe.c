@@ -7,7 +7,6 @@
 #include <ctype.h>
 #include <string.h>
 #include "base/context.h"
-#include "base/table.h"
 #include "gguf/sentencepiece.h"
 #include "gguf/token_list.h"
 
@@ -31,24 +30,6 @@ static int is_byte(const char *text)
            isxdigit((unsigned char)text[4]) && text[5] == '>';
 }
 
-/* Tokens by text. */
-struct lookup {
-    struct gguf_vocabulary *v;
-    struct ptqi_table table;
-};
-
-static int64_t find(const struct lookup *l, const char *text, int32_t length)
-{
-    const uint64_t hash = ptqi_table_hash(&l->table, text, length);
-    const struct ptqi_slot *slot;
-    for (int64_t at = -1; (slot = ptqi_table_next(&l->table, hash, &at));) {
-        const char *token = l->v->tokens[slot->item].text;
-        if (!strncmp(token, text, (size_t)length) && !token[length])
-            return slot->item;
-    }
-    return -1;
-}
-
 /* The text of the token that a merge makes, which is written to text [most]. Returns its length, -1
  * if the merge is not a pair or too long. */
 static int32_t merged_text(const struct ptqi_json *merge, char *text, int32_t most)
@@ -66,19 +47,16 @@ static int32_t merged_text(const struct ptqi_json *merge, char *text, int32_t mo
     return (int32_t)(first + strlen(right));
 }
 
-static ptq_status score_by_merges(struct lookup *l, const struct ptqi_json *merges)
+static ptq_status score_by_merges(struct token_lookup *l, const struct ptqi_json *merges)
 {
     char text[1024];
     int64_t rank = 0;
-    PTQI_TRY(ptqi_table_reserve(&l->table, l->v->count));
-    for (int64_t i = 0; i < l->v->count; i++) {
-        const char *token = l->v->tokens[i].text;
+    PTQI_TRY(token_lookup_fill(l));
+    for (int64_t i = 0; i < l->v->count; i++)
         l->v->tokens[i].score = -(double)(merges ? merges->count : 0) - (double)i;
-        ptqi_table_add(&l->table, ptqi_table_hash(&l->table, token, (int64_t)strlen(token)), i);
-    }
     for (const struct ptqi_json *m = merges ? merges->first : NULL; m; m = m->next, rank++) {
         const int32_t length = merged_text(m, text, sizeof text);
-        const int64_t id = length >= 0 ? find(l, text, length) : -1;
+        const int64_t id = length >= 0 ? token_lookup_find(l, text, length) : -1;
         if (length < 0)
             return ptqi_fail(l->v->context, PTQ_ERROR_FORMAT,
                              "a merge of tokenizer.json is not a pair of tokens");
@@ -90,7 +68,7 @@ static ptq_status score_by_merges(struct lookup *l, const struct ptqi_json *merg
 
 static ptq_status fill_from_json(const struct tokenizer_files *files, struct gguf_vocabulary *v)
 {
-    struct lookup l = {.v = v};
+    struct token_lookup l;
     const struct ptqi_json *tokens = ptqi_json_get(model_of(files), "vocab");
     const char *unknown = ptqi_json_string(ptqi_json_get(model_of(files), "unk_token"));
     int64_t id;
@@ -100,9 +78,9 @@ static ptq_status fill_from_json(const struct tokenizer_files *files, struct ggu
                                            is_byte(t->name)                       ? TOKEN_BYTE
                                            : unknown && !strcmp(t->name, unknown) ? TOKEN_UNKNOWN
                                                                                   : TOKEN_NORMAL));
-    ptqi_table_begin(&l.table, v->context);
+    token_lookup_begin(v, &l);
     const ptq_status status = score_by_merges(&l, ptqi_json_get(model_of(files), "merges"));
-    ptqi_table_end(&l.table);
+    token_lookup_end(&l);
     return status;
 }
 

@@ -129,12 +129,9 @@ static ptq_status read_quantized(const struct adding *a, struct stack *s)
 static ptq_status copy_plain(const struct adding *a, const struct matrix *matrix, int32_t dtype,
                              char *out)
 {
-    char hf[MAX_LAYER_NAME + 8];
     float *values;
     const int64_t row = matrix->k * ptq_dtype_size(dtype);
-    snprintf(hf, sizeof hf, "%s.weight", matrix->name);
-    PTQI_TRY(a->m->transposed ? weights_transposed(a->m, a->from, hf, matrix->n, matrix->k, &values)
-                              : weights_floats(a->m, a->from, hf, matrix->n, matrix->k, &values));
+    PTQI_TRY(weights_matrix(a->m, a->from, matrix, &values));
     for (int64_t n = 0; n < matrix->n; n++)
         ptqi_from_f32(out + n * row, dtype,
                       values + gguf_row(&a->m->config, matrix->role, n) * matrix->k, matrix->k);
@@ -235,15 +232,22 @@ ptq_status gguf_add_block(const struct model *m, const ptq_store *from, int64_t 
     return add_router(&a);
 }
 
-/* A tensor in its own dtype. */
-static ptq_status copy(const struct adding *a, const char *hf, const ptq_tensor *t)
+/* A matrix in a dtype. */
+static ptq_status put_tensor(const struct adding *a, const char *hf, const ptq_tensor *t,
+                             int32_t dtype)
 {
-    const int64_t shape[2] = {ptq_tensor_size(t, 0), ptq_tensor_size(t, 1)};
+    const int64_t rows = ptq_tensor_size(t, 0), k = ptq_tensor_size(t, 1);
+    const int64_t from = k * ptq_dtype_size(ptq_tensor_dtype(t)), to = k * ptq_dtype_size(dtype);
+    const int64_t shape[2] = {rows, k};
     void *data;
-    PTQI_TRY(make_room(a, hf, ptqi_store_dtype_name(ptq_tensor_dtype(t)), 2, shape,
-                       ptq_tensor_bytes(t), &data));
-    memcpy(data, ptq_tensor_data(t), (size_t)ptq_tensor_bytes(t));
-    return PTQ_OK;
+    PTQI_TRY(make_room(a, hf, ptqi_store_dtype_name(dtype), 2, shape, rows * to, &data));
+    float *row = ptqi_alloc(a->m->context, k, (int64_t)sizeof *row);
+    for (int64_t i = 0; row && i < rows; i++) {
+        ptqi_to_f32(row, (const char *)ptq_tensor_data(t) + i * from, ptq_tensor_dtype(t), k);
+        ptqi_from_f32((char *)data + i * to, dtype, row, k);
+    }
+    ptqi_free(a->m->context, row);
+    return row ? PTQ_OK : PTQ_ERROR_MEMORY;
 }
 
 static ptq_status add_token_matrix(const struct adding *a, const char *hf, const char *type,
@@ -252,7 +256,9 @@ static ptq_status add_token_matrix(const struct adding *a, const char *hf, const
     const struct model_config *c = &a->m->config;
     ptq_qtensor *made = NULL;
     if (!t->quantized && !type)
-        return copy(a, hf, t->plain);
+        return put_tensor(a, hf, t->plain, ptq_tensor_dtype(t->plain));
+    if (!t->quantized && !gguf_form_for(gguf_form(type), c->hidden))
+        return put_tensor(a, hf, t->plain, PTQ_DTYPE_F16);
     if (!t->quantized)
         PTQI_TRY(gguf_round_tokens(a->m, type, t->plain, &made));
     struct stack s = {.first = {.role = ROLE_O, .expert = -1, .n = c->vocabulary, .k = c->hidden},

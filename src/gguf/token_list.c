@@ -62,6 +62,39 @@ static int is_whole(const struct ptqi_json *text)
     return ptqi_json_string(text) && strlen(text->text) == (size_t)text->length;
 }
 
+void token_lookup_begin(const struct gguf_vocabulary *v, struct token_lookup *l)
+{
+    l->v = v;
+    ptqi_table_begin(&l->table, v->context);
+}
+
+void token_lookup_end(struct token_lookup *l)
+{
+    ptqi_table_end(&l->table);
+}
+
+ptq_status token_lookup_fill(struct token_lookup *l)
+{
+    PTQI_TRY(ptqi_table_reserve(&l->table, l->v->count));
+    for (int64_t i = 0; i < l->v->count; i++) {
+        const char *token = l->v->tokens[i].text;
+        ptqi_table_add(&l->table, ptqi_table_hash(&l->table, token, (int64_t)strlen(token)), i);
+    }
+    return PTQ_OK;
+}
+
+int64_t token_lookup_find(const struct token_lookup *l, const char *text, int64_t length)
+{
+    const uint64_t hash = ptqi_table_hash(&l->table, text, length);
+    const struct ptqi_slot *slot;
+    for (int64_t at = -1; (slot = ptqi_table_next(&l->table, hash, &at));) {
+        const char *token = l->v->tokens[slot->item].text;
+        if (!strncmp(token, text, (size_t)length) && !token[length])
+            return slot->item;
+    }
+    return -1;
+}
+
 int token_merge_is_pair(const struct ptqi_json *merge)
 {
     const char *space = is_whole(merge) ? strchr(merge->text, ' ') : NULL;

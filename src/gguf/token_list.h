@@ -2,6 +2,7 @@
 #ifndef GGUF_TOKEN_LIST_H
 #define GGUF_TOKEN_LIST_H
 
+#include "base/table.h"
 #include "gguf/pairs.h"
 #include "gguf/tokenizer_files.h"
 
@@ -42,6 +43,19 @@ ptq_status vocabulary_set_member(struct gguf_vocabulary *v, int64_t id,
  * "added_tokens_decoder" of tokenizer_config.json. */
 ptq_status vocabulary_set_added(struct gguf_vocabulary *v, int64_t id,
                                 const struct ptqi_json *token, double score);
+/* Finds tokens by text. */
+struct token_lookup {
+    const struct gguf_vocabulary *v;
+    struct ptqi_table table;
+};
+
+/* Always call token_lookup_end. token_lookup_fill comes after the last vocabulary_set. */
+void token_lookup_begin(const struct gguf_vocabulary *v, struct token_lookup *l);
+void token_lookup_end(struct token_lookup *l);
+ptq_status token_lookup_fill(struct token_lookup *l);
+/* The id, or -1. */
+int64_t token_lookup_find(const struct token_lookup *l, const char *text, int64_t length);
+
 /* Whether an element of "merges" is "a b", or ["a", "b"]. */
 int token_merge_is_pair(const struct ptqi_json *merge);
 /* Writes tokens and types, and scores if they matter. */

@@ -40,10 +40,7 @@ static ptq_status load_matrix(const struct model *m, const ptq_store *store, int
         ++*quantized;
         return load_quantized(m, store, format, activations, matrix);
     }
-    snprintf(name, sizeof name, "%s.weight", matrix->name);
-    if (m->transposed)
-        return weights_transposed(m, store, name, matrix->n, matrix->k, &matrix->weight);
-    return weights_floats(m, store, name, matrix->n, matrix->k, &matrix->weight);
+    return weights_matrix(m, store, matrix, &matrix->weight);
 }
 
 static ptq_status load_block(const struct model *m, const ptq_store *store, int32_t activations,

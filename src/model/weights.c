@@ -3,6 +3,7 @@
  * name the tensor.
  */
 #include "model/weights.h"
+#include <stdio.h>
 #include <string.h>
 #include "base/context.h"
 #include "base/half.h"
@@ -63,16 +64,27 @@ ptq_status weights_floats(const struct model *m, const ptq_store *store, const c
     return status;
 }
 
-ptq_status weights_transposed(const struct model *m, const ptq_store *store, const char *name,
-                              int64_t rows, int64_t columns, float **out)
+void weights_transpose(const float *in, int64_t rows, int64_t columns, float *out)
 {
+    for (int64_t n = 0; n < rows; n++)
+        for (int64_t c = 0; c < columns; c++)
+            out[c * rows + n] = in[n * columns + c];
+}
+
+ptq_status weights_matrix(const struct model *m, const ptq_store *store,
+                          const struct matrix *matrix, float **out)
+{
+    const int64_t n = matrix->n, k = matrix->k;
+    char name[MAX_LAYER_NAME + 8];
     float *stored;
+    snprintf(name, sizeof name, "%s.weight", matrix->name);
+    if (!m->transposed)
+        return weights_floats(m, store, name, n, k, out);
     *out = NULL;
-    PTQI_TRY(weights_floats(m, store, name, columns, rows, &stored));
-    *out = ptqi_alloc(m->context, rows * columns, (int64_t)sizeof **out);
-    for (int64_t c = 0; *out && c < columns; c++)
-        for (int64_t n = 0; n < rows; n++)
-            (*out)[n * columns + c] = stored[c * rows + n];
+    PTQI_TRY(weights_floats(m, store, name, k, n, &stored));
+    *out = ptqi_alloc(m->context, n * k, (int64_t)sizeof **out);
+    if (*out)
+        weights_transpose(stored, k, n, *out);
     ptqi_free(m->context, stored);
     return *out ? PTQ_OK : PTQ_ERROR_MEMORY;
 }

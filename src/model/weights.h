@@ -10,10 +10,12 @@ ptq_status weights_find(const struct model *m, const ptq_store *store, const cha
 /* The same as f32, allocated; all values must be finite. */
 ptq_status weights_floats(const struct model *m, const ptq_store *store, const char *name,
                           int64_t rows, int64_t columns, float **out);
-/* The same for a matrix that is stored as [columns][rows]. */
-ptq_status weights_transposed(const struct model *m, const ptq_store *store, const char *name,
-                              int64_t rows, int64_t columns, float **out);
-/* The same with the dtype in which it is stored. */
+/* The same for a matrix that is not quantized, as [n][k] even if the model has it as [k][n]. */
+ptq_status weights_matrix(const struct model *m, const ptq_store *store,
+                          const struct matrix *matrix, float **out);
+/* out [columns][rows] of in [rows][columns] */
+void weights_transpose(const float *in, int64_t rows, int64_t columns, float *out);
+/* A tensor of floats with the dtype in which it is stored. */
 ptq_status weights_stored(const struct model *m, const ptq_store *store, const char *name,
                           int64_t rows, int64_t columns, struct vector *v);
 ptq_status weights_vector(const struct model *m, const ptq_store *store, const char *name,
