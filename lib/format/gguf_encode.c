@@ -67,7 +67,7 @@ static int fill_super(const ptq_qtensor *q, const struct ptqi_gguf_blocks *type,
     int fits = 1;
     f->d = q->super_scales[at];
     f->m = q->super_minima ? -q->super_minima[at] : 0;
-    for (int g = 0; g < PTQI_SUPER_COLUMNS / type->group; g++) {
+    for (int g = 0; g < PTQI_GGUF_GROUPS && g * type->group < PTQI_SUPER_COLUMNS; g++) {
         f->scales[g] = factor_of(q->scales[first + g], f->d);
         fits &= f->scales[g] >= least && f->scales[g] <= most;
         if (q->minima) {
