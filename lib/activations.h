@@ -14,6 +14,12 @@ static inline int ptqi_activations_are_static(int32_t activations)
            activations == PTQ_ACTIVATIONS_UINT8_STATIC;
 }
 
+/* Whether a method need not take the rounding of the input into account. */
+static inline int ptqi_activations_are_exact(int32_t activations)
+{
+    return activations == PTQ_ACTIVATIONS_F32 || activations == PTQ_ACTIVATIONS_INT16_TOKEN;
+}
+
 static inline int ptqi_activations_have_zero(int32_t activations)
 {
     return activations == PTQ_ACTIVATIONS_UINT8_TOKEN ||
@@ -22,7 +28,7 @@ static inline int ptqi_activations_have_zero(int32_t activations)
 }
 
 /* The largest magnitude of an integer that a row of x is multiplied as: q_x, or q_x minus its zero
- * point. */
+ * point; of 16 bits, each of its limbs. */
 static inline int32_t ptqi_activations_most(int32_t activations)
 {
     return ptqi_activations_have_zero(activations) ? 255 : 127;

@@ -33,6 +33,7 @@ static const struct choice activations[] = {{"f32", PTQ_ACTIVATIONS_F32},
                                             {"int8-tensor", PTQ_ACTIVATIONS_INT8_TENSOR},
                                             {"int8-static", PTQ_ACTIVATIONS_INT8_STATIC},
                                             {"fptq", PTQ_ACTIVATIONS_FPTQ},
+                                            {"int16-token", PTQ_ACTIVATIONS_INT16_TOKEN},
                                             {NULL, 0}};
 static const struct choice rotations[] = {{"0", 0},     {"32", 32},         {"64", 64},
                                           {"128", 128}, {"auto", PTQ_AUTO}, {NULL, 0}};
@@ -90,7 +91,7 @@ static const struct parameter parameters[] = {
      131072, 1, NULL, FIELD(block)},
     {PTQ_PARAM_SCALE_DTYPE, INT32, "scale-dtype", "dtype that scales are rounded to", 1, 3, 1,
      scale_dtypes, FIELD(scale_dtype)},
-    {PTQ_PARAM_ACTIVATIONS, INT32, "activations", "how the input is quantized at run time", 0, 4, 1,
+    {PTQ_PARAM_ACTIVATIONS, INT32, "activations", "how the input is quantized at run time", 0, 8, 1,
      activations, FIELD(activations)},
     {PTQ_PARAM_EQUALIZE, INT32, "equalize", "scale that multiplies W and divides the input", -1, 4,
      1, equalizations, FIELD(equalize)},
@@ -428,8 +429,8 @@ static const char *form_contradiction(const struct ptq_config *c)
     if (c->act_order && !c->static_groups)
         return "minima and super scales need groups of adjacent columns: act-order with "
                "static-groups";
-    if (c->activations != PTQ_ACTIVATIONS_F32)
-        return "minima and super scales are for f32 activations";
+    if (!ptqi_activations_are_exact(c->activations))
+        return "minima and super scales are for f32 and int16 activations";
     if (c->scales == PTQ_SCALES_SUPER && (c->bits < 4 || c->bits > 6))
         return "super scales need codes of 4, 5 or 6 bits";
     return NULL;

@@ -16,6 +16,7 @@ static const struct {
     {"uint8-token", PTQ_ACTIVATIONS_UINT8_TOKEN},
     {"uint8-static", PTQ_ACTIVATIONS_UINT8_STATIC},
     {"uint8-centered", PTQ_ACTIVATIONS_UINT8_CENTERED},
+    {"int16-token", PTQ_ACTIVATIONS_INT16_TOKEN},
 };
 enum { SCHEMES = sizeof schemes / sizeof *schemes };
 

@@ -32,7 +32,7 @@ static const struct option table[] = {
     {"n", "N", "rows of the matrix; default 4096"},
     {"k", "K", "columns of the matrix; default 4096"},
     {"group", "G", "columns that share a scale, a multiple of 32; 0: the whole row; default 128"},
-    {"kernel", "NAME", "only w4a8, w8a8, w4a32, f32 or xtx (an update of statistics)"},
+    {"kernel", "NAME", "only w4a8, w8a8, w4a16, w4a32, f32 or xtx (an update of statistics)"},
     {"asym", NULL, "a zero point for each group"},
     {"scales", "FORM", "plain or two-level; default plain"},
     COMMON_OPTIONS,
@@ -41,8 +41,10 @@ static const struct option table[] = {
 enum { MAX_ROWS = 16, MAX_RING = 64, STREAMS = 3 };
 #define BUDGET 0.4 /* seconds per line */
 
-static const char *const kernel_names[] = {"w4a8", "w8a8", "w4a32", "f32", "xtx"};
-enum { W4A8, W8A8, W4A32, F32, XTX, KERNELS };
+static const char *const kernel_names[] = {"w4a8", "w8a8", "w4a16", "w4a32", "f32", "xtx"};
+enum { W4A8, W8A8, W4A16, W4A32, F32, XTX, KERNELS };
+static const int32_t kernel_activations[] = {PTQ_ACTIVATIONS_INT8_TOKEN, PTQ_ACTIVATIONS_INT8_TOKEN,
+                                             PTQ_ACTIVATIONS_INT16_TOKEN, PTQ_ACTIVATIONS_F32};
 
 struct bench {
     ptq_context *context;
@@ -177,8 +179,7 @@ static ptq_status make_linears(struct bench *b, int kernel)
     b->ring =
         1 + 4 * limit_cache_bytes() / b->least; /* 4: the CPU may have more cache than it reports */
     b->ring = b->ring < MAX_RING ? b->ring : MAX_RING;
-    ptq_status status = make_matrix(
-        b, bits, kernel == W4A32 ? PTQ_ACTIVATIONS_F32 : PTQ_ACTIVATIONS_INT8_TOKEN, &q);
+    ptq_status status = make_matrix(b, bits, kernel_activations[kernel], &q);
     for (int64_t i = 0; !status && i < b->ring; i++)
         status = make_call(b, q, i);
     ptq_qtensor_free(q);
@@ -256,7 +257,8 @@ static void print_line(struct bench *b, const struct line *l)
     ptqi_json_add_integer(b->json, "k", b->k);
     ptqi_json_add_integer(b->json, "group", b->group);
     ptqi_json_add_text(b->json, "scales",
-                       b->two_level && l->kernel == W4A8 ? "two-level" : "plain");
+                       b->two_level && (l->kernel == W4A8 || l->kernel == W4A16) ? "two-level"
+                                                                                 : "plain");
     ptqi_json_add_integer(b->json, "threads", l->threads);
     ptqi_json_add_number(b->json, "seconds", l->seconds, 6);
     ptqi_json_add_number(b->json, "gops", gops, 6);

@@ -33,7 +33,8 @@ static const struct option table[] = {
      "                         default: the window"},
     {"kl", "DIR", "also compares with this model, token by token: KL divergence, first choices"},
     {"activations", "NAME",
-     "activations of quantized matrices: f32, int8-token, int8-tensor or uint8-token;\n"
+     "activations of quantized matrices: f32, int8-token, int8-tensor,\n"
+     "                         int16-token or uint8-token;\n"
      "                         default: as the model says"},
     COMMON_OPTIONS,
 };
@@ -52,7 +53,8 @@ struct eval {
 static int32_t scheme_named(const char *name)
 {
     static const int32_t schemes[] = {PTQ_ACTIVATIONS_F32, PTQ_ACTIVATIONS_INT8_TOKEN,
-                                      PTQ_ACTIVATIONS_INT8_TENSOR, PTQ_ACTIVATIONS_UINT8_TOKEN};
+                                      PTQ_ACTIVATIONS_INT8_TENSOR, PTQ_ACTIVATIONS_INT16_TOKEN,
+                                      PTQ_ACTIVATIONS_UINT8_TOKEN};
     for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
         if (!strcmp(name, ptq_activations_name(schemes[i])))
             return schemes[i];
@@ -192,9 +194,10 @@ int command_eval(int argc, char **argv)
     if (option_given(&o, "kl") && option_given(&o, "choices"))
         return usage_error(&o, "--kl needs --text");
     if (activations && (e.activations = scheme_named(activations)) < 0)
-        return usage_error(
-            &o, "--activations must be f32, int8-token, int8-tensor or uint8-token, not \"%s\"",
-            activations);
+        return usage_error(&o,
+                           "--activations must be f32, int8-token, int8-tensor, int16-token or "
+                           "uint8-token, not \"%s\"",
+                           activations);
     rc = option_integer(&o, "window", 2, 1 << 20, &e.window);
     if (!rc)
         rc = option_integer(&o, "max-windows", 1, 1 << 30, &e.max_windows);

@@ -48,6 +48,13 @@ static size_t matrix_of(const ptq_store *store, const char *name, char *matrix, 
     return ptq_format_find(store, matrix) ? length : 0;
 }
 
+static const char *bits_of(int32_t activations)
+{
+    return activations == PTQ_ACTIVATIONS_F32           ? "32"
+           : activations == PTQ_ACTIVATIONS_INT16_TOKEN ? "16"
+                                                        : "8";
+}
+
 /* What the text says of a scheme beyond its bits. */
 static const char *scheme_words(int32_t activations)
 {
@@ -122,7 +129,7 @@ static ptq_status list_matrix(struct inspect *in, const char *name, const ptq_qt
     const char *type = gguf_type(in, name);
     char text[128];
     snprintf(text, sizeof text, "%s%sW%dA%s [%lld, %lld] group %lld %s%s%s%s%s", type ? type : "",
-             type ? " " : "", ptq_qtensor_bits(q), activations ? "8" : "32",
+             type ? " " : "", ptq_qtensor_bits(q), bits_of(activations),
              (long long)ptq_qtensor_n(q), (long long)ptq_qtensor_k(q),
              (long long)ptq_qtensor_group(q), form_words(q),
              ptq_qtensor_has_order(q) ? " act-order" : "",

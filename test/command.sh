@@ -113,6 +113,8 @@ test_recorded()
     remember perplexity-gptq-4-f32 "$perplexity"
     perplexity "$tmp/gptq4" $text --window 64 --max-windows 4 --activations int8-token
     remember perplexity-gptq-4-int8-token "$perplexity"
+    perplexity "$tmp/gptq4" $text --window 64 --max-windows 4 --activations int16-token
+    remember perplexity-gptq-4-int16-token "$perplexity"
     perplexity "$tmp/other" $text --window 64 --max-windows 4
     remember perplexity-rtn-8-int8-token "$perplexity"
     perplexity "$tmp/fptq" $text --window 64 --max-windows 4
@@ -135,7 +137,7 @@ test_threads()
         quantize other --method gptq --bits 4 --group 64 $small $variant &&
             equal "quantize with $variant" "$(sha256 "$tmp/other/model.safetensors")" "$whole"
     done
-    for activations in f32 int8-token; do
+    for activations in f32 int8-token int16-token; do
         set -- --window 64 --max-windows 2 --activations $activations
         perplexity "$tmp/gptq4" $text "$@"
         whole=$perplexity
@@ -197,6 +199,9 @@ test_perplexity()
             eval "$method$bits=$perplexity"
             perplexity "$tmp/$method$bits" $text "$@" --activations int8-token
             holds "int8 activations cost little" "$perplexity < 1.005 * $(eval echo \$$method$bits)"
+            perplexity "$tmp/$method$bits" $text "$@" --activations int16-token
+            holds "int16 activations cost nothing" "$perplexity < 1.0002 * $(eval echo \$$method$bits) &&
+                $perplexity > 0.9998 * $(eval echo \$$method$bits)"
         done
     done
     holds "rtn at 4 bits loses something, not much" "27.75 < $rtn4 && $rtn4 < 29"
@@ -208,6 +213,11 @@ test_perplexity()
     said=$perplexity
     perplexity "$tmp/said" $text --window 256 --max-windows 4 --activations int8-token
     equal "eval takes the activations that the model names" "$said" "$perplexity"
+    quantize said --method gptq --group 64 --activations int16-token --calib $calib --samples 64 --seqlen 256
+    succeeds "diff of a model with int16 activations" diff "$tmp/gptq4" "$tmp/said" --json
+    equal "codes do not depend on int16 activations" "$(grep -c '"equal": 28, "same_codes": 28' "$tmp/out")" 1
+    succeeds "inspect int16 activations" inspect "$tmp/said"
+    equal "what inspect says" "$(grep -c 'W4A16 ' "$tmp/out")" 28
     test_zero_points
 }
 
@@ -1417,7 +1427,7 @@ test_compare()
     export TMPDIR
     succeeds "compare of some methods" compare $tiny --calib random --samples 4 --seqlen 64 \
         --text $text --bits 3 --methods gptq,fptq "$@"
-    equal "rows of them" "$(grep -c W3A "$tmp/out")" 5
+    equal "rows of them" "$(grep -c W3A "$tmp/out")" 6
     equal "what it leaves" "$(ls "$tmp/temporary" | wc -l | tr -d ' ')" 0
     refuses 1 "nowhere" "compare of no model" compare "$tmp/nowhere" --calib $calib --text $text
     refuses 1 "quantized already" "compare of a quantized model" \
@@ -1443,7 +1453,7 @@ test_compare_resumed()
     succeeds "compare without interruption" "$@" --keep "$tmp/whole-rows" --json
     tr '{' '\n' <"$tmp/out" | grep -o '"name": "[^"]*"\|"perplexity": [0-9.]*\|worst_output_error.*' \
         >"$tmp/wanted"
-    equal "a finished comparison has these rows" "$(ls "$tmp/whole-rows" | wc -l | tr -d ' ')" 7
+    equal "a finished comparison has these rows" "$(ls "$tmp/whole-rows" | wc -l | tr -d ' ')" 8
     for signal in KILL TERM; do
         rm -rf "$rows"
         $RUN "$BUILD/ptq" "$@" --keep "$rows" --isa portable --threads 1 >/dev/null 2>"$tmp/err" &

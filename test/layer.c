@@ -76,8 +76,9 @@ struct layer make_layer(ptq_context *context, struct shape s, int what, uint64_t
         CHECK_OK(ptq_qtensor_set_order(l.q, l.order));
     if (what & INPUT_SCALE)
         CHECK_OK(ptq_qtensor_set_input_scale(l.q, l.input_scale));
-    CHECK_OK(ptq_qtensor_set_activations(l.q, what & INT8 ? PTQ_ACTIVATIONS_INT8_TOKEN
-                                                          : PTQ_ACTIVATIONS_F32));
+    CHECK_OK(ptq_qtensor_set_activations(l.q, what & INT16  ? PTQ_ACTIVATIONS_INT16_TOKEN
+                                              : what & INT8 ? PTQ_ACTIVATIONS_INT8_TOKEN
+                                                            : PTQ_ACTIVATIONS_F32));
     return l;
 }
 
@@ -105,7 +106,8 @@ static float f32_output(const struct layer *l, const float *x, int64_t n)
     return l->what & BIAS ? sum + l->bias[n] : sum;
 }
 
-static float int8_output(const struct layer *l, const int32_t *q, float sx, int64_t n)
+/* The product of row n with integers, before their scale. */
+static float int8_sum(const struct layer *l, const int32_t *q, int64_t n)
 {
     float sum = 0;
     int64_t total = 0; /* of levels times integers */
@@ -122,7 +124,28 @@ static float int8_output(const struct layer *l, const int32_t *q, float sx, int6
     }
     if (l->what & TWO_LEVEL)
         sum = l->row_scales[n] * (float)total;
+    return sum;
+}
+
+static float integer_output(const struct layer *l, const int32_t *q, float sx, int64_t n)
+{
+    float sum = int8_sum(l, q, n);
+    if (l->what & INT16) /* the second limb follows the first */
+        sum = fmaf(254, sum, int8_sum(l, q + l->s.k, n));
     return l->what & BIAS ? fmaf(sum, sx, l->bias[n]) : sum * sx;
+}
+
+/* The integers of x: of 8 bits, or the high limbs of all and then the low ones. */
+static void round_row(const struct layer *l, const float *x, float sx, float most, int32_t *q)
+{
+    for (int64_t i = 0; i < l->s.k; i++) {
+        q[i] = sx > 0 ? (int32_t)rintf(fmaxf(-most, fminf(most, x[i] / sx))) : 0;
+        if (l->what & INT16) {
+            const int32_t code = q[i], size = (abs(code) + 126) / 254;
+            q[i] = code < 0 ? -size : size;
+            q[l->s.k + i] = code - 254 * q[i];
+        }
+    }
 }
 
 /* y [n] of one row of x, as f32. */
@@ -130,21 +153,21 @@ static void plain_row(const struct layer *l, const float *row, float *y)
 {
     const int64_t k = l->s.k;
     float *x = malloc((size_t)k * 4), most = 0;
-    int32_t *q = malloc((size_t)k * 4);
+    int32_t *q = malloc((size_t)k * 8);
     int finite = 1;
     for (int64_t i = 0; i < k; i++) {
         x[i] = l->what & INPUT_SCALE ? row[i] / l->input_scale[i] : row[i];
         finite &= x[i] - x[i] == 0;
         most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
     }
-    float sx = most / 127.0f;
-    for (int64_t i = 0; i < k && finite; i++)
-        q[i] = sx > 0 ? (int32_t)rintf(fmaxf(-127, fminf(127, x[i] / sx))) : 0;
+    const float largest = l->what & INT16 ? 32385 : 127, sx = most / largest;
+    if (finite)
+        round_row(l, x, sx, largest, q);
     for (int64_t n = 0; n < l->s.n; n++) {
         if (!finite)
             y[n] = ptqi_from_bits(0x7fc00000);
         else
-            y[n] = l->what & INT8 ? int8_output(l, q, sx, n) : f32_output(l, x, n);
+            y[n] = l->what & (INT8 | INT16) ? integer_output(l, q, sx, n) : f32_output(l, x, n);
         if (y[n] != y[n]) /* there is only one NaN, also for infinity minus infinity */
             y[n] = ptqi_from_bits(0x7fc00000);
     }

@@ -16,7 +16,8 @@ enum {
     INT8 = 16,
     GAPS = 32,
     OVERFLOW = 64,
-    TWO_LEVEL = 128
+    TWO_LEVEL = 128,
+    INT16 = 256 /* instead of INT8 */
 };
 
 struct shape {

@@ -15,7 +15,7 @@
 
 void test_forms(void);
 
-enum { HAS_MINIMA = 1, HAS_LEVELS = 2, HAS_ZEROS = 4, IS_UNEVEN = 8, IS_INTEGER = 16 };
+enum { HAS_MINIMA = 1, HAS_LEVELS = 2, HAS_ZEROS = 4, IS_UNEVEN = 8, IS_INTEGER = 16, IS_16 = 32 };
 enum { N = 37, K = 112, MAX_GROUPS = K / 16, ROWS = 5 };
 
 struct matrix {
@@ -62,8 +62,9 @@ static void make_matrix(struct matrix *m, int32_t bits, int64_t group, int what,
         CHECK_OK(ptq_qtensor_set_levels(m->q, m->levels));
     if (what & IS_UNEVEN)
         CHECK_OK(ptq_qtensor_set_group_index(m->q, m->index));
-    CHECK_OK(ptq_qtensor_set_activations(m->q, what & IS_INTEGER ? PTQ_ACTIVATIONS_INT8_TOKEN
-                                                                 : PTQ_ACTIVATIONS_F32));
+    CHECK_OK(ptq_qtensor_set_activations(m->q, what & IS_16        ? PTQ_ACTIVATIONS_INT16_TOKEN
+                                               : what & IS_INTEGER ? PTQ_ACTIVATIONS_INT8_TOKEN
+                                                                   : PTQ_ACTIVATIONS_F32));
 }
 
 /* The integer that a code is multiplied as. */
@@ -83,22 +84,14 @@ static float weight_of(const struct matrix *m, int n, int c)
     return m->scales[at] * (float)integer_of(m, n, c);
 }
 
-/* y[n] of a row of x. */
-static float plain_output(const struct matrix *m, const float *x, int n)
+/* The product of row n with integers, before their scale. */
+static float integer_sum(const struct matrix *m, const int *x, int n)
 {
-    float max = 0, sum = 0;
-    for (int c = 0; c < K; c++)
-        max = fabsf(x[c]) > max ? fabsf(x[c]) : max;
-    const float scale = max / 127.0f;
-    if (!(m->what & IS_INTEGER)) {
-        for (int c = 0; c < K; c++)
-            sum = fmaf(x[c], weight_of(m, n, c), sum);
-        return sum;
-    }
+    float sum = 0;
     for (int64_t g = 0; g < m->groups; g++) {
         int dot = 0, total = 0;
         for (int c = 0; c < K; c++) {
-            const int q = m->index[c] == g ? (int)rintf(x[c] / scale) : 0;
+            const int q = m->index[c] == g ? x[c] : 0;
             dot += q * integer_of(m, n, c);
             total += q;
         }
@@ -106,7 +99,27 @@ static float plain_output(const struct matrix *m, const float *x, int n)
         if (m->what & HAS_MINIMA)
             sum = fmaf(m->minima[n * m->groups + g], (float)total, sum);
     }
-    return sum * scale;
+    return sum;
+}
+
+/* y[n] of a row of x. */
+static float plain_output(const struct matrix *m, const float *x, int n)
+{
+    const float most = m->what & IS_16 ? 32385 : 127;
+    int q[K], high[K];
+    float max = 0, sum = 0;
+    for (int c = 0; c < K; c++)
+        max = fabsf(x[c]) > max ? fabsf(x[c]) : max;
+    for (int c = 0; c < K; c++) {
+        q[c] = (int)rintf(x[c] / (max / most));
+        high[c] = (q[c] < 0 ? -1 : 1) * ((abs(q[c]) + 126) / 254);
+        q[c] -= m->what & IS_16 ? 254 * high[c] : 0;
+        sum = fmaf(x[c], weight_of(m, n, c), sum);
+    }
+    if (!(m->what & (IS_INTEGER | IS_16)))
+        return sum;
+    sum = integer_sum(m, q, n);
+    return (m->what & IS_16 ? fmaf(254, integer_sum(m, high, n), sum) : sum) * (max / most);
 }
 
 /* Every part, as it was set. */
@@ -237,16 +250,17 @@ static void test_all(void)
     static const int32_t bits[] = {2, 3, 4, 5, 6, 8};
     static const int64_t groups[] = {16, 32, 48, 0};
     static const int kinds[] = {0, HAS_ZEROS, HAS_MINIMA, HAS_LEVELS};
+    static const int precisions[] = {0, IS_INTEGER, IS_16};
     static struct matrix m;
     struct random r = {12};
     float x[ROWS * K];
     for (int i = 0; i < ROWS * K; i++)
         x[i] = random_normal(&r);
-    for (int i = 0; i < 6 * 4 * 4 * 4; i++) {
+    for (int i = 0; i < 6 * 4 * 4 * 3 * 2; i++) {
         const int32_t b = bits[i % 6];
         const int64_t group = groups[i / 6 % 4];
         const int what =
-            kinds[i / 24 % 4] | (i / 96 % 2 ? IS_INTEGER : 0) | (i / 192 && group ? IS_UNEVEN : 0);
+            kinds[i / 24 % 4] | precisions[i / 96 % 3] | (i / 288 && group ? IS_UNEVEN : 0);
         if (what & HAS_LEVELS && b > 4)
             continue;
         make_matrix(&m, b, group ? group : K, what, (uint64_t)i);

@@ -120,36 +120,50 @@ static void test_kinds(void)
     for (int b = 0; b < 4; b++)
         for (int s = 0; s < 7; s++)
             for (int what = 0; what < 32; what += 1 + 2 * (s > 2), variant++) {
+                const int limbs = what & INT8 && variant % 3 == 0 ? INT8 | INT16 : 0;
                 struct shape shape = {shapes[s][0], shapes[s][1], shapes[s][2], bits[b]};
                 int64_t rows = 1 + variant % 9;
-                check_case(shape, what | (variant % 2 ? GAPS : 0), rows, 1 + variant % 3,
+                check_case(shape, (what ^ limbs) | (variant % 2 ? GAPS : 0), rows, 1 + variant % 3,
                            1 + variant / 3 % 3, variant % 5 == 4 ? SPECIAL : NORMAL, 0);
             }
+}
+
+/* More rows than the streams of any instruction set take. */
+static void test_tiles(int integer)
+{
+    check_case((struct shape){75, 1100, 128, 4}, integer | ZEROS | ORDER | INPUT_SCALE | GAPS, 146,
+               PTQ_DTYPE_F32, PTQ_DTYPE_F32, SPECIAL, 1);
+    check_case((struct shape){130, 700, 64, 4}, integer | BIAS, 113, PTQ_DTYPE_BF16, PTQ_DTYPE_F32,
+               NORMAL, 1);
+    check_case((struct shape){70, 333, 32, 3}, integer | ZEROS | GAPS, 50, PTQ_DTYPE_F32,
+               PTQ_DTYPE_F16, NORMAL, 1);
+    check_case((struct shape){70, 600, 128, 8}, integer | ZEROS | BIAS, 226, PTQ_DTYPE_F16,
+               PTQ_DTYPE_BF16, SPECIAL, 1);
+    check_case((struct shape){75, 1100, 128, 4},
+               integer | TWO_LEVEL | ZEROS | ORDER | INPUT_SCALE | BIAS | GAPS, 61, PTQ_DTYPE_F32,
+               PTQ_DTYPE_F32, SPECIAL, 1);
+    /* groups divided into parts, the last of which may be odd */
+    check_case((struct shape){70, 960, 0, 4}, integer | ZEROS, 146, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
+               NORMAL, 0);
+    check_case((struct shape){70, 928, 0, 8}, integer, 226, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL,
+               0);
+    check_case((struct shape){70, 4864, 0, 4}, integer | TWO_LEVEL, 61, PTQ_DTYPE_F32,
+               PTQ_DTYPE_F32, NORMAL, 0);
 }
 
 static void test_sizes(void)
 {
     static const int64_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 33};
     for (int i = 0; i < 10; i++)
-        for (int integer = 0; integer <= INT8; integer += INT8)
+        for (int integer = 0; integer <= INT16; integer += integer ? INT16 - INT8 : INT8)
             check_case((struct shape){75, 300, 64, 4}, integer | ZEROS | ORDER | INPUT_SCALE | GAPS,
                        rows[i], PTQ_DTYPE_F32, PTQ_DTYPE_F32, i % 2, rows[i] > 7);
     check_case((struct shape){130, 1024, 128, 4}, INT8, 65, PTQ_DTYPE_BF16, PTQ_DTYPE_F32, NORMAL,
                1);
     check_case((struct shape){130, 1024, 128, 8}, INT8 | BIAS, 64, PTQ_DTYPE_F16, PTQ_DTYPE_BF16,
                SPECIAL, 1);
-    /* more rows than AVX-512 streams take */
-    check_case((struct shape){75, 1100, 128, 4}, INT8 | ZEROS | ORDER | INPUT_SCALE | GAPS, 146,
-               PTQ_DTYPE_F32, PTQ_DTYPE_F32, SPECIAL, 1);
-    check_case((struct shape){130, 700, 64, 4}, INT8 | BIAS, 113, PTQ_DTYPE_BF16, PTQ_DTYPE_F32,
-               NORMAL, 1);
-    check_case((struct shape){70, 333, 32, 3}, INT8 | ZEROS | GAPS, 50, PTQ_DTYPE_F32,
-               PTQ_DTYPE_F16, NORMAL, 1);
-    check_case((struct shape){70, 600, 128, 8}, INT8 | ZEROS | BIAS, 226, PTQ_DTYPE_F16,
-               PTQ_DTYPE_BF16, SPECIAL, 1);
-    check_case((struct shape){75, 1100, 128, 4},
-               INT8 | TWO_LEVEL | ZEROS | ORDER | INPUT_SCALE | BIAS | GAPS, 61, PTQ_DTYPE_F32,
-               PTQ_DTYPE_F32, SPECIAL, 1);
+    for (int integer = INT8; integer <= INT16; integer += INT16 - INT8)
+        test_tiles(integer);
     check_case((struct shape){5, 70, 32, 8}, INT8, 1027, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 0);
     check_case((struct shape){130, 1024, 0, 3}, ZEROS | BIAS, 34, PTQ_DTYPE_F32, PTQ_DTYPE_F16,
                SPECIAL, 1);
@@ -159,18 +173,12 @@ static void test_sizes(void)
     for (int i = 0; i < 10; i++)
         for (int what = 0; what <= (ZEROS | ORDER | INPUT_SCALE | BIAS); what++)
             check_case((struct shape){75, i % 3 ? 300 : 1100, i % 2 ? 32 : 128, 2 + i % 3},
-                       what | TWO_LEVEL | INT8 | (what + i) % 2 * GAPS, rows[i], PTQ_DTYPE_F32,
-                       PTQ_DTYPE_F32, i % 2, rows[i] > 7 && what % 4 == 3);
+                       what | TWO_LEVEL | ((what + i) % 3 ? INT8 : INT16) | (what + i) % 2 * GAPS,
+                       rows[i], PTQ_DTYPE_F32, PTQ_DTYPE_F32, i % 2, rows[i] > 7 && what % 4 == 3);
     check_case((struct shape){130, 1500, 0, 4}, TWO_LEVEL | INT8, 65, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
                NORMAL, 1);
     check_case((struct shape){130, 1500, 64, 4}, TWO_LEVEL | INT8 | ZEROS, 130, PTQ_DTYPE_F32,
                PTQ_DTYPE_F32, NORMAL, 1);
-    /* groups divided into parts, the last of which may be odd */
-    check_case((struct shape){70, 960, 0, 4}, INT8 | ZEROS, 146, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
-               NORMAL, 0);
-    check_case((struct shape){70, 928, 0, 8}, INT8, 226, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 0);
-    check_case((struct shape){70, 4864, 0, 4}, INT8 | TWO_LEVEL, 61, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
-               NORMAL, 0);
     check_case((struct shape){3, 20000, 0, 8}, INT8 | ZEROS, 2, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
                NORMAL, 1);
 }
@@ -339,7 +347,7 @@ static int64_t allocations(int times, int what, int32_t threads)
 
 static void test_no_allocation(void)
 {
-    for (int integer = 0; integer <= INT8; integer += INT8) {
+    for (int integer = 0; integer <= INT16; integer += integer ? INT16 - INT8 : INT8) {
         CHECK_EQ(allocations(0, integer, 1), allocations(3, integer, 1));
         CHECK_EQ(allocations(1, integer, 3), allocations(4, integer, 3)); /* threads start once */
     }
@@ -382,6 +390,7 @@ void test_linear(void)
     test_f32_product();
     test_callers(0);
     test_callers(INT8 | ZEROS | INPUT_SCALE);
+    test_callers(INT16 | ZEROS | INPUT_SCALE);
     test_arguments();
     test_no_allocation();
     test_memory();

@@ -221,7 +221,7 @@ static void test_setters(void)
         p.input_scale[9] = keep;
     }
     CHECK_STATUS(ptq_qtensor_set_activations(q, PTQ_ACTIVATIONS_FPTQ), PTQ_ERROR_BOUNDS);
-    CHECK_STATUS(ptq_qtensor_set_activations(q, 8), PTQ_ERROR_BOUNDS);
+    CHECK_STATUS(ptq_qtensor_set_activations(q, 9), PTQ_ERROR_BOUNDS);
     CHECK_STATUS(ptq_qtensor_set_activations(q, -1), PTQ_ERROR_BOUNDS);
     CHECK_STATUS(ptq_qtensor_set_codes(q, NULL), PTQ_ERROR_ARGUMENT);
     CHECK_STATUS(ptq_qtensor_set_scales(q, NULL), PTQ_ERROR_ARGUMENT);
@@ -330,7 +330,7 @@ static void test_hostile_stores(void)
         "[]",
         "{}",
         "5",
-        SETTINGS("6", "4", "33", "32", "\"f32\""),
+        SETTINGS("7", "4", "33", "32", "\"f32\""),
         SETTINGS("1", "5", "33", "32", "\"f32\""),
         SETTINGS("1", "4294967300", "33", "32", "\"f32\""),
         SETTINGS("1", "-4", "33", "32", "\"f32\""),

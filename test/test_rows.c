@@ -134,6 +134,34 @@ static void check_quantize(const struct ptqi_kernels *kernels, int64_t n)
     }
 }
 
+/* Two limbs, and their sums joined; at s 1, all integers from -32385 to 32385 and some beyond. */
+static void check_limbs(const struct ptqi_kernels *kernels, int64_t n, int s)
+{
+    const float scale = s ? 1.0f : 0.01f;
+    struct vectors v = make_vectors(n);
+    struct guarded high = guard(n, 3), low = guard(n, 1), joined = guard(n * 4, 4);
+    float *x = in(&v.x);
+    int8_t *hi = in(&high), *lo = in(&low);
+    int wrong = 0;
+    for (int64_t i = 0; i < n && s; i++)
+        x[i] = (float)(i - n / 2) + (float)(i % 5) * 0.25f - 0.5f;
+    kernels->quantize16(x, scale, n, hi, lo);
+    for (int64_t i = 0; i < n; i++) {
+        const int32_t code = (int32_t)rintf(fmaxf(-32385, fminf(32385, x[i] / scale)));
+        const int32_t quotient = (abs(code) + 126) / 254;
+        wrong += hi[i] != (code < 0 ? -quotient : quotient) || lo[i] != code - 254 * hi[i];
+        wrong += hi[i] < -127 || lo[i] < -127;
+    }
+    EXPECT(wrong == 0, "quantize16", n);
+    kernels->join(x, in(&v.y), in(&joined), n);
+    for (int64_t i = 0; i < n; i++)
+        wrong += ((float *)in(&joined))[i] != fmaf(254, x[i], ((float *)in(&v.y))[i]);
+    EXPECT(wrong == 0, "join", n);
+    int alive = unguard(&high) & unguard(&low) & unguard(&joined);
+    alive &= free_vectors(&v);
+    EXPECT(alive, "quantize16, canaries", n);
+}
+
 /* The position of a number that is not finite does not matter. */
 static void check_not_finite(const struct ptqi_kernels *kernels, int64_t n)
 {
@@ -365,6 +393,7 @@ void test_row_kernels(const struct ptqi_kernels *kernels)
         check_reductions(kernels, n);
         check_elementwise(kernels, n);
         check_quantize(kernels, n);
+        check_limbs(kernels, n, 0);
         check_not_finite(kernels, n);
         check_finish(kernels, n);
         for (int32_t dtype = PTQ_DTYPE_F16; dtype <= PTQ_DTYPE_BF16; dtype++)
@@ -379,6 +408,7 @@ void test_row_kernels(const struct ptqi_kernels *kernels)
             for (int candidates = 0; candidates <= 80; candidates += 16)
                 check_shrink(kernels, n, candidates);
     }
+    check_limbs(kernels, 65001, 1);
     for (int64_t blocks = 0; blocks < 4; blocks++)
         check_rotate(kernels, blocks);
     for (int32_t dtype = PTQ_DTYPE_F16; dtype <= PTQ_DTYPE_BF16; dtype++)

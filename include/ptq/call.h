@@ -19,8 +19,14 @@
  * scales, sw[n][g] = sr[n] si[n][g], y[m][n] = sx[m] * (sr[n] * (sum_k si (q_w - zero) q_x)), with
  * one integer sum. Levels take the place of q_w - zero. With minima m[n][g], q_w has no zero point,
  * and each group adds m[n][g] * sum_k q_x by another fused multiply-add. With uint8 activations, as
- * ptq_qtensor_set_activations defines them, q_x - zx takes the place of q_x. If a row of x is not
- * finite, its row of y is filled with the quiet NaN 0x7fc00000.
+ * ptq_qtensor_set_activations defines them, q_x - zx takes the place of q_x.
+ *
+ * With int16 activations, sx = max |x'| / 32385, and q_x = 254 hi + lo, hi = sign(q_x) floor((|q_x|
+ * + 126) / 254), so that both limbs are -127 .. 127. Each limb is multiplied like a row of int8
+ * activations up to the product with sx, and y = sx * fma(254, sum(hi), sum(lo)). The weights are
+ * read once for both, so that a row costs what two rows cost with int8.
+ *
+ * If a row of x is not finite, its row of y is filled with the quiet NaN 0x7fc00000.
  *
  * Memory: functions that take memory also take its size, and check it. Prepared activations and
  * scratch memory are aligned to PTQ_ALIGNMENT. Nothing is kept in scratch memory between calls.
@@ -50,7 +56,7 @@ enum { PTQ_EPILOGUE_NONE = 0, PTQ_EPILOGUE_SWIGLU = 1, PTQ_EPILOGUE_GEGLU = 2 };
 /*
  * Creates a call of count matrices, 1 to 65536, of the same context. They must have the same K, the
  * same activations and the same recipe for preparing them (input scale, rotation, column order; the
- * group size, if activations are int8 or uint8), or the result is PTQ_ERROR_CONFLICT. Matrices made
+ * group size, if activations are integers), or the result is PTQ_ERROR_CONFLICT. Matrices made
  * by one ptq_quantize share a recipe. The call keeps a reference to each matrix, so they may be
  * freed before it.
  *

@@ -74,6 +74,8 @@ enum {
     PTQ_ACTIVATIONS_INT8_TENSOR = 2, /* int8, one scale per call, from the maximum over all rows */
     PTQ_ACTIVATIONS_INT8_STATIC = 3, /* int8, one fixed scale, from calibration */
     PTQ_ACTIVATIONS_FPTQ = 4,        /* only in a config: INT8_STATIC below v1, else INT8_TOKEN */
+    PTQ_ACTIVATIONS_INT16_TOKEN = 8, /* weight-only accuracy at integer speed: 16 bits, symmetric,
+                                        one scale per row of x, as two int8 rows; ptq/call.h */
 
     /* Only in matrices from elsewhere, not in a config; ptq/qtensor.h defines them. */
     PTQ_ACTIVATIONS_UINT8_TOKEN = 5,   /* 8 bits, a scale and a zero point per row of x */
@@ -102,7 +104,7 @@ enum {
 };
 /* PTQ_PARAM_EQUALIZE, _ROTATE, _SYMMETRIC and _CLIP may be PTQ_AUTO: ptq_quantize tries the
  * alternatives and keeps the one that loses least for the matrices of a call. PTQ_PARAM_SCALES may
- * also be PTQ_AUTO: two-level if activations are int8 and it is possible, else plain. */
+ * also be PTQ_AUTO: two-level if activations have 8 bits and it is possible, else plain. */
 enum {
     PTQ_EFFORT_FAST = 1,    /* candidates are compared after round-to-nearest */
     PTQ_EFFORT_DEFAULT = 2, /* each candidate is quantized with the configured rounding */

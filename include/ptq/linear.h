@@ -19,9 +19,9 @@ typedef struct ptq_linear ptq_linear;
  * Packs q, which may be freed afterwards. Packing runs on the library's threads, or on the calling
  * thread alone if the context has a parallel_for, since an engine with its own threads packs
  * several matrices at once. ptq_linear_create_in does the same, but allocates only the handle. If
- * 8-bit codes have zero points and activations are int8, a group of more than 66311 columns gives
- * PTQ_ERROR_UNSUPPORTED, because its sums might not fit in 32 bits. So does a group of more than
- * 32896 columns if activations are uint8. ptq_linear_open rejects such a matrix too.
+ * 8-bit codes have zero points and activations are int8 or int16, a group of more than 66311
+ * columns gives PTQ_ERROR_UNSUPPORTED, because its sums might not fit in 32 bits. So does a group
+ * of more than 32896 columns if activations are uint8. ptq_linear_open rejects such a matrix too.
  */
 PTQ_API ptq_status ptq_linear_create(ptq_context *context, const ptq_qtensor *q,
                                      ptq_linear **linear);

@@ -35,9 +35,9 @@ PTQ_API ptq_status ptq_qtensor_set_codes(ptq_qtensor *q, const uint8_t *codes);
 PTQ_API ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales);
 /* row_scales [N]: makes the scales two-level. Scales and zeros must be set first. Each scale must
  * be its row's row scale times an integer 1 .. 15, and that integer times (code - zero) must fit in
- * 8 bits for every code. A product with int8 activations is then a single integer sum over all of
- * K. Setting scales or zeros afterwards makes the scales plain again. A matrix with two-level
- * scales and activations that have a zero point cannot be packed: PTQ_ERROR_CONFLICT. */
+ * 8 bits for every code. A product with int8 or int16 activations is then a single integer sum over
+ * all of K. Setting scales or zeros afterwards makes the scales plain again. A matrix with
+ * two-level scales and activations that have a zero point cannot be packed: PTQ_ERROR_CONFLICT. */
 PTQ_API ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales);
 /* zeros [N][groups], each 0 .. 2^bits; for 8 bits, 0 .. 255. */
 PTQ_API ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros);
@@ -69,7 +69,7 @@ PTQ_API ptq_status ptq_qtensor_set_rotation(ptq_qtensor *q, int32_t rotation);
 /*
  * How a product quantizes its input: one of PTQ_ACTIVATIONS_... except FPTQ, which is a rule
  * that chooses one of them. Let x' be a row of x, divided by the input scale and rotated. The
- * schemes of int8 are in ptq/call.h. Those of uint8 have a zero point:
+ * schemes of int8 and int16 are in ptq/call.h. Those of uint8 have a zero point:
  *
  *     q_x = clamp(round(x' / sx) + zx, 0, 255)
  *

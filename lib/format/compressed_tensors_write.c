@@ -184,7 +184,7 @@ static void describe_activations(const ptq_qtensor *q, struct ptqi_json_writer *
 
 void ptqi_compressed_describe(const ptq_qtensor *q, struct ptqi_json_writer *w)
 {
-    const int packed = q->activations == PTQ_ACTIVATIONS_F32;
+    const int packed = ptqi_activations_are_exact(q->activations);
     const char *format = packed ? "pack-quantized" : "int-quantized";
     ptqi_json_add_text(w, "quant_method", "compressed-tensors");
     ptqi_json_add_text(w, "format", format);

@@ -13,9 +13,9 @@
  *     <prefix>.super_scales, .super_minima   f32 [n][k / 256], absent if there are none
  *
  * and the metadata key <prefix>: JSON with version, bits, k, group, activations and the errors. The
- * version is the lowest that has all of it: 5 if there are super scales, 4 if the zero point of
- * activations is fixed in the middle, 3 if activations have a zero point, 2 if there are minima,
- * levels or uneven groups, else 1.
+ * version is the lowest that has all of it: 6 if activations have 16 bits, 5 if there are super
+ * scales, 4 if the zero point of activations is fixed in the middle, 3 if activations have a zero
+ * point, 2 if there are minima, levels or uneven groups, else 1.
  */
 #include <math.h>
 #include <stdio.h>
@@ -27,7 +27,7 @@
 #include "format/format.h"
 #include "format/part.h"
 
-#define HIGHEST_VERSION 5
+#define HIGHEST_VERSION 6
 
 static int64_t row_bytes(const ptq_qtensor *q)
 {
@@ -65,6 +65,8 @@ static ptq_status write_scales(const ptq_qtensor *q, ptq_store *store, const cha
 /* The lowest that has all that q has. */
 static int64_t version_of(const ptq_qtensor *q)
 {
+    if (q->activations == PTQ_ACTIVATIONS_INT16_TOKEN)
+        return 6;
     if (q->super_scales)
         return 5;
     if (q->activations == PTQ_ACTIVATIONS_UINT8_CENTERED)

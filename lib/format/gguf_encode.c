@@ -146,7 +146,7 @@ static const char *foreign_part(const ptq_qtensor *q)
         return "GGUF has no rotations";
     if (q->order)
         return "the groups of GGUF are adjacent columns, not those of act-order";
-    if (q->activations != PTQ_ACTIVATIONS_F32 && q->activations != PTQ_ACTIVATIONS_INT8_TOKEN)
+    if (!ptqi_activations_are_exact(q->activations) && q->activations != PTQ_ACTIVATIONS_INT8_TOKEN)
         return "GGUF has neither static activations nor activations with a zero point";
     return NULL;
 }

@@ -93,7 +93,7 @@ static int has_highest_zeros(const ptq_qtensor *q)
 const char *ptqi_beyond_weights(const ptq_qtensor *q)
 {
     const char *problem = ptqi_beyond_zero_points(q);
-    if (q->activations != PTQ_ACTIVATIONS_F32)
+    if (!ptqi_activations_are_exact(q->activations))
         return "the format cannot say that activations are quantized";
     if (problem)
         return problem;

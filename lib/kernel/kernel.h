@@ -192,6 +192,11 @@ struct ptqi_kernels {
     uint32_t (*magnitude)(const float *x, int64_t n);
     void (*quantize)(const float *x, float scale, int64_t n, int64_t group, int8_t *q,
                      int32_t *sums);
+    /* q = round(x / scale), ties to even, within -32385 .. 32385, as 254 hi + lo with both in -127
+     * .. 127: hi = sign(q) floor((|q| + 126) / 254). scale > 0. */
+    void (*quantize16)(const float *x, float scale, int64_t n, int8_t *hi, int8_t *lo);
+    /* out = 254 hi + lo, fused. */
+    void (*join)(const float *hi, const float *lo, float *out, int64_t n);
     /* Initial values of 16-bit sums, for tiles that use them (avx2_levels.h). start [blocks]: for
      * every two blocks of a group, a pair of 16-bit numbers in the first block's element. NULL: not
      * used. */
@@ -216,6 +221,8 @@ struct ptqi_kernels {
 /* The context's kernels for integer products. Requests the system's permission if they need one; if
  * it is refused, returns the next best kernels, whose packed layout is the same. */
 const struct ptqi_kernels *ptqi_product_kernels(const ptq_context *context);
+
+#define PTQI_MOST16 32385.0f /* 254 * 127 + 127: the largest integer of two limbs */
 
 /* The number of candidates of shrink_errors and metric_errors is a multiple of this. */
 #define PTQI_SHRINK_UNIT 16

@@ -148,8 +148,31 @@ TARGET static void NAME(metric_errors)(const float *w, const float *metric, int6
     }
 }
 
+/* (|q| + 126) / 254 by a multiplication, which is exact for |q| <= 32385. */
+TARGET static void NAME(quantize16)(const float *x, float scale, int64_t n, int8_t *hi, int8_t *lo)
+{
+    for (int64_t i = 0; i < n; i++) {
+        float q = x[i] / scale;
+        q = q < -PTQI_MOST16 ? -PTQI_MOST16 : q;
+        q = q > PTQI_MOST16 ? PTQI_MOST16 : q;
+        const int32_t code = (int32_t)ptqi_round_even(q);
+        const int32_t magnitude = code < 0 ? -code : code;
+        const int32_t quotient = (magnitude + 126) * 33027 >> 23;
+        const int32_t high = code < 0 ? -quotient : quotient;
+        hi[i] = (int8_t)high;
+        lo[i] = (int8_t)(code - 254 * high);
+    }
+}
+
+TARGET static void NAME(join)(const float *hi, const float *lo, float *out, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = fmaf(254.0f, hi[i], lo[i]);
+}
+
 #define VECTOR_KERNELS                                                                             \
     .general = NAME(general), .finish = NAME(finish), .swiglu = NAME(swiglu),                      \
     .geglu = NAME(geglu), .widen = NAME(widen), .narrow = NAME(narrow), .divide = NAME(divide),    \
     .rotate = NAME(rotate), .subtract_scaled = NAME(subtract_scaled),                              \
-    .shrink_errors = NAME(shrink_errors), .metric_errors = NAME(metric_errors)
+    .shrink_errors = NAME(shrink_errors), .metric_errors = NAME(metric_errors),                    \
+    .quantize16 = NAME(quantize16), .join = NAME(join)

@@ -162,7 +162,7 @@ ptq_status ptq_call_set_rows(ptq_call *call, int64_t result, const int32_t *rows
     int64_t first = 0;
     for (int64_t i = 0; i < ptqi_call_results(call); i++) {
         call->results[i].first = first;
-        first += ptqi_whole_rows(ptqi_call_linear(call), call->results[i].count);
+        first += ptqi_places(ptqi_call_linear(call), call->results[i].count);
     }
     return PTQ_OK;
 }

@@ -62,7 +62,8 @@ static inline const struct ptq_linear *ptqi_call_linear(const struct ptq_call *c
     return call->linears[0];
 }
 
-/* A product of one matrix with count prepared rows, from first on. */
+/* A product of one matrix with prepared rows (or limbs of rows), from first on. Its rows are
+ * counted in places. */
 struct ptqi_task {
     const struct ptq_linear *linear;
     const char *prepared;
@@ -70,14 +71,14 @@ struct ptqi_task {
     int64_t first, rows;
     const float *bias; /* [n], or NULL */
 
-    /* Element (m, n) goes to y[(m - row) * ld + n - column]. */
+    /* Element (m, n) goes to y[(m - row) / limbs * ld + n - column]. */
     char *y;
     int32_t dtype;
     int64_t ld, row, column;
     int add;
 
-    /* An epilogue takes the gate's element (m, n) of this panel from gate[(m - gate_row) * nr + n
-     * - the panel's first column]. */
+    /* An epilogue takes the gate's element (m, n) of this panel from gate[(m - gate_row) / limbs *
+     * nr + n - the panel's first column]. */
     int32_t epilogue;
     const float *gate;
     int64_t gate_row;

@@ -98,9 +98,8 @@ static ptq_status plan(struct run *r, int64_t rows)
     struct ptqi_prepared *layout = &r->p.layout;
     const int64_t last = ptqi_call_results(call) - 1;
     const struct ptqi_result *result = &call->results[last];
-    const int64_t places = ptqi_call_has_lists(call)
-                               ? result->first + ptqi_whole_rows(l, result->count)
-                               : ptqi_whole_rows(l, rows);
+    const int64_t places = ptqi_call_has_lists(call) ? result->first + ptqi_places(l, result->count)
+                                                     : ptqi_places(l, rows);
     PTQI_TRY(ptqi_lay_out(r->function, l, places, longest(call), layout));
     layout->rows = rows;
     layout->lists = hash_lists(call);
@@ -179,17 +178,17 @@ static struct ptqi_task task_of(const struct run *r, int64_t index, int64_t resu
 {
     const struct ptq_call *call = r->call;
     const struct ptqi_result *to = &call->results[result];
-    return (struct ptqi_task){.linear = call->linears[index],
-                              .prepared = r->p.prepared,
-                              .layout = &r->p.layout,
-                              .first = to->first,
-                              .rows = result_rows(call, &r->p.layout, result),
-                              .bias = call->biases[index] ? call->biases[index]
-                                                          : call->linears[index]->bias,
-                              .y = to->y,
-                              .dtype = to->dtype,
-                              .ld = to->ld,
-                              .add = to->add};
+    return (struct ptqi_task){
+        .linear = call->linears[index],
+        .prepared = r->p.prepared,
+        .layout = &r->p.layout,
+        .first = to->first,
+        .rows = result_rows(call, &r->p.layout, result) * ptqi_limbs(call->linears[index]),
+        .bias = call->biases[index] ? call->biases[index] : call->linears[index]->bias,
+        .y = to->y,
+        .dtype = to->dtype,
+        .ld = to->ld,
+        .add = to->add};
 }
 
 /* Computes a panel of a result with an epilogue: first gate, then up. */
@@ -256,7 +255,8 @@ static void run_range(const struct run *r, char *scratch, int64_t begin, int64_t
  * then each row is multiplied. */
 static double panel_cost(const struct run *r, int64_t result)
 {
-    return 16.0 + (double)result_rows(r->call, &r->p.layout, result);
+    const int limbs = ptqi_limbs(ptqi_call_linear(r->call));
+    return 16.0 + (double)(result_rows(r->call, &r->p.layout, result) * limbs);
 }
 
 /* The panel at which the given fraction of the total cost is reached. */
@@ -443,7 +443,7 @@ static ptq_status plan_size(const char *function, const ptq_call *call, int64_t 
     /* Each list may end with an incomplete pair. */
     const int64_t fill =
         ptqi_call_has_lists(call) ? ptqi_call_results(call) * (l->kernels->x_rows - 1) : 0;
-    return ptqi_lay_out(function, l, ptqi_whole_rows(l, rows + fill), rows, layout);
+    return ptqi_lay_out(function, l, ptqi_places(l, rows + fill), rows, layout);
 }
 
 int64_t ptq_call_prepared_bytes(const ptq_call *call, int64_t rows)

@@ -15,7 +15,7 @@ static const struct {
     {                                                                                              \
         id, lowest, highest, offsetof(struct ptqi_shape, field)                                    \
     }
-    ROW(PTQ_LAYOUT_ACTIVATIONS, PTQ_ACTIVATIONS_F32, PTQ_ACTIVATIONS_UINT8_CENTERED, activations),
+    ROW(PTQ_LAYOUT_ACTIVATIONS, PTQ_ACTIVATIONS_F32, PTQ_ACTIVATIONS_INT16_TOKEN, activations),
     ROW(PTQ_LAYOUT_ZEROS, PTQ_ZEROS_NONE, PTQ_ZEROS_MINIMA, zeros),
     ROW(PTQ_LAYOUT_SCALES, PTQ_SCALES_PLAIN, PTQ_SCALES_TWO_LEVEL, scales),
     ROW(PTQ_LAYOUT_SCALE_DTYPE, PTQ_DTYPE_F32, PTQ_DTYPE_F16, scale_dtype),

@@ -139,6 +139,13 @@ static inline int ptqi_linear_is_integer(const struct ptq_linear *linear)
     return linear->activations != PTQ_ACTIVATIONS_F32;
 }
 
+/* Rows of int8 that a row of x becomes: 16 bits are 254 hi + lo, with both limbs in -127 .. 127.
+ * Each is multiplied as a row of its own, and y = scale (254 y_hi + y_lo). */
+static inline int ptqi_limbs(const struct ptq_linear *linear)
+{
+    return linear->activations == PTQ_ACTIVATIONS_INT16_TOKEN ? 2 : 1;
+}
+
 static inline int64_t ptqi_align(int64_t bytes)
 {
     return (bytes + PTQ_ALIGNMENT - 1) / PTQ_ALIGNMENT * PTQ_ALIGNMENT;

@@ -1,6 +1,7 @@
 /*
  * Prepares activations: divides them by the input scale, rotates them, puts them in column order
- * and quantizes them to 8 bits, with group sums. Weight-only linears keep them in f32.
+ * and quantizes them to 8 bits, or to two limbs of 8 bits, with group sums. Weight-only linears
+ * keep them in f32.
  */
 #include <string.h>
 #include "base/exact.h"
@@ -21,7 +22,7 @@ ptq_status ptqi_lay_out(const char *function, const struct ptq_linear *l, int64_
         return ptqi_fail(l->context, PTQ_ERROR_SHAPE, "%s: %lld rows are too many", function,
                          (long long)longest);
     struct ptqi_prepared p = {.magic = PTQI_PREPARED_MAGIC, .recipe = l->recipe, .places = places};
-    p.sliced = l->form == PTQI_FORM_PANELS && !ptqi_is_stream(l, longest);
+    p.sliced = l->form == PTQI_FORM_PANELS && !ptqi_is_stream(l, longest * ptqi_limbs(l));
     p.scales = ptqi_align((int64_t)sizeof p);
     p.sums = p.scales + ptqi_align(places * 4);
     p.x = p.sums + (integer ? ptqi_align(places * ptqi_sums_stride(l) * 4) : 0);
@@ -87,11 +88,12 @@ static const float *ordered_row(const struct ptqi_preparing *p, int64_t row, str
     return l->order ? b.ordered : from;
 }
 
-/* max |x| / 127, or NaN if the row is not finite. */
+/* max |x| over the largest code, or NaN if the row is not finite. */
 static float own_scale(const struct ptq_linear *l, const float *x)
 {
     const float max = ptqi_from_bits(l->kernels->magnitude(x, l->k));
-    return ptqi_bits(max) < 0x7f800000 ? max / 127.0f : ptqi_from_bits(0x7fc00000);
+    const float most = ptqi_limbs(l) == 2 ? PTQI_MOST16 : 127.0f;
+    return ptqi_bits(max) < 0x7f800000 ? max / most : ptqi_from_bits(0x7fc00000);
 }
 
 /* Stores n columns of a row from q, or zeros if q is NULL, in x [rows][ld], whose rows are in pairs
@@ -126,6 +128,18 @@ static void place_row(const struct ptqi_preparing *p, int64_t place, const int8_
     }
 }
 
+/* The sum over all groups, and starts, of a row of codes q [padded k] with its group sums. */
+static void complete_sums(const struct ptqi_preparing *p, const int8_t *q, int32_t *sums)
+{
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    uint32_t all = 0;
+    for (int64_t g = 0; g < l->groups; g++)
+        all += (uint32_t)sums[g];
+    sums[l->groups] = (int32_t)all;
+    if (l->kernels->starts && p->layout.sliced)
+        l->kernels->starts(q, l->panel.blocks, l->panel.group_blocks, sums + l->groups + 1);
+}
+
 /* Codes, group sums and starts of a row, by a scale that may be 0 or NaN. q [padded k]. */
 static void quantize(const struct ptqi_preparing *p, const float *x, float scale, int8_t *q,
                      int32_t *sums)
@@ -138,12 +152,7 @@ static void quantize(const struct ptqi_preparing *p, const float *x, float scale
         memset(q, 0, (size_t)l->k);
         memset(sums, 0, (size_t)l->groups * sizeof *sums);
     }
-    uint32_t all = 0;
-    for (int64_t g = 0; g < l->groups; g++)
-        all += (uint32_t)sums[g];
-    sums[l->groups] = (int32_t)all;
-    if (l->kernels->starts && p->layout.sliced)
-        l->kernels->starts(q, l->panel.blocks, l->panel.group_blocks, sums + l->groups + 1);
+    complete_sums(p, q, sums);
 }
 
 /* The scale of a row: its own, the shared one already measured, or the static one. */
@@ -171,6 +180,47 @@ static void quantize_row(const struct ptqi_preparing *p, int64_t row, int64_t pl
     quantize(p, from, scale, q, sums);
     if (spread)
         place_row(p, place, q);
+}
+
+/* The limbs of a row, by a scale that may be 0 or NaN: hi, lo [k]. */
+static void quantize_limbs(const struct ptq_linear *l, const float *x, float scale, int8_t *hi,
+                           int8_t *lo)
+{
+    if (scale > 0.0f) {
+        l->kernels->quantize16(x, scale, l->k, hi, lo);
+        return;
+    }
+    memset(hi, 0, (size_t)l->k);
+    memset(lo, 0, (size_t)l->k);
+}
+
+/* Stores a limb, q [padded k], with its sums. */
+static void keep_limb(const struct ptqi_preparing *p, int64_t place, float scale, int8_t *q)
+{
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    int32_t *sums = (int32_t *)(void *)(p->prepared + p->layout.sums) + place * ptqi_sums_stride(l);
+    memset(q + l->k, 0, (size_t)(ptqi_padded_k(l) - l->k));
+    *scale_at(p, place) = scale;
+    for (int64_t g = 0, i = 0; g < l->groups; g++) {
+        const int64_t end = ptqi_min((g + 1) * l->group_size, l->k);
+        for (sums[g] = 0; i < end; i++)
+            sums[g] += q[i];
+    }
+    complete_sums(p, q, sums);
+    place_row(p, place, q);
+}
+
+/* The same as quantize_row for a row of two limbs. The unused buffer has room for both. */
+static void quantize_row16(const struct ptqi_preparing *p, int64_t row, int64_t place,
+                           struct buffers b)
+{
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    const float *from = ordered_row(p, row, b);
+    int8_t *hi = (int8_t *)(from == b.ordered ? b.x : b.ordered), *lo = hi + ptqi_padded_k(l);
+    const float scale = own_scale(l, from);
+    quantize_limbs(l, from, scale, hi, lo);
+    keep_limb(p, place, scale, hi);
+    keep_limb(p, place + 1, scale, lo);
 }
 
 /* The scale and zero point of a finite row, by ptq_qtensor_set_activations. A range that f32 cannot
@@ -229,26 +279,56 @@ static float quantize_without_zero(const struct ptqi_preparing *p, int64_t place
     return scale;
 }
 
+/* The group sums of the integers at a place, for the general form. */
+static void sum_general(const struct ptqi_preparing *p, int64_t place)
+{
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    int32_t *sums = (int32_t *)(void *)(p->prepared + p->layout.sums) + place * ptqi_sums_stride(l);
+    const int16_t *x =
+        (const int16_t *)(const void *)(p->prepared + p->layout.x + place * ptqi_x_stride(l));
+    for (int64_t g = 0, i = 0; g < l->groups; g++)
+        for (sums[g] = 0; i < l->group_end[g]; i++)
+            sums[g] += x[i];
+}
+
 /* The same as quantize_row for the general form. */
 static void quantize_general(const struct ptqi_preparing *p, int64_t row, int64_t place,
                              struct buffers b)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
-    int32_t *sums = (int32_t *)(void *)(p->prepared + p->layout.sums) + place * ptqi_sums_stride(l);
     int16_t *x = (int16_t *)(void *)(p->prepared + p->layout.x + place * ptqi_x_stride(l));
     const float *from = ordered_row(p, row, b);
     int8_t *room = (int8_t *)(from == b.ordered ? b.x : b.ordered);
     *scale_at(p, place) = ptqi_activations_have_zero(l->activations)
                               ? quantize_with_zero(l, from, x)
                               : quantize_without_zero(p, place, from, room, x);
-    for (int64_t g = 0, i = 0; g < l->groups; g++)
-        for (sums[g] = 0; i < l->group_end[g]; i++)
-            sums[g] += x[i];
+    sum_general(p, place);
 }
 
-static void keep_row(const struct ptqi_preparing *p, int64_t row, int64_t place)
+/* The same for a row of two limbs. */
+static void quantize_general16(const struct ptqi_preparing *p, int64_t row, int64_t place,
+                               struct buffers b)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
+    const float *from = ordered_row(p, row, b);
+    int8_t *hi = (int8_t *)(from == b.ordered ? b.x : b.ordered), *lo = hi + ptqi_padded_k(l);
+    const float scale = own_scale(l, from);
+    quantize_limbs(l, from, scale, hi, lo);
+    for (int limb = 0; limb < 2; limb++) {
+        const int8_t *q = limb ? lo : hi;
+        int16_t *x =
+            (int16_t *)(void *)(p->prepared + p->layout.x + (place + limb) * ptqi_x_stride(l));
+        *scale_at(p, place + limb) = scale;
+        for (int64_t i = 0; i < l->k; i++)
+            x[i] = q[i];
+        sum_general(p, place + limb);
+    }
+}
+
+static void keep_row(const struct ptqi_preparing *p, int64_t row, int64_t place, struct buffers b)
+{
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    (void)b;
     float *kept = (float *)(void *)(p->prepared + p->layout.x) + place * l->k;
     const float *from = load_row(p, row, kept);
     if (from != kept)
@@ -278,15 +358,17 @@ static void fill_place(const struct ptqi_preparing *p, int64_t place)
 /* The row of x at a place, or -1. Call this with ascending places; *result starts at 0. */
 static int64_t row_at(const struct ptq_call *call, int64_t place, int64_t *result)
 {
+    const int limbs = ptqi_limbs(ptqi_call_linear(call));
     if (!ptqi_call_has_lists(call))
-        return place < call->rows ? place : -1;
+        return place / limbs < call->rows ? place / limbs : -1;
     const struct ptqi_result *r = &call->results[*result];
     const int64_t last = ptqi_call_results(call) - 1;
     while (*result < last && place >= r[1].first) {
         r++;
         ++*result;
     }
-    return place - r->first < r->count ? r->list[place - r->first] : -1;
+    const int64_t at = (place - r->first) / limbs;
+    return at < r->count ? r->list[at] : -1;
 }
 
 /* The scale that the row at a place would have alone; 0 if there is none. Ascending, like row_at.
@@ -339,25 +421,34 @@ static void measure_alone(const struct ptqi_preparing *p, int64_t begin, int64_t
     set_scales(p, begin, end, max);
 }
 
+typedef void (*prepare_function)(const struct ptqi_preparing *p, int64_t row, int64_t place,
+                                 struct buffers b);
+
+static prepare_function prepare_of(const struct ptq_linear *l)
+{
+    const int two = ptqi_limbs(l) == 2;
+    if (l->form == PTQI_FORM_GENERAL)
+        return two ? quantize_general16 : quantize_general;
+    return two ? quantize_row16 : ptqi_linear_is_integer(l) ? quantize_row : keep_row;
+}
+
 void ptqi_prepare_share(const struct ptqi_preparing *p, int64_t part, int64_t parts, char *scratch)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
     const struct buffers b = cut_scratch(l, scratch);
+    const prepare_function prepare = prepare_of(l);
+    const int limbs = ptqi_limbs(l);
     int64_t begin, end, result = 0;
     if (part == 0)
         memcpy(p->prepared, &p->layout, sizeof p->layout);
-    ptqi_split(p->layout.places, 1, part, parts, &begin, &end);
+    ptqi_split(p->layout.places, limbs, part, parts, &begin, &end);
     if (l->activations == PTQ_ACTIVATIONS_INT8_TENSOR && !p->measured)
         measure_alone(p, begin, end, b);
-    for (int64_t place = begin; place < end; place++) {
+    for (int64_t place = begin; place < end; place += limbs) {
         const int64_t row = row_at(p->call, place, &result);
-        if (row < 0)
-            fill_place(p, place);
-        else if (l->form == PTQI_FORM_GENERAL)
-            quantize_general(p, row, place, b);
-        else if (ptqi_linear_is_integer(l))
-            quantize_row(p, row, place, b);
+        if (row >= 0)
+            prepare(p, row, place, b);
         else
-            keep_row(p, row, place);
+            fill_place(p, place);
     }
 }

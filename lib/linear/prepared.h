@@ -21,7 +21,7 @@ struct ptqi_prepared {
     uint64_t magic, recipe;
     int64_t rows;            /* of x */
     uint64_t lists;          /* a hash of the number of rows of each list; 0: no lists */
-    int64_t places;          /* prepared rows, including those that complete pairs */
+    int64_t places;          /* prepared rows, or limbs, including those that complete pairs */
     int64_t sliced;          /* x is for tiles */
     int64_t scales, sums, x; /* offsets in bytes */
     int64_t bytes;
@@ -44,10 +44,17 @@ static inline int64_t ptqi_sums_stride(const struct ptq_linear *linear)
     return linear->groups + 1 + (linear->kernels->starts ? linear->panel.blocks : 0);
 }
 
-/* The number of rows with the last pair completed. */
-static inline int64_t ptqi_whole_rows(const struct ptq_linear *linear, int64_t rows)
+/* The number of places with the last pair completed: pairs of rows, or of the limbs of a row. */
+static inline int64_t ptqi_whole_places(const struct ptq_linear *linear, int64_t places)
 {
-    return (rows + linear->kernels->x_rows - 1) / linear->kernels->x_rows * linear->kernels->x_rows;
+    const int unit = linear->kernels->x_rows == 2 ? 2 : ptqi_limbs(linear);
+    return (places + unit - 1) / unit * unit;
+}
+
+/* The number of places for rows of x. */
+static inline int64_t ptqi_places(const struct ptq_linear *linear, int64_t rows)
+{
+    return ptqi_whole_places(linear, rows * ptqi_limbs(linear));
 }
 
 /* The layout for this many places, if no result has more than longest rows; it does not set rows

@@ -114,7 +114,8 @@ int64_t ptqi_task_rows(const struct ptqi_task *t)
     if (t->layout->sliced)
         return l->blocking.rows;
     const int64_t passes = (t->rows + l->kernels->stream_mr - 1) / l->kernels->stream_mr;
-    return ptqi_whole_rows(l, (t->rows + passes - 1) / passes); /* passes of about the same size */
+    return ptqi_whole_places(l,
+                             (t->rows + passes - 1) / passes); /* passes of about the same size */
 }
 
 int64_t ptqi_task_max_rows(const struct ptq_linear *l)
@@ -146,7 +147,8 @@ int64_t ptqi_task_scratch(const struct ptq_linear *l, int64_t rows)
 static void apply_epilogue(const struct ptqi_task *t, int64_t m, float *y, int64_t n)
 {
     const struct ptqi_kernels *kernels = t->linear->kernels;
-    const float *gate = t->gate + (m - t->gate_row) * ptqi_panel_columns(t->linear);
+    const float *gate =
+        t->gate + (m - t->gate_row) / ptqi_limbs(t->linear) * ptqi_panel_columns(t->linear);
     (t->epilogue == PTQ_EPILOGUE_SWIGLU ? kernels->swiglu : kernels->geglu)(gate, y, n);
 }
 
@@ -168,6 +170,16 @@ static void finish(const struct ptqi_task *t, const float *sum, int64_t m, int64
     kernels->finish(product, 1.0f, NULL, y, n, t->add);
 }
 
+/* The sums of a row: of one with two limbs, 254 times those of the first plus those of the second.
+ */
+static const float *row_sums(const struct ptq_linear *l, const float *sum, int64_t n, float *both)
+{
+    if (ptqi_limbs(l) == 1)
+        return sum;
+    l->kernels->join(sum, sum + ptqi_panel_columns(l), both, n);
+    return both;
+}
+
 /* Finishes sum [rows][nr] and stores it as columns n0 .. of rows m0 .. of y, or adds it to them. */
 static void store_rows(const struct ptqi_task *t, const float *sum, int64_t m0, int64_t rows,
                        int64_t n0)
@@ -175,18 +187,20 @@ static void store_rows(const struct ptqi_task *t, const float *sum, int64_t m0, 
     const struct ptq_linear *l = t->linear;
     const int nr = ptqi_panel_columns(l);
     const int64_t width = ptqi_min(l->n - n0, nr), size = ptq_dtype_size(t->dtype);
-    for (int64_t m = m0; m < m0 + rows; m++, sum += nr) {
-        float out[PTQI_MAX_NR];
-        char *y = t->y + ((m - t->row) * t->ld + n0 - t->column) * size;
+    const int limbs = ptqi_limbs(l);
+    for (int64_t m = m0; m < m0 + rows; m += limbs, sum += limbs * nr) {
+        float out[PTQI_MAX_NR], both[PTQI_MAX_NR];
+        const float *sums = row_sums(l, sum, width, both);
+        char *y = t->y + ((m - t->row) / limbs * t->ld + n0 - t->column) * size;
         for (int64_t line = 0; line < width * size && m + ROWS_AHEAD < t->rows; line += 64)
             PTQI_PREFETCH_WRITE(y + ROWS_AHEAD * t->ld * size + line);
         if (t->dtype == PTQ_DTYPE_F32 && (uintptr_t)y % sizeof(float) == 0) {
-            finish(t, sum, m, n0, (float *)(void *)y, width);
+            finish(t, sums, m, n0, (float *)(void *)y, width);
             continue;
         }
         if (t->add)
             l->kernels->widen(out, y, t->dtype, width);
-        finish(t, sum, m, n0, out, width);
+        finish(t, sums, m, n0, out, width);
         l->kernels->narrow(y, t->dtype, out, width);
     }
 }

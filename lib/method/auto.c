@@ -16,6 +16,7 @@
  * effort fast, candidates are rounded to nearest, and only the best is rounded as the config says.
  */
 #include <string.h>
+#include "activations.h"
 #include "measure.h"
 #include "method.h"
 #include "stats.h"
@@ -112,7 +113,7 @@ static ptq_status run(const struct search *s, struct trial *t)
     PTQI_TRY(ptqi_round_call(&call, t->e, t->q));
     for (int64_t i = 0; i < count; i++)
         t->errors[i] = ptq_qtensor_output_error(t->q[i]);
-    if (t->e->activations != PTQ_ACTIVATIONS_F32 && call.stats->sampled)
+    if (!ptqi_activations_are_exact(t->e->activations) && call.stats->sampled)
         PTQI_TRY(ptqi_add_activation_errors(ptqi_config_crew(call.config), t->e, call.stats, count,
                                             t->q, t->errors));
     for (int64_t i = 0; i < count; i++)

@@ -82,7 +82,7 @@ static int is_two_level(const struct shared *s)
 {
     if (s->config->scales != PTQ_AUTO)
         return s->config->scales == PTQ_SCALES_TWO_LEVEL;
-    return s->e->activations != PTQ_ACTIVATIONS_F32 && s->config->bits <= 4 &&
+    return !ptqi_activations_are_exact(s->e->activations) && s->config->bits <= 4 &&
            s->config->scale_dtype != PTQ_DTYPE_BF16;
 }
 

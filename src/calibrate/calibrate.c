@@ -121,10 +121,11 @@ void calibrate_report_kept(const struct matrix *m, struct matrix_report *r)
 }
 
 /* Replaces a matrix with its quantized version. */
-static ptq_status replace(struct calibration *c, struct matrix *m, const ptq_qtensor *q,
-                          ptq_store *part)
+static ptq_status replace(struct calibration *c, struct matrix *m, ptq_qtensor *q, ptq_store *part)
 {
     PTQI_TRY(ptq_qtensor_write(q, PTQ_FORMAT_PTQ, part, m->name));
+    if (ptq_qtensor_activations(q) == PTQ_ACTIVATIONS_INT16_TOKEN) /* as ACTIVATIONS_CALIBRATION */
+        PTQI_TRY(ptq_qtensor_set_activations(q, PTQ_ACTIVATIONS_F32));
     PTQI_TRY(ptq_linear_create(c->model->context, q, &m->linear));
     if (m->bias.values)
         PTQI_TRY(ptq_linear_set_bias(m->linear, m->bias.values));

@@ -240,7 +240,8 @@ static ptq_status resume_block(struct quantize_run *q, int64_t index)
     int quantized;
     ptq_status status = output_open_part(q->output, index, &part);
     if (!status)
-        status = model_load_block(q->model, part, index, -1, &block, &quantized);
+        status =
+            model_load_block(q->model, part, index, ACTIVATIONS_CALIBRATION, &block, &quantized);
     if (!status)
         status = read_reports(q, part, index);
     if (!status)

@@ -18,6 +18,9 @@ static ptq_status load_quantized(const struct model *m, const ptq_store *store, 
         status = ptqi_fail(
             m->context, PTQ_ERROR_SHAPE, "%s: %s: its shape should be [%lld, %lld] by config.json",
             m->checkpoint->path, matrix->name, (long long)matrix->n, (long long)matrix->k);
+    if (activations == ACTIVATIONS_CALIBRATION &&
+        ptq_qtensor_activations(q) == PTQ_ACTIVATIONS_INT16_TOKEN)
+        activations = PTQ_ACTIVATIONS_F32;
     if (!status && activations >= 0)
         status = ptq_qtensor_set_activations(q, activations);
     if (!status)

@@ -184,8 +184,11 @@ int model_has_quantized(const struct model *m);
 /* model.c: opens a model directory or a GGUF file. */
 ptq_status model_open(ptq_context *context, const char *path, struct model **model);
 void model_free(struct model *model);
-/* load_block.c: loads a block from store (NULL: the model's own). activations (PTQ_ACTIVATIONS_...,
- * or -1 for the checkpoint's) applies to its quantized matrices, which *quantized counts. */
+/* Activations that a block is run with: the checkpoint's; for calibration, the same, but f32
+ * instead of 16 bits, so that the speed at which a model will run does not change its codes. */
+enum { ACTIVATIONS_OWN = -1, ACTIVATIONS_CALIBRATION = -2 };
+/* load_block.c: loads a block from store (NULL: the model's own). activations (one of these, or
+ * PTQ_ACTIVATIONS_...) applies to its quantized matrices, which *quantized counts. */
 ptq_status model_load_block(const struct model *model, const ptq_store *store, int64_t index,
                             int32_t activations, struct block **block, int *quantized);
 void block_free(struct block *block);

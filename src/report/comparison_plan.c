@@ -13,16 +13,17 @@ static const struct plan {
 } plans[] = {
     {"RTN", PTQ_METHOD_RTN, "bits=8 group=0 grid=range activations=int8-token", TOKENS_UNIFORM},
     {"SmoothQuant", PTQ_METHOD_SMOOTHQUANT, "", TOKENS_UNIFORM},
-    {"RTN", PTQ_METHOD_RTN, "", TOKENS_UNIFORM},
-    {"RTN", PTQ_METHOD_RTN, "sym=off", TOKENS_UNIFORM},
-    {"GPTQ", PTQ_METHOD_GPTQ, "", TOKENS_UNIFORM},
-    {"GPTQ", PTQ_METHOD_GPTQ, "sym=off", TOKENS_UNIFORM},
-    {"AWQ", PTQ_METHOD_AWQ, "", TOKENS_UNIFORM},
+    {"RTN", PTQ_METHOD_RTN, "activations=int16-token", TOKENS_UNIFORM},
+    {"RTN", PTQ_METHOD_RTN, "activations=int16-token sym=off", TOKENS_UNIFORM},
+    {"GPTQ", PTQ_METHOD_GPTQ, "activations=int16-token", TOKENS_UNIFORM},
+    {"GPTQ", PTQ_METHOD_GPTQ, "activations=int16-token sym=off", TOKENS_UNIFORM},
+    {"GPTQ", PTQ_METHOD_GPTQ, "sym=off", TOKENS_UNIFORM}, /* with f32, for comparison */
+    {"AWQ", PTQ_METHOD_AWQ, "activations=int16-token", TOKENS_UNIFORM},
     {"RTN", PTQ_METHOD_RTN, "activations=int8-token", TOKENS_UNIFORM},
     {"GPTQ", PTQ_METHOD_GPTQ, "activations=int8-token", TOKENS_UNIFORM},
     {"FPTQ", PTQ_METHOD_FPTQ, "", TOKENS_UNIFORM},
     {"FPTQ + GPTQ", PTQ_METHOD_FPTQ, "round=gptq", TOKENS_UNIFORM},
-    {"auto", PTQ_METHOD_AUTO, "activations=f32", TOKENS_ATTENTION_HEADS},
+    {"auto", PTQ_METHOD_AUTO, "activations=int16-token", TOKENS_ATTENTION_HEADS},
     {"auto", PTQ_METHOD_AUTO, "", TOKENS_ATTENTION_HEADS},
 };
 enum { PLANS = sizeof plans / sizeof *plans };
@@ -71,7 +72,9 @@ static ptq_status plan_row(ptq_context *context, const struct plan *plan, int64_
     PTQI_TRY(ptq_config_get_int(row->config, PTQ_PARAM_ACTIVATIONS, &activations));
     row->token_weights = plan->token_weights;
     row->weight_bits = (int)bits;
-    row->activation_bits = activations == PTQ_ACTIVATIONS_F32 ? 16 : 8;
+    row->activation_bits = activations == PTQ_ACTIVATIONS_F32           ? 32
+                           : activations == PTQ_ACTIVATIONS_INT16_TOKEN ? 16
+                                                                        : 8;
     snprintf(row->activations, sizeof row->activations, "%s",
              ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, activations));
     snprintf(row->name, sizeof row->name, "%s W%dA%d%s", plan->name, row->weight_bits,
