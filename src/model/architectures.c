@@ -155,8 +155,12 @@ static void read_quantization(struct config_reader *r, const struct checkpoint *
     int64_t version = 0;
     const struct ptqi_json *q = checkpoint->quantization;
     config_member(r, "quantization_config");
-    if (!q)
+    if (!q || q->kind == PTQI_JSON_NULL)
         return;
+    if (q->kind != PTQI_JSON_OBJECT) {
+        config_fail(r, "quantization_config", "is not an object");
+        return;
+    }
     const char *method = ptqi_json_string(ptqi_json_get(q, "quant_method"));
     const int32_t format = method ? ptq_format_from_name(method) : PTQ_FORMAT_GPTQ;
     c->quantized = 1;

@@ -44,16 +44,29 @@ static ptq_status load_head(struct model *m)
     return PTQ_OK;
 }
 
-/* The matrices determine whether a model is quantized. If they are plain, our quantization_config
- * is listed as unused. */
-static void look_for_quantized(struct model *m)
+/* Whether config.json says that the matrices are quantized by another tool. */
+static int is_foreign(const struct checkpoint *c)
 {
+    const char *method = ptqi_json_string(ptqi_json_get(c->quantization, "quant_method"));
+    return !c->quantization_document && !(method && ptq_format_from_name(method) == PTQ_FORMAT_PTQ);
+}
+
+/* The matrices determine whether a model is quantized. If they are plain, our quantization_config
+ * is listed as unused, and so is the file of an old checkpoint. */
+static ptq_status look_for_quantized(struct model *m)
+{
+    struct checkpoint *c = m->checkpoint;
     const int has =
         model_has_quantized(m) || m->embedding.quantized != NULL || m->head->quantized != NULL;
+    if (m->config.quantized && !has && is_foreign(c))
+        return ptqi_fail(m->context, PTQ_ERROR_CONFLICT,
+                         "%s/config.json has a \"quantization_config\", but no matrix is quantized",
+                         c->path);
     if (m->config.quantized && !has)
-        unused_add(&m->checkpoint->unused, "config.json's ",
+        unused_add(&c->unused, c->quantization_document ? "the file with the " : "config.json's ",
                    "quantization_config (no matrix is quantized)");
     m->config.quantized = has;
+    return PTQ_OK;
 }
 
 /* Learned positions: a row for each, after first_position others. */
@@ -98,8 +111,7 @@ static ptq_status load_model(struct model *m)
         PTQI_TRY(load_norm(m, a->embedding_norm, &m->embedding_norm));
     PTQI_TRY(load_norm(m, a->final_norm, &m->final_norm));
     PTQI_TRY(model_check_contents(m));
-    look_for_quantized(m);
-    return PTQ_OK;
+    return look_for_quantized(m);
 }
 
 static ptq_status open_model(struct model *m, const char *path)
