@@ -132,16 +132,16 @@ static void test_kinds(void)
 static void test_tiles(int integer)
 {
     check_case((struct shape){75, 1100, 128, 4}, integer | ZEROS | ORDER | INPUT_SCALE | GAPS, 146,
-               PTQ_DTYPE_F32, PTQ_DTYPE_F32, SPECIAL, 1);
+               PTQ_DTYPE_F32, PTQ_DTYPE_F32, SPECIAL, integer == INT8);
     check_case((struct shape){130, 700, 64, 4}, integer | BIAS, 113, PTQ_DTYPE_BF16, PTQ_DTYPE_F32,
-               NORMAL, 1);
+               NORMAL, integer == INT8);
     check_case((struct shape){70, 333, 32, 3}, integer | ZEROS | GAPS, 50, PTQ_DTYPE_F32,
-               PTQ_DTYPE_F16, NORMAL, 1);
+               PTQ_DTYPE_F16, NORMAL, integer == INT8);
     check_case((struct shape){70, 600, 128, 8}, integer | ZEROS | BIAS, 226, PTQ_DTYPE_F16,
-               PTQ_DTYPE_BF16, SPECIAL, 1);
+               PTQ_DTYPE_BF16, SPECIAL, integer == INT8);
     check_case((struct shape){75, 1100, 128, 4},
                integer | TWO_LEVEL | ZEROS | ORDER | INPUT_SCALE | BIAS | GAPS, 61, PTQ_DTYPE_F32,
-               PTQ_DTYPE_F32, SPECIAL, 1);
+               PTQ_DTYPE_F32, SPECIAL, integer == INT8);
     /* groups divided into parts, the last of which may be odd */
     check_case((struct shape){70, 960, 0, 4}, integer | ZEROS, 146, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
                NORMAL, 0);
