@@ -93,7 +93,7 @@ static ptq_status measure_model(struct compare *c, struct comparison_row *row)
         struct block *b;
         double absmax[SITES];
         int quantized;
-        status = model_load_block(c->model, NULL, l, -1, &b, &quantized);
+        status = model_load_block(c->model, NULL, l, ACTIVATIONS_OWN, &b, &quantized);
         if (status)
             break;
         status = calibrate_ranges(calibration, b, absmax);

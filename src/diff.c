@@ -259,7 +259,8 @@ static ptq_status measure_divergence(struct diff *d)
                           d->max_windows, &d->windows));
     d->kl.reference = d->a;
     progress_begin(&progress, 0);
-    const ptq_status status = perplexity_measure(d->b, &d->windows, -1, &d->kl, &progress, &result);
+    const ptq_status status =
+        perplexity_measure(d->b, &d->windows, ACTIVATIONS_OWN, &d->kl, &progress, &result);
     progress_end(&progress);
     return status;
 }

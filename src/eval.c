@@ -45,7 +45,7 @@ struct eval {
     struct model *model;
     struct windows windows;
     int64_t window, max_windows, stride;
-    int32_t activations;  /* -1: as the model says */
+    int32_t activations;  /* or ACTIVATIONS_OWN */
     struct divergence kl; /* no reference: not wanted */
 };
 
@@ -184,7 +184,7 @@ static ptq_status run(struct eval *e)
 int command_eval(int argc, char **argv)
 {
     struct options o;
-    struct eval e = {.o = &o, .activations = -1};
+    struct eval e = {.o = &o, .activations = ACTIVATIONS_OWN};
     int rc = options_parse(&o, "eval", usage, table, argc, argv);
     if (rc)
         return rc;

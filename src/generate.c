@@ -111,7 +111,7 @@ static ptq_status load(struct run *r)
         PTQI_TRY(model_quantize_head(r->model));
     r->end_count = generation_end_ids(r->model, r->ends, END_IDS);
     PTQI_TRY(sampler_create(r->context, &r->sampling, r->model->config.vocabulary, &r->sampler));
-    return generation_begin(&r->generation, r->model, -1, capacity);
+    return generation_begin(&r->generation, r->model, ACTIVATIONS_OWN, capacity);
 }
 
 /* Bytes at the end of the text that are only the beginning of a character. */

@@ -195,8 +195,9 @@ static ptq_status print_text(const struct quantize *q)
            (long long)(q->run.report_count - kept),
            ptq_method_name(ptq_config_method(q->run.config)), (long long)bits, (long long)group);
     if (kept)
-        printf("%lld more matrices are kept in F16: no block of GGUF divides their rows\n",
-               (long long)kept);
+        printf(
+            "%lld more matrices are kept in F16: their rows are not whole blocks of 32 columns\n",
+            (long long)kept);
     if (kept < q->run.report_count)
         printf("worst matrix %s: %s error %.3e\n", worst->name,
                q->run.windows ? "output" : "weight",

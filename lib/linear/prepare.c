@@ -210,19 +210,6 @@ static void keep_limb(const struct ptqi_preparing *p, int64_t place, float scale
     place_row(p, place, q);
 }
 
-/* The same as quantize_row for a row of two limbs. The unused buffer has room for both. */
-static void quantize_row16(const struct ptqi_preparing *p, int64_t row, int64_t place,
-                           struct buffers b)
-{
-    const struct ptq_linear *l = ptqi_call_linear(p->call);
-    const float *from = ordered_row(p, row, b);
-    int8_t *hi = (int8_t *)(from == b.ordered ? b.x : b.ordered), *lo = hi + ptqi_padded_k(l);
-    const float scale = own_scale(l, from);
-    quantize_limbs(l, from, scale, hi, lo);
-    keep_limb(p, place, scale, hi);
-    keep_limb(p, place + 1, scale, lo);
-}
-
 /* The scale and zero point of a finite row, by ptq_qtensor_set_activations. A range that f32 cannot
  * hold gives a scale of NaN, as a row that is not finite. */
 static float own_grid(const struct ptq_linear *l, const float *x, float *zero)
@@ -305,24 +292,33 @@ static void quantize_general(const struct ptqi_preparing *p, int64_t row, int64_
     sum_general(p, place);
 }
 
-/* The same for a row of two limbs. */
-static void quantize_general16(const struct ptqi_preparing *p, int64_t row, int64_t place,
-                               struct buffers b)
+/* Stores a limb, q [k], for the general form. */
+static void keep_general_limb(const struct ptqi_preparing *p, int64_t place, float scale,
+                              const int8_t *q)
+{
+    const struct ptq_linear *l = ptqi_call_linear(p->call);
+    int16_t *x = (int16_t *)(void *)(p->prepared + p->layout.x + place * ptqi_x_stride(l));
+    *scale_at(p, place) = scale;
+    for (int64_t i = 0; i < l->k; i++)
+        x[i] = q[i];
+    sum_general(p, place);
+}
+
+/* The same as quantize_row for a row of two limbs, in either form. The unused buffer has room for
+ * both. */
+static void quantize_row16(const struct ptqi_preparing *p, int64_t row, int64_t place,
+                           struct buffers b)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
     const float *from = ordered_row(p, row, b);
     int8_t *hi = (int8_t *)(from == b.ordered ? b.x : b.ordered), *lo = hi + ptqi_padded_k(l);
     const float scale = own_scale(l, from);
     quantize_limbs(l, from, scale, hi, lo);
-    for (int limb = 0; limb < 2; limb++) {
-        const int8_t *q = limb ? lo : hi;
-        int16_t *x =
-            (int16_t *)(void *)(p->prepared + p->layout.x + (place + limb) * ptqi_x_stride(l));
-        *scale_at(p, place + limb) = scale;
-        for (int64_t i = 0; i < l->k; i++)
-            x[i] = q[i];
-        sum_general(p, place + limb);
-    }
+    for (int limb = 0; limb < 2; limb++)
+        if (l->form == PTQI_FORM_GENERAL)
+            keep_general_limb(p, place + limb, scale, limb ? lo : hi);
+        else
+            keep_limb(p, place + limb, scale, limb ? lo : hi);
 }
 
 static void keep_row(const struct ptqi_preparing *p, int64_t row, int64_t place, struct buffers b)
@@ -426,10 +422,11 @@ typedef void (*prepare_function)(const struct ptqi_preparing *p, int64_t row, in
 
 static prepare_function prepare_of(const struct ptq_linear *l)
 {
-    const int two = ptqi_limbs(l) == 2;
+    if (ptqi_limbs(l) == 2)
+        return quantize_row16;
     if (l->form == PTQI_FORM_GENERAL)
-        return two ? quantize_general16 : quantize_general;
-    return two ? quantize_row16 : ptqi_linear_is_integer(l) ? quantize_row : keep_row;
+        return quantize_general;
+    return ptqi_linear_is_integer(l) ? quantize_row : keep_row;
 }
 
 void ptqi_prepare_share(const struct ptqi_preparing *p, int64_t part, int64_t parts, char *scratch)

@@ -124,8 +124,7 @@ void calibrate_report_kept(const struct matrix *m, struct matrix_report *r)
 static ptq_status replace(struct calibration *c, struct matrix *m, ptq_qtensor *q, ptq_store *part)
 {
     PTQI_TRY(ptq_qtensor_write(q, PTQ_FORMAT_PTQ, part, m->name));
-    if (ptq_qtensor_activations(q) == PTQ_ACTIVATIONS_INT16_TOKEN) /* as ACTIVATIONS_CALIBRATION */
-        PTQI_TRY(ptq_qtensor_set_activations(q, PTQ_ACTIVATIONS_F32));
+    PTQI_TRY(model_set_activations(q, ACTIVATIONS_CALIBRATION));
     PTQI_TRY(ptq_linear_create(c->model->context, q, &m->linear));
     if (m->bias.values)
         PTQI_TRY(ptq_linear_set_bias(m->linear, m->bias.values));
@@ -270,7 +269,8 @@ static ptq_status load_reference(struct calibration *c, int64_t index)
     if (!c->reference)
         return PTQ_OK;
     block_free(c->reference_block);
-    return model_load_block(c->model, NULL, index, -1, &c->reference_block, &quantized);
+    return model_load_block(c->model, NULL, index, ACTIVATIONS_OWN, &c->reference_block,
+                            &quantized);
 }
 
 ptq_status calibrate_block(struct calibration *c, struct block *b, ptq_store *part,

@@ -55,7 +55,7 @@ ptq_status quantize_check_model(const struct model *m, struct progress *progress
     for (int64_t l = 0; l < m->config.layers; l++) {
         struct block *block;
         int quantized;
-        PTQI_TRY(model_load_block(m, NULL, l, -1, &block, &quantized));
+        PTQI_TRY(model_load_block(m, NULL, l, ACTIVATIONS_OWN, &block, &quantized));
         block_free(block);
         PTQI_TRY(ptqi_check_cancelled(m->context));
         progress_show(progress, 0, "checking block %lld", (long long)l + 1);
@@ -150,11 +150,10 @@ static void recall_choices(const ptq_store *part, struct matrix_report *reports,
 static ptq_status add_kept(const struct quantize_run *q, const struct matrix *m, struct part *part)
 {
     char name[MAX_LAYER_NAME + 8];
-    float *turned = NULL;
     snprintf(name, sizeof name, "%s.weight", m->name);
     if (!q->model->transposed)
         return part_add(q->output, part, name, PTQ_DTYPE_F16, m->weight, m->n, m->k);
-    turned = ptqi_alloc(q->context, m->n * m->k, (int64_t)sizeof *turned);
+    float *turned = ptqi_alloc(q->context, m->n * m->k, (int64_t)sizeof *turned);
     if (!turned)
         return PTQ_ERROR_MEMORY;
     weights_transpose(m->weight, m->n, m->k, turned);
@@ -202,7 +201,7 @@ static ptq_status quantize_block(struct quantize_run *q, int64_t index)
     struct block *block;
     struct part part;
     int quantized;
-    PTQI_TRY(model_load_block(q->model, NULL, index, -1, &block, &quantized));
+    PTQI_TRY(model_load_block(q->model, NULL, index, ACTIVATIONS_OWN, &block, &quantized));
     ptq_status status = part_create(q->output, index, &part);
     if (!status)
         status = finish_block(q, block, &part);

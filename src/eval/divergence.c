@@ -61,7 +61,7 @@ ptq_status divergence_run_reference(struct divergence *d, const struct windows *
     struct forward f = {.model = r,
                         .sequences = sequences,
                         .count = count,
-                        .activations = -1,
+                        .activations = ACTIVATIONS_OWN,
                         .progress = progress,
                         .done = keep,
                         .user = d};

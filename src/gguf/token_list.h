@@ -43,6 +43,7 @@ ptq_status vocabulary_set_member(struct gguf_vocabulary *v, int64_t id,
  * "added_tokens_decoder" of tokenizer_config.json. */
 ptq_status vocabulary_set_added(struct gguf_vocabulary *v, int64_t id,
                                 const struct ptqi_json *token, double score);
+
 /* Finds tokens by text. */
 struct token_lookup {
     const struct gguf_vocabulary *v;

@@ -7,6 +7,14 @@
 #include "model/architecture.h"
 #include "model/weights.h"
 
+ptq_status model_set_activations(ptq_qtensor *q, int32_t activations)
+{
+    if (activations == ACTIVATIONS_CALIBRATION &&
+        ptq_qtensor_activations(q) == PTQ_ACTIVATIONS_INT16_TOKEN)
+        activations = PTQ_ACTIVATIONS_F32;
+    return activations >= 0 ? ptq_qtensor_set_activations(q, activations) : PTQ_OK;
+}
+
 /* Reads and packs a quantized matrix. */
 static ptq_status load_quantized(const struct model *m, const ptq_store *store, int32_t format,
                                  int32_t activations, struct matrix *matrix)
@@ -18,11 +26,8 @@ static ptq_status load_quantized(const struct model *m, const ptq_store *store, 
         status = ptqi_fail(
             m->context, PTQ_ERROR_SHAPE, "%s: %s: its shape should be [%lld, %lld] by config.json",
             m->checkpoint->path, matrix->name, (long long)matrix->n, (long long)matrix->k);
-    if (activations == ACTIVATIONS_CALIBRATION &&
-        ptq_qtensor_activations(q) == PTQ_ACTIVATIONS_INT16_TOKEN)
-        activations = PTQ_ACTIVATIONS_F32;
-    if (!status && activations >= 0)
-        status = ptq_qtensor_set_activations(q, activations);
+    if (!status)
+        status = model_set_activations(q, activations);
     if (!status)
         status = ptq_linear_create(m->context, q, &matrix->linear);
     if (!status && matrix->bias.values)

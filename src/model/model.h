@@ -187,6 +187,8 @@ void model_free(struct model *model);
 /* Activations that a block is run with: the checkpoint's; for calibration, the same, but f32
  * instead of 16 bits, so that the speed at which a model will run does not change its codes. */
 enum { ACTIVATIONS_OWN = -1, ACTIVATIONS_CALIBRATION = -2 };
+/* load_block.c: sets one of these, or PTQ_ACTIVATIONS_..., in a quantized matrix. */
+ptq_status model_set_activations(ptq_qtensor *q, int32_t activations);
 /* load_block.c: loads a block from store (NULL: the model's own). activations (one of these, or
  * PTQ_ACTIVATIONS_...) applies to its quantized matrices, which *quantized counts. */
 ptq_status model_load_block(const struct model *model, const ptq_store *store, int64_t index,
