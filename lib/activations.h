@@ -14,10 +14,25 @@ static inline int ptqi_activations_are_static(int32_t activations)
            activations == PTQ_ACTIVATIONS_UINT8_STATIC;
 }
 
-/* Whether a method need not take the rounding of the input into account. */
+/* Whether a method need not take the rounding of the input into account: it costs nothing or, by
+ * group, little. Such a scheme is a way to run a weight-only matrix. */
 static inline int ptqi_activations_are_exact(int32_t activations)
 {
-    return activations == PTQ_ACTIVATIONS_F32 || activations == PTQ_ACTIVATIONS_INT16_TOKEN;
+    return activations == PTQ_ACTIVATIONS_F32 || activations == PTQ_ACTIVATIONS_INT16_TOKEN ||
+           activations == PTQ_ACTIVATIONS_INT8_GROUP;
+}
+
+/* Columns that share a scale of PTQ_ACTIVATIONS_INT8_GROUP, given the group of the weights: ptq/
+ * call.h. */
+static inline int64_t ptqi_activation_group(int64_t group, int64_t k)
+{
+    const int64_t unit = group % 32 ? 16 : 32;
+    int64_t part = 128;
+    if (group <= part)
+        return group;
+    while (group < k && group % part)
+        part -= unit;
+    return part;
 }
 
 static inline int ptqi_activations_have_zero(int32_t activations)

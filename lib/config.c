@@ -34,6 +34,7 @@ static const struct choice activations[] = {{"f32", PTQ_ACTIVATIONS_F32},
                                             {"int8-static", PTQ_ACTIVATIONS_INT8_STATIC},
                                             {"fptq", PTQ_ACTIVATIONS_FPTQ},
                                             {"int16-token", PTQ_ACTIVATIONS_INT16_TOKEN},
+                                            {"int8-group", PTQ_ACTIVATIONS_INT8_GROUP},
                                             {NULL, 0}};
 static const struct choice rotations[] = {{"0", 0},     {"32", 32},         {"64", 64},
                                           {"128", 128}, {"auto", PTQ_AUTO}, {NULL, 0}};
@@ -91,7 +92,7 @@ static const struct parameter parameters[] = {
      131072, 1, NULL, FIELD(block)},
     {PTQ_PARAM_SCALE_DTYPE, INT32, "scale-dtype", "dtype that scales are rounded to", 1, 3, 1,
      scale_dtypes, FIELD(scale_dtype)},
-    {PTQ_PARAM_ACTIVATIONS, INT32, "activations", "how the input is quantized at run time", 0, 8, 1,
+    {PTQ_PARAM_ACTIVATIONS, INT32, "activations", "how the input is quantized at run time", 0, 9, 1,
      activations, FIELD(activations)},
     {PTQ_PARAM_EQUALIZE, INT32, "equalize", "scale that multiplies W and divides the input", -1, 4,
      1, equalizations, FIELD(equalize)},
@@ -430,7 +431,7 @@ static const char *form_contradiction(const struct ptq_config *c)
         return "minima and super scales need groups of adjacent columns: act-order with "
                "static-groups";
     if (!ptqi_activations_are_exact(c->activations))
-        return "minima and super scales are for f32 and int16 activations";
+        return "minima and super scales are for f32, int16-token and int8-group activations";
     if (c->scales == PTQ_SCALES_SUPER && (c->bits < 4 || c->bits > 6))
         return "super scales need codes of 4, 5 or 6 bits";
     return NULL;
@@ -441,7 +442,9 @@ static const char *contradiction(const struct ptq_config *c)
     const char *problem = form_contradiction(c);
     if (problem)
         return problem;
-    if (c->mse && c->rounding == PTQ_ROUNDING_GPTQ_PLUS)
+    if (c->scales == PTQ_SCALES_TWO_LEVEL && c->activations == PTQ_ACTIVATIONS_INT8_GROUP)
+        problem = "two-level scales cannot be combined with int8-group activations";
+    else if (c->mse && c->rounding == PTQ_ROUNDING_GPTQ_PLUS)
         problem = "gptq+ searches scales with its own metric, not mse";
     else if (c->grid != PTQ_GRID_DEFAULT && c->grid != PTQ_GRID_GPTQ && c->mse)
         problem = "mse works with GPTQ's grids, not with awq, absmax or range";

@@ -17,6 +17,7 @@ static const struct {
     {"uint8-static", PTQ_ACTIVATIONS_UINT8_STATIC},
     {"uint8-centered", PTQ_ACTIVATIONS_UINT8_CENTERED},
     {"int16-token", PTQ_ACTIVATIONS_INT16_TOKEN},
+    {"int8-group", PTQ_ACTIVATIONS_INT8_GROUP},
 };
 enum { SCHEMES = sizeof schemes / sizeof *schemes };
 

@@ -32,7 +32,9 @@ static const struct option table[] = {
     {"n", "N", "rows of the matrix; default 4096"},
     {"k", "K", "columns of the matrix; default 4096"},
     {"group", "G", "columns that share a scale, a multiple of 32; 0: the whole row; default 128"},
-    {"kernel", "NAME", "only w4a8, w8a8, w4a16, w4a32, f32 or xtx (an update of statistics)"},
+    {"kernel", "NAME",
+     "only w4a8, w8a8, w4a8g, w8a8g (a scale of x for each group), w4a16,\n"
+     "                         w4a32, f32 or xtx (an update of statistics)"},
     {"asym", NULL, "a zero point for each group"},
     {"scales", "FORM", "plain or two-level; default plain"},
     COMMON_OPTIONS,
@@ -41,10 +43,21 @@ static const struct option table[] = {
 enum { MAX_ROWS = 16, MAX_RING = 64, STREAMS = 3 };
 #define BUDGET 0.4 /* seconds per line */
 
-static const char *const kernel_names[] = {"w4a8", "w8a8", "w4a16", "w4a32", "f32", "xtx"};
-enum { W4A8, W8A8, W4A16, W4A32, F32, XTX, KERNELS };
-static const int32_t kernel_activations[] = {PTQ_ACTIVATIONS_INT8_TOKEN, PTQ_ACTIVATIONS_INT8_TOKEN,
-                                             PTQ_ACTIVATIONS_INT16_TOKEN, PTQ_ACTIVATIONS_F32};
+enum { W4A8, W8A8, W4A8G, W8A8G, W4A16, W4A32, F32, XTX, KERNELS };
+static const struct {
+    const char *name;
+    int32_t bits, activations; /* of products with packed matrices */
+    int levels;                /* whether it can have two-level scales */
+} kernels[] = {
+    [W4A8] = {"w4a8", 4, PTQ_ACTIVATIONS_INT8_TOKEN, 1},
+    [W8A8] = {"w8a8", 8, PTQ_ACTIVATIONS_INT8_TOKEN, 0},
+    [W4A8G] = {"w4a8g", 4, PTQ_ACTIVATIONS_INT8_GROUP, 0},
+    [W8A8G] = {"w8a8g", 8, PTQ_ACTIVATIONS_INT8_GROUP, 0},
+    [W4A16] = {"w4a16", 4, PTQ_ACTIVATIONS_INT16_TOKEN, 1},
+    [W4A32] = {"w4a32", 4, PTQ_ACTIVATIONS_F32, 0},
+    [F32] = {"f32", 0, 0, 0},
+    [XTX] = {"xtx", 0, 0, 0},
+};
 
 struct bench {
     ptq_context *context;
@@ -114,8 +127,9 @@ static void fill_matrix(const struct bench *b, int32_t bits, int64_t groups, uin
 }
 
 /* A matrix with arbitrary codes, which do not affect the time. */
-static ptq_status make_matrix(struct bench *b, int32_t bits, int32_t activations, ptq_qtensor **q)
+static ptq_status make_matrix(struct bench *b, int kernel, ptq_qtensor **q)
 {
+    const int32_t bits = kernels[kernel].bits;
     PTQI_TRY(ptq_qtensor_create(b->context, b->n, b->k, bits, b->group, q));
     const int64_t groups = ptq_qtensor_groups(*q);
     uint8_t *codes = get(b, b->n * b->k), *zeros = get(b, b->n * groups);
@@ -129,10 +143,10 @@ static ptq_status make_matrix(struct bench *b, int32_t bits, int32_t activations
         status = ptq_qtensor_set_scales(*q, scales);
     if (!status && b->asym)
         status = ptq_qtensor_set_zeros(*q, zeros);
-    if (!status && b->two_level && bits == 4)
+    if (!status && b->two_level && kernels[kernel].levels)
         status = ptq_qtensor_set_row_scales(*q, row_scales);
     if (!status)
-        status = ptq_qtensor_set_activations(*q, activations);
+        status = ptq_qtensor_set_activations(*q, kernels[kernel].activations);
     ptqi_free(b->context, codes);
     ptqi_free(b->context, zeros);
     ptqi_free(b->context, scales);
@@ -173,13 +187,13 @@ static ptq_status make_call(struct bench *b, const ptq_qtensor *q, int64_t i)
 /* Creates enough matrices that none is cached when its turn comes. */
 static ptq_status make_linears(struct bench *b, int kernel)
 {
-    const int32_t bits = kernel == W8A8 ? 8 : 4;
+    const int32_t bits = kernels[kernel].bits;
     ptq_qtensor *q = NULL;
     b->least = least_bytes(b, bits);
     b->ring =
         1 + 4 * limit_cache_bytes() / b->least; /* 4: the CPU may have more cache than it reports */
     b->ring = b->ring < MAX_RING ? b->ring : MAX_RING;
-    ptq_status status = make_matrix(b, bits, kernel_activations[kernel], &q);
+    ptq_status status = make_matrix(b, kernel, &q);
     for (int64_t i = 0; !status && i < b->ring; i++)
         status = make_call(b, q, i);
     ptq_qtensor_free(q);
@@ -241,7 +255,7 @@ static void print_line(struct bench *b, const struct line *l)
     const double gops = 1e-9 * l->operations / l->seconds, gbps = 1e-9 * l->bytes / l->seconds;
     const double fraction = l->limit_seconds > 0 ? l->limit_seconds / l->seconds : (double)NAN;
     if (!b->json) {
-        printf("%-6s %-12s %5lld %7d %10.3f %8.1f %7.1f", kernel_names[l->kernel],
+        printf("%-6s %-12s %5lld %7d %10.3f %8.1f %7.1f", kernels[l->kernel].name,
                ptq_isa_name(l->isa), (long long)l->m, l->threads, 1e3 * l->seconds, gops, gbps);
         if (fraction == fraction)
             printf(" %6.2f", fraction);
@@ -250,15 +264,14 @@ static void print_line(struct bench *b, const struct line *l)
         return;
     }
     ptqi_json_open(b->json, NULL, '{');
-    ptqi_json_add_text(b->json, "kernel", kernel_names[l->kernel]);
+    ptqi_json_add_text(b->json, "kernel", kernels[l->kernel].name);
     ptqi_json_add_text(b->json, "isa", ptq_isa_name(l->isa));
     ptqi_json_add_integer(b->json, "m", l->m);
     ptqi_json_add_integer(b->json, "n", l->kernel == XTX ? b->k : b->n);
     ptqi_json_add_integer(b->json, "k", b->k);
     ptqi_json_add_integer(b->json, "group", b->group);
     ptqi_json_add_text(b->json, "scales",
-                       b->two_level && (l->kernel == W4A8 || l->kernel == W4A16) ? "two-level"
-                                                                                 : "plain");
+                       b->two_level && kernels[l->kernel].levels ? "two-level" : "plain");
     ptqi_json_add_integer(b->json, "threads", l->threads);
     ptqi_json_add_number(b->json, "seconds", l->seconds, 6);
     ptqi_json_add_number(b->json, "gops", gops, 6);
@@ -370,7 +383,7 @@ static void report_limits(struct bench *b, const struct choice *c)
 
 static int kernel_wanted(const struct bench *b, int kernel)
 {
-    return !b->only || !strcmp(b->only, kernel_names[kernel]);
+    return !b->only || !strcmp(b->only, kernels[kernel].name);
 }
 
 static ptq_status allocate(struct bench *b)

@@ -32,10 +32,7 @@ static const struct option table[] = {
      "begin a window every N tokens, and score only tokens that no earlier one had;\n"
      "                         default: the window"},
     {"kl", "DIR", "also compares with this model, token by token: KL divergence, first choices"},
-    {"activations", "NAME",
-     "activations of quantized matrices: f32, int8-token, int8-tensor,\n"
-     "                         int16-token or uint8-token;\n"
-     "                         default: as the model says"},
+    ACTIVATIONS_OPTION,
     COMMON_OPTIONS,
 };
 
@@ -45,21 +42,9 @@ struct eval {
     struct model *model;
     struct windows windows;
     int64_t window, max_windows, stride;
-    int32_t activations;  /* or ACTIVATIONS_OWN */
+    int32_t activations;  /* or ACTIVATIONS_... of model.h */
     struct divergence kl; /* no reference: not wanted */
 };
-
-/* The scheme of --activations, -1 if it is none that needs no calibration. */
-static int32_t scheme_named(const char *name)
-{
-    static const int32_t schemes[] = {PTQ_ACTIVATIONS_F32, PTQ_ACTIVATIONS_INT8_TOKEN,
-                                      PTQ_ACTIVATIONS_INT8_TENSOR, PTQ_ACTIVATIONS_INT16_TOKEN,
-                                      PTQ_ACTIVATIONS_UINT8_TOKEN};
-    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
-        if (!strcmp(name, ptq_activations_name(schemes[i])))
-            return schemes[i];
-    return -1;
-}
 
 static void print_divergence(const struct eval *e)
 {
@@ -170,10 +155,7 @@ static ptq_status run_text(struct eval *e)
 static ptq_status run(struct eval *e)
 {
     PTQI_TRY(model_open(e->context, e->o->positional[0], &e->model));
-    if (e->activations >= 0 && !e->model->config.quantized)
-        return ptqi_fail(e->context, PTQ_ERROR_CONFLICT,
-                         "%s: not quantized, so --activations has nothing to act on",
-                         e->model->checkpoint->path);
+    PTQI_TRY(model_check_activations(e->model, e->activations));
     if (option_given(e->o, "head-bits"))
         PTQI_TRY(model_quantize_head(e->model));
     if (option_given(e->o, "kl"))
@@ -184,21 +166,17 @@ static ptq_status run(struct eval *e)
 int command_eval(int argc, char **argv)
 {
     struct options o;
-    struct eval e = {.o = &o, .activations = ACTIVATIONS_OWN};
+    struct eval e = {.o = &o};
     int rc = options_parse(&o, "eval", usage, table, argc, argv);
     if (rc)
         return rc;
-    const char *activations = option_text(&o, "activations");
     if (o.positional_count != 1 || option_given(&o, "text") == option_given(&o, "choices"))
         return usage_error(&o, "needs a model and either --text or --choices");
     if (option_given(&o, "kl") && option_given(&o, "choices"))
         return usage_error(&o, "--kl needs --text");
-    if (activations && (e.activations = scheme_named(activations)) < 0)
-        return usage_error(&o,
-                           "--activations must be f32, int8-token, int8-tensor, int16-token or "
-                           "uint8-token, not \"%s\"",
-                           activations);
-    rc = option_integer(&o, "window", 2, 1 << 20, &e.window);
+    rc = options_activations(&o, &e.activations);
+    if (!rc)
+        rc = option_integer(&o, "window", 2, 1 << 20, &e.window);
     if (!rc)
         rc = option_integer(&o, "max-windows", 1, 1 << 30, &e.max_windows);
     int64_t bits;

@@ -30,6 +30,7 @@ static const struct option table[] = {
     {"system", "TEXT", "with --chat: a system message before it"},
     {"messages", "FILE", "a conversation instead: a JSON list of {\"role\", \"content\"}"},
     {"head-bits", "8", "quantize the head to 8 bits"},
+    ACTIVATIONS_OPTION,
     {"tokens", "N", "at most N tokens; default 128"},
     {"temperature", "X",
      "0, the default: always the likeliest token; 1: by the model's "
@@ -54,6 +55,7 @@ struct run {
     struct generation generation;
     struct sampling sampling;
     struct sampler *sampler;
+    int32_t activations; /* or ACTIVATIONS_... of model.h */
     int64_t limit;
     int32_t *ids; /* the prompt, then what was made */
     int64_t prompt, count;
@@ -88,6 +90,7 @@ static ptq_status load(struct run *r)
 {
     int64_t capacity;
     PTQI_TRY(model_open(r->context, r->o->positional[0], &r->model));
+    PTQI_TRY(model_check_activations(r->model, r->activations));
     PTQI_TRY(tokenizer_load_model(r->context, r->model->checkpoint->path, &r->tokenizer));
     int32_t *ids;
     PTQI_TRY(encode_prompt(r, &ids));
@@ -111,7 +114,7 @@ static ptq_status load(struct run *r)
         PTQI_TRY(model_quantize_head(r->model));
     r->end_count = generation_end_ids(r->model, r->ends, END_IDS);
     PTQI_TRY(sampler_create(r->context, &r->sampling, r->model->config.vocabulary, &r->sampler));
-    return generation_begin(&r->generation, r->model, ACTIVATIONS_OWN, capacity);
+    return generation_begin(&r->generation, r->model, r->activations, capacity);
 }
 
 /* Bytes at the end of the text that are only the beginning of a character. */
@@ -297,6 +300,8 @@ int command_generate(int argc, char **argv)
     if (option_given(&o, "system") && (!option_given(&o, "chat") || option_given(&o, "messages")))
         return usage_error(&o, "--system is for --chat with --prompt");
     rc = read_sampling(&o, &r);
+    if (!rc)
+        rc = options_activations(&o, &r.activations);
     if (!rc)
         rc = options_context(&o, &r.context);
     if (rc)

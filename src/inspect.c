@@ -62,6 +62,7 @@ static const char *scheme_words(int32_t activations)
            : activations == PTQ_ACTIVATIONS_UINT8_TOKEN    ? " uint8-token"
            : activations == PTQ_ACTIVATIONS_UINT8_STATIC   ? " uint8-static"
            : activations == PTQ_ACTIVATIONS_UINT8_CENTERED ? " uint8-centered"
+           : activations == PTQ_ACTIVATIONS_INT8_GROUP     ? " int8-group"
                                                            : "";
 }
 

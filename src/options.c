@@ -9,6 +9,7 @@
 #include <string.h>
 #include "base/file.h"
 #include "checkpoint/inputs.h"
+#include "model/model.h"
 
 int usage_error(const struct options *o, const char *format, ...)
 {
@@ -295,6 +296,26 @@ int option_real(const struct options *o, const char *name, double lowest, double
                            highest, text);
     *value = number;
     return 0;
+}
+
+int options_activations(const struct options *o, int32_t *activations)
+{
+    static const int32_t schemes[] = {PTQ_ACTIVATIONS_F32,         PTQ_ACTIVATIONS_INT8_TOKEN,
+                                      PTQ_ACTIVATIONS_INT8_TENSOR, PTQ_ACTIVATIONS_INT16_TOKEN,
+                                      PTQ_ACTIVATIONS_INT8_GROUP,  PTQ_ACTIVATIONS_UINT8_TOKEN};
+    const char *name = option_text(o, "activations");
+    *activations = name ? ACTIVATIONS_OWN : ACTIVATIONS_DEFAULT;
+    if (!name || !strcmp(name, "own"))
+        return 0;
+    for (size_t i = 0; i < sizeof schemes / sizeof *schemes; i++)
+        if (!strcmp(name, ptq_activations_name(schemes[i]))) {
+            *activations = schemes[i];
+            return 0;
+        }
+    return usage_error(o,
+                       "--activations must be f32, int8-token, int8-tensor, int16-token, "
+                       "int8-group, uint8-token or own, not \"%s\"",
+                       name);
 }
 
 int options_context(const struct options *o, ptq_context **context)

@@ -61,6 +61,17 @@ struct options {
         "seed", "N", "seed of the random tokens; default 0"                                        \
     }
 
+#define ACTIVATIONS_OPTION                                                                         \
+    {                                                                                              \
+        "activations", "NAME",                                                                     \
+            "activations of quantized matrices: f32, int8-token, int8-tensor,\n"                   \
+            "                         int16-token, int8-group, uint8-token, or own: as the "       \
+            "model\n"                                                                              \
+            "                         says, f32 if it says nothing; default: own, but "            \
+            "int8-group\n"                                                                         \
+            "                         instead of f32 in the formats of other tools"                \
+    }
+
 /* Returns 0, EXIT_USAGE after an error message, or -1 after --help, which prints usage and the list
  * of options. */
 int options_parse(struct options *o, const char *command, const char *usage,
@@ -76,6 +87,8 @@ int option_integer(const struct options *o, const char *name, int64_t lowest, in
                    int64_t *value);
 /* The same for a number of bytes, at least 1; K, M and G are powers of 1000. */
 int option_bytes(const struct options *o, const char *name, int64_t *value);
+/* --activations of a model to run: ACTIVATIONS_DEFAULT without it; returns 0 or EXIT_USAGE. */
+int options_activations(const struct options *o, int32_t *activations);
 /* --format and --shard-size for an output; *format is the ptq format without the first. */
 int options_format(const struct options *o, const char *out, int32_t *format, int64_t *shard_size);
 /* --head-bits of a GGUF file, if it was given, as the type of the embedding and the head. */

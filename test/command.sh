@@ -115,6 +115,8 @@ test_recorded()
     remember perplexity-gptq-4-int8-token "$perplexity"
     perplexity "$tmp/gptq4" $text --window 64 --max-windows 4 --activations int16-token
     remember perplexity-gptq-4-int16-token "$perplexity"
+    perplexity "$tmp/gptq4" $text --window 64 --max-windows 4 --activations int8-group
+    remember perplexity-gptq-4-int8-group "$perplexity"
     perplexity "$tmp/other" $text --window 64 --max-windows 4
     remember perplexity-rtn-8-int8-token "$perplexity"
     perplexity "$tmp/fptq" $text --window 64 --max-windows 4
@@ -137,7 +139,7 @@ test_threads()
         quantize other --method gptq --bits 4 --group 64 $small $variant &&
             equal "quantize with $variant" "$(sha256 "$tmp/other/model.safetensors")" "$whole"
     done
-    for activations in f32 int8-token int16-token; do
+    for activations in f32 int8-token int16-token int8-group; do
         set -- --window 64 --max-windows 2 --activations $activations
         perplexity "$tmp/gptq4" $text "$@"
         whole=$perplexity
@@ -202,6 +204,8 @@ test_perplexity()
             perplexity "$tmp/$method$bits" $text "$@" --activations int16-token
             holds "int16 activations cost nothing" "$perplexity < 1.0002 * $(eval echo \$$method$bits) &&
                 $perplexity > 0.9998 * $(eval echo \$$method$bits)"
+            perplexity "$tmp/$method$bits" $text "$@" --activations int8-group
+            holds "int8 activations by group cost less" "$perplexity < 1.002 * $(eval echo \$$method$bits)"
         done
     done
     holds "rtn at 4 bits loses something, not much" "27.75 < $rtn4 && $rtn4 < 29"
@@ -216,6 +220,19 @@ test_perplexity()
     quantize said --method gptq --group 64 --activations int16-token --calib $calib --samples 64 --seqlen 256
     succeeds "diff of a model with int16 activations" diff "$tmp/gptq4" "$tmp/said" --json
     equal "codes do not depend on int16 activations" "$(grep -c '"equal": 28, "same_codes": 28' "$tmp/out")" 1
+    perplexity "$tmp/gptq4" $text "$@" --activations int8-group
+    by_group=$perplexity
+    quantize said --method gptq --group 64 --activations int8-group --calib $calib --samples 64 --seqlen 256
+    perplexity "$tmp/said" $text "$@"
+    equal "a model of int8 activations by group" "$perplexity" "$by_group"
+    succeeds "inspect int8 activations by group" inspect "$tmp/said"
+    equal "what inspect says of them" "$(grep -c 'W4A8.* int8-group ' "$tmp/out")" 28
+    quantize said --method gptq --group 64 --format gptq --scale-dtype f16 --calib $calib --samples 64 --seqlen 256
+    perplexity "$tmp/said" $text "$@" --activations int8-group
+    by_group=$perplexity
+    perplexity "$tmp/said" $text "$@"
+    equal "foreign weight-only models run with these" "$perplexity" "$by_group"
+    quantize said --method gptq --group 64 --activations int16-token --calib $calib --samples 64 --seqlen 256
     succeeds "inspect int16 activations" inspect "$tmp/said"
     equal "what inspect says" "$(grep -c 'W4A16 ' "$tmp/out")" 28
     test_zero_points
@@ -1330,7 +1347,7 @@ test_formats()
             perplexity "$tmp/own" $text "$@"
             wanted=$perplexity
             quantize foreign --method gptq $zeros --group 32 $small --format $format --shard-size 200K
-            perplexity "$tmp/foreign" $text "$@"
+            perplexity "$tmp/foreign" $text "$@" --activations own
             equal "$format $zeros, perplexity" "$perplexity" "$wanted"
             equal "$format, shards" "$(ls "$tmp/foreign" | grep -c '^model-0000[1-4]-of-0000[34].safetensors$')" \
                 "$(ls "$tmp/foreign" | grep -c '^model-.*safetensors$')"

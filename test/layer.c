@@ -15,6 +15,19 @@ extern const struct ptqi_kernels ptqi_kernels_evex;
 struct ptqi_kernels emulated_amx(void); /* amx.c */
 int emulated_tiles_in_use(void);
 
+/* Columns that share a scale of x. */
+static int64_t size_by_group(int64_t size, int64_t k)
+{
+    const int64_t unit = size % 32 ? 16 : 32;
+    if (size <= 128)
+        return size;
+    if (size == k)
+        return 128;
+    for (int64_t part = 128 / unit * unit;; part -= unit)
+        if (size % part == 0)
+            return part;
+}
+
 /* A multiple of the row's scale such that multiple * (code - zero) fits in 8 bits. */
 static float level_scale(const struct layer *l, struct random *r, int64_t n, int zero)
 {
@@ -44,8 +57,10 @@ static void fill_layer(struct layer *l, struct random *r)
         l->order[i] = l->order[other];
         l->order[other] = (int32_t)i;
     }
-    for (int64_t i = 0; i < k; i++)
+    for (int64_t i = 0; i < k; i++) {
         l->group_of[l->order[i]] = (int32_t)(i / l->size);
+        l->x_group_of[l->order[i]] = (int32_t)(i / l->x_size);
+    }
     for (int64_t i = 0; i < n; i++)
         l->bias[i] = random_normal(r);
 }
@@ -56,6 +71,7 @@ struct layer make_layer(ptq_context *context, struct shape s, int what, uint64_t
     struct layer l = {.s = s, .what = what};
     l.size = s.group && s.group < s.k ? s.group : s.k;
     l.groups = (s.k + l.size - 1) / l.size;
+    l.x_size = what & BY_GROUP ? size_by_group(l.size, s.k) : l.size;
     l.codes = malloc((size_t)(s.n * s.k));
     l.zeros = malloc((size_t)(s.n * l.groups));
     l.scales = malloc((size_t)(s.n * l.groups) * 4);
@@ -63,6 +79,7 @@ struct layer make_layer(ptq_context *context, struct shape s, int what, uint64_t
     l.input_scale = malloc((size_t)s.k * 4);
     l.order = malloc((size_t)s.k * 4);
     l.group_of = malloc((size_t)s.k * 4);
+    l.x_group_of = malloc((size_t)s.k * 4);
     l.bias = malloc((size_t)s.n * 4);
     fill_layer(&l, &r);
     CHECK_OK(ptq_qtensor_create(context, s.n, s.k, s.bits, s.group, &l.q));
@@ -76,9 +93,10 @@ struct layer make_layer(ptq_context *context, struct shape s, int what, uint64_t
         CHECK_OK(ptq_qtensor_set_order(l.q, l.order));
     if (what & INPUT_SCALE)
         CHECK_OK(ptq_qtensor_set_input_scale(l.q, l.input_scale));
-    CHECK_OK(ptq_qtensor_set_activations(l.q, what & INT16  ? PTQ_ACTIVATIONS_INT16_TOKEN
-                                              : what & INT8 ? PTQ_ACTIVATIONS_INT8_TOKEN
-                                                            : PTQ_ACTIVATIONS_F32));
+    CHECK_OK(ptq_qtensor_set_activations(l.q, what & INT16      ? PTQ_ACTIVATIONS_INT16_TOKEN
+                                              : what & BY_GROUP ? PTQ_ACTIVATIONS_INT8_GROUP
+                                              : what & INT8     ? PTQ_ACTIVATIONS_INT8_TOKEN
+                                                                : PTQ_ACTIVATIONS_F32));
     return l;
 }
 
@@ -92,6 +110,7 @@ void free_layer(struct layer *l)
     free(l->input_scale);
     free(l->order);
     free(l->group_of);
+    free(l->x_group_of);
     free(l->bias);
 }
 
@@ -106,19 +125,22 @@ static float f32_output(const struct layer *l, const float *x, int64_t n)
     return l->what & BIAS ? sum + l->bias[n] : sum;
 }
 
-/* The product of row n with integers, before their scale. */
-static float int8_sum(const struct layer *l, const int32_t *q, int64_t n)
+/* The product of row n with integers, before their scale, but after those of their groups. */
+static float int8_sum(const struct layer *l, const int32_t *q, const float *x_scales, int64_t n)
 {
     float sum = 0;
     int64_t total = 0; /* of levels times integers */
-    for (int64_t g = 0; g < l->groups; g++) {
-        int64_t products = 0, inputs = 0, at = n * l->groups + g;
+    for (int64_t g = 0; g * l->x_size < l->s.k; g++) {
+        int64_t products = 0, inputs = 0, at = n * l->groups + g * l->x_size / l->size;
         for (int64_t i = 0; i < l->s.k; i++)
-            if (l->group_of[i] == g) {
+            if (l->x_group_of[i] == g) {
                 products += l->codes[n * l->s.k + i] * q[i];
                 inputs += q[i];
             }
-        sum = fmaf(l->scales[at], (float)(int32_t)(products - l->zeros[at] * inputs), sum);
+        float number = (float)(int32_t)(products - l->zeros[at] * inputs);
+        if (l->what & BY_GROUP)
+            number *= x_scales[g];
+        sum = fmaf(l->scales[at], number, sum);
         if (l->what & TWO_LEVEL)
             total += lrintf(l->scales[at] / l->row_scales[n]) * (products - l->zeros[at] * inputs);
     }
@@ -127,18 +149,30 @@ static float int8_sum(const struct layer *l, const int32_t *q, int64_t n)
     return sum;
 }
 
-static float integer_output(const struct layer *l, const int32_t *q, float sx, int64_t n)
+static float integer_output(const struct layer *l, const int32_t *q, const float *x_scales,
+                            int64_t n)
 {
-    float sum = int8_sum(l, q, n);
+    const float sx = l->what & BY_GROUP ? 1 : *x_scales;
+    float sum = int8_sum(l, q, x_scales, n);
     if (l->what & INT16) /* the second limb follows the first */
-        sum = fmaf(254, sum, int8_sum(l, q + l->s.k, n));
+        sum = fmaf(254, sum, int8_sum(l, q + l->s.k, x_scales, n));
     return l->what & BIAS ? fmaf(sum, sx, l->bias[n]) : sum * sx;
 }
 
-/* The integers of x: of 8 bits, or the high limbs of all and then the low ones. */
-static void round_row(const struct layer *l, const float *x, float sx, float most, int32_t *q)
+/* The scale of a row of x, or the scales of its groups; and the integers of x: of 8 bits, or the
+ * high limbs of all and then the low ones. */
+static void round_row(const struct layer *l, const float *x, float *x_scales, int32_t *q)
 {
+    const float most = l->what & INT16 ? 32385 : 127;
+    const int by_group = (l->what & BY_GROUP) != 0;
+    for (int64_t i = 0; i < l->s.k; i++)
+        x_scales[i] = 0;
     for (int64_t i = 0; i < l->s.k; i++) {
+        float *scale = &x_scales[by_group ? l->x_group_of[i] : 0];
+        *scale = fmaxf(*scale, fabsf(x[i]) / most);
+    }
+    for (int64_t i = 0; i < l->s.k; i++) {
+        const float sx = x_scales[by_group ? l->x_group_of[i] : 0];
         q[i] = sx > 0 ? (int32_t)rintf(fmaxf(-most, fminf(most, x[i] / sx))) : 0;
         if (l->what & INT16) {
             const int32_t code = q[i], size = (abs(code) + 126) / 254;
@@ -152,22 +186,21 @@ static void round_row(const struct layer *l, const float *x, float sx, float mos
 static void plain_row(const struct layer *l, const float *row, float *y)
 {
     const int64_t k = l->s.k;
-    float *x = malloc((size_t)k * 4), most = 0;
+    float *x = malloc((size_t)k * 8);
     int32_t *q = malloc((size_t)k * 8);
     int finite = 1;
     for (int64_t i = 0; i < k; i++) {
         x[i] = l->what & INPUT_SCALE ? row[i] / l->input_scale[i] : row[i];
         finite &= x[i] - x[i] == 0;
-        most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
     }
-    const float largest = l->what & INT16 ? 32385 : 127, sx = most / largest;
     if (finite)
-        round_row(l, x, sx, largest, q);
+        round_row(l, x, x + k, q);
     for (int64_t n = 0; n < l->s.n; n++) {
         if (!finite)
             y[n] = ptqi_from_bits(0x7fc00000);
         else
-            y[n] = l->what & (INT8 | INT16) ? integer_output(l, q, sx, n) : f32_output(l, x, n);
+            y[n] = l->what & (INT8 | INT16 | BY_GROUP) ? integer_output(l, q, x + k, n)
+                                                       : f32_output(l, x, n);
         if (y[n] != y[n]) /* there is only one NaN, also for infinity minus infinity */
             y[n] = ptqi_from_bits(0x7fc00000);
     }

@@ -17,7 +17,8 @@ enum {
     GAPS = 32,
     OVERFLOW = 64,
     TWO_LEVEL = 128,
-    INT16 = 256 /* instead of INT8 */
+    INT16 = 256,   /* instead of INT8 */
+    BY_GROUP = 512 /* likewise */
 };
 
 struct shape {
@@ -30,9 +31,10 @@ struct layer {
     struct shape s;
     int what;
     int64_t size, groups;
+    int64_t x_size; /* of the groups of x: those of the matrix, or parts of them */
     uint8_t *codes, *zeros;
     float *scales, *row_scales, *input_scale, *bias;
-    int32_t *order, *group_of;
+    int32_t *order, *group_of, *x_group_of;
     ptq_qtensor *q;
 };
 

@@ -30,7 +30,8 @@ number()
 compare()
 {
     "$ptq" tokenize "$1" --text $text >"$folder/ids.json"
-    "$ptq" eval "$folder/$2.gguf" --text $text --window $window --max-windows $windows --json >"$folder/ours.json"
+    "$ptq" eval "$folder/$2.gguf" --text $text --window $window --max-windows $windows --activations own --json \
+        >"$folder/ours.json"
     NODE_PATH=$folder/node_modules $node "$here/llamacpp.mjs" "$folder/$2.gguf" $text $window $windows \
         "$folder/ids.json" >"$folder/theirs.json" || echo "{}" >"$folder/theirs.json"
     ours=$(number perplexity "$folder/ours.json") theirs=$(number perplexity "$folder/theirs.json")

@@ -124,7 +124,7 @@ def megabytes(folder):
 
 
 def perplexity(a, folder, windows):
-    return json.loads(output(a.ptq, "eval", folder, "--text", a.text, "--window", 1024, "--json",
+    return json.loads(output(a.ptq, "eval", folder, "--text", a.text, "--window", 1024, "--json", "--activations", "own",
                              *(["--max-windows", windows] if windows else [])))["perplexity"]
 
 

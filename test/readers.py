@@ -113,7 +113,8 @@ def write(name):
     shutil.rmtree(folder, ignore_errors=True)
     calibration = [] if "rtn" in settings else ["--calib", CALIBRATION, "--samples", "16", "--seqlen", "256"]
     ptq("quantize", MODEL, "-o", folder, "--format", form, *settings, *calibration)
-    result = ptq("eval", folder, "--text", TEXT, "--window", str(WINDOW), "--max-windows", str(WINDOWS), "--json")
+    result = ptq("eval", folder, "--text", TEXT, "--window", str(WINDOW), "--max-windows", str(WINDOWS),
+                 "--activations", "own", "--json")
     return folder, json.loads(result)["perplexity"]
 
 

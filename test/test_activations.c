@@ -359,7 +359,7 @@ static void test_numbers(void)
     CHECK_STATUS(ptq_linear_create(test_context(), q, &linear), PTQ_ERROR_MISSING);
     ptq_qtensor_free(q);
     CHECK(!strcmp(ptq_activations_name(PTQ_ACTIVATIONS_UINT8_STATIC), "uint8-static"));
-    CHECK(ptq_activations_name(PTQ_ACTIVATIONS_FPTQ) == NULL && ptq_activations_name(9) == NULL);
+    CHECK(ptq_activations_name(PTQ_ACTIVATIONS_FPTQ) == NULL && ptq_activations_name(10) == NULL);
 }
 
 /* Two-level scales and f16 scales are parts of a form that has no zero point. */
@@ -372,7 +372,7 @@ static void test_layouts(void)
     CHECK_OK(ptq_layout_create(test_context(), N, K, 4, 32, &layout));
     CHECK_STATUS(ptq_layout_set(layout, PTQ_LAYOUT_ACTIVATIONS, PTQ_ACTIVATIONS_FPTQ),
                  PTQ_ERROR_BOUNDS);
-    CHECK_STATUS(ptq_layout_set(layout, PTQ_LAYOUT_ACTIVATIONS, 9), PTQ_ERROR_BOUNDS);
+    CHECK_STATUS(ptq_layout_set(layout, PTQ_LAYOUT_ACTIVATIONS, 10), PTQ_ERROR_BOUNDS);
     CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_ACTIVATIONS, PTQ_ACTIVATIONS_UINT8_STATIC));
     CHECK(ptq_layout_packed_bytes(layout) > 0);
     CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_SCALE_DTYPE, PTQ_DTYPE_F16));
@@ -390,6 +390,11 @@ static void test_layouts(void)
     CHECK_OK(ptq_qtensor_set_row_scales(m.q, rows));
     CHECK_STATUS(ptq_linear_create(test_context(), m.q, &linear), PTQ_ERROR_CONFLICT);
     CHECK_EQ(ptq_linear_packed_bytes(test_context(), m.q), 0);
+    CHECK_OK(ptq_qtensor_set_activations(m.q, PTQ_ACTIVATIONS_INT8_GROUP));
+    CHECK_STATUS(ptq_linear_create(test_context(), m.q, &linear), PTQ_ERROR_CONFLICT);
+    CHECK_OK(ptq_qtensor_set_activations(m.q, PTQ_ACTIVATIONS_INT8_TOKEN));
+    CHECK_OK(ptq_linear_create(test_context(), m.q, &linear));
+    ptq_linear_free(linear);
     ptq_qtensor_free(m.q);
 }
 
@@ -408,7 +413,7 @@ static void test_configs(void)
         CHECK(strstr(text, ptq_activations_name(a)) && strstr(text, "no method quantizes"));
         CHECK(ptq_config_choice_name(PTQ_PARAM_ACTIVATIONS, a) == NULL);
     }
-    CHECK_STATUS(ptq_config_set_int(config, PTQ_PARAM_ACTIVATIONS, 9), PTQ_ERROR_BOUNDS);
+    CHECK_STATUS(ptq_config_set_int(config, PTQ_PARAM_ACTIVATIONS, 10), PTQ_ERROR_BOUNDS);
     CHECK_OK(ptq_config_get_int(config, PTQ_PARAM_ACTIVATIONS, &value));
     CHECK_EQ(value, PTQ_ACTIVATIONS_FPTQ);
     ptq_config_free(config);

@@ -226,9 +226,10 @@ static void check_set(const struct set *s)
 /* All instruction sets. */
 static void test_results(void)
 {
-    static const int whats[] = {0, INT8 | INPUT_SCALE, INT8 | TWO_LEVEL | ORDER, INT16 | ZEROS};
+    static const int whats[] = {0, INT8 | INPUT_SCALE, INT8 | TWO_LEVEL | ORDER, INT16 | ZEROS,
+                                BY_GROUP | ZEROS | ORDER};
     for (int32_t isa = PTQ_ISA_PORTABLE; isa <= EMULATED_AMX; isa = isa == 30 ? EVEX : isa + 1)
-        for (int i = 0; i < 4 && is_usable(isa); i++) {
+        for (int i = 0; i < 5 && is_usable(isa); i++) {
             struct set s = make_set(isa, 1 + i % 3, whats[i]);
             check_set(&s);
             free_set(&s);

@@ -337,6 +337,7 @@ void test_door(void)
     check_linear_alone(INT8 | ZEROS | ORDER, PTQ_ACTIVATIONS_INT8_TOKEN, 1);
     check_linear_alone(INT8 | TWO_LEVEL, PTQ_ACTIVATIONS_INT8_TENSOR, 2);
     check_linear_alone(INT16 | ZEROS, PTQ_ACTIVATIONS_INT16_TOKEN, 3);
+    check_linear_alone(BY_GROUP | ZEROS, PTQ_ACTIVATIONS_INT8_GROUP, 1);
     check_linear_alone(ZEROS | INPUT_SCALE, PTQ_ACTIVATIONS_F32, 3);
     test_packed_sums();
     for (int32_t isa = PTQ_ISA_PORTABLE; isa <= EMULATED_AMX; isa++)

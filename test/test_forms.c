@@ -15,7 +15,15 @@
 
 void test_forms(void);
 
-enum { HAS_MINIMA = 1, HAS_LEVELS = 2, HAS_ZEROS = 4, IS_UNEVEN = 8, IS_INTEGER = 16, IS_16 = 32 };
+enum {
+    HAS_MINIMA = 1,
+    HAS_LEVELS = 2,
+    HAS_ZEROS = 4,
+    IS_UNEVEN = 8,
+    IS_INTEGER = 16,
+    IS_16 = 32,
+    IS_GROUPED = 64
+};
 enum { N = 37, K = 112, MAX_GROUPS = K / 16, ROWS = 5 };
 
 struct matrix {
@@ -63,6 +71,7 @@ static void make_matrix(struct matrix *m, int32_t bits, int64_t group, int what,
     if (what & IS_UNEVEN)
         CHECK_OK(ptq_qtensor_set_group_index(m->q, m->index));
     CHECK_OK(ptq_qtensor_set_activations(m->q, what & IS_16        ? PTQ_ACTIVATIONS_INT16_TOKEN
+                                               : what & IS_GROUPED ? PTQ_ACTIVATIONS_INT8_GROUP
                                                : what & IS_INTEGER ? PTQ_ACTIVATIONS_INT8_TOKEN
                                                                    : PTQ_ACTIVATIONS_F32));
 }
@@ -84,8 +93,9 @@ static float weight_of(const struct matrix *m, int n, int c)
     return m->scales[at] * (float)integer_of(m, n, c);
 }
 
-/* The product of row n with integers, before their scale. */
-static float integer_sum(const struct matrix *m, const int *x, int n)
+/* The product of row n with integers, before their scale, but after those of their groups, if not
+ * NULL. */
+static float integer_sum(const struct matrix *m, const int *x, const float *scales, int n)
 {
     float sum = 0;
     for (int64_t g = 0; g < m->groups; g++) {
@@ -95,11 +105,24 @@ static float integer_sum(const struct matrix *m, const int *x, int n)
             dot += q * integer_of(m, n, c);
             total += q;
         }
-        sum = fmaf(m->scales[n * m->groups + g], (float)dot, sum);
+        const float scale = scales ? scales[g] : 1;
+        sum = fmaf(m->scales[n * m->groups + g], scale * (float)dot, sum);
         if (m->what & HAS_MINIMA)
-            sum = fmaf(m->minima[n * m->groups + g], (float)total, sum);
+            sum = fmaf(m->minima[n * m->groups + g], scale * (float)total, sum);
     }
     return sum;
+}
+
+/* y[n] of a row of x with a scale for each group. */
+static float output_by_group(const struct matrix *m, const float *x, int n)
+{
+    int q[K];
+    float scales[MAX_GROUPS] = {0};
+    for (int c = 0; c < K; c++)
+        scales[m->index[c]] = fmaxf(scales[m->index[c]], fabsf(x[c]) / 127);
+    for (int c = 0; c < K; c++)
+        q[c] = (int)rintf(x[c] / scales[m->index[c]]);
+    return integer_sum(m, q, scales, n);
 }
 
 /* y[n] of a row of x. */
@@ -108,6 +131,8 @@ static float plain_output(const struct matrix *m, const float *x, int n)
     const float most = m->what & IS_16 ? 32385 : 127;
     int q[K], high[K];
     float max = 0, sum = 0;
+    if (m->what & IS_GROUPED)
+        return output_by_group(m, x, n);
     for (int c = 0; c < K; c++)
         max = fabsf(x[c]) > max ? fabsf(x[c]) : max;
     for (int c = 0; c < K; c++) {
@@ -118,8 +143,8 @@ static float plain_output(const struct matrix *m, const float *x, int n)
     }
     if (!(m->what & (IS_INTEGER | IS_16)))
         return sum;
-    sum = integer_sum(m, q, n);
-    return (m->what & IS_16 ? fmaf(254, integer_sum(m, high, n), sum) : sum) * (max / most);
+    sum = integer_sum(m, q, NULL, n);
+    return (m->what & IS_16 ? fmaf(254, integer_sum(m, high, NULL, n), sum) : sum) * (max / most);
 }
 
 /* Every part, as it was set. */
@@ -250,17 +275,17 @@ static void test_all(void)
     static const int32_t bits[] = {2, 3, 4, 5, 6, 8};
     static const int64_t groups[] = {16, 32, 48, 0};
     static const int kinds[] = {0, HAS_ZEROS, HAS_MINIMA, HAS_LEVELS};
-    static const int precisions[] = {0, IS_INTEGER, IS_16};
+    static const int precisions[] = {0, IS_INTEGER, IS_16, IS_GROUPED};
     static struct matrix m;
     struct random r = {12};
     float x[ROWS * K];
     for (int i = 0; i < ROWS * K; i++)
         x[i] = random_normal(&r);
-    for (int i = 0; i < 6 * 4 * 4 * 3 * 2; i++) {
+    for (int i = 0; i < 6 * 4 * 4 * 4 * 2; i++) {
         const int32_t b = bits[i % 6];
         const int64_t group = groups[i / 6 % 4];
         const int what =
-            kinds[i / 24 % 4] | precisions[i / 96 % 3] | (i / 288 && group ? IS_UNEVEN : 0);
+            kinds[i / 24 % 4] | precisions[i / 96 % 4] | (i / 384 && group ? IS_UNEVEN : 0);
         if (what & HAS_LEVELS && b > 4)
             continue;
         make_matrix(&m, b, group ? group : K, what, (uint64_t)i);

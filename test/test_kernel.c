@@ -24,6 +24,8 @@ struct logical {
     uint8_t *codes, *zeros, *levels;
     float *scales, *row_scales; /* levels and row scales, if scale_bytes is 1 */
     int32_t *sums;
+    float *x_scales; /* [rows][groups], used by_group */
+    int by_group;
     int8_t *x;
 };
 
@@ -65,6 +67,10 @@ static struct logical make_logical(struct random *r, int rows, int nr, int bits,
     }
     for (int n = 0; n < nr; n++)
         l.row_scales[n] = any_scale(r, kind, 0);
+    l.by_group = l.scale_bytes != 1 && random_below(r, 2);
+    l.x_scales = malloc((size_t)(rows * l.groups) * 4);
+    for (int64_t i = 0; i < rows * l.groups; i++)
+        l.x_scales[i] = fabsf(any_scale(r, kind, 0));
     for (int m = 0; m < rows; m++)
         for (int64_t i = 0; i < k; i++) {
             int value = (int)random_below(r, 255) - 127;
@@ -84,6 +90,7 @@ static void free_logical(struct logical *l)
     free(l->row_scales);
     free(l->zeros);
     free(l->sums);
+    free(l->x_scales);
     free(l->x);
 }
 
@@ -158,7 +165,9 @@ static float plain_output(const struct logical *l, int m, int n)
         for (int64_t c = g * l->group_blocks * 32; c < (g + 1) * l->group_blocks * 32; c++)
             if (c < l->k)
                 dot += (uint32_t)(l->codes[n * l->k + c] * l->x[m * l->blocks * 32 + c]);
-        out = fmaf(l->scales[n * l->groups + g], (float)(int32_t)dot, out);
+        float number = (float)(int32_t)dot;
+        number *= l->by_group ? l->x_scales[m * l->groups + g] : 1;
+        out = fmaf(l->scales[n * l->groups + g], number, out);
         total += l->levels[n * l->groups + g] * dot;
     }
     return l->scale_bytes == 1 ? fmaf(l->row_scales[n], (float)(int32_t)total, 0.0f) : out;
@@ -168,14 +177,15 @@ static float plain_output(const struct logical *l, int m, int n)
 struct call {
     struct guarded data, x, sums, out;
     struct ptqi_panel panel;
-    int64_t ldx, ldsums;
+    int64_t ldx, ldsums, x_scales; /* the last: an offset in sums */
 };
 
 static struct call make_call(const struct ptqi_kernels *kernels, const struct logical *l)
 {
     const int x_rows = kernels->x_rows;
     struct call c = {.ldx = l->blocks * 32 + 5,
-                     .ldsums = l->groups + 1 + (kernels->starts ? l->blocks : 0)};
+                     .x_scales = l->groups + 1 + (kernels->starts ? l->blocks : 0)};
+    c.ldsums = c.x_scales + (l->by_group ? l->groups : 0);
     c.panel = pack(kernels, l, &c.data);
     c.out = guard((int64_t)l->rows * l->nr * 4, 4);
     c.x = guard((l->rows + l->rows % x_rows) * c.ldx, 1);
@@ -186,6 +196,8 @@ static struct call make_call(const struct ptqi_kernels *kernels, const struct lo
             to[i / 8 * 8 * x_rows + i % 8] = l->x[m * l->blocks * 32 + i];
         int32_t *sums = (int32_t *)in(&c.sums) + m * c.ldsums;
         memcpy(sums, l->sums + m * l->groups, (size_t)l->groups * 4);
+        if (l->by_group)
+            memcpy(sums + c.x_scales, l->x_scales + m * l->groups, (size_t)l->groups * 4);
         sums[l->groups] = 0;
         for (int64_t g = 0; g < l->groups; g++)
             sums[l->groups] += sums[g];
@@ -204,6 +216,8 @@ static int free_call(struct call *c)
 static const struct ptqi_product *product_of(const struct ptqi_kernels *kernels,
                                              const struct logical *l)
 {
+    if (l->by_group)
+        return l->bits == 8 ? &kernels->w8a8_by_group : &kernels->w4a8_by_group;
     return l->scale_bytes == 1 ? &kernels->two_level
            : l->bits == 8      ? &kernels->w8a8
                                : &kernels->w4a8;
@@ -211,6 +225,8 @@ static const struct ptqi_product *product_of(const struct ptqi_kernels *kernels,
 
 static const char *name_of(const struct logical *l)
 {
+    if (l->by_group)
+        return l->bits == 8 ? "w8a8 product by group" : "w4a8 product by group";
     return l->scale_bytes == 1 ? "two-level product"
            : l->bits == 8      ? "w8a8 product"
                                : "w4a8 product";
@@ -254,7 +270,8 @@ static void run_chunks(const struct ptqi_kernels *kernels, const struct logical 
                           : chunk_blocks < l->group_blocks && chunk.blocks < group_left;
         product->unpack(&c->panel, &chunk);
         const struct ptqi_rows x = {(int8_t *)in(&c->x) + at * 32 * kernels->x_rows,
-                                    (int32_t *)in(&c->sums) + chunk.first_group, c->ldx, c->ldsums};
+                                    (int32_t *)in(&c->sums) + chunk.first_group, c->ldx, c->ldsums,
+                                    c->x_scales};
         product->tile(l->rows, &chunk, &x, in(&c->out), in(&partial));
     }
     if (kernels->release)
@@ -276,7 +293,7 @@ static void check_integer(const struct ptqi_kernels *kernels, int rows, int bits
         for (int n = 0; n < l.nr; n++)
             want[m * l.nr + n] = plain_output(&l, m, n);
     if (rows <= kernels->stream_mr) {
-        const struct ptqi_rows x = {in(&c.x), in(&c.sums), c.ldx, c.ldsums};
+        const struct ptqi_rows x = {in(&c.x), in(&c.sums), c.ldx, c.ldsums, c.x_scales};
         product_of(kernels, &l)->stream(rows, &c.panel, &x, in(&c.out));
         EXPECT(is_product(&l, &c, want), name_of(&l), k);
     }
@@ -392,8 +409,9 @@ static void test_table(const struct ptqi_kernels *kernels)
           kernels->word_mr <= 4);
     CHECK(kernels->tile_mr % 2 == 0 && kernels->stream_mr % 2 == 0); /* limbs stay together */
     CHECK(kernels->x_rows == 1 || kernels->x_rows == 2);
-    const struct ptqi_product *products[] = {&kernels->w4a8, &kernels->w8a8, &kernels->two_level};
-    for (int i = 0; i < 9; i++) {
+    const struct ptqi_product *products[] = {&kernels->w4a8, &kernels->w8a8, &kernels->two_level,
+                                             &kernels->w4a8_by_group, &kernels->w8a8_by_group};
+    for (int i = 0; i < 15; i++) {
         const struct ptqi_product *p = products[i / 3];
         CHECK(!kernels->tile_mr == !p->tile);
         CHECK(!p->tile ||

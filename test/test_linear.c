@@ -120,10 +120,11 @@ static void test_kinds(void)
     for (int b = 0; b < 4; b++)
         for (int s = 0; s < 7; s++)
             for (int what = 0; what < 32; what += 1 + 2 * (s > 2), variant++) {
-                const int limbs = what & INT8 && variant % 3 == 0 ? INT8 | INT16 : 0;
+                static const int others[] = {INT8 | INT16, INT8 | BY_GROUP, 0};
+                const int other = what & INT8 ? others[variant % 3] : 0;
                 struct shape shape = {shapes[s][0], shapes[s][1], shapes[s][2], bits[b]};
                 int64_t rows = 1 + variant % 9;
-                check_case(shape, (what ^ limbs) | (variant % 2 ? GAPS : 0), rows, 1 + variant % 3,
+                check_case(shape, (what ^ other) | (variant % 2 ? GAPS : 0), rows, 1 + variant % 3,
                            1 + variant / 3 % 3, variant % 5 == 4 ? SPECIAL : NORMAL, 0);
             }
 }
@@ -139,31 +140,49 @@ static void test_tiles(int integer)
                PTQ_DTYPE_F16, NORMAL, integer == INT8);
     check_case((struct shape){70, 600, 128, 8}, integer | ZEROS | BIAS, 226, PTQ_DTYPE_F16,
                PTQ_DTYPE_BF16, SPECIAL, integer == INT8);
-    check_case((struct shape){75, 1100, 128, 4},
-               integer | TWO_LEVEL | ZEROS | ORDER | INPUT_SCALE | BIAS | GAPS, 61, PTQ_DTYPE_F32,
-               PTQ_DTYPE_F32, SPECIAL, integer == INT8);
+    if (integer != BY_GROUP)
+        check_case((struct shape){75, 1100, 128, 4},
+                   integer | TWO_LEVEL | ZEROS | ORDER | INPUT_SCALE | BIAS | GAPS, 61,
+                   PTQ_DTYPE_F32, PTQ_DTYPE_F32, SPECIAL, integer == INT8);
     /* groups divided into parts, the last of which may be odd */
     check_case((struct shape){70, 960, 0, 4}, integer | ZEROS, 146, PTQ_DTYPE_F32, PTQ_DTYPE_F32,
                NORMAL, 0);
     check_case((struct shape){70, 928, 0, 8}, integer, 226, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL,
                0);
-    check_case((struct shape){70, 4864, 0, 4}, integer | TWO_LEVEL, 61, PTQ_DTYPE_F32,
-               PTQ_DTYPE_F32, NORMAL, 0);
+    if (integer != BY_GROUP)
+        check_case((struct shape){70, 4864, 0, 4}, integer | TWO_LEVEL, 61, PTQ_DTYPE_F32,
+                   PTQ_DTYPE_F32, NORMAL, 0);
 }
+
+/* Groups of the weights that are divided for x. */
+static void test_divided_groups(void)
+{
+    static const int64_t sizes[][2] = {{1000, 0}, {1000, 512}, {1000, 192}, {480, 160}, {577, 544}};
+    for (int i = 0; i < 5; i++)
+        for (int rows = 3; rows < 250; rows += 57)
+            check_case((struct shape){70, sizes[i][0], sizes[i][1], i % 2 ? 8 : 4},
+                       BY_GROUP | (rows % 2 ? ZEROS | ORDER : BIAS), rows, PTQ_DTYPE_F32,
+                       PTQ_DTYPE_F32, i % 2, 0);
+}
+
+/* The kinds of activations. */
+static const int precisions[] = {0, INT8, INT16, BY_GROUP};
 
 static void test_sizes(void)
 {
     static const int64_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 33};
     for (int i = 0; i < 10; i++)
-        for (int integer = 0; integer <= INT16; integer += integer ? INT16 - INT8 : INT8)
-            check_case((struct shape){75, 300, 64, 4}, integer | ZEROS | ORDER | INPUT_SCALE | GAPS,
-                       rows[i], PTQ_DTYPE_F32, PTQ_DTYPE_F32, i % 2, rows[i] > 7);
+        for (int p = 0; p < 4; p++)
+            check_case((struct shape){75, 300, 64, 4},
+                       precisions[p] | ZEROS | ORDER | INPUT_SCALE | GAPS, rows[i], PTQ_DTYPE_F32,
+                       PTQ_DTYPE_F32, i % 2, rows[i] > 7);
     check_case((struct shape){130, 1024, 128, 4}, INT8, 65, PTQ_DTYPE_BF16, PTQ_DTYPE_F32, NORMAL,
                1);
     check_case((struct shape){130, 1024, 128, 8}, INT8 | BIAS, 64, PTQ_DTYPE_F16, PTQ_DTYPE_BF16,
                SPECIAL, 1);
-    for (int integer = INT8; integer <= INT16; integer += INT16 - INT8)
-        test_tiles(integer);
+    for (int p = 1; p < 4; p++)
+        test_tiles(precisions[p]);
+    test_divided_groups();
     check_case((struct shape){5, 70, 32, 8}, INT8, 1027, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 0);
     check_case((struct shape){130, 1024, 0, 3}, ZEROS | BIAS, 34, PTQ_DTYPE_F32, PTQ_DTYPE_F16,
                SPECIAL, 1);
@@ -347,9 +366,10 @@ static int64_t allocations(int times, int what, int32_t threads)
 
 static void test_no_allocation(void)
 {
-    for (int integer = 0; integer <= INT16; integer += integer ? INT16 - INT8 : INT8) {
-        CHECK_EQ(allocations(0, integer, 1), allocations(3, integer, 1));
-        CHECK_EQ(allocations(1, integer, 3), allocations(4, integer, 3)); /* threads start once */
+    for (int p = 0; p < 4; p++) {
+        CHECK_EQ(allocations(0, precisions[p], 1), allocations(3, precisions[p], 1));
+        /* threads start once */
+        CHECK_EQ(allocations(1, precisions[p], 3), allocations(4, precisions[p], 3));
     }
 }
 
@@ -391,6 +411,7 @@ void test_linear(void)
     test_callers(0);
     test_callers(INT8 | ZEROS | INPUT_SCALE);
     test_callers(INT16 | ZEROS | INPUT_SCALE);
+    test_callers(BY_GROUP | ZEROS | INPUT_SCALE);
     test_arguments();
     test_no_allocation();
     test_memory();

@@ -59,6 +59,10 @@ static const struct scheme schemes[] = {
     {70, 200, 64, 4, PTQ_ACTIVATIONS_INT16_TOKEN, 64, ZEROS | ORDER | INPUT_SCALE | BIAS},
     {40, 160, 32, 4, PTQ_ACTIVATIONS_INT16_TOKEN, 0, TWO_LEVEL},
     {33, 96, 16, 6, PTQ_ACTIVATIONS_INT16_TOKEN, 0, MINIMA | BIAS},
+    {70, 200, 160, 4, PTQ_ACTIVATIONS_INT8_GROUP, 64, ZEROS | ORDER | INPUT_SCALE | BIAS},
+    {20, 256, 0, 8, PTQ_ACTIVATIONS_INT8_GROUP, 0, ZEROS},
+    {20, 192, 144, 5, PTQ_ACTIVATIONS_INT8_GROUP, 0, MINIMA | ORDER},
+    {20, 200, 32, 4, PTQ_ACTIVATIONS_INT8_GROUP, 0, UNEVEN | LEVELS},
 };
 enum { SCHEMES = sizeof schemes / sizeof *schemes };
 
@@ -747,7 +751,8 @@ static void check_layout(ptq_context *context, const struct matrix *m)
     free(memory);
 }
 
-/* Room for everything that a plain matrix does not have changes no output. */
+/* Room for everything that a plain matrix does not have changes no output; but room for uneven
+ * groups keeps groups whole, which activations by group otherwise divide. */
 static void check_room(ptq_context *context, const struct matrix *m)
 {
     struct outputs want;
@@ -761,7 +766,9 @@ static void check_room(ptq_context *context, const struct matrix *m)
     CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_ZEROS, PTQ_ZEROS_INTEGER));
     CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_ORDER, 1));
     CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_INPUT_SCALE, 1));
-    for (int uneven = 0; uneven < 2; uneven++) {
+    const int is_divided =
+        m->s->activations == PTQ_ACTIVATIONS_INT8_GROUP && (m->s->group > 128 || !m->s->group);
+    for (int uneven = 0; uneven < 2 - is_divided; uneven++) {
         CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_UNEVEN, uneven));
         CHECK_OK(ptq_linear_create_with(layout, m->q, NULL, 0, &linear));
         CHECK(gives(linear, m, &want));

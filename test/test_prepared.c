@@ -21,7 +21,7 @@ static void test_recipes(void)
         {{9, 128, 32, 8}, INT8 | ZEROS, 1}, {{5, 128, 64, 4}, INT8, 0},
         {{5, 160, 32, 4}, INT8, 0},         {{5, 128, 32, 4}, 0, 0},
         {{5, 128, 32, 4}, INT8 | ORDER, 0}, {{5, 128, 32, 4}, INT8 | INPUT_SCALE, 0},
-        {{5, 128, 32, 4}, INT16, 0},
+        {{5, 128, 32, 4}, INT16, 0},        {{5, 128, 32, 4}, BY_GROUP, 0},
     };
     struct layer l = make_layer(test_context(), (struct shape){5, 128, 32, 4}, INT8, 1);
     struct run run = make_run(&l, 3, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 1);
@@ -93,13 +93,13 @@ static void test_foreign_kernels(void)
 static const struct {
     int32_t bits;
     int what;
-} forms[] = {{4, INT8}, {4, INT8 | TWO_LEVEL}, {8, INT8}, {4, 0}, {4, INT16}};
+} forms[] = {{4, INT8}, {4, INT8 | TWO_LEVEL}, {8, INT8}, {4, 0}, {4, INT16}, {4, BY_GROUP}};
 
 /* Memory that is enough for some rows is enough for fewer. */
 static void test_sizes_grow(void)
 {
     for (int32_t isa = PTQ_ISA_PORTABLE; isa <= EMULATED_AMX; isa = isa == 30 ? EVEX : isa + 1)
-        for (int i = 0; i < 5 && is_usable(isa); i++) {
+        for (int i = 0; i < 6 && is_usable(isa); i++) {
             ptq_context *context = make_context(2, isa);
             struct layer l =
                 make_layer(context, (struct shape){5, 640, 128, forms[i].bits}, forms[i].what, 1);

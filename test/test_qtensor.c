@@ -221,7 +221,7 @@ static void test_setters(void)
         p.input_scale[9] = keep;
     }
     CHECK_STATUS(ptq_qtensor_set_activations(q, PTQ_ACTIVATIONS_FPTQ), PTQ_ERROR_BOUNDS);
-    CHECK_STATUS(ptq_qtensor_set_activations(q, 9), PTQ_ERROR_BOUNDS);
+    CHECK_STATUS(ptq_qtensor_set_activations(q, 10), PTQ_ERROR_BOUNDS);
     CHECK_STATUS(ptq_qtensor_set_activations(q, -1), PTQ_ERROR_BOUNDS);
     CHECK_STATUS(ptq_qtensor_set_codes(q, NULL), PTQ_ERROR_ARGUMENT);
     CHECK_STATUS(ptq_qtensor_set_scales(q, NULL), PTQ_ERROR_ARGUMENT);

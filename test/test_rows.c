@@ -162,6 +162,40 @@ static void check_limbs(const struct ptqi_kernels *kernels, int64_t n, int s)
     EXPECT(alive, "quantize16, canaries", n);
 }
 
+/* Groups of every size, one of which is all zeros. */
+static void check_groups(const struct ptqi_kernels *kernels, int64_t n, int64_t group)
+{
+    struct vectors v = make_vectors(n);
+    const int64_t groups = (n + group - 1) / group;
+    struct guarded codes = guard(n, 1), totals = guard(groups * 4, 4),
+                   scales = guard(groups * 4, 4);
+    float *x = in(&v.x), *scale = in(&scales);
+    int8_t *q = in(&codes);
+    int32_t *sums = in(&totals);
+    int wrong = 0;
+    for (int64_t i = group; i < n && i < 2 * group; i++)
+        x[i] = i % 2 ? 0.0f : -0.0f;
+    kernels->quantize_groups(x, n, group, q, sums, scale);
+    for (int64_t g = 0; g < groups; g++) {
+        const int64_t end = (g + 1) * group < n ? (g + 1) * group : n;
+        float most = 0;
+        int32_t sum = 0;
+        for (int64_t i = g * group; i < end; i++)
+            most = fmaxf(most, fabsf(x[i]));
+        wrong += !same(scale[g], most / 127);
+        for (int64_t i = g * group; i < end; i++) {
+            const float want = most / 127 > 0 ? rintf(x[i] / (most / 127)) : 0;
+            wrong += q[i] != (int)fmaxf(-127, fminf(127, want));
+            sum += q[i];
+        }
+        wrong += sums[g] != sum;
+    }
+    EXPECT(wrong == 0, "quantize_groups", n);
+    int alive = unguard(&codes) & unguard(&totals) & unguard(&scales);
+    alive &= free_vectors(&v);
+    EXPECT(alive, "quantize_groups, canaries", n);
+}
+
 /* The position of a number that is not finite does not matter. */
 static void check_not_finite(const struct ptqi_kernels *kernels, int64_t n)
 {
@@ -394,6 +428,7 @@ void test_row_kernels(const struct ptqi_kernels *kernels)
         check_elementwise(kernels, n);
         check_quantize(kernels, n);
         check_limbs(kernels, n, 0);
+        check_groups(kernels, n, n % 3 ? 32 : 77);
         check_not_finite(kernels, n);
         check_finish(kernels, n);
         for (int32_t dtype = PTQ_DTYPE_F16; dtype <= PTQ_DTYPE_BF16; dtype++)

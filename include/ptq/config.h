@@ -76,6 +76,8 @@ enum {
     PTQ_ACTIVATIONS_FPTQ = 4,        /* only in a config: INT8_STATIC below v1, else INT8_TOKEN */
     PTQ_ACTIVATIONS_INT16_TOKEN = 8, /* weight-only accuracy at integer speed: 16 bits, symmetric,
                                         one scale per row of x, as two int8 rows; ptq/call.h */
+    PTQ_ACTIVATIONS_INT8_GROUP = 9,  /* int8, symmetric, one scale per row of x and group of at most
+                                        128 columns; ptq/call.h */
 
     /* Only in matrices from elsewhere, not in a config; ptq/qtensor.h defines them. */
     PTQ_ACTIVATIONS_UINT8_TOKEN = 5,   /* 8 bits, a scale and a zero point per row of x */

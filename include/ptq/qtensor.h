@@ -37,7 +37,8 @@ PTQ_API ptq_status ptq_qtensor_set_scales(ptq_qtensor *q, const float *scales);
  * be its row's row scale times an integer 1 .. 15, and that integer times (code - zero) must fit in
  * 8 bits for every code. A product with int8 or int16 activations is then a single integer sum over
  * all of K. Setting scales or zeros afterwards makes the scales plain again. A matrix with
- * two-level scales and activations that have a zero point cannot be packed: PTQ_ERROR_CONFLICT. */
+ * two-level scales and activations that have a zero point, or a scale for each group, cannot be
+ * packed: PTQ_ERROR_CONFLICT. */
 PTQ_API ptq_status ptq_qtensor_set_row_scales(ptq_qtensor *q, const float *row_scales);
 /* zeros [N][groups], each 0 .. 2^bits; for 8 bits, 0 .. 255. */
 PTQ_API ptq_status ptq_qtensor_set_zeros(ptq_qtensor *q, const uint8_t *zeros);

@@ -65,7 +65,8 @@ static ptq_status write_scales(const ptq_qtensor *q, ptq_store *store, const cha
 /* The lowest that has all that q has. */
 static int64_t version_of(const ptq_qtensor *q)
 {
-    if (q->activations == PTQ_ACTIVATIONS_INT16_TOKEN)
+    if (q->activations == PTQ_ACTIVATIONS_INT16_TOKEN ||
+        q->activations == PTQ_ACTIVATIONS_INT8_GROUP)
         return 6;
     if (q->super_scales)
         return 5;

@@ -42,6 +42,7 @@ const struct ptqi_kernels ptqi_kernels_avx2 = {
     INT_KERNELS,
     .magnitude = magnitude,
     .quantize = quantize,
+    .quantize_groups = quantize_groups,
     .starts = starts,
     VECTOR_KERNELS,
 };

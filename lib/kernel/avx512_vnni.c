@@ -56,6 +56,7 @@ const struct ptqi_kernels ptqi_kernels_avx512_vnni = {
     INT_KERNELS,
     .magnitude = magnitude,
     .quantize = quantize,
+    .quantize_groups = quantize_groups,
     VECTOR_KERNELS,
 };
 
@@ -69,9 +70,12 @@ const struct ptqi_kernels ptqi_kernels_amx_int8 = {
     .release = ptqi_amx_release,
     .w4a8 = {w4a8_stream, w4a8_unpack, ptqi_amx_tile, {ONE_STREAM}},
     .w8a8 = {w8a8_stream, w8a8_unpack, ptqi_amx_tile, {ONE_STREAM}},
+    .w4a8_by_group = {w4a8_by_group_stream, w4a8_unpack, ptqi_amx_group_tile, {ONE_STREAM}},
+    .w8a8_by_group = {w8a8_by_group_stream, w8a8_unpack, ptqi_amx_group_tile, {ONE_STREAM}},
     .two_level = {two_level_stream, two_level_unpack, ptqi_amx_level_tile, {ONE_STREAM}},
     .magnitude = magnitude,
     .quantize = quantize,
+    .quantize_groups = quantize_groups,
     VECTOR_KERNELS,
 };
 #else

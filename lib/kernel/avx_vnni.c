@@ -63,6 +63,7 @@ const struct ptqi_kernels TABLE = {
     INT_KERNELS,
     .magnitude = magnitude,
     .quantize = quantize,
+    .quantize_groups = quantize_groups,
     VECTOR_KERNELS,
 };
 #else

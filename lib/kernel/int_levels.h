@@ -8,8 +8,6 @@
  * products of 4-bit codes, tiles multiply the sum of each group by its level, or use OWN_LEVELS, a
  * file with unpack_level_head, dot_levels and, if needed, starts.
  */
-#define LEVELS 0 /* in place of bits */
-
 INLINE void clear_dots(const int rows, const int nv, VI (*dot)[MAX_NV])
 {
     PTQI_UNROLL
@@ -140,5 +138,5 @@ INLINE void level_strip(const int rows, const int nv, const struct ptqi_chunk *c
         return;
     }
     clear_out(rows, nv, out + column);
-    add_to_out(rows, nv, c->row_scales, 4, column, total, out + column);
+    add_to_out(rows, nv, c->row_scales, 4, column, NULL, total, out + column);
 }

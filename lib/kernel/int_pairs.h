@@ -65,9 +65,19 @@ INLINE void start_dots(const int rows, const int nv, const struct strip *s, int 
     }
 }
 
-/* sum += scale * dot, starting at a column of the panel. */
+/* The scales of x for rows m and m + 1, each twice. */
+INLINE VF pair_of_scales(const int rows, int m, const struct ptqi_rows *x)
+{
+    const float *first = ptqi_group_scale(x, m);
+    const float *second = m + 1 < rows ? ptqi_group_scale(x, m + 1) : first;
+    return vcombine_f32(vld1_dup_f32(first), vld1_dup_f32(second));
+}
+
+/* sum += scale * dot, starting at a column of the panel. x is a constant NULL or has the scales of
+ * a group. */
 INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
-                       const int column, VI (*dot)[MAX_NV], VF (*sum)[MAX_NV])
+                       const int column, const struct ptqi_rows *x, VI (*dot)[MAX_NV],
+                       VF (*sum)[MAX_NV])
 {
     PTQI_UNROLL
     for (int v = 0; v < nv; v++) {
@@ -75,8 +85,14 @@ INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int 
         const VF low = vf_low_pairs(scale, scale), high = vf_high_pairs(scale, scale);
         PTQI_UNROLL
         for (int m = 0; m < rows; m += 2) {
-            sum[m][v] = vf_fma(low, vf_from_vi(dot[m][v]), sum[m][v]);
-            sum[m + 1][v] = vf_fma(high, vf_from_vi(dot[m + 1][v]), sum[m + 1][v]);
+            VF first = vf_from_vi(dot[m][v]), second = vf_from_vi(dot[m + 1][v]);
+            if (x) {
+                const VF pair = pair_of_scales(rows, m, x);
+                first = vf_mul(pair, first);
+                second = vf_mul(pair, second);
+            }
+            sum[m][v] = vf_fma(low, first, sum[m][v]);
+            sum[m + 1][v] = vf_fma(high, second, sum[m + 1][v]);
         }
     }
 }
@@ -156,10 +172,10 @@ INLINE void store_sums(const int rows, const int nv, VF (*sum)[MAX_NV], float *o
 
 /* add_scaled with sums in out [rows][NR]. */
 INLINE void add_to_out(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
-                       const int column, VI (*dot)[MAX_NV], float *out)
+                       const int column, const struct ptqi_rows *x, VI (*dot)[MAX_NV], float *out)
 {
     VF sum[STREAM_MR][MAX_NV];
     load_sums(rows, nv, out, sum);
-    add_scaled(rows, nv, scales, scale_bytes, column, dot, sum);
+    add_scaled(rows, nv, scales, scale_bytes, column, x, dot, sum);
     store_sums(rows, nv, sum, out);
 }

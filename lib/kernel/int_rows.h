@@ -41,22 +41,31 @@ INLINE void add_leveled(const int rows, const int nv, const uint8_t *levels, int
     }
 }
 
-/* sum += scale * dot, starting at a column of the panel. */
+/* A sum of row m as f32, times the scale of x for its group unless x is NULL. */
+INLINE VF scaled_dot(const struct ptqi_rows *x, int m, VI dot)
+{
+    const VF number = vf_from_vi(dot);
+    return x ? vf_mul(vf_set1(ptqi_group_scale(x, m)), number) : number;
+}
+
+/* sum += scale * dot, starting at a column of the panel. x is a constant NULL or has the scales of
+ * a group. */
 INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
-                       const int column, VI (*dot)[MAX_NV], VF (*sum)[MAX_NV])
+                       const int column, const struct ptqi_rows *x, VI (*dot)[MAX_NV],
+                       VF (*sum)[MAX_NV])
 {
     PTQI_UNROLL
     for (int v = 0; v < nv; v++) {
         const VF scale = vf_held(scales_at(scales, scale_bytes, column + v * LANES));
         PTQI_UNROLL
         for (int m = 0; m < rows; m++)
-            sum[m][v] = vf_fma(scale, vf_from_vi(dot[m][v]), sum[m][v]);
+            sum[m][v] = vf_fma(scale, scaled_dot(x, m, dot[m][v]), sum[m][v]);
     }
 }
 
 /* The same with sums in out [rows][NR], one at a time, because registers cannot hold them all. */
 INLINE void add_to_out(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
-                       const int column, VI (*dot)[MAX_NV], float *out)
+                       const int column, const struct ptqi_rows *x, VI (*dot)[MAX_NV], float *out)
 {
     VF scale[MAX_NV];
     PTQI_UNROLL
@@ -67,7 +76,7 @@ INLINE void add_to_out(const int rows, const int nv, const uint8_t *scales, int 
         PTQI_UNROLL
         for (int v = 0; v < nv; v++) {
             float *sum = out + m * NR + v * LANES;
-            vf_store(sum, vf_fma(scale[v], vf_from_vi(dot[m][v]), vf_load(sum)));
+            vf_store(sum, vf_fma(scale[v], scaled_dot(x, m, dot[m][v]), vf_load(sum)));
         }
     }
 }

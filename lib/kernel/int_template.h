@@ -56,6 +56,9 @@
 #define STREAM_ROWS8 ONE_STREAM
 #define STREAM_ROWS_LEVELS ONE_STREAM
 #endif
+/* The scales of a product: of W for each group; besides, of x for each row and group; or levels. */
+enum { PLAIN, BY_GROUP, LEVELS };
+
 /* What a product reads of a strip of W. */
 struct weights {
     const uint8_t *codes;
@@ -103,7 +106,8 @@ INLINE VI levels_at(const uint8_t *levels, int level_bytes, int column)
 /* The same rows, advanced by some columns and groups. */
 INLINE struct ptqi_rows rows_from(const struct ptqi_rows *x, int64_t columns, int64_t groups)
 {
-    return (struct ptqi_rows){x->x + columns * X_ROWS, x->sums + groups, x->ldx, x->ldsums};
+    return (struct ptqi_rows){x->x + columns * X_ROWS, x->sums + groups, x->ldx, x->ldsums,
+                              x->scales};
 }
 
 #ifndef OWN_DOT_BLOCKS
@@ -155,7 +159,7 @@ struct group {
 
 /* Multiplies one strip, beginning at a column of the panel, over one group, and adds the result to
  * out. With levels, out holds integers. */
-INLINE void stream_strip(const int rows, const int nv, const int bits, const int levels,
+INLINE void stream_strip(const int rows, const int nv, const int bits, const int form,
                          const int shift, const struct ptqi_panel *p, const struct group *g,
                          const int column, float *out)
 {
@@ -190,14 +194,15 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
                 dot[m][v] = vi_add(dot[m][v], high[m][v]);
         }
     }
-    if (levels)
+    if (form == LEVELS)
         add_levels_to_out(rows, nv, g->scales, column, dot, (int32_t *)(void *)(out + column));
     else
-        add_to_out(rows, nv, g->scales, p->scale_bytes, column, dot, out + column);
+        add_to_out(rows, nv, g->scales, p->scale_bytes, column, form == BY_GROUP ? &g->x : NULL,
+                   dot, out + column);
 }
 
 /* Multiplies a panel group by group, each in strips; only the first strip misses the L1 cache. */
-INLINE void stream_panel(const int rows, const int nv, const int bits, const int levels,
+INLINE void stream_panel(const int rows, const int nv, const int bits, const int form,
                          const int shift, const struct ptqi_panel *p, const struct ptqi_rows *x,
                          float *out)
 {
@@ -212,17 +217,17 @@ INLINE void stream_panel(const int rows, const int nv, const int bits, const int
         g.zeros = p->has_zeros ? data + NR * p->scale_bytes : NULL;
         g.codes = data + NR * (p->scale_bytes + p->has_zeros);
         for (int column = 0; column < NR; column += nv * LANES)
-            stream_strip(rows, nv, bits, levels, shift, p, &g, column, out);
+            stream_strip(rows, nv, bits, form, shift, p, &g, column, out);
         at = rows_from(&at, g.blocks * PTQI_BLOCK, 1);
         data = g.codes + g.blocks * 4 * bits * NR;
     }
-    if (levels)
+    if (form == LEVELS)
         scale_totals(rows, p->data, out);
 }
 
-#define STREAM_CASE(rows, bits, levels, shift)                                                     \
+#define STREAM_CASE(rows, bits, form, shift)                                                       \
     case rows:                                                                                     \
-        stream_panel(rows, STREAM_NV(rows), bits, levels, shift, panel, x, out);                   \
+        stream_panel(rows, STREAM_NV(rows), bits, form, shift, panel, x, out);                     \
         break;
 
 /* The cases of 1 .. most rows. */
@@ -243,18 +248,19 @@ INLINE void stream_panel(const int rows, const int nv, const int bits, const int
     STREAM_CASE(8, __VA_ARGS__)
 
 /* The number of rows must be a constant for the sums to stay in registers. */
-#define STREAM(name, bits, levels, shift)                                                          \
+#define STREAM(name, bits, form, shift)                                                            \
     TARGET static void name(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x,   \
                             float *out)                                                            \
     {                                                                                              \
         switch (rows) {                                                                            \
-            STREAM_CASES(STREAM_MR, bits, levels, shift)                                           \
+            STREAM_CASES(STREAM_MR, bits, form, shift)                                             \
         }                                                                                          \
     }
 
 /* Multiplies a strip of a tile by each group of a chunk, for any rows and parts of groups. */
-INLINE void tile_strip(const int rows, const int nv, const int bits, const struct ptqi_chunk *c,
-                       const int column, const struct ptqi_rows *x, float *out, int32_t *partial)
+INLINE void tile_strip(const int rows, const int nv, const int bits, const int form,
+                       const struct ptqi_chunk *c, const int column, const struct ptqi_rows *x,
+                       float *out, int32_t *partial)
 {
     const uint8_t *codes = c->room + KR * column, *scales = (const uint8_t *)c->scale_room;
     struct ptqi_rows at = *x;
@@ -270,7 +276,6 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
         else
             start_dots(rows, nv, &s, 0, &at, dot);
         dot_blocks(rows, nv, bits, 0, 0, w, &at, dot, NULL);
-        at = rows_from(&at, blocks * PTQI_BLOCK, 1);
         left -= blocks;
         if (c->leave) {
             store_dots(rows, nv, dot, partial + column);
@@ -278,13 +283,15 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const struc
         }
         if (c->first_group + g == 0)
             clear_out(rows, nv, out + column);
-        add_to_out(rows, nv, scales + g * 4 * NR, 4, column, dot, out + column);
+        add_to_out(rows, nv, scales + g * 4 * NR, 4, column, form == BY_GROUP ? &at : NULL, dot,
+                   out + column);
+        at = rows_from(&at, blocks * PTQI_BLOCK, 1);
     }
 }
 
 /* The same for full tiles and whole groups, where most of the time is spent: nothing keeps the sums
  * out of registers. zeros, whether columns have separate zero points, is a constant. */
-INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk *c,
+INLINE void tile_groups(const int bits, const int form, const int zeros, const struct ptqi_chunk *c,
                         const int column, const struct ptqi_rows *x, float *out)
 {
     struct weights w = {c->room + KR * column, 4 * STRIP, 0, NULL};
@@ -311,11 +318,12 @@ INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk
                 dot[m][v] = vi_held(dot[m][v]);
         }
         dot_blocks(TILE_MR, TILE_NV, bits, 0, 0, w, &at, dot, NULL);
+        const struct ptqi_rows *scaled = form == BY_GROUP ? &at : NULL;
         if (HOLD_SUMS) {
-            add_scaled(TILE_MR, TILE_NV, scales, 4, 0, dot, sum);
+            add_scaled(TILE_MR, TILE_NV, scales, 4, 0, scaled, dot, sum);
         } else {
             PTQI_FORGET(out);
-            add_to_out(TILE_MR, TILE_NV, scales, 4, 0, dot, out);
+            add_to_out(TILE_MR, TILE_NV, scales, 4, 0, scaled, dot, out);
         }
         at = rows_from(&at, w.blocks * PTQI_BLOCK, 1);
         w.codes += w.blocks * 32 * NR;
@@ -329,73 +337,85 @@ INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk
 }
 
 /* One function each: compilers keep the sums of a small function in registers. */
-#define TILE_GROUPS(name, bits, zeros)                                                             \
+typedef void tile_function(const struct ptqi_chunk *c, int column, const struct ptqi_rows *x,
+                           float *out);
+#define TILE_GROUPS(name, bits, form, zeros)                                                       \
     TARGET static PTQI_NOINLINE void name(const struct ptqi_chunk *c, const int column,            \
                                           const struct ptqi_rows *x, float *out)                   \
     {                                                                                              \
-        tile_groups(bits, zeros, c, column, x, out);                                               \
+        tile_groups(bits, form, zeros, c, column, x, out);                                         \
     }
 
-TILE_GROUPS(tile_groups4, 4, 0)
-TILE_GROUPS(tile_groups8, 8, 0)
+TILE_GROUPS(tile4, 4, PLAIN, 0)
+TILE_GROUPS(tile8, 8, PLAIN, 0)
+TILE_GROUPS(tile8_zeros, 8, PLAIN, 1)
+TILE_GROUPS(tile4_by_group, 4, BY_GROUP, 0)
+TILE_GROUPS(tile8_by_group, 8, BY_GROUP, 0)
+TILE_GROUPS(tile8_zeros_by_group, 8, BY_GROUP, 1)
 #if !SHIFT_ZEROS
-TILE_GROUPS(tile_groups4_zeros, 4, 1)
+TILE_GROUPS(tile4_zeros, 4, PLAIN, 1)
+TILE_GROUPS(tile4_zeros_by_group, 4, BY_GROUP, 1)
 #else
-#define tile_groups4_zeros tile_groups4 /* there is one zero for all */
+#define tile4_zeros tile4 /* there is one zero for all */
+#define tile4_zeros_by_group tile4_by_group
 #endif
-TILE_GROUPS(tile_groups8_zeros, 8, 1)
+
+/* [form][8 bits][zeros] */
+static tile_function *const tiles[2][2][2] = {
+    [PLAIN] = {{tile4, tile4_zeros}, {tile8, tile8_zeros}},
+    [BY_GROUP] = {{tile4_by_group, tile4_zeros_by_group}, {tile8_by_group, tile8_zeros_by_group}},
+};
 
 /* All columns of a panel, for a full tile. */
-INLINE void tile_whole(const int bits, const struct ptqi_chunk *c, const struct ptqi_rows *x,
-                       float *out)
+INLINE void tile_whole(const int bits, const int form, const struct ptqi_chunk *c,
+                       const struct ptqi_rows *x, float *out)
 {
-    for (int n = 0; n < NR; n += TILE_NV * LANES) {
-        if (bits == 8)
-            (c->zeros ? tile_groups8_zeros : tile_groups8)(c, n, x, out);
-        else
-            (c->zeros ? tile_groups4_zeros : tile_groups4)(c, n, x, out);
-    }
+    tile_function *const tile = tiles[form][bits == 8][c->zeros != NULL];
+    for (int n = 0; n < NR; n += TILE_NV * LANES)
+        tile(c, n, x, out);
 }
 
 /* The same for any number of rows. */
-#define TILE_ROWS(rows, bits)                                                                      \
+#define TILE_ROWS(rows, bits, form)                                                                \
     for (int n = 0; n < NR; n += TILE_NV * LANES) {                                                \
-        if (bits == LEVELS)                                                                        \
+        if (form == LEVELS)                                                                        \
             level_strip(rows, TILE_NV, chunk, n, &at, out, partial);                               \
         else                                                                                       \
-            tile_strip(rows, TILE_NV, bits, chunk, n, &at, out, partial);                          \
+            tile_strip(rows, TILE_NV, bits, form, chunk, n, &at, out, partial);                    \
     }
 
-#define TILE_CASE(rows, bits)                                                                      \
+#define TILE_CASE(rows, ...)                                                                       \
     case rows:                                                                                     \
-        TILE_ROWS(rows, bits)                                                                      \
+        TILE_ROWS(rows, __VA_ARGS__)                                                               \
         break;
 
 /* The cases of 1 .. mr - 1 rows. */
-#define TILE_CASES(mr, bits) TILE_CASES_OF(mr, bits)
-#define TILE_CASES_OF(mr, bits) TILE_CASES_##mr(bits)
-#define TILE_CASES_3(bits) TILE_CASE(1, bits) TILE_CASE(2, bits)
-#define TILE_CASES_4(bits) TILE_CASES_3(bits) TILE_CASE(3, bits)
-#define TILE_CASES_6(bits) TILE_CASES_4(bits) TILE_CASE(4, bits) TILE_CASE(5, bits)
-#define TILE_CASES_8(bits) TILE_CASES_6(bits) TILE_CASE(6, bits) TILE_CASE(7, bits)
+#define TILE_CASES(mr, ...) TILE_CASES_OF(mr, __VA_ARGS__)
+#define TILE_CASES_OF(mr, ...) TILE_CASES_##mr(__VA_ARGS__)
+#define TILE_CASES_3(...) TILE_CASE(1, __VA_ARGS__) TILE_CASE(2, __VA_ARGS__)
+#define TILE_CASES_4(...) TILE_CASES_3(__VA_ARGS__) TILE_CASE(3, __VA_ARGS__)
+#define TILE_CASES_6(...)                                                                          \
+    TILE_CASES_4(__VA_ARGS__) TILE_CASE(4, __VA_ARGS__) TILE_CASE(5, __VA_ARGS__)
+#define TILE_CASES_8(...)                                                                          \
+    TILE_CASES_6(__VA_ARGS__) TILE_CASE(6, __VA_ARGS__) TILE_CASE(7, __VA_ARGS__)
 
-#define TILE(name, bits, mr)                                                                       \
+#define TILE(name, bits, form, mr)                                                                 \
     TARGET static void name(int64_t rows, struct ptqi_chunk *chunk, const struct ptqi_rows *x,     \
                             float *out, int32_t *partial)                                          \
     {                                                                                              \
         struct ptqi_rows at = *x;                                                                  \
         for (; rows >= mr; rows -= mr) {                                                           \
-            if (bits == LEVELS || chunk->resume || chunk->leave)                                   \
-                TILE_ROWS(mr, bits)                                                                \
+            if (form == LEVELS || chunk->resume || chunk->leave)                                   \
+                TILE_ROWS(mr, bits, form)                                                          \
             else                                                                                   \
-                tile_whole(bits, chunk, &at, out);                                                 \
+                tile_whole(bits, form, chunk, &at, out);                                           \
             at.x += mr * at.ldx;                                                                   \
             at.sums += mr * at.ldsums;                                                             \
             out += mr * NR;                                                                        \
             partial += mr * NR;                                                                    \
         }                                                                                          \
         switch (rows) {                                                                            \
-            TILE_CASES(mr, bits)                                                                   \
+            TILE_CASES(mr, bits, form)                                                             \
         }                                                                                          \
     }
 
@@ -408,9 +428,9 @@ INLINE void tile_whole(const int bits, const struct ptqi_chunk *c, const struct 
     }
 
 /* If zeros can be shifted, panels with zeros have a separate function. */
-#define STREAM4(name, levels)                                                                      \
-    STREAM(name##_plain, 4, levels, 0)                                                             \
-    STREAM(name##_shifted, 4, levels, SHIFT_ZEROS)                                                 \
+#define STREAM4(name, form)                                                                        \
+    STREAM(name##_plain, 4, form, 0)                                                               \
+    STREAM(name##_shifted, 4, form, SHIFT_ZEROS)                                                   \
     TARGET static void name(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x,   \
                             float *out)                                                            \
     {                                                                                              \
@@ -420,15 +440,21 @@ INLINE void tile_whole(const int bits, const struct ptqi_chunk *c, const struct 
             name##_plain(rows, panel, x, out);                                                     \
     }
 
-STREAM4(w4a8_stream, 0)
 UNPACK(w4a8_unpack, 4, 0)
-TILE(w4a8_tile, 4, TILE_MR)
-STREAM(w8a8_stream, 8, 0, 0)
 UNPACK(w8a8_unpack, 8, 0)
-TILE(w8a8_tile, 8, TILE_MR)
-STREAM4(two_level_stream, 1)
 UNPACK(two_level_unpack, 4, 1)
-TILE(two_level_tile, LEVELS, LEVEL_MR)
+#define w4a8_by_group_unpack w4a8_unpack
+#define w8a8_by_group_unpack w8a8_unpack
+STREAM4(w4a8_stream, PLAIN)
+STREAM4(w4a8_by_group_stream, BY_GROUP)
+STREAM4(two_level_stream, LEVELS)
+STREAM(w8a8_stream, 8, PLAIN, 0)
+STREAM(w8a8_by_group_stream, 8, BY_GROUP, 0)
+TILE(w4a8_tile, 4, PLAIN, TILE_MR)
+TILE(w4a8_by_group_tile, 4, BY_GROUP, TILE_MR)
+TILE(w8a8_tile, 8, PLAIN, TILE_MR)
+TILE(w8a8_by_group_tile, 8, BY_GROUP, TILE_MR)
+TILE(two_level_tile, 4, LEVELS, LEVEL_MR)
 
 #define INT_PRODUCT(name, ...) .name = {name##_stream, name##_unpack, name##_tile, {__VA_ARGS__}}
 #define INT_SHAPE                                                                                  \
@@ -436,5 +462,6 @@ TILE(two_level_tile, LEVELS, LEVEL_MR)
     .stream_mr = STREAM_MR
 #define INT_KERNELS                                                                                \
     INT_SHAPE, .tile_mr = TILE_MR == LEVEL_MR ? TILE_MR : TILE_MR * LEVEL_MR, .x_ahead = X_AHEAD,  \
-               INT_PRODUCT(w4a8, STREAM_ROWS4), INT_PRODUCT(w8a8, STREAM_ROWS8),                   \
+               INT_PRODUCT(w4a8, STREAM_ROWS4), INT_PRODUCT(w4a8_by_group, STREAM_ROWS4),          \
+               INT_PRODUCT(w8a8, STREAM_ROWS8), INT_PRODUCT(w8a8_by_group, STREAM_ROWS8),          \
                INT_PRODUCT(two_level, STREAM_ROWS_LEVELS)

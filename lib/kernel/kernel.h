@@ -84,7 +84,15 @@ struct ptqi_rows {
     const int8_t *x;     /* rows ldx bytes apart */
     const int32_t *sums; /* per group of columns; rows ldsums apart */
     int64_t ldx, ldsums;
+    int64_t scales; /* offset from a row's group sums to the f32 scales of its groups, if a product
+                       by_group uses them */
 };
+
+/* The scale of a row of x for the first of its groups. */
+PTQI_INLINE const float *ptqi_group_scale(const struct ptqi_rows *x, int64_t row)
+{
+    return (const float *)(const void *)(x->sums + row * x->ldsums + x->scales);
+}
 
 /*
  * Multiplies one chunk of a panel by any number of rows, ideally a multiple of tile_mr. x begins at
@@ -100,7 +108,8 @@ typedef void ptqi_tile(int64_t rows, struct ptqi_chunk *chunk, const struct ptqi
  * sum over g ascending of scale[g][n] * (dot_g - zero[g][n] * sums[m][g]). The integer wraps at 32
  * bits and is converted to f32 once; each group is one fused multiply-add, starting from +0. With
  * two-level scales the integer is the sum over g of level[g][n] * (dot_g - zero[g][n] *
- * sums[m][g]), and out is row_scale[n] times that, again by one fused multiply-add from +0.
+ * sums[m][g]), and out is row_scale[n] times that, again by one fused multiply-add from +0. By
+ * group, the f32 number is first multiplied by the scale of x for the row and the group.
  */
 struct ptqi_product {
     /* Multiplies a whole panel by 1 <= rows <= stream_mr, directly from the packed codes; out is
@@ -167,12 +176,14 @@ struct ptqi_kernels {
 
     /* One row of x, i16 [k], with its group sums: out[nr] = sum over g ascending of scale * dot,
      * then of minimum * sum, each by one fused multiply-add, starting from +0; dot is an integer
-     * that wraps at 32 bits. */
+     * that wraps at 32 bits. x_scales [groups], or NULL: dot and sum, as f32, are first multiplied
+     * by it. */
     void (*general)(const struct ptqi_general *w, const int16_t *x, const int32_t *sums,
-                    float *out);
+                    const float *x_scales, float *out);
 
-    /* Integer products: 4-bit codes, 8-bit codes, 4-bit codes with two-level scales. */
-    struct ptqi_product w4a8, w8a8, two_level;
+    /* Integer products: 4-bit codes, 8-bit codes, 4-bit codes with two-level scales; the first two
+     * also with a scale of x for each group. */
+    struct ptqi_product w4a8, w8a8, two_level, w4a8_by_group, w8a8_by_group;
     int int_nr, int_strip, int_kr;
     /* 2: rows of x are stored in pairs, [rows / 2][columns / 8][2][8], and ldx is half the distance
      * between two pairs. The second row of the last pair may be missing; its bytes are then read
@@ -192,6 +203,10 @@ struct ptqi_kernels {
     uint32_t (*magnitude)(const float *x, int64_t n);
     void (*quantize)(const float *x, float scale, int64_t n, int64_t group, int8_t *q,
                      int32_t *sums);
+    /* The same with a scale for each group, max |x| / 127; 0 if all x are 0, and then q is 0. x is
+     * finite. */
+    void (*quantize_groups)(const float *x, int64_t n, int64_t group, int8_t *q, int32_t *sums,
+                            float *scales);
     /* q = round(x / scale), ties to even, within -32385 .. 32385, as 254 hi + lo with both in -127
      * .. 127: hi = sign(q) floor((|q| + 126) / 254). scale > 0. */
     void (*quantize16)(const float *x, float scale, int64_t n, int8_t *hi, int8_t *lo);
@@ -233,7 +248,7 @@ extern const struct ptqi_kernels ptqi_kernels_avx2;
 extern const struct ptqi_kernels ptqi_kernels_avx_vnni;
 extern const struct ptqi_kernels ptqi_kernels_avx512_vnni;
 extern const struct ptqi_kernels ptqi_kernels_amx_int8;
-ptqi_tile ptqi_amx_tile, ptqi_amx_level_tile; /* amx.c */
+ptqi_tile ptqi_amx_tile, ptqi_amx_group_tile, ptqi_amx_level_tile; /* amx.c */
 void ptqi_amx_release(void);
 #elif defined(PTQI_ARM)
 extern const struct ptqi_kernels ptqi_kernels_neon;

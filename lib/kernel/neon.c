@@ -39,6 +39,7 @@ const struct ptqi_kernels ptqi_kernels_neon = {
     INT_KERNELS,
     .magnitude = magnitude,
     .quantize = quantize,
+    .quantize_groups = quantize_groups,
     VECTOR_KERNELS,
 };
 #else

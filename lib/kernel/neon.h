@@ -61,6 +61,12 @@ INLINE VI vi_max(VI a, VI b)
     return vreinterpretq_s32_u32(vmaxq_u32(vreinterpretq_u32_s32(a), vreinterpretq_u32_s32(b)));
 }
 
+/* The largest lane. */
+INLINE uint32_t vi_most(VI a)
+{
+    return vmaxvq_u32(vreinterpretq_u32_s32(a));
+}
+
 INLINE VI vi_from_bytes(const uint8_t *p)
 {
     uint32_t four;

@@ -50,6 +50,7 @@ const struct ptqi_kernels ptqi_kernels_neon_dotprod = {
     INT_KERNELS,
     .magnitude = magnitude,
     .quantize = quantize,
+    .quantize_groups = quantize_groups,
     VECTOR_KERNELS,
 };
 #else

@@ -54,6 +54,7 @@ const struct ptqi_kernels ptqi_kernels_neon_i8mm = {
     INT_KERNELS,
     .magnitude = magnitude,
     .quantize = quantize,
+    .quantize_groups = quantize_groups,
     VECTOR_KERNELS,
 };
 #else

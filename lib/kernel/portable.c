@@ -37,6 +37,20 @@ static void quantize(const float *x, float scale, int64_t n, int64_t group, int8
     }
 }
 
+static void quantize_groups(const float *x, int64_t n, int64_t group, int8_t *q, int32_t *sums,
+                            float *scales)
+{
+    for (int64_t i = 0; i < n; i += group, sums++, scales++) {
+        const int64_t count = ptqi_min(n - i, group);
+        *scales = ptqi_from_bits(magnitude(x + i, count)) / 127.0f;
+        *sums = 0;
+        if (*scales > 0)
+            quantize(x + i, *scales, count, count, q + i, sums);
+        for (int64_t j = i; j < i + count && !(*scales > 0); j++)
+            q[j] = 0;
+    }
+}
+
 static void f32_tile(int rows, int64_t k, const float *a, int64_t a_row, int64_t a_k,
                      const float *b, int64_t b_k, float *c, int64_t ldc, int accumulate)
 {
@@ -106,8 +120,9 @@ static float scale_at(const uint8_t *scales, int scale_bytes, int n)
     return scale;
 }
 
+/* x_scales: of each group, or NULL. */
 static void int_row(const struct ptqi_panel *panel, const int8_t *x, const int32_t *sums,
-                    float *out, int bits)
+                    const float *x_scales, float *out, int bits)
 {
     const int levels = panel->scale_bytes == 1;
     const uint8_t *scales = ptqi_first_group(panel, INT_NR);
@@ -128,11 +143,12 @@ static void int_row(const struct ptqi_panel *panel, const int8_t *x, const int32
             codes += 4 * bits * INT_NR;
         }
         for (int n = 0; n < INT_NR; n++) {
+            const float number = (float)(int32_t)dot[n];
             if (levels)
                 total[n] += scales[n] * dot[n];
             else
-                out[n] =
-                    fmaf(scale_at(scales, panel->scale_bytes, n), (float)(int32_t)dot[n], out[n]);
+                out[n] = fmaf(scale_at(scales, panel->scale_bytes, n),
+                              x_scales ? x_scales[g] * number : number, out[n]);
         }
         scales = codes;
     }
@@ -140,17 +156,24 @@ static void int_row(const struct ptqi_panel *panel, const int8_t *x, const int32
         out[n] = fmaf(scale_at(panel->data, 4, n), (float)(int32_t)total[n], 0.0f);
 }
 
-static void stream4(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x, float *out)
+static void int_rows(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x,
+                     int by_group, float *out, int bits)
 {
     for (int m = 0; m < rows; m++)
-        int_row(panel, x->x + m * x->ldx, x->sums + m * x->ldsums, out + m * INT_NR, 4);
+        int_row(panel, x->x + m * x->ldx, x->sums + m * x->ldsums,
+                by_group ? ptqi_group_scale(x, m) : NULL, out + m * INT_NR, bits);
 }
 
-static void stream8(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x, float *out)
-{
-    for (int m = 0; m < rows; m++)
-        int_row(panel, x->x + m * x->ldx, x->sums + m * x->ldsums, out + m * INT_NR, 8);
-}
+#define STREAM(name, by_group, bits)                                                               \
+    static void name(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x,          \
+                     float *out)                                                                   \
+    {                                                                                              \
+        int_rows(rows, panel, x, by_group, out, bits);                                             \
+    }
+STREAM(stream4, 0, 4)
+STREAM(stream8, 0, 8)
+STREAM(stream4_by_group, 1, 4)
+STREAM(stream8_by_group, 1, 8)
 
 const struct ptqi_kernels ptqi_kernels_portable = {
     .isa = PTQ_ISA_PORTABLE,
@@ -167,7 +190,10 @@ const struct ptqi_kernels ptqi_kernels_portable = {
     .w4a8.stream = stream4,
     .w8a8.stream = stream8,
     .two_level.stream = stream4,
+    .w4a8_by_group.stream = stream4_by_group,
+    .w8a8_by_group.stream = stream8_by_group,
     .magnitude = magnitude,
     .quantize = quantize,
+    .quantize_groups = quantize_groups,
     VECTOR_KERNELS,
 };

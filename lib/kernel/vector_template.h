@@ -20,7 +20,7 @@ TARGET static inline int8_t NAME(quantize_one)(float x, float scale)
 }
 
 TARGET static void NAME(general)(const struct ptqi_general *w, const int16_t *x,
-                                 const int32_t *sums, float *out)
+                                 const int32_t *sums, const float *x_scales, float *out)
 {
     const int16_t *codes = w->codes;
     float sum[PTQI_GENERAL_NR] = {0};
@@ -32,10 +32,13 @@ TARGET static void NAME(general)(const struct ptqi_general *w, const int16_t *x,
         for (; i < w->group_end[g]; i++, codes += PTQI_GENERAL_NR)
             for (int n = 0; n < PTQI_GENERAL_NR; n++)
                 dot[n] += (uint32_t)(codes[n] * x[i]);
-        for (int n = 0; n < PTQI_GENERAL_NR; n++)
-            sum[n] = fmaf(scales[n], (float)(int32_t)dot[n], sum[n]);
+        for (int n = 0; n < PTQI_GENERAL_NR; n++) {
+            const float number = (float)(int32_t)dot[n];
+            sum[n] = fmaf(scales[n], x_scales ? x_scales[g] * number : number, sum[n]);
+        }
+        const float x_sum = x_scales ? x_scales[g] * (float)sums[g] : (float)sums[g];
         for (int n = 0; minima && n < PTQI_GENERAL_NR; n++)
-            sum[n] = fmaf(minima[n], (float)sums[g], sum[n]);
+            sum[n] = fmaf(minima[n], x_sum, sum[n]);
     }
     memcpy(out, sum, sizeof sum);
 }

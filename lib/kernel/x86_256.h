@@ -133,6 +133,15 @@ INLINE VI vi_max(VI a, VI b)
     return _mm256_max_epu32(a, b);
 }
 
+/* The largest lane. */
+INLINE uint32_t vi_most(VI a)
+{
+    __m128i most = _mm_max_epu32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    most = _mm_max_epu32(most, _mm_shuffle_epi32(most, 0x4e));
+    most = _mm_max_epu32(most, _mm_shuffle_epi32(most, 0xb1));
+    return (uint32_t)_mm_cvtsi128_si32(most);
+}
+
 INLINE VF vf_sub(VF a, VF b)
 {
     return _mm256_sub_ps(a, b);

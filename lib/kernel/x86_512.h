@@ -130,6 +130,12 @@ INLINE VI vi_max(VI a, VI b)
     return _mm512_max_epu32(a, b);
 }
 
+/* The largest lane. */
+INLINE uint32_t vi_most(VI a)
+{
+    return _mm512_reduce_max_epu32(a);
+}
+
 INLINE VF vf_sub(VF a, VF b)
 {
     return _mm512_sub_ps(a, b);

@@ -15,7 +15,7 @@ static const struct {
     {                                                                                              \
         id, lowest, highest, offsetof(struct ptqi_shape, field)                                    \
     }
-    ROW(PTQ_LAYOUT_ACTIVATIONS, PTQ_ACTIVATIONS_F32, PTQ_ACTIVATIONS_INT16_TOKEN, activations),
+    ROW(PTQ_LAYOUT_ACTIVATIONS, PTQ_ACTIVATIONS_F32, PTQ_ACTIVATIONS_INT8_GROUP, activations),
     ROW(PTQ_LAYOUT_ZEROS, PTQ_ZEROS_NONE, PTQ_ZEROS_MINIMA, zeros),
     ROW(PTQ_LAYOUT_SCALES, PTQ_SCALES_PLAIN, PTQ_SCALES_TWO_LEVEL, scales),
     ROW(PTQ_LAYOUT_SCALE_DTYPE, PTQ_DTYPE_F32, PTQ_DTYPE_F16, scale_dtype),
@@ -154,10 +154,10 @@ int64_t ptq_layout_identity(const ptq_layout *layout, char *buffer, int64_t capa
     if (layout && !describe(layout, &h))
         snprintf(text, sizeof text,
                  "ptql%u-%lldx%lld-g%lld-b%d-a%d-f%d-s%d-z%d-m%d-o%d-i%d-p%d.%d.%d.%d",
-                 PTQI_PACKED_VERSION, (long long)h.n, (long long)h.k, (long long)h.group_size,
-                 h.code_bits, h.activations, h.form, h.scale_bytes, h.has_zeros, h.has_minima,
-                 h.has_order, h.has_input_scale, h.layout.rows, h.layout.strip, h.layout.run,
-                 h.layout.w8_offset);
+                 PTQI_PACKED_VERSION, (long long)h.n, (long long)h.k,
+                 (long long)ptqi_packed_weight_group(&h), h.code_bits, h.activations, h.form,
+                 h.scale_bytes, h.has_zeros, h.has_minima, h.has_order, h.has_input_scale,
+                 h.layout.rows, h.layout.strip, h.layout.run, h.layout.w8_offset);
     return ptqi_copy_out(text, buffer, capacity);
 }
 

@@ -169,7 +169,7 @@ int32_t ptq_linear_bits(const ptq_linear *linear)
 
 int64_t ptq_linear_group(const ptq_linear *linear)
 {
-    return linear ? linear->group_size : 0;
+    return linear ? ptqi_min(linear->group_size * linear->split, linear->k) : 0;
 }
 
 int32_t ptq_linear_activations(const ptq_linear *linear)

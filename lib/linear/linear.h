@@ -48,13 +48,21 @@ struct ptqi_packed {
     int32_t form, has_minima, has_levels;
     int8_t levels[16];
     int32_t activation_zero; /* static, with a zero point; else 0 */
-    char reserved[56];       /* zero */
+    int32_t split;           /* groups that one group of the weights became; 0: 1 */
+    char reserved[52];       /* zero */
 };
 
 /* Whether activations are 8 bits wide, not f32. */
 static inline int ptqi_packed_is_integer(const struct ptqi_packed *header)
 {
     return header->activations != PTQ_ACTIVATIONS_F32;
+}
+
+/* Columns of a group of the weights, before it was split. */
+static inline int64_t ptqi_packed_weight_group(const struct ptqi_packed *header)
+{
+    const int64_t columns = header->group_size * (header->split ? header->split : 1);
+    return columns < header->k ? columns : header->k;
 }
 
 #define PTQI_PACKED_MAGIC "ptql"
@@ -76,12 +84,14 @@ struct ptq_linear {
     void *own_memory;                   /* the same, if it must be freed; else NULL */
     int64_t n, k;
     int32_t activations;
-    float activation_scale;  /* static */
-    int32_t activation_zero; /* static */
-    int64_t group_size, groups;
-    int32_t code_bits; /* as packed: 4 or 8 */
-    int32_t form;      /* PTQI_FORM_... */
-    int32_t two_level; /* int8 activations: row scales times group levels */
+    float activation_scale;     /* static */
+    int32_t activation_zero;    /* static */
+    int64_t group_size, groups; /* as packed: int8 activations by group may have split them */
+    int64_t split;              /* groups that one group of the weights became */
+    int32_t code_bits;          /* as packed: 4 or 8 */
+    int32_t form;               /* PTQI_FORM_... */
+    int32_t two_level;          /* int8 activations: row scales times group levels */
+    int32_t by_group;           /* int8 activations with a scale for each group */
 
     /*
      * int8 activations: panels of int_nr rows, laid out as in struct ptqi_panel, with columns in

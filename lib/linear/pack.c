@@ -20,7 +20,7 @@ static void find_ends(struct ptq_linear *l, const struct ptq_qtensor *q)
         l->group_end[g] = 0;
     for (int64_t i = 0; i < l->k; i++) {
         ptqi_column_at(q, i, &g);
-        l->group_end[g]++;
+        l->group_end[l->split > 1 ? i / l->group_size : g]++;
     }
     for (g = 1; g < l->groups; g++)
         l->group_end[g] += l->group_end[g - 1];

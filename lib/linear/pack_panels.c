@@ -53,8 +53,8 @@ static void pack_group(const struct ptqi_packing *job, int64_t n, int64_t g, con
     const int nr = job->layout.rows, strip = job->layout.strip, kr = job->layout.run;
     const int row = (int)(n % nr), offset = job->layout.w8_offset;
     uint8_t *header = group + nr * p->scale_bytes;
-    const int64_t source = ptqi_source_row(job, n);
-    const float scale = q->scales[source * q->groups + g];
+    const int64_t source = ptqi_source_row(job, n), of = g / l->split;
+    const float scale = q->scales[source * q->groups + of];
     const uint16_t half = ptqi_f32_to_f16(scale);
     if (p->scale_bytes == 1)
         group[row] = (uint8_t)ptqi_round_even(scale / q->row_scales[source]);
@@ -63,7 +63,7 @@ static void pack_group(const struct ptqi_packing *job, int64_t n, int64_t g, con
     else
         memcpy(group + 4 * row, &scale, 4);
     if (p->has_zeros)
-        header[row] = (uint8_t)ptqi_qtensor_zero(q, source, g);
+        header[row] = (uint8_t)ptqi_qtensor_zero(q, source, of);
     const int64_t blocks = ptqi_min(p->blocks - g * p->group_blocks, p->group_blocks);
     const int64_t block_bytes = 4 * l->code_bits * strip;
     uint8_t *out =

@@ -101,6 +101,15 @@ static int is_scheme(const struct ptqi_packed *h)
            (!fixed || (h->activation_scale > 0 && isfinite(h->activation_scale)));
 }
 
+/* Only activations by group split groups, and have plain scales. */
+static int is_split(const struct ptqi_packed *h)
+{
+    const int by_group = h->activations == PTQ_ACTIVATIONS_INT8_GROUP;
+    const int64_t groups = (h->k + h->group_size - 1) / h->group_size;
+    return h->split >= 0 && h->split <= groups && (by_group || !h->split) &&
+           !(by_group && is_two_level(h));
+}
+
 /* Whether the numbers can belong to a packed matrix. */
 static int is_possible(const struct ptqi_packed *h)
 {
@@ -117,7 +126,7 @@ static int is_possible(const struct ptqi_packed *h)
            (h->scale_bytes == 4 || (integer && h->scale_bytes == 2) ||
             (integer && h->code_bits == 4 && is_two_level(h))) &&
            is_flag(h->has_zeros) && is_flag(h->has_input_scale) && is_flag(h->has_order) &&
-           is_flag(h->has_bias) && !(h->has_order && !integer) &&
+           is_flag(h->has_bias) && !(h->has_order && !integer) && is_split(h) &&
            !memcmp(h->reserved, nothing, sizeof nothing);
 }
 
@@ -208,6 +217,8 @@ void ptqi_packed_bind(struct ptq_linear *l, const struct ptqi_packed *h, void *m
     l->activation_zero = h->activation_zero;
     l->group_size = h->group_size;
     l->groups = (h->k + h->group_size - 1) / h->group_size;
+    l->split = h->split ? h->split : 1;
+    l->by_group = h->activations == PTQ_ACTIVATIONS_INT8_GROUP;
     l->code_bits = h->code_bits;
     l->form = h->form;
     l->zero = h->zero;

@@ -1,7 +1,7 @@
 /*
  * Prepares activations: divides them by the input scale, rotates them, puts them in column order
- * and quantizes them to 8 bits, or to two limbs of 8 bits, with group sums. Weight-only linears
- * keep them in f32.
+ * and quantizes them to 8 bits, by row or by group, or to two limbs of 8 bits, with group sums.
+ * Weight-only linears keep them in f32.
  */
 #include <string.h>
 #include "base/exact.h"
@@ -35,6 +35,12 @@ ptq_status ptqi_lay_out(const char *function, const struct ptq_linear *l, int64_
 static float *scale_at(const struct ptqi_preparing *p, int64_t place)
 {
     return (float *)(void *)(p->prepared + p->layout.scales) + place;
+}
+
+static int32_t *sums_at(const struct ptqi_preparing *p, int64_t place)
+{
+    return (int32_t *)(void *)(p->prepared + p->layout.sums) +
+           place * ptqi_sums_stride(ptqi_call_linear(p->call));
 }
 
 /* Returns one row of x as f32, divided by the input scale and rotated: in out, or in place if
@@ -140,19 +146,34 @@ static void complete_sums(const struct ptqi_preparing *p, const int8_t *q, int32
         l->kernels->starts(q, l->panel.blocks, l->panel.group_blocks, sums + l->groups + 1);
 }
 
-/* Codes, group sums and starts of a row, by a scale that may be 0 or NaN. q [padded k]. */
+/* The scales of a row's groups, given its sums. */
+static float *group_scales(const struct ptq_linear *l, int32_t *sums)
+{
+    return (float *)(void *)(sums + ptqi_scales_offset(l));
+}
+
+/* Codes, group sums and starts of a row, by a scale that may be 0 or NaN; or by group, with their
+ * scales. q [padded k]. */
 static void quantize(const struct ptqi_preparing *p, const float *x, float scale, int8_t *q,
                      int32_t *sums)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
     memset(q + l->k, 0, (size_t)(ptqi_padded_k(l) - l->k));
-    if (scale > 0.0f) {
-        l->kernels->quantize(x, scale, l->k, l->group_size, q, sums);
-    } else {
+    if (!(scale > 0.0f)) {
         memset(q, 0, (size_t)l->k);
-        memset(sums, 0, (size_t)l->groups * sizeof *sums);
+        memset(sums, 0, (size_t)ptqi_sums_stride(l) * sizeof *sums);
+    } else if (l->by_group) {
+        l->kernels->quantize_groups(x, l->k, l->group_size, q, sums, group_scales(l, sums));
+    } else {
+        l->kernels->quantize(x, scale, l->k, l->group_size, q, sums);
     }
     complete_sums(p, q, sums);
+}
+
+/* What remains to multiply the sums of a row by: by group, only NaN if the row is not finite. */
+static float place_scale(const struct ptq_linear *l, float scale)
+{
+    return l->by_group && scale == scale ? 1.0f : scale;
 }
 
 /* The scale of a row: its own, the shared one already measured, or the static one. */
@@ -169,14 +190,14 @@ static void quantize_row(const struct ptqi_preparing *p, int64_t row, int64_t pl
                          struct buffers b)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
-    int32_t *sums = (int32_t *)(void *)(p->prepared + p->layout.sums) + place * ptqi_sums_stride(l);
+    int32_t *sums = sums_at(p, place);
     const float *from = ordered_row(p, row, b);
     const int spread = l->kernels->x_rows == 2 || p->layout.sliced;
     /* If the columns of a row are not contiguous, it is quantized in the unused buffer. */
     int8_t *q = spread ? (int8_t *)(from == b.ordered ? b.x : b.ordered)
                        : (int8_t *)(p->prepared + p->layout.x) + place * ptqi_x_stride(l);
     const float scale = scale_of(p, place, from);
-    *scale_at(p, place) = scale;
+    *scale_at(p, place) = place_scale(l, scale);
     quantize(p, from, scale, q, sums);
     if (spread)
         place_row(p, place, q);
@@ -198,7 +219,7 @@ static void quantize_limbs(const struct ptq_linear *l, const float *x, float sca
 static void keep_limb(const struct ptqi_preparing *p, int64_t place, float scale, int8_t *q)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
-    int32_t *sums = (int32_t *)(void *)(p->prepared + p->layout.sums) + place * ptqi_sums_stride(l);
+    int32_t *sums = sums_at(p, place);
     memset(q + l->k, 0, (size_t)(ptqi_padded_k(l) - l->k));
     *scale_at(p, place) = scale;
     for (int64_t g = 0, i = 0; g < l->groups; g++) {
@@ -251,26 +272,42 @@ static float quantize_with_zero(const struct ptq_linear *l, const float *from, i
     return scale;
 }
 
+/* Codes q [k] of a finite row by groups, which need not be even, and their scales. */
+static void quantize_ranges(const struct ptq_linear *l, const float *from, int8_t *q, float *scales)
+{
+    for (int64_t g = 0, i = 0; g < l->groups; i = l->group_end[g++]) {
+        const int64_t count = l->group_end[g] - i;
+        int32_t sum;
+        scales[g] = 0;
+        if (count)
+            l->kernels->quantize_groups(from + i, count, count, q + i, &sum, scales + g);
+    }
+}
+
 /* The same without a zero point. q [k] is a buffer. */
 static float quantize_without_zero(const struct ptqi_preparing *p, int64_t place, const float *from,
                                    int8_t *q, int16_t *x)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
     const float scale = scale_of(p, place, from);
-    int32_t sum;
+    int32_t sum, *sums = sums_at(p, place);
     memset(q, 0, (size_t)l->k);
-    if (scale > 0.0f)
+    if (l->by_group)
+        memset(group_scales(l, sums), 0, (size_t)l->groups * sizeof(float));
+    if (scale > 0.0f && l->by_group)
+        quantize_ranges(l, from, q, group_scales(l, sums));
+    else if (scale > 0.0f)
         l->kernels->quantize(from, scale, l->k, l->k, q, &sum);
     for (int64_t i = 0; i < l->k; i++)
         x[i] = q[i];
-    return scale;
+    return place_scale(l, scale);
 }
 
 /* The group sums of the integers at a place, for the general form. */
 static void sum_general(const struct ptqi_preparing *p, int64_t place)
 {
     const struct ptq_linear *l = ptqi_call_linear(p->call);
-    int32_t *sums = (int32_t *)(void *)(p->prepared + p->layout.sums) + place * ptqi_sums_stride(l);
+    int32_t *sums = sums_at(p, place);
     const int16_t *x =
         (const int16_t *)(const void *)(p->prepared + p->layout.x + place * ptqi_x_stride(l));
     for (int64_t g = 0, i = 0; g < l->groups; g++)
@@ -343,8 +380,7 @@ static void fill_place(const struct ptqi_preparing *p, int64_t place)
     *scale_at(p, place) = 0;
     if (!ptqi_linear_is_integer(l))
         return;
-    memset((int32_t *)(void *)(p->prepared + p->layout.sums) + place * ptqi_sums_stride(l), 0,
-           (size_t)ptqi_sums_stride(l) * sizeof(int32_t));
+    memset(sums_at(p, place), 0, (size_t)ptqi_sums_stride(l) * sizeof(int32_t));
     if (l->form == PTQI_FORM_GENERAL)
         memset(p->prepared + p->layout.x + place * ptqi_x_stride(l), 0, (size_t)ptqi_x_stride(l));
     else

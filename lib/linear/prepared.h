@@ -11,11 +11,12 @@
  *
  * scales f32 [places], NaN for a row that is not finite;
  * 8-bit activations: sums i32 [places][sums stride]: one per group, then the sum of the whole row,
- * then, for tiles of kernels that use them, the starts of its blocks;
+ * then, for tiles of kernels that use them, the starts of its blocks; then, by group, the scales of
+ * its groups, f32;
  * x i8, for streams [places][x stride]; for tiles one slice per chunk, [places][columns], so a
  * chunk reads memory from front to back. Rows are in pairs if the kernels' x_rows is 2; the general
- * form: sums [places][groups] and x i16 [places][k] minus the zero point, if any, with a row stride
- * of x stride; f32 activations: x f32 [places][k].
+ * form: sums [places][groups], by group with scales after them, and x i16 [places][k] minus the
+ * zero point, if any, with a row stride of x stride; f32 activations: x f32 [places][k].
  */
 struct ptqi_prepared {
     uint64_t magic, recipe;
@@ -36,12 +37,18 @@ static inline int64_t ptqi_x_stride(const struct ptq_linear *linear)
     return ((ptqi_padded_k(linear) + 63) / 64 | 1) * 64;
 }
 
-/* Row stride of the sums. */
-static inline int64_t ptqi_sums_stride(const struct ptq_linear *linear)
+/* Offset from a row's sums to the scales of its groups, and to the end of all numbers but these. */
+static inline int64_t ptqi_scales_offset(const struct ptq_linear *linear)
 {
     if (linear->form == PTQI_FORM_GENERAL)
         return linear->groups;
     return linear->groups + 1 + (linear->kernels->starts ? linear->panel.blocks : 0);
+}
+
+/* Row stride of the sums. */
+static inline int64_t ptqi_sums_stride(const struct ptq_linear *linear)
+{
+    return ptqi_scales_offset(linear) + (linear->by_group ? linear->groups : 0);
 }
 
 /* The number of places with the last pair completed: pairs of rows, or of the limbs of a row. */

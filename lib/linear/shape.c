@@ -55,6 +55,21 @@ static int32_t form_of(const struct ptqi_shape *s)
     return s->zeros == PTQ_ZEROS_MINIMA || s->levels ? PTQI_FORM_DENSE : PTQI_FORM_WORDS;
 }
 
+/* Activations by group may need smaller groups than the weights have. */
+static void split_groups(const struct ptqi_shape *s, struct ptqi_packed *h)
+{
+    if (s->activations != PTQ_ACTIVATIONS_INT8_GROUP || s->uneven)
+        return;
+    h->group_size = ptqi_activation_group(s->group_size, s->k);
+    if (h->group_size < s->group_size)
+        h->split = (int32_t)((s->group_size + h->group_size - 1) / h->group_size);
+}
+
+static int needs_plain_scales(int32_t activations)
+{
+    return ptqi_activations_have_zero(activations) || activations == PTQ_ACTIVATIONS_INT8_GROUP;
+}
+
 ptq_status ptqi_shape_describe(ptq_context *context, const struct ptqi_shape *s,
                                struct ptqi_packed *h)
 {
@@ -77,14 +92,15 @@ ptq_status ptqi_shape_describe(ptq_context *context, const struct ptqi_shape *s,
                               .has_input_scale = s->input_scale,
                               .has_order = integer && s->order,
                               .layout = ptqi_packed_layout(context->kernels, form, code_bits)};
-    if (s->scales == PTQ_SCALES_TWO_LEVEL && ptqi_activations_have_zero(s->activations))
+    split_groups(s, h);
+    if (s->scales == PTQ_SCALES_TWO_LEVEL && needs_plain_scales(s->activations))
         return ptqi_fail(context, PTQ_ERROR_CONFLICT,
                          "two-level scales cannot be combined with activations of %s",
                          ptq_activations_name(s->activations));
     PTQI_TRY(ptqi_packed_check_sums(context, h));
     if (form == PTQI_FORM_GENERAL)
         PTQI_TRY(
-            ptqi_check_sums(context, s->activations, 1 << 8, s->uneven ? s->k : s->group_size));
+            ptqi_check_sums(context, s->activations, 1 << 8, s->uneven ? s->k : h->group_size));
     h->bytes = ptqi_packed_size(h);
     if (!h->bytes)
         return ptqi_fail(context, PTQ_ERROR_SHAPE, "a matrix of %lld rows is too large to pack",

@@ -14,9 +14,12 @@
 
 static const struct ptqi_product *product_of(const struct ptq_linear *l)
 {
-    return l->two_level        ? &l->kernels->two_level
-           : l->code_bits == 8 ? &l->kernels->w8a8
-                               : &l->kernels->w4a8;
+    const struct ptqi_kernels *k = l->kernels;
+    if (l->two_level)
+        return &k->two_level;
+    if (l->by_group)
+        return l->code_bits == 8 ? &k->w8a8_by_group : &k->w4a8_by_group;
+    return l->code_bits == 8 ? &k->w8a8 : &k->w4a8;
 }
 
 int ptqi_is_stream(const struct ptq_linear *l, int64_t rows)
@@ -229,7 +232,8 @@ static void stream_panel(const struct ptqi_task *t, const struct ptqi_panel *p, 
                          int64_t rows, int64_t n0)
 {
     const struct ptq_linear *l = t->linear;
-    const struct ptqi_rows x = {x_at(t, m0), sums_at(t, m0), ptqi_x_stride(l), ptqi_sums_stride(l)};
+    const struct ptqi_rows x = {x_at(t, m0), sums_at(t, m0), ptqi_x_stride(l), ptqi_sums_stride(l),
+                                ptqi_scales_offset(l)};
     float sum[PTQI_MAX_MR * PTQI_MAX_NR];
     product_of(l)->stream((int)rows, p, &x, sum);
     store_rows(t, sum, m0, rows, n0);
@@ -298,7 +302,7 @@ static void tile_panel(const struct ptqi_task *t, const struct ptqi_panel *p, in
     struct ptqi_chunk c = {.room = (uint8_t *)scratch,
                            .scale_room = (float *)(void *)(scratch + room.scales),
                            .zero_room = (int32_t *)(void *)(scratch + room.zeros)};
-    const int64_t ldsums = ptqi_sums_stride(l);
+    const int64_t ldsums = ptqi_sums_stride(l), scales = ptqi_scales_offset(l);
     const int64_t step = kernels->tile_mr, steps = (rows + step - 1) / step;
     const int64_t lines =
         (l->blocking.chunk_blocks * 4 * l->code_bits * nr / 64 + steps - 1) / steps;
@@ -314,7 +318,7 @@ static void tile_panel(const struct ptqi_task *t, const struct ptqi_panel *p, in
             prefetch(&ahead, lines);
             if (kernels->x_ahead)
                 prefetch_x(x + m * width + kernels->x_ahead, some * width);
-            const struct ptqi_rows at = {x + m * width, sums + m * ldsums, width, ldsums};
+            const struct ptqi_rows at = {x + m * width, sums + m * ldsums, width, ldsums, scales};
             product->tile(some, &c, &at, out + m * nr, partial + m * nr);
             if (last)
                 store_rows(t, out + m * nr, m0 + m, some, n0);
@@ -397,9 +401,12 @@ static void run_general_panel(const struct ptqi_task *t, int64_t panel, int64_t 
     const char *x = t->prepared + t->layout->x + (t->first + m0) * ptqi_x_stride(l);
     float sum[GENERAL_ROWS * PTQI_GENERAL_NR];
     (void)scratch;
-    for (int64_t m = 0; m < rows; m++)
-        l->kernels->general(&w, (const int16_t *)(const void *)(x + m * ptqi_x_stride(l)),
-                            sums_at(t, m0 + m), sum + m * PTQI_GENERAL_NR);
+    for (int64_t m = 0; m < rows; m++) {
+        const int32_t *sums = sums_at(t, m0 + m);
+        l->kernels->general(&w, (const int16_t *)(const void *)(x + m * ptqi_x_stride(l)), sums,
+                            l->by_group ? (const float *)(const void *)(sums + l->groups) : NULL,
+                            sum + m * PTQI_GENERAL_NR);
+    }
     store_rows(t, sum, m0, rows, panel * PTQI_GENERAL_NR);
 }
 

@@ -13,6 +13,7 @@ struct unpacking {
     struct ptqi_packed header;
     struct ptqi_packed_layout layout;
     int32_t bits;
+    int64_t groups;         /* of the weights: each may be several groups of l */
     uint8_t *codes, *zeros; /* [n][k], [n][groups] */
     float *scales, *minima; /* [n][groups] */
     float *row_scales;      /* [n] */
@@ -66,9 +67,9 @@ static void unpack_group(const struct unpacking *u, int64_t n, int64_t g, const 
     const struct ptqi_panel *p = &l->panel;
     const int nr = u->layout.rows, strip = u->layout.strip, row = (int)(n % nr);
     const uint8_t *zeros = group + nr * p->scale_bytes;
-    u->scales[n * l->groups + g] = panel_scale(u, group, row, n);
+    u->scales[n * u->groups + g / l->split] = panel_scale(u, group, row, n);
     if (p->has_zeros)
-        u->zeros[n * l->groups + g] = zeros[row];
+        u->zeros[n * u->groups + g / l->split] = zeros[row];
     const int64_t blocks = ptqi_min(p->blocks - g * p->group_blocks, p->group_blocks);
     const int64_t block_bytes = 4 * l->code_bits * strip;
     const uint8_t *in = zeros + nr * p->has_zeros + row / strip * (blocks * block_bytes) +
@@ -163,12 +164,13 @@ static void (*const rows[PTQI_FORMS])(const struct unpacking *u, int64_t n) = {
 static void unpack_row(const struct unpacking *u, int64_t n)
 {
     const struct ptq_linear *l = u->l;
-    for (int64_t g = 0; g < l->groups && l->form != PTQI_FORM_PANELS; g++) {
-        u->scales[n * l->groups + g] = l->scales[place(u, n, g)];
+    for (int64_t g = 0; g < u->groups && l->form != PTQI_FORM_PANELS; g++) {
+        const int64_t from = place(u, n, g * l->split), to = n * u->groups + g;
+        u->scales[to] = l->scales[from];
         if (u->minima)
-            u->minima[n * l->groups + g] = l->minima[place(u, n, g)];
+            u->minima[to] = l->minima[from];
         if (u->zeros)
-            u->zeros[n * l->groups + g] = (uint8_t)l->zeros[place(u, n, g)];
+            u->zeros[to] = (uint8_t)l->zeros[from];
     }
     rows[l->form](u, n);
 }
@@ -177,7 +179,7 @@ static ptq_status allocate(struct unpacking *u)
 {
     const struct ptq_linear *l = u->l;
     ptq_context *context = l->context;
-    const int64_t count = l->n * l->groups;
+    const int64_t count = l->n * u->groups;
     u->codes = ptqi_alloc(context, l->n, l->k);
     u->scales = ptqi_alloc(context, count, (int64_t)sizeof *u->scales);
     u->group_index = ptqi_alloc(context, l->k, (int64_t)sizeof *u->group_index);
@@ -210,7 +212,7 @@ static int find_groups(const struct unpacking *u)
     int differ = 0;
     for (int64_t g = 0, i = 0; g < l->groups && l->group_end; g++)
         for (; i < l->group_end[g]; i++) {
-            u->group_index[column(l, i)] = (int32_t)g;
+            u->group_index[column(l, i)] = (int32_t)(g / l->split);
             differ |= g != i / l->group_size;
         }
     for (int64_t c = 0; c < l->k && l->group_of; c++) {
@@ -256,8 +258,8 @@ static ptq_status unpack(struct unpacking *u, ptq_qtensor **q)
     const struct ptq_linear *l = u->l;
     while (1 << u->bits <= l->zero) /* 2^(bits - 1) */
         u->bits++;
-    PTQI_TRY(
-        ptq_qtensor_create(l->context, l->n, l->k, u->bits, l->groups > 1 ? l->group_size : 0, q));
+    PTQI_TRY(ptq_qtensor_create(l->context, l->n, l->k, u->bits,
+                                u->groups > 1 ? l->group_size * l->split : 0, q));
     ptq_status status = allocate(u);
     for (int64_t n = 0; n < l->n && !status; n++)
         unpack_row(u, n);
@@ -273,7 +275,8 @@ ptq_status ptq_linear_unpack(const ptq_linear *linear, ptq_qtensor **q)
     *q = NULL;
     PTQI_REQUIRE(NULL, linear);
     PTQI_TRY(ptqi_linear_check_ready(__func__, linear));
-    struct unpacking u = {.l = linear};
+    struct unpacking u = {.l = linear,
+                          .groups = (linear->groups + linear->split - 1) / linear->split};
     memcpy(&u.header, linear->memory, sizeof u.header);
     u.layout = ptqi_packed_layout(linear->kernels, linear->form, linear->code_bits);
     const ptq_status status = unpack(&u, q);

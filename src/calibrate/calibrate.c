@@ -124,7 +124,7 @@ void calibrate_report_kept(const struct matrix *m, struct matrix_report *r)
 static ptq_status replace(struct calibration *c, struct matrix *m, ptq_qtensor *q, ptq_store *part)
 {
     PTQI_TRY(ptq_qtensor_write(q, PTQ_FORMAT_PTQ, part, m->name));
-    PTQI_TRY(model_set_activations(q, ACTIVATIONS_CALIBRATION));
+    PTQI_TRY(model_set_activations(q, PTQ_FORMAT_PTQ, ACTIVATIONS_CALIBRATION));
     PTQI_TRY(ptq_linear_create(c->model->context, q, &m->linear));
     if (m->bias.values)
         PTQI_TRY(ptq_linear_set_bias(m->linear, m->bias.values));

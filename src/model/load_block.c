@@ -7,12 +7,31 @@
 #include "model/architecture.h"
 #include "model/weights.h"
 
-ptq_status model_set_activations(ptq_qtensor *q, int32_t activations)
+/* Schemes that only say how fast a weight-only matrix will run. */
+static int is_weight_only(int32_t activations)
 {
-    if (activations == ACTIVATIONS_CALIBRATION &&
-        ptq_qtensor_activations(q) == PTQ_ACTIVATIONS_INT16_TOKEN)
+    return activations == PTQ_ACTIVATIONS_F32 || activations == PTQ_ACTIVATIONS_INT16_TOKEN ||
+           activations == PTQ_ACTIVATIONS_INT8_GROUP;
+}
+
+ptq_status model_set_activations(ptq_qtensor *q, int32_t format, int32_t activations)
+{
+    const int32_t own = ptq_qtensor_activations(q);
+    if (activations == ACTIVATIONS_CALIBRATION && is_weight_only(own))
         activations = PTQ_ACTIVATIONS_F32;
+    if (activations == ACTIVATIONS_DEFAULT && format != PTQ_FORMAT_PTQ &&
+        own == PTQ_ACTIVATIONS_F32)
+        activations = PTQ_ACTIVATIONS_INT8_GROUP;
     return activations >= 0 ? ptq_qtensor_set_activations(q, activations) : PTQ_OK;
+}
+
+ptq_status model_check_activations(const struct model *m, int32_t activations)
+{
+    if (activations < 0 || m->config.quantized)
+        return PTQ_OK;
+    return ptqi_fail(m->context, PTQ_ERROR_CONFLICT,
+                     "%s: not quantized, so --activations has nothing to act on",
+                     m->checkpoint->path);
 }
 
 /* Reads and packs a quantized matrix. */
@@ -27,7 +46,7 @@ static ptq_status load_quantized(const struct model *m, const ptq_store *store, 
             m->context, PTQ_ERROR_SHAPE, "%s: %s: its shape should be [%lld, %lld] by config.json",
             m->checkpoint->path, matrix->name, (long long)matrix->n, (long long)matrix->k);
     if (!status)
-        status = model_set_activations(q, activations);
+        status = model_set_activations(q, format, activations);
     if (!status)
         status = ptq_linear_create(m->context, q, &matrix->linear);
     if (!status && matrix->bias.values)

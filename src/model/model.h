@@ -185,10 +185,14 @@ int model_has_quantized(const struct model *m);
 ptq_status model_open(ptq_context *context, const char *path, struct model **model);
 void model_free(struct model *model);
 /* Activations that a block is run with: the checkpoint's; for calibration, the same, but f32
- * instead of 16 bits, so that the speed at which a model will run does not change its codes. */
-enum { ACTIVATIONS_OWN = -1, ACTIVATIONS_CALIBRATION = -2 };
-/* load_block.c: sets one of these, or PTQ_ACTIVATIONS_..., in a quantized matrix. */
-ptq_status model_set_activations(ptq_qtensor *q, int32_t activations);
+ * instead of 16 bits or 8 bits by group, so that the speed at which a model will run does not
+ * change its codes; and by default, the same, but 8 bits by group for the weight-only matrices of
+ * foreign formats, which leave the choice to the program that runs them. */
+enum { ACTIVATIONS_OWN = -1, ACTIVATIONS_CALIBRATION = -2, ACTIVATIONS_DEFAULT = -3 };
+/* load_block.c: sets one of these, or PTQ_ACTIVATIONS_..., in a matrix read from a format. */
+ptq_status model_set_activations(ptq_qtensor *q, int32_t format, int32_t activations);
+/* load_block.c: PTQ_ERROR_CONFLICT if a scheme was asked for and no matrix is quantized. */
+ptq_status model_check_activations(const struct model *m, int32_t activations);
 /* load_block.c: loads a block from store (NULL: the model's own). activations (one of these, or
  * PTQ_ACTIVATIONS_...) applies to its quantized matrices, which *quantized counts. */
 ptq_status model_load_block(const struct model *model, const ptq_store *store, int64_t index,
