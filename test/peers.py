@@ -1,17 +1,25 @@
 #!/usr/bin/env python3
-"""Compares libptq on this machine with ONNX Runtime (MatMulNBits at accuracy level 4) and OpenVINO (compressed
-u4 weights, int8 or bf16 activations) for products of int4 weights and int8 activations, and with OpenBLAS,
-which comes with numpy, for f32 products and X^T X.
+"""Compares libptq on this machine with ONNX Runtime (MatMulNBits) and OpenVINO (compressed u4 weights), and with
+OpenBLAS, which comes with numpy. There are three tables:
+
+int8         int4 weights and int8 activations; ONNX Runtime at accuracy level 4, OpenVINO with int8 and bf16
+weight-only  int4 weights and activations of full accuracy: libptq with int16-token and f32, ONNX Runtime at
+             accuracy level 1 (f32), OpenVINO with f32 and bf16
+f32          products of f32 matrices and X^T X
 
 A run multiplies the same x by each of several matrices, more than the last-level cache can hold, as in
 decoding. In every round each library runs in turn for a while, and its best time counts; the median over
 the rounds is reported. For one thread this is CPU time, which other programs disturb less; for several,
 wall-clock time. x is f32 and its quantization is included. All libraries use the same codes and scales, and
-all results are checked.
+all results are checked. bf16 is left out where the CPU does not have it.
+
+--isa holds libptq, OpenVINO and OpenBLAS to one instruction set. ONNX Runtime has no setting for this and is
+left out. With avx2, OpenVINO computes in f32 in place of int8, which it does with VNNI alone.
 
 needs: pip install numpy onnx onnxruntime openvino"""
 import argparse
 import ctypes
+import importlib.metadata
 import json
 import os
 import re
@@ -23,9 +31,16 @@ import time
 import numpy as np
 
 int32, int64, pointer = ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p
-F32, INT8_TOKEN = 1, 1  # values of the enums in include/ptq
+F32, ACTIVATIONS = 1, {"f32": 0, "int8-token": 1, "int16-token": 8}  # values of the enums in include/ptq
 BITS = 4
+ERRORS = {"int8": 2e-3, "weight-only": 2e-5}  # relative squared ones that the tables admit: bf16 makes 6e-6
 SETTLE = 0.03  # seconds for the threads of the last library to stop spinning
+HELD = {  # what holds oneDNN, which is part of OpenVINO, and OpenBLAS to an instruction set
+    "avx2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "Haswell"},
+    "avx-vnni": {"ONEDNN_MAX_CPU_ISA": "AVX2_VNNI", "OPENBLAS_CORETYPE": "Haswell"},
+    "avx512-vnni": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_VNNI", "OPENBLAS_CORETYPE": "SkylakeX"},
+    "amx-int8": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_AMX", "OPENBLAS_CORETYPE": "SkylakeX"},
+}
 
 
 class Matrices:
@@ -50,19 +65,20 @@ class Matrices:
 class Ptq:
     """The library through its C interface; check raises where a status is not 0."""
 
-    def __init__(self, path, matrices, threads, two_level):
-        self.lib = ctypes.CDLL(path)
+    def __init__(self, options, matrices, threads, activations, two_level=False):
+        self.lib = ctypes.CDLL(options.library)
         self.context, self.linears, q = pointer(), [], pointer()
         self.k, self.n = int64(matrices.k), int64(matrices.n)
         self.call("ptq_context_create", ctypes.byref(self.context))
         self.call("ptq_context_set_threads", self.context, int32(threads))
+        self.call("ptq_context_set_isa", self.context, self.lib.ptq_isa_from_name(options.isa.encode()))
         self.call("ptq_qtensor_create", self.context, self.n, self.k, int32(BITS), int64(matrices.group),
                   ctypes.byref(q))
         self.call("ptq_qtensor_set_codes", q, pointer(matrices.codes.ctypes.data))
         self.call("ptq_qtensor_set_scales", q, pointer(matrices.scales.ctypes.data))
         if two_level:
             self.call("ptq_qtensor_set_row_scales", q, pointer(matrices.rows.ctypes.data))
-        self.call("ptq_qtensor_set_activations", q, int32(INT8_TOKEN))
+        self.call("ptq_qtensor_set_activations", q, int32(ACTIVATIONS[activations]))
         for _ in range(matrices.count):
             linear = pointer()
             self.call("ptq_linear_create", self.context, q, ctypes.byref(linear))
@@ -106,7 +122,7 @@ class Ptq:
 
 
 class OnnxRuntime:
-    def __init__(self, matrices, threads):
+    def __init__(self, _, matrices, threads, accuracy_level):
         import onnx
         import onnxruntime
         from onnx import TensorProto, helper, numpy_helper
@@ -117,7 +133,7 @@ class OnnxRuntime:
                         numpy_helper.from_array(matrices.scales, f"s{i}")]
             nodes.append(helper.make_node("MatMulNBits", ["x", f"q{i}", f"s{i}"], [f"y{i}"],
                                           domain="com.microsoft", K=k, N=n, bits=BITS, block_size=group,
-                                          accuracy_level=4))
+                                          accuracy_level=accuracy_level))
             outputs.append(helper.make_tensor_value_info(f"y{i}", TensorProto.FLOAT, ["m", n]))
         x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["m", k])
         model = helper.make_model(helper.make_graph(nodes, "g", [x], outputs, tensors), ir_version=9,
@@ -148,7 +164,7 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    def __init__(self, matrices, threads, int8):
+    def __init__(self, options, matrices, threads, activations):
         import openvino
         self.tensor, op = openvino.Tensor, openvino.opset13
         n, k, group = matrices.n, matrices.k, matrices.group
@@ -163,10 +179,13 @@ class OpenVino:
             scaled = op.multiply(difference, op.constant(matrices.scales[:, :, None]))
             results.append(op.result(op.matmul(x, op.reshape(scaled, [n, k], False), False, True)))
         settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "PERFORMANCE_HINT": "LATENCY",
-                    "INFERENCE_PRECISION_HINT": "f32" if int8 else "bf16",
-                    "DYNAMIC_QUANTIZATION_GROUP_SIZE": group if int8 else 0}
-        model = openvino.Model(results, [x], "m")
-        self.request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()
+                    "INFERENCE_PRECISION_HINT": "bf16" if activations == "bf16" else "f32",
+                    "DYNAMIC_QUANTIZATION_GROUP_SIZE": group if activations == "int8" else 0}
+        model = openvino.Core().compile_model(openvino.Model(results, [x], "m"), "CPU", settings)
+        kernels = [op.get_rt_info()["primitiveType"].astype(str) for op in model.get_runtime_model().get_ops()]
+        if options.isa in ("avx2", "avx-vnni") and any("avx512" in kernel for kernel in kernels):
+            sys.exit(f"OpenVINO uses {kernels} in spite of ONEDNN_MAX_CPU_ISA")
+        self.request = model.create_infer_request()
 
     def prepare(self, x):
         self.kept = x
@@ -215,11 +234,13 @@ class Others:
         return max(0.0, (busy - own) / everything) if everything else 0.0
 
 
-def check(name, library, x, want):
+def check(name, library, want, limit):
+    """The relative squared error of a result, which must be below the limit."""
     library.run()
     error = ((library.result() - want) ** 2).sum() / (want ** 2).sum()
-    if not error < 2e-3:
+    if not error < limit:
         sys.exit(f"{name}: relative squared error {error:.2e}: it does not compute this product")
+    return float(error)
 
 
 def last_cache():
@@ -229,23 +250,33 @@ def last_cache():
         return 32 << 20
 
 
-def compare(options, n, k, group, threads):
+def columns(table, isa):
+    """The libraries of a table: the class of each and its settings."""
+    int8 = table == "int8"
+    if int8:
+        result = {"ptq": (Ptq, "int8-token"), "ptq two-level": (Ptq, "int8-token", True)}
+    else:
+        result = {"ptq int16": (Ptq, "int16-token"), "ptq f32": (Ptq, "f32")}
+    if isa == "auto":
+        result["onnxruntime"] = OnnxRuntime, 4 if int8 else 1
+    types = ["int8" if int8 and isa != "avx2" else "f32"]
+    if isa in ("auto", "amx-int8") and "avx512_bf16" in cpu("flags"):
+        types.append("bf16")
+    return {**result, **{f"openvino {name}": (OpenVino, name) for name in types}}
+
+
+def compare(options, table, n, k, group, threads):
     """Rows of the table for one shape: GOP/s of each library for each number of rows."""
     matrices = Matrices(n, k, group, 1 + 2 * last_cache() // (n * k // 2))
-    libraries = {
-        "ptq": Ptq(options.library, matrices, threads, False),
-        "ptq two-level": Ptq(options.library, matrices, threads, True),
-        "onnxruntime": OnnxRuntime(matrices, threads),
-        "openvino int8": OpenVino(matrices, threads, True),
-        "openvino bf16": OpenVino(matrices, threads, False),
-    }
+    libraries = {name: library(options, matrices, threads, *settings)
+                 for name, (library, *settings) in columns(table, options.isa).items()}
     rows, clock = [], time.process_time if threads == 1 else time.perf_counter
     for m in options.m:
         x = np.random.default_rng(m).standard_normal((m, k), dtype=np.float32)
-        times, others = {name: [] for name in libraries}, Others()
+        times, errors, others = {name: [] for name in libraries}, {}, Others()
         for name, library in libraries.items():
             library.prepare(x)
-            check(name, library, x, matrices.product(x))
+            errors[name] = check(name, library, matrices.product(x), ERRORS[table])
         for _ in range(options.rounds):
             for name, library in libraries.items():
                 time.sleep(SETTLE)
@@ -253,8 +284,8 @@ def compare(options, n, k, group, threads):
         operations = 2e-9 * m * n * k * matrices.count
         gops = {name: operations / statistics.median(t) for name, t in times.items()}
         best = max(value for name, value in gops.items() if not name.startswith("ptq"))
-        rows.append({"m": m, "n": n, "k": k, "group": group, "threads": threads, "gops": gops,
-                     "ratio": gops["ptq"] / best, "others": others.part()})
+        rows.append({"table": table, "m": m, "n": n, "k": k, "group": group, "threads": threads, "gops": gops,
+                     "errors": errors, "ratio": next(iter(gops.values())) / best, "others": others.part()})
         print(f"{n:>6} {k:>6} {group:>5} {threads:>7} {m:>5}" +
               "".join(f" {value:>13.0f}" for value in gops.values()) +
               f" {rows[-1]['ratio']:>6.2f} {rows[-1]['others']:>6.0%}", flush=True)
@@ -283,17 +314,23 @@ def output_of(command, **environment):
                           env=dict(os.environ, **environment)).stdout
 
 
+def openblas(isa):
+    """The columns of OpenBLAS, with their settings. By itself it takes up AVX-512 only on CPUs that it knows."""
+    if isa == "auto" and "avx512" in cpu("flags"):
+        return {"openblas": {}, "with avx512": HELD["avx512-vnni"]}
+    return {"openblas": {}}
+
+
 def compare_f32(options, kernel, threads):
     """A product of square matrices, or the upper half of X^T X; alternating programs."""
     n = str(options.square)
     bench = [options.ptq, "bench", "--kernel", kernel, "--m", n, "--n", n, "--k", n, "--threads",
-             str(threads), "--isa", "auto", "--json"]
-    openblas = [sys.executable, "-c", OPENBLAS, kernel, n, "1", str(threads)]
-    own = {"OPENBLAS_NUM_THREADS": str(threads)}
-    programs = {"ptq": lambda: json.loads(output_of(bench))["rows"][0]["seconds"],
-                "openblas": lambda: float(output_of(openblas, **own))}
-    if "avx512" in cpu("flags"):  # which it takes up on the CPUs that it knows alone
-        programs["with avx512"] = lambda: float(output_of(openblas, OPENBLAS_CORETYPE="SkylakeX", **own))
+             str(threads), "--isa", options.isa, "--json"]
+    other = [sys.executable, "-c", OPENBLAS, kernel, n, "1", str(threads)]
+    programs = {"ptq": lambda: json.loads(output_of(bench))["rows"][0]["seconds"]}
+    for name, settings in openblas(options.isa).items():
+        own = {"OPENBLAS_NUM_THREADS": str(threads), **settings}
+        programs[name] = lambda own=own: float(output_of(other, **own))
     times = {name: [] for name in programs}
     for _ in range(options.rounds):
         for name, run in programs.items():
@@ -312,6 +349,10 @@ def cpu(field):
             return re.search(rf"{field}\s*: (.*)", file.read()).group(1)
     except (OSError, AttributeError):
         return "unknown"
+
+
+def titles(names):
+    return "".join(f" {name:>13}" for name in names)
 
 
 def numbers(text):
@@ -333,28 +374,31 @@ def parse():
     parser.add_argument("--square", type=int, default=4096, help="size of the f32 matrices")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.15, help="for one library in one round")
-    parser.add_argument("--only", choices=["int4", "f32"])
+    parser.add_argument("--only", choices=[*ERRORS, "f32"], help="one table")
+    parser.add_argument("--isa", choices=["auto", *HELD], default="auto", help="the same for all libraries")
     parser.add_argument("--json", metavar="FILE", help="the same for machines")
     return parser.parse_args()
 
 
 def main():
     options = parse()
-    out = {"cpu": cpu("model name"), "rounds": options.rounds, "rows": [], "f32": []}
-    print(out["cpu"])
-    if options.only != "f32":
-        import onnxruntime
-        import openvino
-        out["versions"] = {"onnxruntime": onnxruntime.__version__, "openvino": openvino.__version__}
-        names = "ptq", "two-level", "onnxruntime", "openvino int8", "openvino bf16"
-        print(f"GOP/s; ratio: ptq to the fastest peer; others: load by other programs; {out['versions']}")
-        print("     N      K group threads     M" + "".join(f" {name:>13}" for name in names) + "  ratio others")
+    os.environ.update(HELD.get(options.isa, {}))  # before OpenVINO is loaded
+    versions = {package.name: package.version for package in importlib.metadata.distributions()
+                if package.name in ("numpy", "onnxruntime", "openvino")}
+    out = {"cpu": cpu("model name"), "isa": options.isa, "versions": versions, "rounds": options.rounds,
+           "rows": [], "f32": []}
+    print(f"{out['cpu']}, instruction set: {options.isa}, {versions}\n"
+          "GOP/s; ratio: the first column to the fastest peer; others: load by other programs")
+    for table in ERRORS:
+        if options.only not in (None, table):
+            continue
+        print(f"{table}\n     N      K group threads     M" + titles(columns(table, options.isa)) + "  ratio others")
         for n, k in options.shapes:
             for group in options.group:
                 for threads in options.threads:
-                    out["rows"] += compare(options, n, k, group, threads)
-    if options.only != "int4":
-        print(f"GOP/s of f32\nkernel      n threads {'ptq':>13} {'openblas':>13} {'with avx512':>13}  ratio")
+                    out["rows"] += compare(options, table, n, k, group, threads)
+    if options.only in (None, "f32"):
+        print("f32\nkernel      n threads" + titles(["ptq", *openblas(options.isa)]) + "  ratio")
         for kernel in "f32", "xtx":
             for threads in options.threads:
                 out["f32"].append(compare_f32(options, kernel, threads))
