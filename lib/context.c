@@ -9,9 +9,8 @@
 
 static void *default_allocate(void *user, int64_t bytes, int64_t alignment)
 {
-    void *pointer = NULL;
     (void)user;
-    return posix_memalign(&pointer, (size_t)alignment, (size_t)bytes) ? NULL : pointer;
+    return ptqi_system_alloc(bytes, alignment);
 }
 
 static void default_release(void *user, void *pointer)

@@ -14,6 +14,14 @@
 #define PTQI_NOINLINE
 #endif
 
+/* For functions whose sums fill the registers: GCC otherwise gives the sums before and after an
+ * instruction one register where it can, and has to move many of them, even to memory. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define PTQI_MANY_SUMS __attribute__((optimize("no-tree-coalesce-vars")))
+#else
+#define PTQI_MANY_SUMS
+#endif
+
 /* Prefetches memory that will be read soon; any address is allowed. */
 #if defined(__GNUC__) || defined(__clang__)
 #define PTQI_PREFETCH(p) __builtin_prefetch(p)

@@ -36,10 +36,13 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 
 #define NR 64
 #define STREAM_MR 8
-#define STREAM_ROWS4 48, 112, 144
-#define STREAM_ROWS8 96, 160, 224
-#define STREAM_ROWS_LEVELS 18, 36, 56
+#define STREAM_PASS 6, 6, 8 /* 12 integer and 12 f32 sums, or 16 integer sums */
+#define STREAM_ROWS4 84, 64, 80
+#define STREAM_ROWS8 108, 112, 128
+#define STREAM_ROWS_LEVELS 40, 48, 56
 #define STREAM_NV(rows) 2
+#define HELD_ROWS 6
+#define MANY_SUMS PTQI_MANY_SUMS
 /* 12 integer and 12 f32 sums stay in registers; with two-level scales, 16 integer sums. */
 #define TILE_MR 3
 #define TILE_NV 4
@@ -68,11 +71,14 @@ const struct ptqi_kernels ptqi_kernels_amx_int8 = {
     INT_SHAPE,
     .tile_mr = 32, /* two tiles of sums: one is added while the other is multiplied */
     .release = ptqi_amx_release,
-    .w4a8 = {w4a8_stream, w4a8_unpack, ptqi_amx_tile, {ONE_STREAM}},
-    .w8a8 = {w8a8_stream, w8a8_unpack, ptqi_amx_tile, {ONE_STREAM}},
-    .w4a8_by_group = {w4a8_by_group_stream, w4a8_unpack, ptqi_amx_group_tile, {ONE_STREAM}},
-    .w8a8_by_group = {w8a8_by_group_stream, w8a8_unpack, ptqi_amx_group_tile, {ONE_STREAM}},
-    .two_level = {two_level_stream, two_level_unpack, ptqi_amx_level_tile, {ONE_STREAM}},
+    .w4a8 = {w4a8_stream, w4a8_unpack, ptqi_amx_tile, {ONE_STREAM}, {STREAM_PASS}},
+    .w8a8 = {w8a8_stream, w8a8_unpack, ptqi_amx_tile, {ONE_STREAM}, {STREAM_PASS}},
+    .w4a8_by_group =
+        {w4a8_by_group_stream, w4a8_unpack, ptqi_amx_group_tile, {ONE_STREAM}, {STREAM_PASS}},
+    .w8a8_by_group =
+        {w8a8_by_group_stream, w8a8_unpack, ptqi_amx_group_tile, {ONE_STREAM}, {STREAM_PASS}},
+    .two_level =
+        {two_level_stream, two_level_unpack, ptqi_amx_level_tile, {ONE_STREAM}, {STREAM_PASS}},
     .magnitude = magnitude,
     .quantize = quantize,
     .quantize_groups = quantize_groups,

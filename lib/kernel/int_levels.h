@@ -67,7 +67,7 @@ INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c,
                        const struct ptqi_rows *x, VI (*total)[MAX_NV])
 {
     const struct strip s = {.zero = c->zero};
-    const struct weights w = {c->room + KR * column, 4 * STRIP, c->blocks, NULL};
+    const struct weights w = {c->room + KR * column, 4 * STRIP, c->blocks, NULL, NULL};
     const struct ptqi_rows whole = rows_from(x, 0, c->row_sum);
     if (!c->resume)
         start_dots(rows, nv, &s, 0, &whole, total);
@@ -111,7 +111,7 @@ INLINE void dot_levels(const int rows, const int nv, const struct ptqi_chunk *c,
                                     c->zeros && !started ? c->zeros + g * NR + column : NULL,
                                 .zero = started ? 0 : c->zero};
         const struct weights w = {c->room + g * c->group_blocks * 32 * NR + KR * column, 4 * STRIP,
-                                  blocks, NULL};
+                                  blocks, NULL, NULL};
         VI dot[LEVEL_MR][MAX_NV];
         start_dots(rows, nv, &s, 0, &at, dot);
         dot_blocks(rows, nv, 4, 0, 0, w, &at, dot, NULL);

@@ -7,10 +7,13 @@
  *   STREAM_NV(rows)  vectors of its strips
  *   STREAM_ROWS4, STREAM_ROWS8, STREAM_ROWS_LEVELS
  *                    stream_rows of the three products, if they were measured
+ *   STREAM_PASS      pass_rows, if they differ from STREAM_MR
  *   TILE_MR, TILE_NV rows and vectors of a tile
  *   LEVEL_MR         rows of a tile with two-level scales, if different
  *   X_AHEAD          x_ahead, if it was measured
  *   HOLD_SUMS        1: a tile keeps its f32 sums in registers, besides the integer sums
+ *   HELD_ROWS        a stream does likewise for up to this many rows
+ *   MANY_SUMS        an attribute of the functions with sums, PTQI_MANY_SUMS where it was measured
  *   W8_OFFSET, SHIFT_ZEROS
  *   UNPACK_LEVELS    how tiles run with two-level scales: int_levels.h
  *   OWN_LEVELS       a file that does this in another way, for its INT_BLOCKS only
@@ -46,11 +49,20 @@
 #ifndef HOLD_SUMS
 #define HOLD_SUMS 0
 #endif
+#ifndef HELD_ROWS
+#define HELD_ROWS 0
+#endif
+#ifndef MANY_SUMS
+#define MANY_SUMS
+#endif
 /* Only the first strip of a panel reads new rows of x, in bursts that the CPU may not predict. */
 #ifndef X_AHEAD
 #define X_AHEAD 0
 #endif
 #define ONE_STREAM STREAM_MR, STREAM_MR, STREAM_MR /* stream_rows: tiles for all larger numbers */
+#ifndef STREAM_PASS
+#define STREAM_PASS ONE_STREAM
+#endif
 #ifndef STREAM_ROWS4
 #define STREAM_ROWS4 ONE_STREAM
 #define STREAM_ROWS8 ONE_STREAM
@@ -62,9 +74,10 @@ enum { PLAIN, BY_GROUP, LEVELS };
 /* What a product reads of a strip of W. */
 struct weights {
     const uint8_t *codes;
-    int64_t next;     /* streams: bytes from a strip to the vectors after it */
-    int64_t blocks;   /* at least one */
-    const VI *shifts; /* of each vector, if codes are shifted */
+    int64_t next;      /* streams: bytes from a strip to the vectors after it */
+    int64_t blocks;    /* at least one */
+    const VI *shifts;  /* of each vector, if codes are shifted */
+    const uint8_t *at; /* streams: where they would be if strips followed each other in memory */
 };
 
 #include INT_BLOCKS
@@ -111,8 +124,22 @@ INLINE struct ptqi_rows rows_from(const struct ptqi_rows *x, int64_t columns, in
 }
 
 #ifndef OWN_DOT_BLOCKS
-/* The CPU itself prefetches only the next few lines; this distance keeps the memory busy. */
+/* The CPU itself prefetches only the next few lines. These distances keep the memory busy: the L1
+ * cache, with fewer lines under way, is filled from the L2 cache. */
 #define BYTES_AHEAD 8192
+#define BYTES_FAR_AHEAD 40960
+
+/* Prefetches as much as a block of a strip has, from an address that only grows: memory is read
+ * from front to back, although strips are not. */
+INLINE void prefetch_block(const int nv, const int bits, struct weights *w)
+{
+    const int bytes = 4 * bits * nv * LANES;
+    for (int line = 0; line < bytes; line += 64) {
+        PTQI_PREFETCH(w->at + BYTES_AHEAD + line);
+        PTQI_PREFETCH_LATER(w->at + BYTES_FAR_AHEAD + line);
+    }
+    w->at += bytes;
+}
 
 /* Adds the products of a group's blocks to dot. The codes are packed (stream) or unpacked (tile).
  * Streams add the products of high nibbles to high. */
@@ -123,8 +150,7 @@ INLINE void dot_blocks(const int rows, const int nv, const int bits, const int s
     struct ptqi_rows x = *from;
     do {
         if (stream)
-            for (int line = 0; line < 4 * bits * STRIP; line += 64)
-                PTQI_PREFETCH(w.codes + line + BYTES_AHEAD);
+            prefetch_block(nv, bits, &w);
         if (bits == 8)
             dot_bytes8(rows, nv, stream ? STRIP : NR, &w, &x, dot);
         else if (stream)
@@ -148,114 +174,20 @@ INLINE void clear_out(const int rows, const int nv, float *out)
     }
 }
 
-#include "int_levels.h"
-
-/* What a stream reads of one group. */
-struct group {
-    const uint8_t *scales, *zeros, *codes; /* of the whole panel; zeros may be NULL */
-    int64_t blocks;
-    struct ptqi_rows x;
-};
-
-/* Multiplies one strip, beginning at a column of the panel, over one group, and adds the result to
- * out. With levels, out holds integers. */
-INLINE void stream_strip(const int rows, const int nv, const int bits, const int form,
-                         const int shift, const struct ptqi_panel *p, const struct group *g,
-                         const int column, float *out)
+/* Sums may begin as the same number; separate registers now avoid copies in the loop. */
+INLINE void separate(const int rows, const int nv, VI (*dot)[MAX_NV])
 {
-    const struct strip s = {.zeros = g->zeros && !shift ? g->zeros + column : NULL,
-                            .zero = shift ? SHIFTED_ZERO : p->zero};
-    const int64_t strip_bytes = g->blocks * 4 * bits * STRIP; /* to the next strip */
-    /* With few sums, additions would wait for each other: high nibbles get separate sums. */
-    const int two = TWO_SUMS && bits == 4 && rows * nv <= 4;
-    VI dot[STREAM_MR][MAX_NV], high[STREAM_MR][MAX_NV], shifts[MAX_NV];
-    if (shift) {
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++) {
         PTQI_UNROLL
         for (int v = 0; v < nv; v++)
-            shifts[v] = shift_of(vi_from_bytes(g->zeros + column + v * LANES));
+            dot[m][v] = vi_held(dot[m][v]);
     }
-    const struct weights w = {g->codes + column / STRIP * strip_bytes + column % STRIP * KR,
-                              strip_bytes, g->blocks, shifts};
-    start_dots(rows, nv, &s, bits == 8 ? W8_OFFSET : 0, &g->x, dot);
-    if (two) {
-        PTQI_UNROLL
-        for (int m = 0; m < rows; m++) {
-            PTQI_UNROLL
-            for (int v = 0; v < nv; v++)
-                high[m][v] = vi_zero();
-        }
-    }
-    dot_blocks(rows, nv, bits, 1, shift, w, &g->x, dot, two ? high : dot);
-    if (two) {
-        PTQI_UNROLL
-        for (int m = 0; m < rows; m++) {
-            PTQI_UNROLL
-            for (int v = 0; v < nv; v++)
-                dot[m][v] = vi_add(dot[m][v], high[m][v]);
-        }
-    }
-    if (form == LEVELS)
-        add_levels_to_out(rows, nv, g->scales, column, dot, (int32_t *)(void *)(out + column));
-    else
-        add_to_out(rows, nv, g->scales, p->scale_bytes, column, form == BY_GROUP ? &g->x : NULL,
-                   dot, out + column);
 }
 
-/* Multiplies a panel group by group, each in strips; only the first strip misses the L1 cache. */
-INLINE void stream_panel(const int rows, const int nv, const int bits, const int form,
-                         const int shift, const struct ptqi_panel *p, const struct ptqi_rows *x,
-                         float *out)
-{
-    const uint8_t *data = ptqi_first_group(p, NR);
-    struct ptqi_rows at = *x;
-    for (int i = 0; i < rows * NR; i += LANES)
-        vf_store(out + i, vf_zero());
-    for (int64_t block = 0; block < p->blocks; block += p->group_blocks) {
-        const int64_t left = p->blocks - block;
-        struct group g = {.scales = data, .x = at};
-        g.blocks = left < p->group_blocks ? left : p->group_blocks;
-        g.zeros = p->has_zeros ? data + NR * p->scale_bytes : NULL;
-        g.codes = data + NR * (p->scale_bytes + p->has_zeros);
-        for (int column = 0; column < NR; column += nv * LANES)
-            stream_strip(rows, nv, bits, form, shift, p, &g, column, out);
-        at = rows_from(&at, g.blocks * PTQI_BLOCK, 1);
-        data = g.codes + g.blocks * 4 * bits * NR;
-    }
-    if (form == LEVELS)
-        scale_totals(rows, p->data, out);
-}
+#include "int_levels.h"
 
-#define STREAM_CASE(rows, bits, form, shift)                                                       \
-    case rows:                                                                                     \
-        stream_panel(rows, STREAM_NV(rows), bits, form, shift, panel, x, out);                     \
-        break;
-
-/* The cases of 1 .. most rows. */
-#define STREAM_CASES(most, ...) STREAM_CASES_OF(most, __VA_ARGS__)
-#define STREAM_CASES_OF(most, ...) STREAM_CASES_##most(__VA_ARGS__)
-#define STREAM_CASES_4(...)                                                                        \
-    STREAM_CASE(1, __VA_ARGS__)                                                                    \
-    STREAM_CASE(2, __VA_ARGS__)                                                                    \
-    STREAM_CASE(3, __VA_ARGS__)                                                                    \
-    STREAM_CASE(4, __VA_ARGS__)
-#define STREAM_CASES_6(...)                                                                        \
-    STREAM_CASES_4(__VA_ARGS__)                                                                    \
-    STREAM_CASE(5, __VA_ARGS__)                                                                    \
-    STREAM_CASE(6, __VA_ARGS__)
-#define STREAM_CASES_8(...)                                                                        \
-    STREAM_CASES_6(__VA_ARGS__)                                                                    \
-    STREAM_CASE(7, __VA_ARGS__)                                                                    \
-    STREAM_CASE(8, __VA_ARGS__)
-
-/* The number of rows must be a constant for the sums to stay in registers. */
-#define STREAM(name, bits, form, shift)                                                            \
-    TARGET static void name(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x,   \
-                            float *out)                                                            \
-    {                                                                                              \
-        switch (rows) {                                                                            \
-            STREAM_CASES(STREAM_MR, bits, form, shift)                                             \
-        }                                                                                          \
-    }
+#include "int_streams.h"
 
 /* Multiplies a strip of a tile by each group of a chunk, for any rows and parts of groups. */
 INLINE void tile_strip(const int rows, const int nv, const int bits, const int form,
@@ -267,7 +199,8 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const int f
     int64_t left = c->blocks;
     for (int64_t g = 0; g < c->groups; g++) {
         const int64_t blocks = left < c->group_blocks ? left : c->group_blocks;
-        const struct weights w = {codes + g * c->group_blocks * 32 * NR, 4 * STRIP, blocks, NULL};
+        const struct weights w = {codes + g * c->group_blocks * 32 * NR, 4 * STRIP, blocks, NULL,
+                                  NULL};
         const struct strip s = {.wide_zeros = c->zeros ? c->zeros + g * NR + column : NULL,
                                 .zero = c->zero};
         VI dot[TILE_MR][MAX_NV];
@@ -294,7 +227,7 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const int f
 INLINE void tile_groups(const int bits, const int form, const int zeros, const struct ptqi_chunk *c,
                         const int column, const struct ptqi_rows *x, float *out)
 {
-    struct weights w = {c->room + KR * column, 4 * STRIP, 0, NULL};
+    struct weights w = {.codes = c->room + KR * column, .next = 4 * STRIP};
     struct ptqi_rows at = *x;
     const uint8_t *scales = (const uint8_t *)(c->scale_room + column);
     struct strip s = {.wide_zeros = zeros ? c->zeros + column : NULL, .zero = c->zero};
@@ -310,13 +243,7 @@ INLINE void tile_groups(const int bits, const int form, const int zeros, const s
         VI dot[TILE_MR][MAX_NV];
         w.blocks = left < c->group_blocks ? left : c->group_blocks;
         start_dots(TILE_MR, TILE_NV, &s, 0, &at, dot);
-        /* The sums begin as the same number; separate registers now avoid copies in the loop. */
-        PTQI_UNROLL
-        for (int m = 0; m < TILE_MR; m++) {
-            PTQI_UNROLL
-            for (int v = 0; v < TILE_NV; v++)
-                dot[m][v] = vi_held(dot[m][v]);
-        }
+        separate(TILE_MR, TILE_NV, dot);
         dot_blocks(TILE_MR, TILE_NV, bits, 0, 0, w, &at, dot, NULL);
         const struct ptqi_rows *scaled = form == BY_GROUP ? &at : NULL;
         if (HOLD_SUMS) {
@@ -340,8 +267,8 @@ INLINE void tile_groups(const int bits, const int form, const int zeros, const s
 typedef void tile_function(const struct ptqi_chunk *c, int column, const struct ptqi_rows *x,
                            float *out);
 #define TILE_GROUPS(name, bits, form, zeros)                                                       \
-    TARGET static PTQI_NOINLINE void name(const struct ptqi_chunk *c, const int column,            \
-                                          const struct ptqi_rows *x, float *out)                   \
+    TARGET MANY_SUMS static PTQI_NOINLINE void name(const struct ptqi_chunk *c, const int column,  \
+                                                    const struct ptqi_rows *x, float *out)         \
     {                                                                                              \
         tile_groups(bits, form, zeros, c, column, x, out);                                         \
     }
@@ -400,8 +327,8 @@ INLINE void tile_whole(const int bits, const int form, const struct ptqi_chunk *
     TILE_CASES_6(__VA_ARGS__) TILE_CASE(6, __VA_ARGS__) TILE_CASE(7, __VA_ARGS__)
 
 #define TILE(name, bits, form, mr)                                                                 \
-    TARGET static void name(int64_t rows, struct ptqi_chunk *chunk, const struct ptqi_rows *x,     \
-                            float *out, int32_t *partial)                                          \
+    TARGET MANY_SUMS static void name(int64_t rows, struct ptqi_chunk *chunk,                      \
+                                      const struct ptqi_rows *x, float *out, int32_t *partial)     \
     {                                                                                              \
         struct ptqi_rows at = *x;                                                                  \
         for (; rows >= mr; rows -= mr) {                                                           \
@@ -456,7 +383,8 @@ TILE(w8a8_tile, 8, PLAIN, TILE_MR)
 TILE(w8a8_by_group_tile, 8, BY_GROUP, TILE_MR)
 TILE(two_level_tile, 4, LEVELS, LEVEL_MR)
 
-#define INT_PRODUCT(name, ...) .name = {name##_stream, name##_unpack, name##_tile, {__VA_ARGS__}}
+#define INT_PRODUCT(name, ...)                                                                     \
+    .name = {name##_stream, name##_unpack, name##_tile, {__VA_ARGS__}, {STREAM_PASS}}
 #define INT_SHAPE                                                                                  \
     .int_nr = NR, .int_strip = STRIP, .int_kr = KR, .x_rows = X_ROWS, .w8_offset = W8_OFFSET,      \
     .stream_mr = STREAM_MR

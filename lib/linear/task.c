@@ -22,11 +22,16 @@ static const struct ptqi_product *product_of(const struct ptq_linear *l)
     return l->code_bits == 8 ? &k->w8a8 : &k->w4a8;
 }
 
+/* Whether groups have one block, two or three, or more. */
+static int group_class(const struct ptq_linear *l)
+{
+    return l->panel.group_blocks < 2 ? 0 : l->panel.group_blocks < 4 ? 1 : 2;
+}
+
 int ptqi_is_stream(const struct ptq_linear *l, int64_t rows)
 {
     const struct ptqi_product *product = product_of(l);
-    const int64_t blocks = l->panel.group_blocks;
-    return !product->tile || rows <= product->stream_rows[blocks < 2 ? 0 : blocks < 4 ? 1 : 2];
+    return !product->tile || rows <= product->stream_rows[group_class(l)];
 }
 
 /* Leaves a quarter of L1 and half of L2 to data that pass through. Linears that share x must have
@@ -116,7 +121,8 @@ int64_t ptqi_task_rows(const struct ptqi_task *t)
         return fixed_rows(l);
     if (t->layout->sliced)
         return l->blocking.rows;
-    const int64_t passes = (t->rows + l->kernels->stream_mr - 1) / l->kernels->stream_mr;
+    const int most = product_of(l)->pass_rows[group_class(l)];
+    const int64_t passes = (t->rows + most - 1) / most;
     return ptqi_whole_places(l,
                              (t->rows + passes - 1) / passes); /* passes of about the same size */
 }
