@@ -406,7 +406,7 @@ static void test_table(const struct ptqi_kernels *kernels)
 {
     CHECK(kernels->stream_mr <= PTQI_MAX_MR && kernels->int_nr <= PTQI_MAX_NR &&
           kernels->f32_mr <= PTQI_MAX_MR && kernels->f32_nr <= PTQI_MAX_NR &&
-          kernels->word_mr <= 4);
+          kernels->word_mr <= 8);
     CHECK(kernels->tile_mr % 2 == 0 && kernels->stream_mr % 2 == 0); /* limbs stay together */
     CHECK(kernels->x_rows == 1 || kernels->x_rows == 2);
     const struct ptqi_product *products[] = {&kernels->w4a8, &kernels->w8a8, &kernels->two_level,

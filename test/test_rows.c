@@ -346,28 +346,31 @@ static void check_halves(const struct ptqi_kernels *kernels, int64_t n, int32_t 
     next = (uint16_t)(next + n);
 }
 
-/* Codes packed in words: dequantized, and multiplied by rows of x. */
+/* Codes packed in words: dequantized, and multiplied by rows of x. There are two panels of three
+ * groups. */
 struct word_case {
     struct guarded words, x, out;
     struct ptqi_words w;
-    float scales[3 * PTQI_MAX_NR];
-    int32_t zeros[3 * PTQI_MAX_NR], group_of[300];
+    float scales[2 * 3 * PTQI_MAX_NR];
+    int32_t zeros[2 * 3 * PTQI_MAX_NR], group_of[300];
 };
+
+#define WORD_ROWS 8 /* the most that any kernel takes */
 
 static void make_words(struct word_case *c, int64_t k, int bits, int nr, int by_group)
 {
     struct random r = {++test_seed};
     const int64_t per_word = 32 / bits, words = (k + per_word - 1) / per_word;
-    c->words = guard(words * nr * 4, 4);
-    c->x = guard(4 * (k + 3) * 4, 4);
-    c->out = guard((k > 4 ? k : 4) * nr * 4, 4);
+    c->words = guard(2 * words * nr * 4, 4);
+    c->x = guard(WORD_ROWS * (k + 3) * 4, 4);
+    c->out = guard((k > WORD_ROWS ? k : WORD_ROWS) * nr * 4, 4);
     uint32_t *word = in(&c->words);
     float *x = in(&c->x);
-    for (int64_t i = 0; i < words * nr; i++)
+    for (int64_t i = 0; i < 2 * words * nr; i++)
         word[i] = (uint32_t)random_bits(&r);
-    for (int64_t i = 0; i < 4 * (k + 3); i++)
+    for (int64_t i = 0; i < WORD_ROWS * (k + 3); i++)
         x[i] = random_normal(&r);
-    for (int i = 0; i < 3 * nr; i++) {
+    for (int i = 0; i < 2 * 3 * nr; i++) {
         c->scales[i] = any_scale(&r, (int)random_below(&r, 2), 0);
         c->zeros[i] = (int32_t)random_below(&r, 1 << bits);
     }
@@ -377,17 +380,38 @@ static void make_words(struct word_case *c, int64_t k, int bits, int nr, int by_
                                .bits = bits,
                                .k = k,
                                .group_of = c->group_of,
+                               .groups = 3,
                                .scales = c->scales,
                                .zeros = random_below(&r, 2) ? c->zeros : NULL,
                                .zero = 7};
 }
 
+/* Row n of the two panels. */
 static float weight_of(const struct word_case *c, int nr, int64_t i, int n)
 {
-    const int64_t per_word = 32 / c->w.bits, at = c->group_of[i] * nr + n;
-    const uint32_t word = c->w.words[i / per_word * nr + n];
+    const int64_t per_word = 32 / c->w.bits, panel = n / nr;
+    const int64_t words = (c->w.k + per_word - 1) / per_word;
+    const int64_t at = (panel * 3 + c->group_of[i]) * nr + n % nr;
+    const uint32_t word = c->w.words[(panel * words + i / per_word) * nr + n % nr];
     int32_t code = (int32_t)(word >> (i % per_word * c->w.bits)) & ((1 << c->w.bits) - 1);
     return c->scales[at] * (float)(code - (c->w.zeros ? c->zeros[at] : 7));
+}
+
+/* The wrong elements of got [rows][columns]. */
+static int count_wrong_products(const struct word_case *c, const float *got, int rows, int columns,
+                                int nr)
+{
+    const int64_t k = c->w.k;
+    int wrong = 0;
+    for (int m = 0; m < rows; m++)
+        for (int n = 0; n < columns; n++, got++) {
+            const float *x = (const float *)in(&c->x) + m * (k + 3);
+            float sum = 0;
+            for (int64_t i = 0; i < k; i++)
+                sum = fmaf(x[i], weight_of(c, nr, i, n), sum);
+            wrong += !same(*got, sum) && (sum == sum || *got == *got);
+        }
+    return wrong;
 }
 
 static void check_words(const struct ptqi_kernels *kernels, int64_t k, int bits, int by_group)
@@ -405,17 +429,12 @@ static void check_words(const struct ptqi_kernels *kernels, int64_t k, int bits,
         EXPECT(wrong == 0, "word_dequantize", k);
     }
     for (int rows = 1; rows <= kernels->word_mr; rows++) {
-        int wrong = 0;
         kernels->word_stream(rows, &c.w, x, k + 3, in(&c.out));
-        for (int m = 0; m < rows; m++)
-            for (int n = 0; n < nr; n++) {
-                float sum = 0;
-                for (int64_t i = 0; i < k; i++)
-                    sum = fmaf(x[m * (k + 3) + i], weight_of(&c, nr, i, n), sum);
-                wrong += !same(got[m * nr + n], sum) &&
-                         (sum == sum || got[m * nr + n] == got[m * nr + n]);
-            }
-        EXPECT(wrong == 0, "word_stream", k);
+        EXPECT(count_wrong_products(&c, got, rows, nr, nr) == 0, "word_stream", k);
+    }
+    if (kernels->word_mr) {
+        kernels->word_pair(&c.w, x, in(&c.out));
+        EXPECT(count_wrong_products(&c, got, 1, 2 * nr, nr) == 0, "word_pair", k);
     }
     int alive = unguard(&c.words) & unguard(&c.x) & unguard(&c.out);
     EXPECT(alive, "words, canaries", k);

@@ -28,8 +28,12 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
     F32_CASE(9)                                                                                    \
     F32_CASE(8) F32_CASE(7) F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3) F32_CASE(2) F32_CASE(1)
 #include "f32_template.h"
-#define WORD_MR 4
-#define WORD_CASES WORD_CASE(1) WORD_CASE(2) WORD_CASE(3) WORD_CASE(4)
+/* 32 registers: 16 sums, and for each of the two places a mask, an exponent and two zeros. */
+#define WORD_MR 8
+#define WORD_PLACES 2
+#define WORD_CASES                                                                                 \
+    WORD_CASE(1)                                                                                   \
+    WORD_CASE(2) WORD_CASE(3) WORD_CASE(4) WORD_CASE(5) WORD_CASE(6) WORD_CASE(7) WORD_CASE(8)
 #include "word_template.h"
 
 #include "quantize_template.h"

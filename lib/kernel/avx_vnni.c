@@ -37,6 +37,7 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define F32_CASES F32_CASE(6) F32_CASE(5) F32_CASE(4) F32_CASE(3) F32_CASE(2) F32_CASE(1)
 #include "f32_template.h"
 #define WORD_MR 4
+#define WORD_PLACES 1
 #define WORD_CASES WORD_CASE(1) WORD_CASE(2) WORD_CASE(3) WORD_CASE(4)
 #include "word_template.h"
 

@@ -131,8 +131,9 @@ struct ptqi_words {
     int bits; /* 4 or 8 */
     int64_t k;
     const int32_t *group_of; /* [k] */
-    const float *scales;     /* [groups][nr] */
-    const int32_t *zeros;    /* [groups][nr], or NULL: zero */
+    int64_t groups;
+    const float *scales;  /* [groups][nr] */
+    const int32_t *zeros; /* [groups][nr], or NULL: zero */
     int32_t zero;
 };
 
@@ -168,12 +169,15 @@ struct ptqi_kernels {
      * Weight-only. _dequantize: out [count][f32_nr] = scale (code - zero), rounded once, for count
      * columns from first on; first is a multiple of 8. _stream: out [m][f32_nr] = the product of
      * all k columns with 1 <= rows <= word_mr rows of x, one chain of fused multiply-adds per
-     * element; used for few rows. word_mr 0: there is no _stream.
+     * element; used for few rows. _pair: out [2][f32_nr] = the product of one row with a panel and
+     * the next one, whose words and scales follow those of the first: the sums of one panel would
+     * wait for each other. word_mr 0: there is neither _stream nor _pair.
      */
     int word_mr;
     void (*word_dequantize)(const struct ptqi_words *w, int64_t first, int64_t count, float *out);
     void (*word_stream)(int rows, const struct ptqi_words *w, const float *x, int64_t ldx,
                         float *out);
+    void (*word_pair)(const struct ptqi_words *w, const float *x, float *out);
 
     /* One row of x, i16 [k], with its group sums: out[nr] = sum over g ascending of scale * dot,
      * then of minimum * sum, each by one fused multiply-add, starting from +0; dot is an integer

@@ -146,17 +146,19 @@ INLINE VF vf_mul(VF a, VF b)
     return vmulq_f32(a, b);
 }
 
-/* bits is 4 or 8. */
+/* bits is 4, 8 or 16. */
 INLINE VI vi_shift_right(VI a, const int bits)
 {
     const uint32x4_t u = vreinterpretq_u32_s32(a);
-    return vreinterpretq_s32_u32(bits == 4 ? vshrq_n_u32(u, 4) : vshrq_n_u32(u, 8));
+    return vreinterpretq_s32_u32(bits == 4   ? vshrq_n_u32(u, 4)
+                                 : bits == 8 ? vshrq_n_u32(u, 8)
+                                             : vshrq_n_u32(u, 16));
 }
 
-/* 2^23 + q for 0 <= q < 2^23: q becomes the last bits of the mantissa. */
-INLINE VF vf_above_2_23(VI q)
+/* 2^(23 - bits) + q 2^-bits for 0 <= q < 2^23: q becomes the mantissa. */
+INLINE VF vf_above(VI q, const int bits)
 {
-    return vreinterpretq_f32_s32(vorrq_s32(q, vdupq_n_s32(0x4b000000)));
+    return vreinterpretq_f32_s32(vorrq_s32(q, vdupq_n_s32((150 - bits) << 23)));
 }
 
 INLINE VF vf_div(VF a, VF b)

@@ -152,16 +152,18 @@ INLINE VF vf_mul(VF a, VF b)
     return _mm256_mul_ps(a, b);
 }
 
-/* bits is 4 or 8. */
+/* bits is 4, 8 or 16. */
 INLINE VI vi_shift_right(VI a, const int bits)
 {
-    return bits == 4 ? _mm256_srli_epi32(a, 4) : _mm256_srli_epi32(a, 8);
+    return bits == 4   ? _mm256_srli_epi32(a, 4)
+           : bits == 8 ? _mm256_srli_epi32(a, 8)
+                       : _mm256_srli_epi32(a, 16);
 }
 
-/* 2^23 + q for 0 <= q < 2^23: q becomes the last bits of the mantissa. */
-INLINE VF vf_above_2_23(VI q)
+/* 2^(23 - bits) + q 2^-bits for 0 <= q < 2^23: q becomes the mantissa. */
+INLINE VF vf_above(VI q, const int bits)
 {
-    return _mm256_castsi256_ps(_mm256_or_si256(q, _mm256_set1_epi32(0x4b000000)));
+    return _mm256_castsi256_ps(_mm256_or_si256(q, _mm256_set1_epi32((150 - bits) << 23)));
 }
 
 INLINE VF vf_div(VF a, VF b)

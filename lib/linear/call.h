@@ -70,6 +70,7 @@ struct ptqi_task {
     const struct ptqi_prepared *layout;
     int64_t first, rows;
     const float *bias; /* [n], or NULL */
+    int panels;        /* to compute at a time: 1, or 2 if there is only one row */
 
     /* Element (m, n) goes to y[(m - row) / limbs * ld + n - column]. */
     char *y;
@@ -77,20 +78,23 @@ struct ptqi_task {
     int64_t ld, row, column;
     int add;
 
-    /* An epilogue takes the gate's element (m, n) of this panel from gate[(m - gate_row) / limbs *
-     * nr + n - the panel's first column]. */
+    /* An epilogue takes the gate's element (m, n) from gate[(m - gate_row) / limbs * nr + n -
+     * gate_column]. */
     int32_t epilogue;
     const float *gate;
-    int64_t gate_row;
+    int64_t gate_row, gate_column;
 };
 
-/* task.c: computes rows m0 .. m0 + rows - 1 of the columns of a panel. m0 is a multiple of
- * ptqi_task_rows, which rows does not exceed. scratch has ptqi_task_scratch bytes. */
+/* task.c: computes rows m0 .. m0 + rows - 1 of the columns of a panel, or of task->panels from it
+ * on. m0 is a multiple of ptqi_task_rows, which rows does not exceed. scratch has ptqi_task_scratch
+ * bytes. */
 int64_t ptqi_task_rows(const struct ptqi_task *task);
 int64_t ptqi_task_max_rows(const struct ptq_linear *linear); /* an upper bound of it */
 int64_t ptqi_task_scratch(const struct ptq_linear *linear, int64_t rows);
 void ptqi_task_run(const struct ptqi_task *task, int64_t panel, int64_t m0, int64_t rows,
                    char *scratch);
+/* 2 if it is faster to compute two panels at a time, else 1. */
+int ptqi_task_panels(const struct ptq_linear *linear, int64_t rows);
 /* Columns of a panel. */
 int ptqi_panel_columns(const struct ptq_linear *linear);
 

@@ -155,13 +155,15 @@ static int64_t max_bytes(int64_t a, int64_t b)
     return a > b ? a : b;
 }
 
-/* Bytes for the values of a gate, kept until those of up are computed. */
+/* Bytes for the values of a gate, kept until those of up are computed. A single row may have those
+ * of two panels. */
 static int64_t gate_bytes(const struct ptq_call *call, int64_t rows)
 {
     const struct ptq_linear *l = ptqi_call_linear(call);
     if (call->epilogue == PTQ_EPILOGUE_NONE)
         return 0;
-    return ptqi_align(ptqi_min(rows, ptqi_task_max_rows(l)) * ptqi_panel_columns(l) * 4);
+    rows = ptqi_max(ptqi_min(rows, ptqi_task_max_rows(l)), 2);
+    return ptqi_align(rows * ptqi_panel_columns(l) * 4);
 }
 
 static int64_t part_scratch(const struct ptq_call *call, int64_t rows)
@@ -185,14 +187,15 @@ static struct ptqi_task task_of(const struct run *r, int64_t index, int64_t resu
         .first = to->first,
         .rows = result_rows(call, &r->p.layout, result) * ptqi_limbs(call->linears[index]),
         .bias = call->biases[index] ? call->biases[index] : call->linears[index]->bias,
+        .panels = 1,
         .y = to->y,
         .dtype = to->dtype,
         .ld = to->ld,
         .add = to->add};
 }
 
-/* Computes a panel of a result with an epilogue: first gate, then up. */
-static void run_pair(const struct run *r, int64_t result, int64_t panel, char *scratch)
+/* Computes one or more panels of a result with an epilogue: first gate, then up. */
+static void run_pair(const struct run *r, int64_t result, int64_t panel, int panels, char *scratch)
 {
     struct ptqi_task gate = task_of(r, 2 * result, result), up = task_of(r, 2 * result + 1, result);
     const int64_t columns = ptqi_panel_columns(up.linear), step = ptqi_task_rows(&up);
@@ -202,7 +205,8 @@ static void run_pair(const struct run *r, int64_t result, int64_t panel, char *s
     gate.dtype = PTQ_DTYPE_F32;
     gate.ld = columns;
     gate.add = 0;
-    gate.column = panel * columns;
+    gate.column = up.gate_column = panel * columns;
+    gate.panels = up.panels = panels;
     up.epilogue = r->call->epilogue;
     up.gate = gates;
     for (int64_t m = 0; m < up.rows; m += step) {
@@ -213,13 +217,15 @@ static void run_pair(const struct run *r, int64_t result, int64_t panel, char *s
     }
 }
 
-static void run_panel(const struct run *r, int64_t result, int64_t panel, char *scratch)
+static void run_panels(const struct run *r, int64_t result, int64_t panel, int panels,
+                       char *scratch)
 {
     if (r->call->epilogue != PTQ_EPILOGUE_NONE) {
-        run_pair(r, result, panel, scratch);
+        run_pair(r, result, panel, panels, scratch);
         return;
     }
-    const struct ptqi_task task = task_of(r, result, result);
+    struct ptqi_task task = task_of(r, result, result);
+    task.panels = panels;
     const int64_t step = ptqi_task_rows(&task);
     for (int64_t m = 0; m < task.rows; m += step)
         ptqi_task_run(&task, panel, m, ptqi_min(task.rows - m, step), scratch);
@@ -240,13 +246,25 @@ static int64_t all_panels(const struct run *r)
     return panels;
 }
 
+/* How many panels of a result to compute at a time. */
+static int panels_at_once(const struct run *r, int64_t result)
+{
+    const int64_t step = ptqi_call_step(r->call), rows = result_rows(r->call, &r->p.layout, result);
+    int panels = 2;
+    for (int64_t i = result * step; i < (result + 1) * step; i++)
+        if (ptqi_task_panels(r->call->linears[i], rows) == 1)
+            panels = 1;
+    return panels;
+}
+
 /* Computes panels begin .. end - 1 of the sequence of all panels. */
 static void run_range(const struct run *r, char *scratch, int64_t begin, int64_t end)
 {
     for (int64_t i = 0, first = 0; i < ptqi_call_results(r->call) && first < end; i++) {
         const int64_t panels = result_panels(r, i), last = ptqi_min(first + panels, end);
-        for (int64_t at = begin > first ? begin : first; at < last; at++)
-            run_panel(r, i, at - first, scratch);
+        const int step = panels_at_once(r, i);
+        for (int64_t at = ptqi_max(begin, first); at < last; at += step)
+            run_panels(r, i, at - first, (int)ptqi_min(step, last - at), scratch);
         first += panels;
     }
 }

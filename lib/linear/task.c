@@ -152,12 +152,12 @@ int64_t ptqi_task_scratch(const struct ptq_linear *l, int64_t rows)
 
 #define ROWS_AHEAD 8 /* of y to prefetch: its rows are too far apart for the CPU to predict */
 
-/* y = act(gate) * y of n columns. */
-static void apply_epilogue(const struct ptqi_task *t, int64_t m, float *y, int64_t n)
+/* y = act(gate) * y of n columns from n0 on. */
+static void apply_epilogue(const struct ptqi_task *t, int64_t m, int64_t n0, float *y, int64_t n)
 {
     const struct ptqi_kernels *kernels = t->linear->kernels;
-    const float *gate =
-        t->gate + (m - t->gate_row) / ptqi_limbs(t->linear) * ptqi_panel_columns(t->linear);
+    const int64_t row = (m - t->gate_row) / ptqi_limbs(t->linear);
+    const float *gate = t->gate + row * ptqi_panel_columns(t->linear) + n0 - t->gate_column;
     (t->epilogue == PTQ_EPILOGUE_SWIGLU ? kernels->swiglu : kernels->geglu)(gate, y, n);
 }
 
@@ -175,7 +175,7 @@ static void finish(const struct ptqi_task *t, const float *sum, int64_t m, int64
         return;
     }
     kernels->finish(sum, scale, bias, product, n, 0);
-    apply_epilogue(t, m, product, n);
+    apply_epilogue(t, m, n0, product, n);
     kernels->finish(product, 1.0f, NULL, y, n, t->add);
 }
 
@@ -366,9 +366,30 @@ static struct ptqi_words words_of(const struct ptq_linear *l, int64_t panel)
                                .bits = l->code_bits,
                                .k = l->k,
                                .group_of = l->group_of,
+                               .groups = l->groups,
                                .scales = l->scales + at,
                                .zeros = l->zeros ? l->zeros + at : NULL,
                                .zero = l->zero};
+}
+
+int ptqi_task_panels(const struct ptq_linear *l, int64_t rows)
+{
+    return l->form == PTQI_FORM_WORDS && l->kernels->word_pair && rows == 1 ? 2 : 1;
+}
+
+/* A few rows x by one or two panels of words. */
+static void stream_words(const struct ptqi_task *t, int64_t panel, int64_t m0, int64_t rows,
+                         const float *x, float *sum)
+{
+    const struct ptq_linear *l = t->linear;
+    const int nr = l->kernels->f32_nr;
+    const struct ptqi_words words = words_of(l, panel);
+    if (t->panels == 2)
+        l->kernels->word_pair(&words, x, sum);
+    else
+        l->kernels->word_stream((int)rows, &words, x, l->k, sum);
+    for (int64_t p = 0; p < t->panels; p++)
+        store_rows(t, sum + p * rows * nr, m0, rows, (panel + p) * nr);
 }
 
 static void run_f32_panel(const struct ptqi_task *t, int64_t panel, int64_t m0, int64_t rows,
@@ -378,13 +399,14 @@ static void run_f32_panel(const struct ptqi_task *t, int64_t panel, int64_t m0, 
     const struct ptqi_kernels *kernels = l->kernels;
     const int nr = kernels->f32_nr, mr = kernels->f32_mr;
     const struct ptqi_words words = words_of(l, panel);
-    const int stream = l->form == PTQI_FORM_WORDS && rows <= kernels->word_mr;
     float *weights = (float *)(void *)scratch, *sum = weights + F32_CHUNK * nr;
     const float *x =
         (const float *)(const void *)(t->prepared + t->layout->x) + (t->first + m0) * l->k;
-    if (stream)
-        kernels->word_stream((int)rows, &words, x, l->k, sum);
-    for (int64_t k0 = 0; k0 < l->k && !stream; k0 += F32_CHUNK) {
+    if (l->form == PTQI_FORM_WORDS && rows <= kernels->word_mr) {
+        stream_words(t, panel, m0, rows, x, weights);
+        return;
+    }
+    for (int64_t k0 = 0; k0 < l->k; k0 += F32_CHUNK) {
         const int64_t k = ptqi_min(F32_CHUNK, l->k - k0);
         const float *w = f32_weights(l, &words, panel, k0, k, weights);
         for (int64_t m = 0; m < rows; m += mr)
