@@ -36,6 +36,7 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
     WORD_CASE(2) WORD_CASE(3) WORD_CASE(4) WORD_CASE(5) WORD_CASE(6) WORD_CASE(7) WORD_CASE(8)
 #include "word_template.h"
 
+#include "general_template.h"
 #include "quantize_template.h"
 
 #define NR 64
@@ -61,6 +62,7 @@ const struct ptqi_kernels ptqi_kernels_avx512_vnni = {
     F32_KERNELS,
     WORD_KERNELS,
     INT_KERNELS,
+    .general = general,
     .magnitude = magnitude,
     .quantize = quantize,
     .quantize_groups = quantize_groups,
@@ -83,6 +85,7 @@ const struct ptqi_kernels ptqi_kernels_amx_int8 = {
         {w8a8_by_group_stream, w8a8_unpack, ptqi_amx_group_tile, {ONE_STREAM}, {STREAM_PASS}},
     .two_level =
         {two_level_stream, two_level_unpack, ptqi_amx_level_tile, {ONE_STREAM}, {STREAM_PASS}},
+    .general = general,
     .magnitude = magnitude,
     .quantize = quantize,
     .quantize_groups = quantize_groups,

@@ -41,6 +41,7 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 #define WORD_CASES WORD_CASE(1) WORD_CASE(2) WORD_CASE(3) WORD_CASE(4)
 #include "word_template.h"
 
+#include "general_template.h"
 #include "quantize_template.h"
 
 #define NR 64
@@ -62,6 +63,7 @@ const struct ptqi_kernels TABLE = {
     F32_KERNELS,
     WORD_KERNELS,
     INT_KERNELS,
+    .general = general,
     .magnitude = magnitude,
     .quantize = quantize,
     .quantize_groups = quantize_groups,

@@ -179,12 +179,12 @@ struct ptqi_kernels {
                         float *out);
     void (*word_pair)(const struct ptqi_words *w, const float *x, float *out);
 
-    /* One row of x, i16 [k], with its group sums: out[nr] = sum over g ascending of scale * dot,
+    /* Rows of x, i16 [k], with their group sums: out[m][nr] = sum over g ascending of scale * dot,
      * then of minimum * sum, each by one fused multiply-add, starting from +0; dot is an integer
-     * that wraps at 32 bits. x_scales [groups], or NULL: dot and sum, as f32, are first multiplied
-     * by it. */
-    void (*general)(const struct ptqi_general *w, const int16_t *x, const int32_t *sums,
-                    const float *x_scales, float *out);
+     * that wraps at 32 bits. x_scales [groups], rows ldsums apart, or NULL: dot and sum, as f32,
+     * are first multiplied by it. */
+    void (*general)(int rows, const struct ptqi_general *w, const int16_t *x, int64_t ldx,
+                    const int32_t *sums, int64_t ldsums, const float *x_scales, float *out);
 
     /* Integer products: 4-bit codes, 8-bit codes, 4-bit codes with two-level scales; the first two
      * also with a scale of x for each group. */

@@ -146,6 +146,22 @@ INLINE VF vf_mul(VF a, VF b)
     return vmulq_f32(a, b);
 }
 
+/* Pairs of 16-bit numbers: (a[n], b[n]). */
+INLINE VI vi_pairs(const int16_t *a, const int16_t *b)
+{
+    const int16x4_t low = vreinterpret_s16_u8(vld1_u8((const uint8_t *)a));
+    const int16x4_t high = vreinterpret_s16_u8(vld1_u8((const uint8_t *)b));
+    return vreinterpretq_s32_s16(vcombine_s16(vzip1_s16(low, high), vzip2_s16(low, high)));
+}
+
+/* sum + a[0] b[0] + a[1] b[1], of pairs of 16-bit numbers; wraps. */
+INLINE VI vi_add_pairs(VI sum, VI a, VI b)
+{
+    const int16x8_t p = vreinterpretq_s16_s32(a), q = vreinterpretq_s16_s32(b);
+    const VI low = vmull_s16(vget_low_s16(p), vget_low_s16(q));
+    return vaddq_s32(sum, vpaddq_s32(low, vmull_high_s16(p, q)));
+}
+
 /* bits is 4, 8 or 16. */
 INLINE VI vi_shift_right(VI a, const int bits)
 {

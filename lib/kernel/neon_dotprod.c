@@ -31,6 +31,7 @@
 #define WORD_CASES WORD_CASE(1) WORD_CASE(2) WORD_CASE(3) WORD_CASE(4)
 #include "word_template.h"
 
+#include "general_template.h"
 #include "quantize_template.h"
 
 /* A tile of 4 rows by 16 columns: 16 vectors of sums, 4 of x, 4 of W. */
@@ -49,6 +50,7 @@ const struct ptqi_kernels ptqi_kernels_neon_dotprod = {
     F32_KERNELS,
     WORD_KERNELS,
     INT_KERNELS,
+    .general = general,
     .magnitude = magnitude,
     .quantize = quantize,
     .quantize_groups = quantize_groups,

@@ -34,6 +34,7 @@ INLINE VI vi_square(VI sum, int8x16_t x, int8x16_t w)
 #define WORD_CASES WORD_CASE(1) WORD_CASE(2) WORD_CASE(3) WORD_CASE(4)
 #include "word_template.h"
 
+#include "general_template.h"
 #include "quantize_template.h"
 
 /* A tile of 8 rows by 8 columns: 16 vectors of sums, 4 of x, 4 of W. */
@@ -53,6 +54,7 @@ const struct ptqi_kernels ptqi_kernels_neon_i8mm = {
     F32_KERNELS,
     WORD_KERNELS,
     INT_KERNELS,
+    .general = general,
     .magnitude = magnitude,
     .quantize = quantize,
     .quantize_groups = quantize_groups,

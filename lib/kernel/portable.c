@@ -175,6 +175,36 @@ STREAM(stream8, 0, 8)
 STREAM(stream4_by_group, 1, 4)
 STREAM(stream8_by_group, 1, 8)
 
+static void general_row(const struct ptqi_general *w, const int16_t *x, const int32_t *sums,
+                        const float *x_scales, float *out)
+{
+    const int16_t *codes = w->codes;
+    float sum[PTQI_GENERAL_NR] = {0};
+    int64_t i = 0;
+    for (int64_t g = 0; g < w->groups; g++) {
+        const float *scales = w->scales + g * PTQI_GENERAL_NR;
+        const float *minima = w->minima ? w->minima + g * PTQI_GENERAL_NR : NULL;
+        uint32_t dot[PTQI_GENERAL_NR] = {0};
+        for (; i < w->group_end[g]; i++, codes += PTQI_GENERAL_NR)
+            for (int n = 0; n < PTQI_GENERAL_NR; n++)
+                dot[n] += (uint32_t)(codes[n] * x[i]);
+        const float x_scale = x_scales ? x_scales[g] : 1, x_sum = x_scale * (float)sums[g];
+        for (int n = 0; n < PTQI_GENERAL_NR; n++)
+            sum[n] = fmaf(scales[n], x_scale * (float)(int32_t)dot[n], sum[n]);
+        for (int n = 0; minima && n < PTQI_GENERAL_NR; n++)
+            sum[n] = fmaf(minima[n], x_sum, sum[n]);
+    }
+    memcpy(out, sum, sizeof sum);
+}
+
+static void general(int rows, const struct ptqi_general *w, const int16_t *x, int64_t ldx,
+                    const int32_t *sums, int64_t ldsums, const float *x_scales, float *out)
+{
+    for (int m = 0; m < rows; m++)
+        general_row(w, x + m * ldx, sums + m * ldsums, x_scales ? x_scales + m * ldsums : NULL,
+                    out + m * PTQI_GENERAL_NR);
+}
+
 const struct ptqi_kernels ptqi_kernels_portable = {
     .isa = PTQ_ISA_PORTABLE,
     .f32_mr = F32_MR,
@@ -192,6 +222,7 @@ const struct ptqi_kernels ptqi_kernels_portable = {
     .two_level = {.stream = stream4, .pass_rows = {STREAM_MR, STREAM_MR, STREAM_MR}},
     .w4a8_by_group = {.stream = stream4_by_group, .pass_rows = {STREAM_MR, STREAM_MR, STREAM_MR}},
     .w8a8_by_group = {.stream = stream8_by_group, .pass_rows = {STREAM_MR, STREAM_MR, STREAM_MR}},
+    .general = general,
     .magnitude = magnitude,
     .quantize = quantize,
     .quantize_groups = quantize_groups,

@@ -19,30 +19,6 @@ TARGET static inline int8_t NAME(quantize_one)(float x, float scale)
     return (int8_t)(int32_t)ptqi_round_even(v);
 }
 
-TARGET static void NAME(general)(const struct ptqi_general *w, const int16_t *x,
-                                 const int32_t *sums, const float *x_scales, float *out)
-{
-    const int16_t *codes = w->codes;
-    float sum[PTQI_GENERAL_NR] = {0};
-    int64_t i = 0;
-    for (int64_t g = 0; g < w->groups; g++) {
-        const float *scales = w->scales + g * PTQI_GENERAL_NR;
-        const float *minima = w->minima ? w->minima + g * PTQI_GENERAL_NR : NULL;
-        uint32_t dot[PTQI_GENERAL_NR] = {0};
-        for (; i < w->group_end[g]; i++, codes += PTQI_GENERAL_NR)
-            for (int n = 0; n < PTQI_GENERAL_NR; n++)
-                dot[n] += (uint32_t)(codes[n] * x[i]);
-        for (int n = 0; n < PTQI_GENERAL_NR; n++) {
-            const float number = (float)(int32_t)dot[n];
-            sum[n] = fmaf(scales[n], x_scales ? x_scales[g] * number : number, sum[n]);
-        }
-        const float x_sum = x_scales ? x_scales[g] * (float)sums[g] : (float)sums[g];
-        for (int n = 0; minima && n < PTQI_GENERAL_NR; n++)
-            sum[n] = fmaf(minima[n], x_sum, sum[n]);
-    }
-    memcpy(out, sum, sizeof sum);
-}
-
 /* biased and add are constants. */
 TARGET PTQI_INLINE void NAME(finish_as)(const int biased, const int add, const float *restrict sum,
                                         float scale, const float *restrict bias,
@@ -174,8 +150,7 @@ TARGET static void NAME(join)(const float *hi, const float *lo, float *out, int6
 }
 
 #define VECTOR_KERNELS                                                                             \
-    .general = NAME(general), .finish = NAME(finish), .swiglu = NAME(swiglu),                      \
-    .geglu = NAME(geglu), .widen = NAME(widen), .narrow = NAME(narrow), .divide = NAME(divide),    \
-    .rotate = NAME(rotate), .subtract_scaled = NAME(subtract_scaled),                              \
-    .shrink_errors = NAME(shrink_errors), .metric_errors = NAME(metric_errors),                    \
-    .quantize16 = NAME(quantize16), .join = NAME(join)
+    .finish = NAME(finish), .swiglu = NAME(swiglu), .geglu = NAME(geglu), .widen = NAME(widen),    \
+    .narrow = NAME(narrow), .divide = NAME(divide), .rotate = NAME(rotate),                        \
+    .subtract_scaled = NAME(subtract_scaled), .shrink_errors = NAME(shrink_errors),                \
+    .metric_errors = NAME(metric_errors), .quantize16 = NAME(quantize16), .join = NAME(join)

@@ -152,6 +152,20 @@ INLINE VF vf_mul(VF a, VF b)
     return _mm256_mul_ps(a, b);
 }
 
+/* Pairs of 16-bit numbers: (a[n], b[n]). */
+INLINE VI vi_pairs(const int16_t *a, const int16_t *b)
+{
+    const VI low = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)a));
+    const VI high = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)b));
+    return _mm256_or_si256(low, _mm256_slli_epi32(high, 16));
+}
+
+/* sum + a[0] b[0] + a[1] b[1], of pairs of 16-bit numbers; wraps. */
+INLINE VI vi_add_pairs(VI sum, VI a, VI b)
+{
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, b));
+}
+
 /* bits is 4, 8 or 16. */
 INLINE VI vi_shift_right(VI a, const int bits)
 {

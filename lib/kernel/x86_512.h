@@ -146,6 +146,20 @@ INLINE VF vf_mul(VF a, VF b)
     return _mm512_mul_ps(a, b);
 }
 
+/* Pairs of 16-bit numbers: (a[n], b[n]). */
+INLINE VI vi_pairs(const int16_t *a, const int16_t *b)
+{
+    const VI low = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)a));
+    const VI high = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)b));
+    return _mm512_or_si512(low, _mm512_slli_epi32(high, 16));
+}
+
+/* sum + a[0] b[0] + a[1] b[1], of pairs of 16-bit numbers; wraps. */
+INLINE VI vi_add_pairs(VI sum, VI a, VI b)
+{
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(a, b));
+}
+
 /* bits is 4, 8 or 16. */
 INLINE VI vi_shift_right(VI a, const int bits)
 {

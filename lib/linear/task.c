@@ -426,15 +426,14 @@ static void run_general_panel(const struct ptqi_task *t, int64_t panel, int64_t 
                                    .minima = l->minima ? l->minima + at : NULL,
                                    .group_end = l->group_end,
                                    .groups = l->groups};
-    const char *x = t->prepared + t->layout->x + (t->first + m0) * ptqi_x_stride(l);
+    const int64_t stride = ptqi_x_stride(l);
+    const char *x = t->prepared + t->layout->x + (t->first + m0) * stride;
     float sum[GENERAL_ROWS * PTQI_GENERAL_NR];
     (void)scratch;
-    for (int64_t m = 0; m < rows; m++) {
-        const int32_t *sums = sums_at(t, m0 + m);
-        l->kernels->general(&w, (const int16_t *)(const void *)(x + m * ptqi_x_stride(l)), sums,
-                            l->by_group ? (const float *)(const void *)(sums + l->groups) : NULL,
-                            sum + m * PTQI_GENERAL_NR);
-    }
+    const int32_t *sums = sums_at(t, m0);
+    l->kernels->general((int)rows, &w, (const int16_t *)(const void *)x, stride / 2, sums,
+                        ptqi_sums_stride(l),
+                        l->by_group ? (const float *)(const void *)(sums + l->groups) : NULL, sum);
     store_rows(t, sum, m0, rows, panel * PTQI_GENERAL_NR);
 }
 

@@ -1,0 +1,84 @@
+/*
+ * Products of integers with arbitrary groups, for all vector instruction sets. Two columns are
+ * multiplied at a time, as pairs of 16-bit numbers, and loaded once for GENERAL_MR rows of x.
+ */
+#define GENERAL_MR 4
+#define GENERAL_NV (PTQI_GENERAL_NR / LANES)
+
+/* Adds columns codes and next, the latter only if both, to the dots. */
+INLINE void general_columns(const int rows, const int both, const int16_t *codes, const int16_t *x,
+                            int64_t ldx, VI dot[][GENERAL_NV])
+{
+    static const int16_t nothing[PTQI_GENERAL_NR];
+    const int16_t *next = both ? codes + PTQI_GENERAL_NR : nothing;
+    VI pairs[GENERAL_NV];
+    PTQI_UNROLL
+    for (int v = 0; v < GENERAL_NV; v++)
+        pairs[v] = vi_pairs(codes + v * LANES, next + v * LANES);
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++) {
+        int32_t two = 0;
+        memcpy(&two, x + m * ldx, both ? 4 : 2);
+        PTQI_UNROLL
+        for (int v = 0; v < GENERAL_NV; v++)
+            dot[m][v] = vi_add_pairs(dot[m][v], pairs[v], vi_set1(two));
+    }
+}
+
+/* Adds a group to the sums of a row, whose scale for it is 1 if all groups have the same. */
+INLINE void general_group(const struct ptqi_general *w, int64_t g, const VI *dot, int32_t x_sum,
+                          float x_scale, float *out)
+{
+    const float *scales = w->scales + g * PTQI_GENERAL_NR;
+    const VF factor = vf_set1(&x_scale), scaled = vf_mul(factor, vf_from_vi(vi_set1(x_sum)));
+    PTQI_UNROLL
+    for (int v = 0; v < GENERAL_NV; v++) {
+        const int at = v * LANES;
+        const VF number = vf_mul(factor, vf_from_vi(dot[v]));
+        VF sum = vf_fma(vf_load(scales + at), number, vf_load(out + at));
+        if (w->minima)
+            sum = vf_fma(vf_load(w->minima + g * PTQI_GENERAL_NR + at), scaled, sum);
+        vf_store(out + at, sum);
+    }
+}
+
+INLINE void general_rows(const int rows, const struct ptqi_general *w, const int16_t *x,
+                         int64_t ldx, const int32_t *sums, int64_t ldsums, const float *x_scales,
+                         float *out)
+{
+    memset(out, 0, (size_t)rows * PTQI_GENERAL_NR * sizeof *out);
+    for (int64_t g = 0, i = 0; g < w->groups; g++) {
+        const int64_t end = w->group_end[g];
+        VI dot[GENERAL_MR][GENERAL_NV];
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++) {
+            PTQI_UNROLL
+            for (int v = 0; v < GENERAL_NV; v++)
+                dot[m][v] = vi_zero();
+        }
+        for (; i + 1 < end; i += 2)
+            general_columns(rows, 1, w->codes + i * PTQI_GENERAL_NR, x + i, ldx, dot);
+        for (; i < end; i++)
+            general_columns(rows, 0, w->codes + i * PTQI_GENERAL_NR, x + i, ldx, dot);
+        PTQI_UNROLL
+        for (int m = 0; m < rows; m++)
+            general_group(w, g, dot[m], sums[m * ldsums + g],
+                          x_scales ? x_scales[m * ldsums + g] : 1, out + m * PTQI_GENERAL_NR);
+    }
+}
+
+TARGET static void general(int rows, const struct ptqi_general *w, const int16_t *x, int64_t ldx,
+                           const int32_t *sums, int64_t ldsums, const float *x_scales, float *out)
+{
+    for (int m = 0; m < rows;) {
+        const float *scales = x_scales ? x_scales + m * ldsums : NULL;
+        const int count = m + GENERAL_MR <= rows ? GENERAL_MR : 1;
+        if (count == GENERAL_MR)
+            general_rows(GENERAL_MR, w, x + m * ldx, ldx, sums + m * ldsums, ldsums, scales,
+                         out + m * PTQI_GENERAL_NR);
+        else
+            general_rows(1, w, x + m * ldx, ldx, sums + m * ldsums, ldsums, scales,
+                         out + m * PTQI_GENERAL_NR);
+        m += count;
+    }
+}
