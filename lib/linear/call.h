@@ -62,6 +62,11 @@ static inline const struct ptq_linear *ptqi_call_linear(const struct ptq_call *c
     return call->linears[0];
 }
 
+/* call_size.c: bytes for the values of a gate, kept until those of up are computed; and of scratch
+ * memory for a thread or a part. rows are places. */
+int64_t ptqi_call_gate_bytes(const struct ptq_call *call, int64_t rows);
+int64_t ptqi_call_part_scratch(const struct ptq_call *call, int64_t rows);
+
 /* A product of one matrix with prepared rows (or limbs of rows), from first on. Its rows are
  * counted in places. */
 struct ptqi_task {

@@ -150,31 +150,6 @@ static ptq_status plan_prepared(struct run *r)
                              call->prepared_bytes, r->p.layout.bytes);
 }
 
-static int64_t max_bytes(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
-/* Bytes for the values of a gate, kept until those of up are computed. A single row may have those
- * of two panels. */
-static int64_t gate_bytes(const struct ptq_call *call, int64_t rows)
-{
-    const struct ptq_linear *l = ptqi_call_linear(call);
-    if (call->epilogue == PTQ_EPILOGUE_NONE)
-        return 0;
-    rows = ptqi_max(ptqi_min(rows, ptqi_task_max_rows(l)), 2);
-    return ptqi_align(rows * ptqi_panel_columns(l) * 4);
-}
-
-static int64_t part_scratch(const struct ptq_call *call, int64_t rows)
-{
-    int64_t product = 0;
-    for (int64_t i = 0; i < call->count; i++)
-        product = max_bytes(product, ptqi_task_scratch(call->linears[i], rows));
-    return max_bytes(product + gate_bytes(call, rows),
-                     ptqi_prepare_scratch(ptqi_call_linear(call)));
-}
-
 /* The task of matrix number index for a result. */
 static struct ptqi_task task_of(const struct run *r, int64_t index, int64_t result)
 {
@@ -200,7 +175,7 @@ static void run_pair(const struct run *r, int64_t result, int64_t panel, int pan
     struct ptqi_task gate = task_of(r, 2 * result, result), up = task_of(r, 2 * result + 1, result);
     const int64_t columns = ptqi_panel_columns(up.linear), step = ptqi_task_rows(&up);
     float *gates = (float *)(void *)scratch;
-    scratch += gate_bytes(r->call, up.rows);
+    scratch += ptqi_call_gate_bytes(r->call, up.rows);
     gate.y = (char *)gates;
     gate.dtype = PTQ_DTYPE_F32;
     gate.ld = columns;
@@ -410,7 +385,7 @@ ptq_status ptq_call_run(const ptq_call *call, void *scratch, int64_t bytes)
         return PTQ_OK; /* there are no rows */
     PTQI_TRY(call->x ? plan_prepared(&r) : find_prepared(&r));
     PTQI_TRY(check_results(&r));
-    r.part_scratch = part_scratch(call, r.p.layout.places);
+    r.part_scratch = ptqi_call_part_scratch(call, r.p.layout.places);
     const int64_t prepared = own_prepared(&r);
     char *own = NULL;
     if (scratch) {
@@ -431,7 +406,7 @@ static ptq_status begin_part(struct run *r, int64_t part, int64_t parts, void *s
                              int64_t bytes, char **own)
 {
     const struct ptq_call *call = r->call;
-    const int64_t needed = part_scratch(call, r->p.layout.places);
+    const int64_t needed = ptqi_call_part_scratch(call, r->p.layout.places);
     PTQI_TRY(ptqi_check_between(call->context, r->function, "parts", parts, 1, INT64_MAX));
     PTQI_TRY(ptqi_check_between(call->context, r->function, "part", part, 0, parts - 1));
     r->scratch = scratch;
@@ -470,40 +445,4 @@ ptq_status ptq_call_run_part(const ptq_call *call, int64_t part, int64_t parts, 
               panel_at(&r, (double)(part + 1) / (double)parts));
     ptqi_free(call->context, own);
     return PTQ_OK;
-}
-
-/* The layout for up to this many rows. */
-static ptq_status plan_size(const char *function, const ptq_call *call, int64_t rows,
-                            struct ptqi_prepared *layout)
-{
-    PTQI_REQUIRE_FOR(NULL, function, call);
-    PTQI_TRY(ptqi_check_between(call->context, function, "rows", rows, 0, PTRDIFF_MAX / 2));
-    const struct ptq_linear *l = ptqi_call_linear(call);
-    /* Each list may end with an incomplete pair. */
-    const int64_t fill =
-        ptqi_call_has_lists(call) ? ptqi_call_results(call) * (l->kernels->x_rows - 1) : 0;
-    return ptqi_lay_out(function, l, ptqi_places(l, rows + fill), rows, layout);
-}
-
-int64_t ptq_call_prepared_bytes(const ptq_call *call, int64_t rows)
-{
-    struct ptqi_prepared layout;
-    return plan_size(__func__, call, rows, &layout) ? 0 : layout.bytes;
-}
-
-int64_t ptq_call_part_scratch_bytes(const ptq_call *call, int64_t rows)
-{
-    struct ptqi_prepared layout;
-    return plan_size(__func__, call, rows, &layout) ? 0 : part_scratch(call, layout.places);
-}
-
-int64_t ptq_call_scratch_bytes(const ptq_call *call, int64_t rows, int32_t threads)
-{
-    struct ptqi_prepared layout;
-    if (plan_size(__func__, call, rows, &layout) ||
-        ptqi_check_between(call->context, __func__, "threads", threads, 0, PTQI_MAX_THREADS))
-        return 0;
-    const int64_t parts = threads ? threads : ptqi_threads(call->context);
-    return (call->prepared ? 0 : ptqi_align(layout.bytes)) +
-           parts * part_scratch(call, layout.places);
 }
