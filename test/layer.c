@@ -48,6 +48,9 @@ static void fill_layer(struct layer *l, struct random *r)
         if (!(l->what & ZEROS))
             l->zeros[i] = (uint8_t)(1 << (l->s.bits - 1));
         l->scales[i] = random_normal(r) * (l->what & OVERFLOW ? 5e37f : 0.01f);
+        l->minima[i] = 0.01f * l->scales[i] + 0.003f;
+        if (l->what & MINIMA)
+            l->zeros[i] = 0;
         if (l->what & TWO_LEVEL)
             l->scales[i] = level_scale(l, r, i / l->groups, l->zeros[i]);
     }
@@ -75,6 +78,7 @@ struct layer make_layer(ptq_context *context, struct shape s, int what, uint64_t
     l.codes = malloc((size_t)(s.n * s.k));
     l.zeros = malloc((size_t)(s.n * l.groups));
     l.scales = malloc((size_t)(s.n * l.groups) * 4);
+    l.minima = malloc((size_t)(s.n * l.groups) * 4);
     l.row_scales = malloc((size_t)s.n * 4);
     l.input_scale = malloc((size_t)s.k * 4);
     l.order = malloc((size_t)s.k * 4);
@@ -87,6 +91,8 @@ struct layer make_layer(ptq_context *context, struct shape s, int what, uint64_t
     CHECK_OK(ptq_qtensor_set_scales(l.q, l.scales));
     if (what & ZEROS)
         CHECK_OK(ptq_qtensor_set_zeros(l.q, l.zeros));
+    if (what & MINIMA)
+        CHECK_OK(ptq_qtensor_set_minima(l.q, l.minima));
     if (what & TWO_LEVEL)
         CHECK_OK(ptq_qtensor_set_row_scales(l.q, l.row_scales));
     if (what & ORDER)
@@ -106,6 +112,7 @@ void free_layer(struct layer *l)
     free(l->codes);
     free(l->zeros);
     free(l->scales);
+    free(l->minima);
     free(l->row_scales);
     free(l->input_scale);
     free(l->order);
@@ -120,9 +127,25 @@ static float f32_output(const struct layer *l, const float *x, int64_t n)
     for (int64_t i = 0; i < l->s.k; i++) {
         int64_t at = n * l->groups + l->group_of[i];
         float w = l->scales[at] * (float)(l->codes[n * l->s.k + i] - l->zeros[at]);
+        if (l->what & MINIMA)
+            w = fmaf(l->scales[at], (float)l->codes[n * l->s.k + i], l->minima[at]);
         sum = fmaf(x[i], w, sum);
     }
     return l->what & BIAS ? sum + l->bias[n] : sum;
+}
+
+/* Adds minima to the sum of row n, with groups in order. */
+static float add_minima(const struct layer *l, const int32_t *q, const float *x_scales, int64_t n,
+                        float sum)
+{
+    for (int64_t g = 0; g * l->x_size < l->s.k; g++) {
+        int32_t inputs = 0;
+        for (int64_t i = 0; i < l->s.k; i++)
+            inputs += l->x_group_of[i] == g ? q[i] : 0;
+        const float number = (l->what & BY_GROUP ? x_scales[g] : 1) * (float)inputs;
+        sum = fmaf(l->minima[n * l->groups + g * l->x_size / l->size], number, sum);
+    }
+    return sum;
 }
 
 /* The product of row n with integers, before their scale, but after those of their groups. */
@@ -146,7 +169,7 @@ static float int8_sum(const struct layer *l, const int32_t *q, const float *x_sc
     }
     if (l->what & TWO_LEVEL)
         sum = l->row_scales[n] * (float)total;
-    return sum;
+    return l->what & MINIMA ? add_minima(l, q, x_scales, n, sum) : sum;
 }
 
 static float integer_output(const struct layer *l, const int32_t *q, const float *x_scales,

@@ -17,8 +17,9 @@ enum {
     GAPS = 32,
     OVERFLOW = 64,
     TWO_LEVEL = 128,
-    INT16 = 256,   /* instead of INT8 */
-    BY_GROUP = 512 /* likewise */
+    INT16 = 256,    /* instead of INT8 */
+    BY_GROUP = 512, /* likewise */
+    MINIMA = 1024   /* instead of zeros */
 };
 
 struct shape {
@@ -33,7 +34,7 @@ struct layer {
     int64_t size, groups;
     int64_t x_size; /* of the groups of x: those of the matrix, or parts of them */
     uint8_t *codes, *zeros;
-    float *scales, *row_scales, *input_scale, *bias;
+    float *scales, *minima, *row_scales, *input_scale, *bias;
     int32_t *order, *group_of, *x_group_of;
     ptq_qtensor *q;
 };

@@ -97,7 +97,7 @@ static float weight_of(const struct matrix *m, int n, int c)
  * NULL. */
 static float integer_sum(const struct matrix *m, const int *x, const float *scales, int n)
 {
-    float sum = 0;
+    float sum = 0, totals[MAX_GROUPS];
     for (int64_t g = 0; g < m->groups; g++) {
         int dot = 0, total = 0;
         for (int c = 0; c < K; c++) {
@@ -107,9 +107,10 @@ static float integer_sum(const struct matrix *m, const int *x, const float *scal
         }
         const float scale = scales ? scales[g] : 1;
         sum = fmaf(m->scales[n * m->groups + g], scale * (float)dot, sum);
-        if (m->what & HAS_MINIMA)
-            sum = fmaf(m->minima[n * m->groups + g], scale * (float)total, sum);
+        totals[g] = scale * (float)total;
     }
+    for (int64_t g = 0; g < m->groups && m->what & HAS_MINIMA; g++)
+        sum = fmaf(m->minima[n * m->groups + g], totals[g], sum);
     return sum;
 }
 

@@ -165,6 +165,17 @@ static void test_divided_groups(void)
                        PTQ_DTYPE_F32, i % 2, 0);
 }
 
+/* Minima, with few rows and with many; more groups than are added at once. */
+static void test_minima(int precision)
+{
+    static const int64_t sizes[][2] = {{2500, 32}, {1000, 0}, {700, 128}, {77, 0}};
+    for (int i = 0; i < 4; i++)
+        for (int64_t rows = 1; rows < 250; rows += rows < 9 ? 1 : 59)
+            check_case((struct shape){70, sizes[i][0], sizes[i][1], rows % 2 ? 4 : 5},
+                       precision | MINIMA | (rows % 3 ? BIAS | GAPS : ORDER | INPUT_SCALE), rows,
+                       PTQ_DTYPE_F32, PTQ_DTYPE_F32, rows % 5 == 4, 0);
+}
+
 /* The kinds of activations. */
 static const int precisions[] = {0, INT8, INT16, BY_GROUP};
 
@@ -183,6 +194,8 @@ static void test_sizes(void)
     for (int p = 1; p < 4; p++)
         test_tiles(precisions[p]);
     test_divided_groups();
+    for (int p = 0; p < 4; p++)
+        test_minima(precisions[p]);
     check_case((struct shape){5, 70, 32, 8}, INT8, 1027, PTQ_DTYPE_F32, PTQ_DTYPE_F32, NORMAL, 0);
     check_case((struct shape){130, 1024, 0, 3}, ZEROS | BIAS, 34, PTQ_DTYPE_F32, PTQ_DTYPE_F16,
                SPECIAL, 1);

@@ -18,8 +18,9 @@
  * with exact integer sums and one fused multiply-add per group, in order of g. With two-level
  * scales, sw[n][g] = sr[n] si[n][g], y[m][n] = sx[m] * (sr[n] * (sum_k si (q_w - zero) q_x)), with
  * one integer sum. Levels take the place of q_w - zero. With minima m[n][g], q_w has no zero point,
- * and each group adds m[n][g] * sum_k q_x by another fused multiply-add. With uint8 activations, as
- * ptq_qtensor_set_activations defines them, q_x - zx takes the place of q_x.
+ * and after the sum over g, m[n][g] * sum_k q_x is added for each group, in order of g, by another
+ * fused multiply-add. With uint8 activations, as ptq_qtensor_set_activations defines them, q_x - zx
+ * takes the place of q_x.
  *
  * With int16 activations, sx = max |x'| / 32385, and q_x = 254 hi + lo, hi = sign(q_x) floor((|q_x|
  * + 126) / 254), so that both limbs are -127 .. 127. Each limb is multiplied like a row of int8
@@ -32,12 +33,12 @@
  *     y[m][n] = sum over groups g of sw[n][g] * (sx[m][g] * (sum_k q_w q_x - zero[n][g] * sum_k
  * q_x))
  *
- * with exact integer sums, one rounding to f32 by sx, and one fused multiply-add by sw per group,
- * in order of g. With minima, m[n][g] * (sx[m][g] * sum_k q_x) is added likewise. The groups are
- * those of the weights, but longer ones than 128 columns are divided: if a row has only one group,
- * into parts of 128 columns, else into equal parts, the longest of up to 128 columns that consist
- * of whole 32 columns (of 16, if the group does not). Uneven groups stay whole, as do all groups in
- * a layout with room for uneven ones. Two-level scales are PTQ_ERROR_CONFLICT.
+ * with exact integer sums, one rounding to f32 by sx, and one fused multiply-add by sw per group, in
+ * order of g. With minima, m[n][g] * (sx[m][g] * sum_k q_x) is then added for each group. The groups
+ * are those of the weights, but longer ones than 128 columns are divided: if a row has only one
+ * group, into parts of 128 columns, else into equal parts, the longest of up to 128 columns that
+ * consist of whole 32 columns (of 16, if the group does not). Uneven groups stay whole, as do all
+ * groups in a layout with room for uneven ones. Two-level scales are PTQ_ERROR_CONFLICT.
  *
  * If a row of x is not finite, its row of y is filled with the quiet NaN 0x7fc00000.
  *

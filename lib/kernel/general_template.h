@@ -25,20 +25,37 @@ INLINE void general_columns(const int rows, const int both, const int16_t *codes
     }
 }
 
-/* Adds a group to the sums of a row, whose scale for it is 1 if all groups have the same. */
-INLINE void general_group(const struct ptqi_general *w, int64_t g, const VI *dot, int32_t x_sum,
-                          float x_scale, float *out)
+/* Adds factor times scale to the sums of a row, for each of its columns. */
+INLINE void general_add(const float *scales, const VF *factor, float *out)
 {
-    const float *scales = w->scales + g * PTQI_GENERAL_NR;
-    const VF factor = vf_set1(&x_scale), scaled = vf_mul(factor, vf_from_vi(vi_set1(x_sum)));
     PTQI_UNROLL
     for (int v = 0; v < GENERAL_NV; v++) {
         const int at = v * LANES;
-        const VF number = vf_mul(factor, vf_from_vi(dot[v]));
-        VF sum = vf_fma(vf_load(scales + at), number, vf_load(out + at));
-        if (w->minima)
-            sum = vf_fma(vf_load(w->minima + g * PTQI_GENERAL_NR + at), scaled, sum);
-        vf_store(out + at, sum);
+        vf_store(out + at, vf_fma(vf_load(scales + at), factor[v], vf_load(out + at)));
+    }
+}
+
+/* Adds a group to the sums of a row, whose scale for it is 1 if all groups have the same. */
+INLINE void general_group(const float *scales, const VI *dot, float x_scale, float *out)
+{
+    VF number[GENERAL_NV];
+    PTQI_UNROLL
+    for (int v = 0; v < GENERAL_NV; v++)
+        number[v] = vf_mul(vf_set1(&x_scale), vf_from_vi(dot[v]));
+    general_add(scales, number, out);
+}
+
+/* Adds the minima of all groups to the sums of a row. */
+INLINE void general_minima(const struct ptqi_general *w, const int32_t *sums, const float *x_scales,
+                           float *out)
+{
+    for (int64_t g = 0; g < w->groups; g++) {
+        const float x_sum = (x_scales ? x_scales[g] : 1) * (float)sums[g];
+        VF factor[GENERAL_NV];
+        PTQI_UNROLL
+        for (int v = 0; v < GENERAL_NV; v++)
+            factor[v] = vf_set1(&x_sum);
+        general_add(w->minima + g * PTQI_GENERAL_NR, factor, out);
     }
 }
 
@@ -62,9 +79,12 @@ INLINE void general_rows(const int rows, const struct ptqi_general *w, const int
             general_columns(rows, 0, w->codes + i * PTQI_GENERAL_NR, x + i, ldx, dot);
         PTQI_UNROLL
         for (int m = 0; m < rows; m++)
-            general_group(w, g, dot[m], sums[m * ldsums + g],
+            general_group(w->scales + g * PTQI_GENERAL_NR, dot[m],
                           x_scales ? x_scales[m * ldsums + g] : 1, out + m * PTQI_GENERAL_NR);
     }
+    for (int m = 0; m < rows && w->minima; m++)
+        general_minima(w, sums + m * ldsums, x_scales ? x_scales + m * ldsums : NULL,
+                       out + m * PTQI_GENERAL_NR);
 }
 
 TARGET static void general(int rows, const struct ptqi_general *w, const int16_t *x, int64_t ldx,

@@ -183,16 +183,18 @@ static void general_row(const struct ptqi_general *w, const int16_t *x, const in
     int64_t i = 0;
     for (int64_t g = 0; g < w->groups; g++) {
         const float *scales = w->scales + g * PTQI_GENERAL_NR;
-        const float *minima = w->minima ? w->minima + g * PTQI_GENERAL_NR : NULL;
         uint32_t dot[PTQI_GENERAL_NR] = {0};
         for (; i < w->group_end[g]; i++, codes += PTQI_GENERAL_NR)
             for (int n = 0; n < PTQI_GENERAL_NR; n++)
                 dot[n] += (uint32_t)(codes[n] * x[i]);
-        const float x_scale = x_scales ? x_scales[g] : 1, x_sum = x_scale * (float)sums[g];
+        const float x_scale = x_scales ? x_scales[g] : 1;
         for (int n = 0; n < PTQI_GENERAL_NR; n++)
             sum[n] = fmaf(scales[n], x_scale * (float)(int32_t)dot[n], sum[n]);
-        for (int n = 0; minima && n < PTQI_GENERAL_NR; n++)
-            sum[n] = fmaf(minima[n], x_sum, sum[n]);
+    }
+    for (int64_t g = 0; g < w->groups && w->minima; g++) {
+        const float x_sum = (x_scales ? x_scales[g] : 1) * (float)sums[g];
+        for (int n = 0; n < PTQI_GENERAL_NR; n++)
+            sum[n] = fmaf(w->minima[g * PTQI_GENERAL_NR + n], x_sum, sum[n]);
     }
     memcpy(out, sum, sizeof sum);
 }

@@ -123,11 +123,12 @@ static ptq_status contradiction(const struct ptq_layout *layout)
     if (s->levels && (s->zeros != PTQ_ZEROS_NONE || s->bits > 4))
         problem = "levels are for codes of up to 4 bits without zero points or minima";
     else if (s->scales == PTQ_SCALES_TWO_LEVEL &&
-             (f32 || s->bits > 4 || !ptqi_shape_is_plain(s) || s->scale_dtype != PTQ_DTYPE_F32))
+             (f32 || s->bits > 4 || !ptqi_shape_is_plain(s) || s->zeros == PTQ_ZEROS_MINIMA ||
+              s->scale_dtype != PTQ_DTYPE_F32))
         problem = "two-level scales are for int8 activations, codes of up to 4 bits, even groups "
                   "and zero points, and have no dtype";
     else if (s->scale_dtype == PTQ_DTYPE_F16 && (f32 || !ptqi_shape_is_plain(s)))
-        problem = "f16 scales are for int8 activations, even groups and zero points";
+        problem = "f16 scales are for int8 activations and even groups";
     return problem ? ptqi_fail(layout->context, PTQ_ERROR_CONFLICT, "%s", problem) : PTQ_OK;
 }
 

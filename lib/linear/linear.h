@@ -95,7 +95,8 @@ struct ptq_linear {
 
     /*
      * int8 activations: panels of int_nr rows, laid out as in struct ptqi_panel, with columns in
-     * quantization order. panel describes the first one; all have the same layout.
+     * quantization order. panel describes the first one; all have the same layout. Minima are f32
+     * [panels][groups][nr].
      */
     uint8_t *data;
     struct ptqi_panel panel;

@@ -57,6 +57,7 @@ static struct places places_of(const struct ptqi_packed *h)
                         ptqi_group_bytes(h->layout.rows, h->code_bits, h->scale_bytes * (int)groups,
                                          h->has_zeros * (int)groups, blocks);
         p.panels = take(&p, panels * p.panel_bytes);
+        p.minima = take(&p, h->has_minima ? scales * 4 : 0);
         return p;
     }
     p.row_words = (h->k * h->code_bits + 31) / 32;
@@ -85,8 +86,8 @@ static int fits_activations(const struct ptqi_packed *h)
                          : h->form == PTQI_FORM_WORDS || h->form == PTQI_FORM_DENSE;
     const int is_form = h->form == PTQI_FORM_GENERAL || h->form == PTQI_FORM_DENSE;
     return form && is_flag(h->has_minima) && is_flag(h->has_levels) &&
-           h->has_minima + h->has_levels + h->has_zeros <= 1 &&
-           !((h->has_minima || h->has_levels) && !is_form) &&
+           h->has_minima + h->has_levels + h->has_zeros <= 1 && !(h->has_levels && !is_form) &&
+           !(h->has_minima && h->form == PTQI_FORM_WORDS) && !(h->has_minima && is_two_level(h)) &&
            !(h->has_levels && h->code_bits != 4) &&
            !(h->form == PTQI_FORM_DENSE && !h->has_minima && !h->has_levels) &&
            !(h->scale_bytes != 4 && h->form != PTQI_FORM_PANELS);
@@ -135,7 +136,7 @@ _Static_assert((int64_t)127 * 127 * PTQI_MAX_COLUMNS <= INT32_MAX, "two-level su
 ptq_status ptqi_packed_check_sums(ptq_context *context, const struct ptqi_packed *h)
 {
     const int32_t top = (1 << h->code_bits) - 1, below = h->zero, above = top - h->zero;
-    const int32_t far = h->has_zeros ? top : below > above ? below : above;
+    const int32_t far = h->has_zeros || h->has_minima ? top : below > above ? below : above;
     if (h->form != PTQI_FORM_PANELS || is_two_level(h)) /* levels times codes are at most 127 */
         return PTQ_OK;
     return ptqi_check_sums(context, h->activations, far, h->group_size);
@@ -164,12 +165,13 @@ static void bind_panels(struct ptq_linear *l, const struct ptqi_packed *h, const
 {
     l->data = (uint8_t *)l->memory + p->panels;
     l->panel_bytes = p->panel_bytes;
-    l->bytes = l->panels * p->panel_bytes;
+    l->bytes = l->panels * (p->panel_bytes + (h->has_minima ? h->layout.rows * l->groups * 4 : 0));
     l->panel.data = l->data;
     l->two_level = is_two_level(h);
     l->panel.scale_bytes = h->scale_bytes;
     l->panel.has_zeros = h->has_zeros;
-    l->panel.zero = h->zero - h->layout.w8_offset;
+    l->panel.zero = (h->has_minima ? 0 : h->zero) - h->layout.w8_offset;
+    l->minima = h->has_minima ? (float *)(void *)(l->memory + p->minima) : NULL;
     l->panel.blocks = ptqi_padded_k(l) / PTQI_BLOCK;
     l->panel.group_blocks =
         ptqi_min((l->group_size + PTQI_BLOCK - 1) / PTQI_BLOCK, l->panel.blocks);

@@ -44,8 +44,8 @@ struct ptqi_shape ptqi_shape_of(const struct ptq_qtensor *q)
 
 int ptqi_shape_is_plain(const struct ptqi_shape *s)
 {
-    return s->zeros != PTQ_ZEROS_MINIMA && !s->levels && !s->uneven &&
-           !ptqi_activations_have_zero(s->activations) && ptqi_is_plain_group(s->group_size, s->k);
+    return !s->levels && !s->uneven && !ptqi_activations_have_zero(s->activations) &&
+           ptqi_is_plain_group(s->group_size, s->k);
 }
 
 static int32_t form_of(const struct ptqi_shape *s)

@@ -234,6 +234,51 @@ static const int32_t *sums_at(const struct ptqi_task *t, int64_t m)
            (t->first + m) * ptqi_sums_stride(t->linear);
 }
 
+#define SUMS_AT_ONCE 64 /* groups */
+
+/* The sums of x for groups g .. g + count - 1 of rows from m on, as f32 [rows][SUMS_AT_ONCE]: by
+ * group, times the scales of x. */
+static void float_sums(const struct ptqi_task *t, int64_t m, int rows, int64_t g, int64_t count,
+                       float *out)
+{
+    const struct ptq_linear *l = t->linear;
+    for (int i = 0; i < rows; i++, out += SUMS_AT_ONCE) {
+        const int32_t *sums = sums_at(t, m + i) + g;
+        const float *scales = (const float *)(const void *)(sums + ptqi_scales_offset(l));
+        for (int64_t j = 0; j < count; j++)
+            out[j] = l->by_group ? scales[j] * (float)sums[j] : (float)sums[j];
+    }
+}
+
+/* Adds the minima of the columns from n0 on to sum [rows][nr]: the f32 product of the sums of x and
+ * the minima, whose columns are groups. */
+static void add_minima(const struct ptqi_task *t, int64_t m0, int64_t rows, int64_t n0, float *sum)
+{
+    const struct ptq_linear *l = t->linear;
+    const struct ptqi_kernels *kernels = l->kernels;
+    const int nr = kernels->int_nr, mr = kernels->f32_mr;
+    const float *minima = l->minima + n0 * l->groups;
+    float x[PTQI_MAX_MR * SUMS_AT_ONCE];
+    for (int64_t m = 0; m < rows; m += mr)
+        for (int64_t g = 0; g < l->groups; g += SUMS_AT_ONCE) {
+            const int count = (int)ptqi_min(rows - m, mr);
+            const int64_t groups = ptqi_min(l->groups - g, SUMS_AT_ONCE);
+            float_sums(t, m0 + m, count, g, groups, x);
+            for (int n = 0; n < nr; n += kernels->f32_nr)
+                kernels->f32_tile(count, groups, x, SUMS_AT_ONCE, 1, minima + g * nr + n, nr,
+                                  sum + m * nr + n, nr, 1);
+        }
+}
+
+/* Completes and stores the integer sums of rows. */
+static void store_int_rows(const struct ptqi_task *t, float *sum, int64_t m0, int64_t rows,
+                           int64_t n0)
+{
+    if (t->linear->minima)
+        add_minima(t, m0, rows, n0, sum);
+    store_rows(t, sum, m0, rows, n0);
+}
+
 static void stream_panel(const struct ptqi_task *t, const struct ptqi_panel *p, int64_t m0,
                          int64_t rows, int64_t n0)
 {
@@ -242,7 +287,7 @@ static void stream_panel(const struct ptqi_task *t, const struct ptqi_panel *p, 
                                 ptqi_scales_offset(l)};
     float sum[PTQI_MAX_MR * PTQI_MAX_NR];
     product_of(l)->stream((int)rows, p, &x, sum);
-    store_rows(t, sum, m0, rows, n0);
+    store_int_rows(t, sum, m0, rows, n0);
 }
 
 /* Prefetching of the packed codes of the next chunk while this one is used: runs of size bytes with
@@ -327,7 +372,7 @@ static void tile_panel(const struct ptqi_task *t, const struct ptqi_panel *p, in
             const struct ptqi_rows at = {x + m * width, sums + m * ldsums, width, ldsums, scales};
             product->tile(some, &c, &at, out + m * nr, partial + m * nr);
             if (last)
-                store_rows(t, out + m * nr, m0 + m, some, n0);
+                store_int_rows(t, out + m * nr, m0 + m, some, n0);
         }
     }
     if (kernels->release)

@@ -70,6 +70,8 @@ static void unpack_group(const struct unpacking *u, int64_t n, int64_t g, const 
     u->scales[n * u->groups + g / l->split] = panel_scale(u, group, row, n);
     if (p->has_zeros)
         u->zeros[n * u->groups + g / l->split] = zeros[row];
+    if (u->minima)
+        u->minima[n * u->groups + g / l->split] = l->minima[place(u, n, g)];
     const int64_t blocks = ptqi_min(p->blocks - g * p->group_blocks, p->group_blocks);
     const int64_t block_bytes = 4 * l->code_bits * strip;
     const uint8_t *in = zeros + nr * p->has_zeros + row / strip * (blocks * block_bytes) +
