@@ -15,7 +15,6 @@ struct ptqi_kernels emulated_amx(void)
 {
     struct ptqi_kernels k = ptqi_kernels_amx_int8;
     k.w4a8.tile = k.w8a8.tile = ptqi_emulated_tile;
-    k.w4a8_by_group.tile = k.w8a8_by_group.tile = ptqi_emulated_group_tile;
     k.two_level.tile = ptqi_emulated_level_tile;
     k.release = k.release == ptqi_amx_release ? ptqi_emulated_release : NULL;
     return k;

@@ -184,8 +184,9 @@ static struct call make_call(const struct ptqi_kernels *kernels, const struct lo
 {
     const int x_rows = kernels->x_rows;
     struct call c = {.ldx = l->blocks * 32 + 5,
-                     .x_scales = l->groups + 1 + (kernels->starts ? l->blocks : 0)};
-    c.ldsums = c.x_scales + (l->by_group ? l->groups : 0);
+                     .ldsums = l->groups + 1 + (kernels->starts ? l->blocks : 0)};
+    c.x_scales = l->by_group ? c.ldsums : 0;
+    c.ldsums += l->by_group ? l->groups : 0;
     c.panel = pack(kernels, l, &c.data);
     c.out = guard((int64_t)l->rows * l->nr * 4, 4);
     c.x = guard((l->rows + l->rows % x_rows) * c.ldx, 1);
@@ -216,8 +217,6 @@ static int free_call(struct call *c)
 static const struct ptqi_product *product_of(const struct ptqi_kernels *kernels,
                                              const struct logical *l)
 {
-    if (l->by_group)
-        return l->bits == 8 ? &kernels->w8a8_by_group : &kernels->w4a8_by_group;
     return l->scale_bytes == 1 ? &kernels->two_level
            : l->bits == 8      ? &kernels->w8a8
                                : &kernels->w4a8;
@@ -409,9 +408,8 @@ static void test_table(const struct ptqi_kernels *kernels)
           kernels->word_mr <= 8);
     CHECK(kernels->tile_mr % 2 == 0 && kernels->stream_mr % 2 == 0); /* limbs stay together */
     CHECK(kernels->x_rows == 1 || kernels->x_rows == 2);
-    const struct ptqi_product *products[] = {&kernels->w4a8, &kernels->w8a8, &kernels->two_level,
-                                             &kernels->w4a8_by_group, &kernels->w8a8_by_group};
-    for (int i = 0; i < 15; i++) {
+    const struct ptqi_product *products[] = {&kernels->w4a8, &kernels->w8a8, &kernels->two_level};
+    for (int i = 0; i < 9; i++) {
         const struct ptqi_product *p = products[i / 3];
         CHECK(!kernels->tile_mr == !p->tile);
         CHECK(!p->tile ||

@@ -20,7 +20,7 @@
 #include "x86_512.h"
 #ifdef PTQI_AMX_EMULATED
 #define AMX(function) ptqi_emulated_##function
-ptqi_tile ptqi_emulated_tile, ptqi_emulated_group_tile, ptqi_emulated_level_tile;
+ptqi_tile ptqi_emulated_tile, ptqi_emulated_level_tile;
 void ptqi_emulated_release(void);
 #else
 #define AMX(function) ptqi_amx_##function
@@ -134,7 +134,7 @@ struct waiting {
     int begin;          /* these are the first values of out */
 };
 
-INLINE void add_rows(const struct waiting *w, const int by_group, const int with_zeros)
+INLINE void add_rows(const struct waiting *w, const int with_zeros)
 {
     VF scale[NR / LANES];
     PTQI_UNROLL
@@ -142,30 +142,27 @@ INLINE void add_rows(const struct waiting *w, const int by_group, const int with
         scale[v] = vf_load((const float *)w->scales + v * LANES);
     for (int m = 0; m < w->rows; m++) {
         const int32_t sum = w->x.sums[m * w->x.ldsums];
-        const VF x_scale = by_group ? vf_set1(ptqi_group_scale(&w->x, m)) : vf_zero();
-        const VI one = vi_set1((int32_t)((uint32_t)w->zero * (uint32_t)sum));
+        const float one = 1, *x_scale = w->x.scales ? ptqi_group_scale(&w->x, m) : &one;
+        const VI same = vi_set1((int32_t)((uint32_t)w->zero * (uint32_t)sum));
         PTQI_UNROLL
         for (int v = 0; v < NR / LANES; v++) {
-            const VI less = with_zeros ? vi_mul(vi_load(w->zeros + v * LANES), vi_set1(sum)) : one;
+            const VI less = with_zeros ? vi_mul(vi_load(w->zeros + v * LANES), vi_set1(sum)) : same;
             const VI dot = vi_sub(vi_load(w->dots + m * NR + v * LANES), less);
             float *out = w->out + m * NR + v * LANES;
             const VF before = w->begin ? vf_zero() : vf_load(out);
-            const VF number = vf_from_vi(dot);
-            vf_store(out, vf_fma(scale[v], by_group ? vf_mul(x_scale, number) : number, before));
+            const VF number = vf_mul(vf_set1(x_scale), vf_from_vi(dot));
+            vf_store(out, vf_fma(scale[v], number, before));
         }
     }
 }
 
-INLINE void add_waiting(const struct waiting *w, const int by_group)
+INLINE void add_waiting(const struct waiting *w)
 {
     if (w->rows && w->zeros)
-        add_rows(w, by_group, 1);
+        add_rows(w, 1);
     else if (w->rows)
-        add_rows(w, by_group, 0);
+        add_rows(w, 0);
 }
-
-/* The scales of a product, as in int_template.h. */
-enum { PLAIN, BY_GROUP, LEVELS };
 
 /* The operands of a call: up to SIDE consecutive rows of x. */
 struct rows {
@@ -178,10 +175,9 @@ struct rows {
 
 /* Group by group; the sums of one group are added while the next one is multiplied. Two-level
  * scales have one sum over all of K, and their bytes have the same zero everywhere. */
-INLINE void multiply_groups(const int form, const struct ptqi_chunk *c, const struct rows *r,
+INLINE void multiply_groups(const int levels, const struct ptqi_chunk *c, const struct rows *r,
                             struct waiting *waiting)
 {
-    const int levels = form == LEVELS;
     const int64_t groups = levels ? 1 : c->groups, most = levels ? c->blocks : c->group_blocks;
     int64_t left = c->blocks;
     for (int64_t g = 0; g < groups; g++, left -= most) {
@@ -193,7 +189,7 @@ INLINE void multiply_groups(const int form, const struct ptqi_chunk *c, const st
             store_sums(r->partial);
             return;
         }
-        add_waiting(waiting, form == BY_GROUP);
+        add_waiting(waiting);
         store_sums(r->dots);
         *waiting = (struct waiting){
             .dots = r->dots,
@@ -203,7 +199,7 @@ INLINE void multiply_groups(const int form, const struct ptqi_chunk *c, const st
             .zero = c->zero,
             .x = {.sums = r->x.sums + (levels ? c->row_sum : g),
                   .ldsums = r->x.ldsums,
-                  .scales = r->x.scales},
+                  .scales = levels ? 0 : r->x.scales},
             .out = r->out,
             .begin = levels || c->first_group + g == 0,
         };
@@ -211,7 +207,7 @@ INLINE void multiply_groups(const int form, const struct ptqi_chunk *c, const st
 }
 
 /* The last rows may need another shape. */
-INLINE void multiply_rows(const int form, int step, int64_t rows, struct ptqi_chunk *c,
+INLINE void multiply_rows(const int levels, int step, int64_t rows, struct ptqi_chunk *c,
                           const struct ptqi_rows *x, float *out, int32_t *partial)
 {
     _Alignas(64) int32_t dots[SIDE * NR];
@@ -226,9 +222,9 @@ INLINE void multiply_rows(const int form, int step, int64_t rows, struct ptqi_ch
             .dots = dots,
         };
         configure(c, r.count, step);
-        multiply_groups(form, c, &r, &waiting);
+        multiply_groups(levels, c, &r, &waiting);
     }
-    add_waiting(&waiting, form == BY_GROUP);
+    add_waiting(&waiting);
 }
 
 TARGET void AMX(release)(void)
@@ -236,30 +232,20 @@ TARGET void AMX(release)(void)
     TILE_RELEASE();
 }
 
-/* Blocks per step. Groups with an odd number of blocks of 32 columns cannot be processed 64 columns
- * at a time. */
-static int step_of(const struct ptqi_chunk *c)
-{
-    return c->blocks % 2 || (c->groups > 1 && c->group_blocks % 2) ? 1 : 2;
-}
-
 TARGET void AMX(tile)(int64_t rows, struct ptqi_chunk *chunk, const struct ptqi_rows *x, float *out,
                       int32_t *partial)
 {
-    multiply_rows(PLAIN, step_of(chunk), rows, chunk, x, out, partial);
-}
-
-TARGET void AMX(group_tile)(int64_t rows, struct ptqi_chunk *chunk, const struct ptqi_rows *x,
-                            float *out, int32_t *partial)
-{
-    multiply_rows(BY_GROUP, step_of(chunk), rows, chunk, x, out, partial);
+    /* Groups with an odd number of blocks of 32 columns cannot be processed 64 columns at a
+     * time. */
+    const int odd = chunk->blocks % 2 || (chunk->groups > 1 && chunk->group_blocks % 2);
+    multiply_rows(0, odd ? 1 : 2, rows, chunk, x, out, partial);
 }
 
 TARGET void AMX(level_tile)(int64_t rows, struct ptqi_chunk *chunk, const struct ptqi_rows *x,
                             float *out, int32_t *partial)
 {
     const int odd = chunk->blocks % 2;
-    multiply_rows(LEVELS, odd ? 1 : 2, rows, chunk, x, out, partial);
+    multiply_rows(1, odd ? 1 : 2, rows, chunk, x, out, partial);
 }
 #else
 typedef int ptqi_nothing_here;

@@ -79,10 +79,6 @@ const struct ptqi_kernels ptqi_kernels_amx_int8 = {
     .release = ptqi_amx_release,
     .w4a8 = {w4a8_stream, w4a8_unpack, ptqi_amx_tile, {ONE_STREAM}, {STREAM_PASS}},
     .w8a8 = {w8a8_stream, w8a8_unpack, ptqi_amx_tile, {ONE_STREAM}, {STREAM_PASS}},
-    .w4a8_by_group =
-        {w4a8_by_group_stream, w4a8_unpack, ptqi_amx_group_tile, {ONE_STREAM}, {STREAM_PASS}},
-    .w8a8_by_group =
-        {w8a8_by_group_stream, w8a8_unpack, ptqi_amx_group_tile, {ONE_STREAM}, {STREAM_PASS}},
     .two_level =
         {two_level_stream, two_level_unpack, ptqi_amx_level_tile, {ONE_STREAM}, {STREAM_PASS}},
     .general = general,

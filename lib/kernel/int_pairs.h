@@ -73,8 +73,7 @@ INLINE VF pair_of_scales(const int rows, int m, const struct ptqi_rows *x)
     return vcombine_f32(vld1_dup_f32(first), vld1_dup_f32(second));
 }
 
-/* sum += scale * dot, starting at a column of the panel. x is a constant NULL or has the scales of
- * a group. */
+/* sum += scale * dot, starting at a column of the panel. x may have scales for the group. */
 INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
                        const int column, const struct ptqi_rows *x, VI (*dot)[MAX_NV],
                        VF (*sum)[MAX_NV])
@@ -86,7 +85,7 @@ INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int 
         PTQI_UNROLL
         for (int m = 0; m < rows; m += 2) {
             VF first = vf_from_vi(dot[m][v]), second = vf_from_vi(dot[m + 1][v]);
-            if (x) {
+            if (x && x->scales) {
                 const VF pair = pair_of_scales(rows, m, x);
                 first = vf_mul(pair, first);
                 second = vf_mul(pair, second);

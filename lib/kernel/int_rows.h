@@ -41,25 +41,40 @@ INLINE void add_leveled(const int rows, const int nv, const uint8_t *levels, int
     }
 }
 
-/* A sum of row m as f32, times the scale of x for its group unless x is NULL. */
-INLINE VF scaled_dot(const struct ptqi_rows *x, int m, VI dot)
+/* The sums of a group as f32, times the scales of x for it if it has any. */
+INLINE void to_floats(const int rows, const int nv, const struct ptqi_rows *x, VI (*dot)[MAX_NV],
+                      VF (*number)[MAX_NV])
 {
-    const VF number = vf_from_vi(dot);
-    return x ? vf_mul(vf_set1(ptqi_group_scale(x, m)), number) : number;
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++) {
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            number[m][v] = vf_from_vi(dot[m][v]);
+    }
+    if (!x || !x->scales)
+        return;
+    PTQI_UNROLL
+    for (int m = 0; m < rows; m++) {
+        const VF scale = vf_set1(ptqi_group_scale(x, m));
+        PTQI_UNROLL
+        for (int v = 0; v < nv; v++)
+            number[m][v] = vf_mul(scale, number[m][v]);
+    }
 }
 
-/* sum += scale * dot, starting at a column of the panel. x is a constant NULL or has the scales of
- * a group. */
+/* sum += scale * dot, starting at a column of the panel. x may have scales for the group. */
 INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
                        const int column, const struct ptqi_rows *x, VI (*dot)[MAX_NV],
                        VF (*sum)[MAX_NV])
 {
+    VF number[ROWS_AT_ONCE][MAX_NV];
+    to_floats(rows, nv, x, dot, number);
     PTQI_UNROLL
     for (int v = 0; v < nv; v++) {
         const VF scale = vf_held(scales_at(scales, scale_bytes, column + v * LANES));
         PTQI_UNROLL
         for (int m = 0; m < rows; m++)
-            sum[m][v] = vf_fma(scale, scaled_dot(x, m, dot[m][v]), sum[m][v]);
+            sum[m][v] = vf_fma(scale, number[m][v], sum[m][v]);
     }
 }
 
@@ -67,7 +82,8 @@ INLINE void add_scaled(const int rows, const int nv, const uint8_t *scales, int 
 INLINE void add_to_out(const int rows, const int nv, const uint8_t *scales, int scale_bytes,
                        const int column, const struct ptqi_rows *x, VI (*dot)[MAX_NV], float *out)
 {
-    VF scale[MAX_NV];
+    VF scale[MAX_NV], number[ROWS_AT_ONCE][MAX_NV];
+    to_floats(rows, nv, x, dot, number);
     PTQI_UNROLL
     for (int v = 0; v < nv; v++)
         scale[v] = vf_held(scales_at(scales, scale_bytes, column + v * LANES));
@@ -76,7 +92,7 @@ INLINE void add_to_out(const int rows, const int nv, const uint8_t *scales, int 
         PTQI_UNROLL
         for (int v = 0; v < nv; v++) {
             float *sum = out + m * NR + v * LANES;
-            vf_store(sum, vf_fma(scale[v], scaled_dot(x, m, dot[m][v]), vf_load(sum)));
+            vf_store(sum, vf_fma(scale[v], number[m][v], vf_load(sum)));
         }
     }
 }

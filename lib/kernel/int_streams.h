@@ -93,7 +93,6 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
     do {
         const int64_t blocks = left < p->group_blocks ? left : p->group_blocks;
         const uint8_t *zeros = scales + NR * p->scale_bytes, *codes = zeros + NR * p->has_zeros;
-        const struct ptqi_rows *scaled = form == BY_GROUP ? &x : NULL;
         VI dot[STREAM_MR][MAX_NV];
         dot_group(rows, nv, bits, shift, p, zeros, codes, blocks, at, column, &x, dot);
         if (form == LEVELS && IS_HELD(rows))
@@ -101,9 +100,9 @@ INLINE void stream_strip(const int rows, const int nv, const int bits, const int
         else if (form == LEVELS)
             add_levels_to_out(rows, nv, scales, column, dot, (int32_t *)(void *)out);
         else if (IS_HELD(rows))
-            add_scaled(rows, nv, scales, p->scale_bytes, column, scaled, dot, sums.plain);
+            add_scaled(rows, nv, scales, p->scale_bytes, column, &x, dot, sums.plain);
         else
-            add_to_out(rows, nv, scales, p->scale_bytes, column, scaled, dot, out);
+            add_to_out(rows, nv, scales, p->scale_bytes, column, &x, dot, out);
         x = rows_from(&x, blocks * PTQI_BLOCK, 1);
         at += s->group * nv * LANES / NR;
         scales = codes + blocks * 4 * bits * NR;

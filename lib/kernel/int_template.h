@@ -68,8 +68,9 @@
 #define STREAM_ROWS8 ONE_STREAM
 #define STREAM_ROWS_LEVELS ONE_STREAM
 #endif
-/* The scales of a product: of W for each group; besides, of x for each row and group; or levels. */
-enum { PLAIN, BY_GROUP, LEVELS };
+/* The scales of a product: f32 for each group, or levels. */
+enum { PLAIN, LEVELS };
+#define ROWS_AT_ONCE 8 /* at least STREAM_MR, TILE_MR and LEVEL_MR */
 
 /* What a product reads of a strip of W. */
 struct weights {
@@ -190,9 +191,8 @@ INLINE void separate(const int rows, const int nv, VI (*dot)[MAX_NV])
 #include "int_streams.h"
 
 /* Multiplies a strip of a tile by each group of a chunk, for any rows and parts of groups. */
-INLINE void tile_strip(const int rows, const int nv, const int bits, const int form,
-                       const struct ptqi_chunk *c, const int column, const struct ptqi_rows *x,
-                       float *out, int32_t *partial)
+INLINE void tile_strip(const int rows, const int nv, const int bits, const struct ptqi_chunk *c,
+                       const int column, const struct ptqi_rows *x, float *out, int32_t *partial)
 {
     const uint8_t *codes = c->room + KR * column, *scales = (const uint8_t *)c->scale_room;
     struct ptqi_rows at = *x;
@@ -216,15 +216,14 @@ INLINE void tile_strip(const int rows, const int nv, const int bits, const int f
         }
         if (c->first_group + g == 0)
             clear_out(rows, nv, out + column);
-        add_to_out(rows, nv, scales + g * 4 * NR, 4, column, form == BY_GROUP ? &at : NULL, dot,
-                   out + column);
+        add_to_out(rows, nv, scales + g * 4 * NR, 4, column, &at, dot, out + column);
         at = rows_from(&at, blocks * PTQI_BLOCK, 1);
     }
 }
 
 /* The same for full tiles and whole groups, where most of the time is spent: nothing keeps the sums
  * out of registers. zeros, whether columns have separate zero points, is a constant. */
-INLINE void tile_groups(const int bits, const int form, const int zeros, const struct ptqi_chunk *c,
+INLINE void tile_groups(const int bits, const int zeros, const struct ptqi_chunk *c,
                         const int column, const struct ptqi_rows *x, float *out)
 {
     struct weights w = {.codes = c->room + KR * column, .next = 4 * STRIP};
@@ -245,12 +244,11 @@ INLINE void tile_groups(const int bits, const int form, const int zeros, const s
         start_dots(TILE_MR, TILE_NV, &s, 0, &at, dot);
         separate(TILE_MR, TILE_NV, dot);
         dot_blocks(TILE_MR, TILE_NV, bits, 0, 0, w, &at, dot, NULL);
-        const struct ptqi_rows *scaled = form == BY_GROUP ? &at : NULL;
         if (HOLD_SUMS) {
-            add_scaled(TILE_MR, TILE_NV, scales, 4, 0, scaled, dot, sum);
+            add_scaled(TILE_MR, TILE_NV, scales, 4, 0, &at, dot, sum);
         } else {
             PTQI_FORGET(out);
-            add_to_out(TILE_MR, TILE_NV, scales, 4, 0, scaled, dot, out);
+            add_to_out(TILE_MR, TILE_NV, scales, 4, 0, &at, dot, out);
         }
         at = rows_from(&at, w.blocks * PTQI_BLOCK, 1);
         w.codes += w.blocks * 32 * NR;
@@ -266,38 +264,30 @@ INLINE void tile_groups(const int bits, const int form, const int zeros, const s
 /* One function each: compilers keep the sums of a small function in registers. */
 typedef void tile_function(const struct ptqi_chunk *c, int column, const struct ptqi_rows *x,
                            float *out);
-#define TILE_GROUPS(name, bits, form, zeros)                                                       \
+#define TILE_GROUPS(name, bits, zeros)                                                             \
     TARGET MANY_SUMS static PTQI_NOINLINE void name(const struct ptqi_chunk *c, const int column,  \
                                                     const struct ptqi_rows *x, float *out)         \
     {                                                                                              \
-        tile_groups(bits, form, zeros, c, column, x, out);                                         \
+        tile_groups(bits, zeros, c, column, x, out);                                               \
     }
 
-TILE_GROUPS(tile4, 4, PLAIN, 0)
-TILE_GROUPS(tile8, 8, PLAIN, 0)
-TILE_GROUPS(tile8_zeros, 8, PLAIN, 1)
-TILE_GROUPS(tile4_by_group, 4, BY_GROUP, 0)
-TILE_GROUPS(tile8_by_group, 8, BY_GROUP, 0)
-TILE_GROUPS(tile8_zeros_by_group, 8, BY_GROUP, 1)
+TILE_GROUPS(tile4, 4, 0)
+TILE_GROUPS(tile8, 8, 0)
+TILE_GROUPS(tile8_zeros, 8, 1)
 #if !SHIFT_ZEROS
-TILE_GROUPS(tile4_zeros, 4, PLAIN, 1)
-TILE_GROUPS(tile4_zeros_by_group, 4, BY_GROUP, 1)
+TILE_GROUPS(tile4_zeros, 4, 1)
 #else
 #define tile4_zeros tile4 /* there is one zero for all */
-#define tile4_zeros_by_group tile4_by_group
 #endif
 
-/* [form][8 bits][zeros] */
-static tile_function *const tiles[2][2][2] = {
-    [PLAIN] = {{tile4, tile4_zeros}, {tile8, tile8_zeros}},
-    [BY_GROUP] = {{tile4_by_group, tile4_zeros_by_group}, {tile8_by_group, tile8_zeros_by_group}},
-};
+/* [8 bits][zeros] */
+static tile_function *const tiles[2][2] = {{tile4, tile4_zeros}, {tile8, tile8_zeros}};
 
 /* All columns of a panel, for a full tile. */
-INLINE void tile_whole(const int bits, const int form, const struct ptqi_chunk *c,
-                       const struct ptqi_rows *x, float *out)
+INLINE void tile_whole(const int bits, const struct ptqi_chunk *c, const struct ptqi_rows *x,
+                       float *out)
 {
-    tile_function *const tile = tiles[form][bits == 8][c->zeros != NULL];
+    tile_function *const tile = tiles[bits == 8][c->zeros != NULL];
     for (int n = 0; n < NR; n += TILE_NV * LANES)
         tile(c, n, x, out);
 }
@@ -308,7 +298,7 @@ INLINE void tile_whole(const int bits, const int form, const struct ptqi_chunk *
         if (form == LEVELS)                                                                        \
             level_strip(rows, TILE_NV, chunk, n, &at, out, partial);                               \
         else                                                                                       \
-            tile_strip(rows, TILE_NV, bits, form, chunk, n, &at, out, partial);                    \
+            tile_strip(rows, TILE_NV, bits, chunk, n, &at, out, partial);                          \
     }
 
 #define TILE_CASE(rows, ...)                                                                       \
@@ -335,7 +325,7 @@ INLINE void tile_whole(const int bits, const int form, const struct ptqi_chunk *
             if (form == LEVELS || chunk->resume || chunk->leave)                                   \
                 TILE_ROWS(mr, bits, form)                                                          \
             else                                                                                   \
-                tile_whole(bits, form, chunk, &at, out);                                           \
+                tile_whole(bits, chunk, &at, out);                                                 \
             at.x += mr * at.ldx;                                                                   \
             at.sums += mr * at.ldsums;                                                             \
             out += mr * NR;                                                                        \
@@ -370,17 +360,11 @@ INLINE void tile_whole(const int bits, const int form, const struct ptqi_chunk *
 UNPACK(w4a8_unpack, 4, 0)
 UNPACK(w8a8_unpack, 8, 0)
 UNPACK(two_level_unpack, 4, 1)
-#define w4a8_by_group_unpack w4a8_unpack
-#define w8a8_by_group_unpack w8a8_unpack
 STREAM4(w4a8_stream, PLAIN)
-STREAM4(w4a8_by_group_stream, BY_GROUP)
 STREAM4(two_level_stream, LEVELS)
 STREAM(w8a8_stream, 8, PLAIN, 0)
-STREAM(w8a8_by_group_stream, 8, BY_GROUP, 0)
 TILE(w4a8_tile, 4, PLAIN, TILE_MR)
-TILE(w4a8_by_group_tile, 4, BY_GROUP, TILE_MR)
 TILE(w8a8_tile, 8, PLAIN, TILE_MR)
-TILE(w8a8_by_group_tile, 8, BY_GROUP, TILE_MR)
 TILE(two_level_tile, 4, LEVELS, LEVEL_MR)
 
 #define INT_PRODUCT(name, ...)                                                                     \
@@ -390,6 +374,5 @@ TILE(two_level_tile, 4, LEVELS, LEVEL_MR)
     .stream_mr = STREAM_MR
 #define INT_KERNELS                                                                                \
     INT_SHAPE, .tile_mr = TILE_MR == LEVEL_MR ? TILE_MR : TILE_MR * LEVEL_MR, .x_ahead = X_AHEAD,  \
-               INT_PRODUCT(w4a8, STREAM_ROWS4), INT_PRODUCT(w4a8_by_group, STREAM_ROWS4),          \
-               INT_PRODUCT(w8a8, STREAM_ROWS8), INT_PRODUCT(w8a8_by_group, STREAM_ROWS8),          \
+               INT_PRODUCT(w4a8, STREAM_ROWS4), INT_PRODUCT(w8a8, STREAM_ROWS8),                   \
                INT_PRODUCT(two_level, STREAM_ROWS_LEVELS)

@@ -84,8 +84,8 @@ struct ptqi_rows {
     const int8_t *x;     /* rows ldx bytes apart */
     const int32_t *sums; /* per group of columns; rows ldsums apart */
     int64_t ldx, ldsums;
-    int64_t scales; /* offset from a row's group sums to the f32 scales of its groups, if a product
-                       by_group uses them */
+    int64_t scales; /* offset from a row's group sums to the f32 scales of its groups; 0: none, and
+                       always with two-level scales */
 };
 
 /* The scale of a row of x for the first of its groups. */
@@ -108,8 +108,8 @@ typedef void ptqi_tile(int64_t rows, struct ptqi_chunk *chunk, const struct ptqi
  * sum over g ascending of scale[g][n] * (dot_g - zero[g][n] * sums[m][g]). The integer wraps at 32
  * bits and is converted to f32 once; each group is one fused multiply-add, starting from +0. With
  * two-level scales the integer is the sum over g of level[g][n] * (dot_g - zero[g][n] *
- * sums[m][g]), and out is row_scale[n] times that, again by one fused multiply-add from +0. By
- * group, the f32 number is first multiplied by the scale of x for the row and the group.
+ * sums[m][g]), and out is row_scale[n] times that, again by one fused multiply-add from +0. If x
+ * has scales for its groups, the f32 number is first multiplied by that of the row and the group.
  */
 struct ptqi_product {
     /* Multiplies a whole panel by 1 <= rows <= stream_mr, directly from the packed codes; out is
@@ -186,9 +186,8 @@ struct ptqi_kernels {
     void (*general)(int rows, const struct ptqi_general *w, const int16_t *x, int64_t ldx,
                     const int32_t *sums, int64_t ldsums, const float *x_scales, float *out);
 
-    /* Integer products: 4-bit codes, 8-bit codes, 4-bit codes with two-level scales; the first two
-     * also with a scale of x for each group. */
-    struct ptqi_product w4a8, w8a8, two_level, w4a8_by_group, w8a8_by_group;
+    /* Integer products: 4-bit codes, 8-bit codes, 4-bit codes with two-level scales. */
+    struct ptqi_product w4a8, w8a8, two_level;
     int int_nr, int_strip, int_kr;
     /* 2: rows of x are stored in pairs, [rows / 2][columns / 8][2][8], and ldx is half the distance
      * between two pairs. The second row of the last pair may be missing; its bytes are then read
@@ -253,7 +252,7 @@ extern const struct ptqi_kernels ptqi_kernels_avx2;
 extern const struct ptqi_kernels ptqi_kernels_avx_vnni;
 extern const struct ptqi_kernels ptqi_kernels_avx512_vnni;
 extern const struct ptqi_kernels ptqi_kernels_amx_int8;
-ptqi_tile ptqi_amx_tile, ptqi_amx_group_tile, ptqi_amx_level_tile; /* amx.c */
+ptqi_tile ptqi_amx_tile, ptqi_amx_level_tile; /* amx.c */
 void ptqi_amx_release(void);
 #elif defined(PTQI_ARM)
 extern const struct ptqi_kernels ptqi_kernels_neon;

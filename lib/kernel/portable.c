@@ -157,23 +157,22 @@ static void int_row(const struct ptqi_panel *panel, const int8_t *x, const int32
 }
 
 static void int_rows(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x,
-                     int by_group, float *out, int bits)
+                     float *out, int bits)
 {
     for (int m = 0; m < rows; m++)
         int_row(panel, x->x + m * x->ldx, x->sums + m * x->ldsums,
-                by_group ? ptqi_group_scale(x, m) : NULL, out + m * INT_NR, bits);
+                x->scales ? ptqi_group_scale(x, m) : NULL, out + m * INT_NR, bits);
 }
 
-#define STREAM(name, by_group, bits)                                                               \
-    static void name(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x,          \
-                     float *out)                                                                   \
-    {                                                                                              \
-        int_rows(rows, panel, x, by_group, out, bits);                                             \
-    }
-STREAM(stream4, 0, 4)
-STREAM(stream8, 0, 8)
-STREAM(stream4_by_group, 1, 4)
-STREAM(stream8_by_group, 1, 8)
+static void stream4(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x, float *out)
+{
+    int_rows(rows, panel, x, out, 4);
+}
+
+static void stream8(int rows, const struct ptqi_panel *panel, const struct ptqi_rows *x, float *out)
+{
+    int_rows(rows, panel, x, out, 8);
+}
 
 static void general_row(const struct ptqi_general *w, const int16_t *x, const int32_t *sums,
                         const float *x_scales, float *out)
@@ -222,8 +221,6 @@ const struct ptqi_kernels ptqi_kernels_portable = {
     .w4a8 = {.stream = stream4, .pass_rows = {STREAM_MR, STREAM_MR, STREAM_MR}},
     .w8a8 = {.stream = stream8, .pass_rows = {STREAM_MR, STREAM_MR, STREAM_MR}},
     .two_level = {.stream = stream4, .pass_rows = {STREAM_MR, STREAM_MR, STREAM_MR}},
-    .w4a8_by_group = {.stream = stream4_by_group, .pass_rows = {STREAM_MR, STREAM_MR, STREAM_MR}},
-    .w8a8_by_group = {.stream = stream8_by_group, .pass_rows = {STREAM_MR, STREAM_MR, STREAM_MR}},
     .general = general,
     .magnitude = magnitude,
     .quantize = quantize,

@@ -14,12 +14,9 @@
 
 static const struct ptqi_product *product_of(const struct ptq_linear *l)
 {
-    const struct ptqi_kernels *k = l->kernels;
-    if (l->two_level)
-        return &k->two_level;
-    if (l->by_group)
-        return l->code_bits == 8 ? &k->w8a8_by_group : &k->w4a8_by_group;
-    return l->code_bits == 8 ? &k->w8a8 : &k->w4a8;
+    return l->two_level        ? &l->kernels->two_level
+           : l->code_bits == 8 ? &l->kernels->w8a8
+                               : &l->kernels->w4a8;
 }
 
 /* Whether groups have one block, two or three, or more. */
@@ -234,6 +231,12 @@ static const int32_t *sums_at(const struct ptqi_task *t, int64_t m)
            (t->first + m) * ptqi_sums_stride(t->linear);
 }
 
+/* Offset from a row's sums to the scales of its groups; 0 if it has one scale. */
+static int64_t group_scales(const struct ptq_linear *l)
+{
+    return l->by_group ? ptqi_scales_offset(l) : 0;
+}
+
 #define SUMS_AT_ONCE 64 /* groups */
 
 /* The sums of x for groups g .. g + count - 1 of rows from m on, as f32 [rows][SUMS_AT_ONCE]: by
@@ -284,7 +287,7 @@ static void stream_panel(const struct ptqi_task *t, const struct ptqi_panel *p, 
 {
     const struct ptq_linear *l = t->linear;
     const struct ptqi_rows x = {x_at(t, m0), sums_at(t, m0), ptqi_x_stride(l), ptqi_sums_stride(l),
-                                ptqi_scales_offset(l)};
+                                group_scales(l)};
     float sum[PTQI_MAX_MR * PTQI_MAX_NR];
     product_of(l)->stream((int)rows, p, &x, sum);
     store_int_rows(t, sum, m0, rows, n0);
@@ -353,7 +356,7 @@ static void tile_panel(const struct ptqi_task *t, const struct ptqi_panel *p, in
     struct ptqi_chunk c = {.room = (uint8_t *)scratch,
                            .scale_room = (float *)(void *)(scratch + room.scales),
                            .zero_room = (int32_t *)(void *)(scratch + room.zeros)};
-    const int64_t ldsums = ptqi_sums_stride(l), scales = ptqi_scales_offset(l);
+    const int64_t ldsums = ptqi_sums_stride(l), scales = group_scales(l);
     const int64_t step = kernels->tile_mr, steps = (rows + step - 1) / step;
     const int64_t lines =
         (l->blocking.chunk_blocks * 4 * l->code_bits * nr / 64 + steps - 1) / steps;
