@@ -31,7 +31,9 @@ static const struct option table[] = {
     {"stride", "N",
      "begin a window every N tokens, and score only tokens that no earlier one had;\n"
      "                         default: the window"},
-    {"kl", "DIR", "also compares with this model, token by token: KL divergence, first choices"},
+    {"kl", "DIR",
+     "also compares with this model (run with --activations own), token by\n"
+     "                         token: KL divergence, first choices"},
     ACTIVATIONS_OPTION,
     COMMON_OPTIONS,
 };

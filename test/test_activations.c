@@ -364,6 +364,29 @@ static void test_numbers(void)
     CHECK(ptq_activations_name(PTQ_ACTIVATIONS_FPTQ) == NULL && ptq_activations_name(10) == NULL);
 }
 
+/* Layouts of the same identity have the same bytes, also if groups are divided. */
+static void test_identities(void)
+{
+    enum { LAYOUTS = 4 * 2 * 2 };
+    static const int64_t groups[] = {0, 128, 144, 256};
+    char text[LAYOUTS][200];
+    int64_t bytes[LAYOUTS];
+    int wrong = 0;
+    for (int i = 0; i < LAYOUTS; i++) {
+        ptq_layout *layout;
+        CHECK_OK(ptq_layout_create(test_context(), 64, 1024, 4, groups[i / 4], &layout));
+        CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_ACTIVATIONS, PTQ_ACTIVATIONS_INT8_GROUP));
+        CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_LEVELS, i / 2 % 2));
+        CHECK_OK(ptq_layout_set(layout, PTQ_LAYOUT_UNEVEN, i % 2));
+        bytes[i] = ptq_layout_packed_bytes(layout);
+        CHECK(bytes[i] > 0 && ptq_layout_identity(layout, text[i], sizeof text[i]) > 20);
+        for (int j = 0; j < i; j++)
+            wrong += !strcmp(text[i], text[j]) && bytes[i] != bytes[j];
+        ptq_layout_free(layout);
+    }
+    CHECK_EQ(wrong, 0);
+}
+
 /* Two-level scales and f16 scales are parts of a form that has no zero point. */
 static void test_layouts(void)
 {
@@ -492,6 +515,7 @@ void test_activations(void)
     test_products();
     test_sharing();
     test_numbers();
+    test_identities();
     test_layouts();
     test_configs();
     test_sums();

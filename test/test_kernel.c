@@ -409,8 +409,11 @@ static void test_table(const struct ptqi_kernels *kernels)
     CHECK(kernels->tile_mr % 2 == 0 && kernels->stream_mr % 2 == 0); /* limbs stay together */
     CHECK(kernels->x_rows == 1 || kernels->x_rows == 2);
     const struct ptqi_product *products[] = {&kernels->w4a8, &kernels->w8a8, &kernels->two_level};
+    CHECK(kernels->int_nr % kernels->f32_nr == 0); /* minima are added as f32 products */
     for (int i = 0; i < 9; i++) {
         const struct ptqi_product *p = products[i / 3];
+        const int pass = p->pass_rows[i % 3];
+        CHECK(pass > 0 && pass <= kernels->stream_mr && pass % 2 == 0);
         CHECK(!kernels->tile_mr == !p->tile);
         CHECK(!p->tile ||
               p->stream_rows[i % 3] >= kernels->stream_mr); /* scratch sizes rely on it */

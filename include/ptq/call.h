@@ -30,15 +30,15 @@
  * With int8 activations by group, each row of x has a scale sx[m][g] = max |x'| / 127 for every
  * group of columns, in quantization order, and
  *
- *     y[m][n] = sum over groups g of sw[n][g] * (sx[m][g] * (sum_k q_w q_x - zero[n][g] * sum_k
- * q_x))
+ *     y[m][n] = sum over groups g of
+ *                   sw[n][g] * (sx[m][g] * (sum_k q_w q_x - zero[n][g] * sum_k q_x))
  *
  * with exact integer sums, one rounding to f32 by sx, and one fused multiply-add by sw per group,
  * in order of g. With minima, m[n][g] * (sx[m][g] * sum_k q_x) is then added for each group. The
  * groups are those of the weights, but longer ones than 128 columns are divided: if a row has only
  * one group, into parts of 128 columns, else into equal parts, the longest of up to 128 columns
- * that consist of whole 32 columns (of 16, if the group does not). Uneven groups stay whole, as do
- * all groups in a layout with room for uneven ones. Two-level scales are PTQ_ERROR_CONFLICT.
+ * that are a multiple of 32 (of 16, if the group is no multiple of 32). Uneven groups stay whole,
+ * as do all groups in a layout with room for uneven ones. Two-level scales are PTQ_ERROR_CONFLICT.
  *
  * If a row of x is not finite, its row of y is filled with the quiet NaN 0x7fc00000.
  *

@@ -106,7 +106,8 @@ enum {
 };
 /* PTQ_PARAM_EQUALIZE, _ROTATE, _SYMMETRIC and _CLIP may be PTQ_AUTO: ptq_quantize tries the
  * alternatives and keeps the one that loses least for the matrices of a call. PTQ_PARAM_SCALES may
- * also be PTQ_AUTO: two-level if activations have 8 bits and it is possible, else plain. */
+ * also be PTQ_AUTO: two-level if activations have 8 bits, not by group, and it is possible; else
+ * plain. */
 enum {
     PTQ_EFFORT_FAST = 1,    /* candidates are compared after round-to-nearest */
     PTQ_EFFORT_DEFAULT = 2, /* each candidate is quantized with the configured rounding */

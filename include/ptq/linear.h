@@ -19,9 +19,10 @@ typedef struct ptq_linear ptq_linear;
  * Packs q, which may be freed afterwards. Packing runs on the library's threads, or on the calling
  * thread alone if the context has a parallel_for, since an engine with its own threads packs
  * several matrices at once. ptq_linear_create_in does the same, but allocates only the handle. If
- * 8-bit codes have zero points and activations are int8 or int16, a group of more than 66311
- * columns gives PTQ_ERROR_UNSUPPORTED, because its sums might not fit in 32 bits. So does a group
- * of more than 32896 columns if activations are uint8. ptq_linear_open rejects such a matrix too.
+ * 8-bit codes have zero points or minima and activations are int8 or int16, a group of more than
+ * 66311 columns gives PTQ_ERROR_UNSUPPORTED, because its sums might not fit in 32 bits. So does a
+ * group of more than 32896 columns if activations are uint8. ptq_linear_open rejects such a matrix
+ * too.
  */
 PTQ_API ptq_status ptq_linear_create(ptq_context *context, const ptq_qtensor *q,
                                      ptq_linear **linear);
@@ -29,7 +30,7 @@ PTQ_API ptq_status ptq_linear_create(ptq_context *context, const ptq_qtensor *q,
 PTQ_API void ptq_linear_free(ptq_linear *linear);
 PTQ_API int64_t ptq_linear_n(const ptq_linear *linear);
 PTQ_API int64_t ptq_linear_k(const ptq_linear *linear);
-/* Bytes of the packed weights, scales and zeros. */
+/* Bytes of the packed weights, scales, zeros and minima. */
 PTQ_API int64_t ptq_linear_bytes(const ptq_linear *linear);
 /* Bits of the codes as packed, 4 or 8; columns of a full group; PTQ_ACTIVATIONS_...; the
  * instruction set that runs it, PTQ_ISA_...; 1 if scales are two-level; 1 if it has a bias, else 0.

@@ -75,9 +75,9 @@ ptq_status ptqi_check_between(ptq_context *context, const char *function, const 
  * overflows or memory is exhausted. Zero bytes give a valid pointer. _zero clears the memory.
  */
 void *ptqi_alloc(ptq_context *context, int64_t count, int64_t size);
+void *ptqi_alloc_zero(ptq_context *context, int64_t count, int64_t size);
 /* From the system, for the default allocator; NULL if there is none. Freed by free. */
 void *ptqi_system_alloc(int64_t bytes, int64_t alignment);
-void *ptqi_alloc_zero(ptq_context *context, int64_t count, int64_t size);
 /* NULL is allowed. */
 void ptqi_free(ptq_context *context, void *pointer);
 /* Grows an array of *capacity elements to hold at least needed, keeping its first used elements. */

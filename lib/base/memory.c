@@ -31,7 +31,11 @@ int ptqi_multiply(int64_t a, int64_t b, int64_t *product)
 void *ptqi_system_alloc(int64_t bytes, int64_t alignment)
 {
     void *pointer = NULL;
+#ifdef MADV_HUGEPAGE
     const int large = bytes >= 2 * HUGE_PAGE;
+#else
+    const int large = 0;
+#endif
     if (posix_memalign(&pointer, (size_t)(large ? HUGE_PAGE : alignment), (size_t)bytes))
         return NULL;
 #ifdef MADV_HUGEPAGE

@@ -316,6 +316,7 @@ static void measure_thread(void *argument, int64_t part)
  */
 #define LEAST_WORK 524288
 #define F32_WORK 4      /* a multiplication of f32 takes as long as 4 to 6 of int8, */
+#define GENERAL_WORK 3  /* one in the general form as long as 3, */
 #define PREPARE_WORK 16 /* and preparing a value of x as long as 15 or more */
 
 static int64_t threads_for(double work, int64_t threads)
@@ -354,7 +355,9 @@ static ptq_status multiply(struct run *r, int64_t threads)
     for (int64_t i = 0; i < r->call->count; i++)
         work += (double)r->call->linears[i]->n *
                 (double)(result_rows(r->call, &r->p.layout, i / step) * limbs);
-    work *= (double)l->k * (ptqi_linear_is_integer(l) ? 1 : F32_WORK);
+    work *= (double)l->k * (!ptqi_linear_is_integer(l)     ? F32_WORK
+                            : l->form == PTQI_FORM_GENERAL ? GENERAL_WORK
+                                                           : 1);
     r->parts = threads_for(work, threads);
     atomic_init(&r->next, 0);
     return run_parts(r, run_thread);

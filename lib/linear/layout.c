@@ -152,13 +152,17 @@ int64_t ptq_layout_identity(const ptq_layout *layout, char *buffer, int64_t capa
 {
     struct ptqi_packed h;
     char text[160] = "";
-    if (layout && !describe(layout, &h))
-        snprintf(text, sizeof text,
-                 "ptql%u-%lldx%lld-g%lld-b%d-a%d-f%d-s%d-z%d-m%d-o%d-i%d-p%d.%d.%d.%d",
-                 PTQI_PACKED_VERSION, (long long)h.n, (long long)h.k,
-                 (long long)ptqi_packed_weight_group(&h), h.code_bits, h.activations, h.form,
-                 h.scale_bytes, h.has_zeros, h.has_minima, h.has_order, h.has_input_scale,
-                 h.layout.rows, h.layout.strip, h.layout.run, h.layout.w8_offset);
+    if (layout && !describe(layout, &h)) {
+        const int length =
+            snprintf(text, sizeof text,
+                     "ptql%u-%lldx%lld-g%lld-b%d-a%d-f%d-s%d-z%d-m%d-o%d-i%d-p%d.%d.%d.%d",
+                     PTQI_PACKED_VERSION, (long long)h.n, (long long)h.k,
+                     (long long)ptqi_packed_weight_group(&h), h.code_bits, h.activations, h.form,
+                     h.scale_bytes, h.has_zeros, h.has_minima, h.has_order, h.has_input_scale,
+                     h.layout.rows, h.layout.strip, h.layout.run, h.layout.w8_offset);
+        if (h.split) /* groups may also stay whole: layouts with room for uneven ones */
+            snprintf(text + length, sizeof text - (size_t)length, "-d%d", h.split);
+    }
     return ptqi_copy_out(text, buffer, capacity);
 }
 

@@ -107,6 +107,9 @@ static int is_split(const struct ptqi_packed *h)
 {
     const int by_group = h->activations == PTQ_ACTIVATIONS_INT8_GROUP;
     const int64_t groups = (h->k + h->group_size - 1) / h->group_size;
+    if (h->form == PTQI_FORM_PANELS && by_group &&
+        h->group_size != ptqi_activation_group(ptqi_packed_weight_group(h), h->k))
+        return 0;
     return h->split >= 0 && h->split <= groups && (by_group || !h->split) &&
            !(by_group && is_two_level(h));
 }

@@ -479,9 +479,9 @@ static void run_general_panel(const struct ptqi_task *t, int64_t panel, int64_t 
     float sum[GENERAL_ROWS * PTQI_GENERAL_NR];
     (void)scratch;
     const int32_t *sums = sums_at(t, m0);
-    l->kernels->general((int)rows, &w, (const int16_t *)(const void *)x, stride / 2, sums,
-                        ptqi_sums_stride(l),
-                        l->by_group ? (const float *)(const void *)(sums + l->groups) : NULL, sum);
+    l->kernels->general(
+        (int)rows, &w, (const int16_t *)(const void *)x, stride / 2, sums, ptqi_sums_stride(l),
+        l->by_group ? (const float *)(const void *)(sums + group_scales(l)) : NULL, sum);
     store_rows(t, sum, m0, rows, panel * PTQI_GENERAL_NR);
 }
 

@@ -7,11 +7,22 @@
 #include "model/architecture.h"
 #include "model/weights.h"
 
-/* Schemes that only say how fast a weight-only matrix will run. */
+/* Schemes that only say how a weight-only matrix will run, as in lib/activations.h. */
 static int is_weight_only(int32_t activations)
 {
     return activations == PTQ_ACTIVATIONS_F32 || activations == PTQ_ACTIVATIONS_INT16_TOKEN ||
            activations == PTQ_ACTIVATIONS_INT8_GROUP;
+}
+
+/* Whether a product with activations by group is faster than one with f32. It is not with groups of
+ * 16 or of arbitrary columns, unless f32 needs the weights themselves, as with minima and levels.
+ */
+static int is_faster_by_group(const ptq_qtensor *q)
+{
+    const int64_t group = ptq_qtensor_group(q);
+    if (ptq_qtensor_has_minima(q) || ptq_qtensor_has_levels(q))
+        return 1;
+    return !ptq_qtensor_has_uneven_groups(q) && (group % 32 == 0 || group == ptq_qtensor_k(q));
 }
 
 ptq_status model_set_activations(ptq_qtensor *q, int32_t format, int32_t activations)
@@ -20,7 +31,7 @@ ptq_status model_set_activations(ptq_qtensor *q, int32_t format, int32_t activat
     if (activations == ACTIVATIONS_CALIBRATION && is_weight_only(own))
         activations = PTQ_ACTIVATIONS_F32;
     if (activations == ACTIVATIONS_DEFAULT && format != PTQ_FORMAT_PTQ &&
-        own == PTQ_ACTIVATIONS_F32)
+        own == PTQ_ACTIVATIONS_F32 && is_faster_by_group(q))
         activations = PTQ_ACTIVATIONS_INT8_GROUP;
     return activations >= 0 ? ptq_qtensor_set_activations(q, activations) : PTQ_OK;
 }

@@ -187,7 +187,7 @@ void model_free(struct model *model);
 /* Activations that a block is run with: the checkpoint's; for calibration, the same, but f32
  * instead of 16 bits or 8 bits by group, so that the speed at which a model will run does not
  * change its codes; and by default, the same, but 8 bits by group for the weight-only matrices of
- * foreign formats, which leave the choice to the program that runs them. */
+ * foreign formats, which leave the choice to the program that runs them, if that is faster. */
 enum { ACTIVATIONS_OWN = -1, ACTIVATIONS_CALIBRATION = -2, ACTIVATIONS_DEFAULT = -3 };
 /* load_block.c: sets one of these, or PTQ_ACTIVATIONS_..., in a matrix read from a format. */
 ptq_status model_set_activations(ptq_qtensor *q, int32_t format, int32_t activations);
