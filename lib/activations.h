@@ -35,6 +35,13 @@ static inline int64_t ptqi_activation_group(int64_t group, int64_t k)
     return part;
 }
 
+/* Whether a product adds minima after the scales of all groups, as panels need it; else group by
+ * group, as the schemes of release 0.1 do. */
+static inline int ptqi_activations_add_minima_last(int32_t activations)
+{
+    return activations == PTQ_ACTIVATIONS_INT16_TOKEN || activations == PTQ_ACTIVATIONS_INT8_GROUP;
+}
+
 static inline int ptqi_activations_have_zero(int32_t activations)
 {
     return activations == PTQ_ACTIVATIONS_UINT8_TOKEN ||

@@ -151,6 +151,7 @@ static float add_minima(const struct layer *l, const int32_t *q, const float *x_
 /* The product of row n with integers, before their scale, but after those of their groups. */
 static float int8_sum(const struct layer *l, const int32_t *q, const float *x_scales, int64_t n)
 {
+    const int last = l->what & (INT16 | BY_GROUP); /* minima are added after all scales */
     float sum = 0;
     int64_t total = 0; /* of levels times integers */
     for (int64_t g = 0; g * l->x_size < l->s.k; g++) {
@@ -164,12 +165,14 @@ static float int8_sum(const struct layer *l, const int32_t *q, const float *x_sc
         if (l->what & BY_GROUP)
             number *= x_scales[g];
         sum = fmaf(l->scales[at], number, sum);
+        if (l->what & MINIMA && !last)
+            sum = fmaf(l->minima[at], (float)inputs, sum);
         if (l->what & TWO_LEVEL)
             total += lrintf(l->scales[at] / l->row_scales[n]) * (products - l->zeros[at] * inputs);
     }
     if (l->what & TWO_LEVEL)
         sum = l->row_scales[n] * (float)total;
-    return l->what & MINIMA ? add_minima(l, q, x_scales, n, sum) : sum;
+    return l->what & MINIMA && last ? add_minima(l, q, x_scales, n, sum) : sum;
 }
 
 static float integer_output(const struct layer *l, const int32_t *q, const float *x_scales,

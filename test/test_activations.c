@@ -169,7 +169,6 @@ static int integer_of(const struct matrix *m, int n, int c)
 static float output(const struct matrix *m, const int *q, float scale, int n)
 {
     float sum = 0;
-    int totals[MAX_GROUPS];
     for (int64_t g = 0; g < m->groups; g++) {
         int dot = 0, total = 0;
         for (int c = 0; c < K; c++) {
@@ -177,10 +176,9 @@ static float output(const struct matrix *m, const int *q, float scale, int n)
             total += m->index[c] == g ? q[c] : 0;
         }
         sum = fmaf(m->scales[n * m->groups + g], (float)dot, sum);
-        totals[g] = total;
+        if (m->what & HAS_MINIMA)
+            sum = fmaf(m->minima[n * m->groups + g], (float)total, sum);
     }
-    for (int64_t g = 0; g < m->groups && m->what & HAS_MINIMA; g++)
-        sum = fmaf(m->minima[n * m->groups + g], (float)totals[g], sum);
     return sum * scale;
 }
 

@@ -97,6 +97,7 @@ static float weight_of(const struct matrix *m, int n, int c)
  * NULL. */
 static float integer_sum(const struct matrix *m, const int *x, const float *scales, int n)
 {
+    const int last = m->what & (IS_16 | IS_GROUPED);
     float sum = 0, totals[MAX_GROUPS];
     for (int64_t g = 0; g < m->groups; g++) {
         int dot = 0, total = 0;
@@ -108,8 +109,10 @@ static float integer_sum(const struct matrix *m, const int *x, const float *scal
         const float scale = scales ? scales[g] : 1;
         sum = fmaf(m->scales[n * m->groups + g], scale * (float)dot, sum);
         totals[g] = scale * (float)total;
+        if (m->what & HAS_MINIMA && !last)
+            sum = fmaf(m->minima[n * m->groups + g], totals[g], sum);
     }
-    for (int64_t g = 0; g < m->groups && m->what & HAS_MINIMA; g++)
+    for (int64_t g = 0; g < m->groups && m->what & HAS_MINIMA && last; g++)
         sum = fmaf(m->minima[n * m->groups + g], totals[g], sum);
     return sum;
 }

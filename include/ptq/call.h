@@ -18,14 +18,14 @@
  * with exact integer sums and one fused multiply-add per group, in order of g. With two-level
  * scales, sw[n][g] = sr[n] si[n][g], y[m][n] = sx[m] * (sr[n] * (sum_k si (q_w - zero) q_x)), with
  * one integer sum. Levels take the place of q_w - zero. With minima m[n][g], q_w has no zero point,
- * and after the sum over g, m[n][g] * sum_k q_x is added for each group, in order of g, by another
- * fused multiply-add. With uint8 activations, as ptq_qtensor_set_activations defines them, q_x - zx
- * takes the place of q_x.
+ * and each group adds m[n][g] * sum_k q_x by another fused multiply-add. With uint8 activations, as
+ * ptq_qtensor_set_activations defines them, q_x - zx takes the place of q_x.
  *
  * With int16 activations, sx = max |x'| / 32385, and q_x = 254 hi + lo, hi = sign(q_x) floor((|q_x|
  * + 126) / 254), so that both limbs are -127 .. 127. Each limb is multiplied like a row of int8
  * activations up to the product with sx, and y = sx * fma(254, sum(hi), sum(lo)). The weights are
- * read once for both, so that a row costs what two rows cost with int8.
+ * read once for both, so that a row costs what two rows cost with int8. Minima are added after the
+ * sum over all g, in the same way and also in order of g.
  *
  * With int8 activations by group, each row of x has a scale sx[m][g] = max |x'| / 127 for every
  * group of columns, in quantization order, and
@@ -34,7 +34,7 @@
  *                   sw[n][g] * (sx[m][g] * (sum_k q_w q_x - zero[n][g] * sum_k q_x))
  *
  * with exact integer sums, one rounding to f32 by sx, and one fused multiply-add by sw per group,
- * in order of g. With minima, m[n][g] * (sx[m][g] * sum_k q_x) is then added for each group. The
+ * in order of g. With minima, m[n][g] * (sx[m][g] * sum_k q_x) is then added, after all g. The
  * groups are those of the weights, but longer ones than 128 columns are divided: if a row has only
  * one group, into parts of 128 columns, else into equal parts, the longest of up to 128 columns
  * that are a multiple of 32 (of 16, if the group is no multiple of 32). Uneven groups stay whole,

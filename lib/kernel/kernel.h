@@ -149,6 +149,7 @@ struct ptqi_general {
     const float *scales, *minima; /* minima may be NULL */
     const int32_t *group_end;     /* [groups], columns in quantization order */
     int64_t groups;
+    int minima_last; /* minima are added after the scales of all groups, else after each */
 };
 
 struct ptqi_kernels {
@@ -180,9 +181,9 @@ struct ptqi_kernels {
     void (*word_pair)(const struct ptqi_words *w, const float *x, float *out);
 
     /* Rows of x, i16 [k], with their group sums: out[m][nr] = sum over g ascending of scale * dot,
-     * then, for all g again, of minimum * sum, each by one fused multiply-add, starting from +0;
-     * dot is an integer that wraps at 32 bits. x_scales [groups], rows ldsums apart, or NULL: dot
-     * and sum, as f32, are first multiplied by it. */
+     * then of minimum * sum, each by one fused multiply-add, starting from +0; dot is an integer
+     * that wraps at 32 bits. x_scales [groups], rows ldsums apart, or NULL: dot and sum, as f32,
+     * are first multiplied by it. */
     void (*general)(int rows, const struct ptqi_general *w, const int16_t *x, int64_t ldx,
                     const int32_t *sums, int64_t ldsums, const float *x_scales, float *out);
 

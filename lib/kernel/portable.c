@@ -174,6 +174,12 @@ static void stream8(int rows, const struct ptqi_panel *panel, const struct ptqi_
     int_rows(rows, panel, x, out, 8);
 }
 
+static void general_minimum(const struct ptqi_general *w, int64_t g, float x_sum, float *sum)
+{
+    for (int n = 0; n < PTQI_GENERAL_NR; n++)
+        sum[n] = fmaf(w->minima[g * PTQI_GENERAL_NR + n], x_sum, sum[n]);
+}
+
 static void general_row(const struct ptqi_general *w, const int16_t *x, const int32_t *sums,
                         const float *x_scales, float *out)
 {
@@ -189,12 +195,11 @@ static void general_row(const struct ptqi_general *w, const int16_t *x, const in
         const float x_scale = x_scales ? x_scales[g] : 1;
         for (int n = 0; n < PTQI_GENERAL_NR; n++)
             sum[n] = fmaf(scales[n], x_scale * (float)(int32_t)dot[n], sum[n]);
+        if (w->minima && !w->minima_last)
+            general_minimum(w, g, x_scale * (float)sums[g], sum);
     }
-    for (int64_t g = 0; g < w->groups && w->minima; g++) {
-        const float x_sum = (x_scales ? x_scales[g] : 1) * (float)sums[g];
-        for (int n = 0; n < PTQI_GENERAL_NR; n++)
-            sum[n] = fmaf(w->minima[g * PTQI_GENERAL_NR + n], x_sum, sum[n]);
-    }
+    for (int64_t g = 0; g < w->groups && w->minima && w->minima_last; g++)
+        general_minimum(w, g, (x_scales ? x_scales[g] : 1) * (float)sums[g], sum);
     memcpy(out, sum, sizeof sum);
 }
 

@@ -124,7 +124,8 @@ struct ptq_linear {
      * minus zeros i16 [panels][k][nr], scales and minima [panels][groups][nr], group_end [groups].
      * Zeros only serve to unpack it. */
     int16_t *general_codes;
-    float *minima; /* or NULL */
+    float *minima;   /* or NULL */
+    int minima_last; /* they are added after the scales of all groups */
     int32_t *group_end;
 
     float *bias;      /* [n], or NULL */

@@ -88,6 +88,8 @@ static int fits_activations(const struct ptqi_packed *h)
     return form && is_flag(h->has_minima) && is_flag(h->has_levels) &&
            h->has_minima + h->has_levels + h->has_zeros <= 1 && !(h->has_levels && !is_form) &&
            !(h->has_minima && h->form == PTQI_FORM_WORDS) && !(h->has_minima && is_two_level(h)) &&
+           !(h->has_minima && h->form == PTQI_FORM_PANELS &&
+             !ptqi_activations_add_minima_last(h->activations)) &&
            !(h->has_levels && h->code_bits != 4) &&
            !(h->form == PTQI_FORM_DENSE && !h->has_minima && !h->has_levels) &&
            !(h->scale_bytes != 4 && h->form != PTQI_FORM_PANELS);
@@ -224,6 +226,7 @@ void ptqi_packed_bind(struct ptq_linear *l, const struct ptqi_packed *h, void *m
     l->groups = (h->k + h->group_size - 1) / h->group_size;
     l->split = h->split ? h->split : 1;
     l->by_group = h->activations == PTQ_ACTIVATIONS_INT8_GROUP;
+    l->minima_last = ptqi_activations_add_minima_last(h->activations);
     l->code_bits = h->code_bits;
     l->form = h->form;
     l->zero = h->zero;

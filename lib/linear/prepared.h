@@ -45,6 +45,12 @@ static inline int64_t ptqi_scales_offset(const struct ptq_linear *linear)
     return linear->groups + 1 + (linear->kernels->starts ? linear->panel.blocks : 0);
 }
 
+/* Offset from a row's sums to the scales of its groups; 0 if it has one scale. */
+static inline int64_t ptqi_group_scales(const struct ptq_linear *linear)
+{
+    return linear->by_group ? ptqi_scales_offset(linear) : 0;
+}
+
 /* Row stride of the sums. */
 static inline int64_t ptqi_sums_stride(const struct ptq_linear *linear)
 {

@@ -44,7 +44,9 @@ struct ptqi_shape ptqi_shape_of(const struct ptq_qtensor *q)
 
 int ptqi_shape_is_plain(const struct ptqi_shape *s)
 {
-    return !s->levels && !s->uneven && !ptqi_activations_have_zero(s->activations) &&
+    const int minima = s->zeros == PTQ_ZEROS_MINIMA;
+    return !(minima && !ptqi_activations_add_minima_last(s->activations)) && !s->levels &&
+           !s->uneven && !ptqi_activations_have_zero(s->activations) &&
            ptqi_is_plain_group(s->group_size, s->k);
 }
 

@@ -231,12 +231,6 @@ static const int32_t *sums_at(const struct ptqi_task *t, int64_t m)
            (t->first + m) * ptqi_sums_stride(t->linear);
 }
 
-/* Offset from a row's sums to the scales of its groups; 0 if it has one scale. */
-static int64_t group_scales(const struct ptq_linear *l)
-{
-    return l->by_group ? ptqi_scales_offset(l) : 0;
-}
-
 #define SUMS_AT_ONCE 64 /* groups */
 
 /* The sums of x for groups g .. g + count - 1 of rows from m on, as f32 [rows][SUMS_AT_ONCE]: by
@@ -287,7 +281,7 @@ static void stream_panel(const struct ptqi_task *t, const struct ptqi_panel *p, 
 {
     const struct ptq_linear *l = t->linear;
     const struct ptqi_rows x = {x_at(t, m0), sums_at(t, m0), ptqi_x_stride(l), ptqi_sums_stride(l),
-                                group_scales(l)};
+                                ptqi_group_scales(l)};
     float sum[PTQI_MAX_MR * PTQI_MAX_NR];
     product_of(l)->stream((int)rows, p, &x, sum);
     store_int_rows(t, sum, m0, rows, n0);
@@ -356,7 +350,7 @@ static void tile_panel(const struct ptqi_task *t, const struct ptqi_panel *p, in
     struct ptqi_chunk c = {.room = (uint8_t *)scratch,
                            .scale_room = (float *)(void *)(scratch + room.scales),
                            .zero_room = (int32_t *)(void *)(scratch + room.zeros)};
-    const int64_t ldsums = ptqi_sums_stride(l), scales = group_scales(l);
+    const int64_t ldsums = ptqi_sums_stride(l), scales = ptqi_group_scales(l);
     const int64_t step = kernels->tile_mr, steps = (rows + step - 1) / step;
     const int64_t lines =
         (l->blocking.chunk_blocks * 4 * l->code_bits * nr / 64 + steps - 1) / steps;
@@ -473,7 +467,8 @@ static void run_general_panel(const struct ptqi_task *t, int64_t panel, int64_t 
                                    .scales = l->scales + at,
                                    .minima = l->minima ? l->minima + at : NULL,
                                    .group_end = l->group_end,
-                                   .groups = l->groups};
+                                   .groups = l->groups,
+                                   .minima_last = l->minima_last};
     const int64_t stride = ptqi_x_stride(l);
     const char *x = t->prepared + t->layout->x + (t->first + m0) * stride;
     float sum[GENERAL_ROWS * PTQI_GENERAL_NR];
@@ -481,7 +476,7 @@ static void run_general_panel(const struct ptqi_task *t, int64_t panel, int64_t 
     const int32_t *sums = sums_at(t, m0);
     l->kernels->general(
         (int)rows, &w, (const int16_t *)(const void *)x, stride / 2, sums, ptqi_sums_stride(l),
-        l->by_group ? (const float *)(const void *)(sums + group_scales(l)) : NULL, sum);
+        l->by_group ? (const float *)(const void *)(sums + ptqi_group_scales(l)) : NULL, sum);
     store_rows(t, sum, m0, rows, panel * PTQI_GENERAL_NR);
 }
 
