@@ -14,8 +14,8 @@ static inline int ptqi_activations_are_static(int32_t activations)
            activations == PTQ_ACTIVATIONS_UINT8_STATIC;
 }
 
-/* Whether a method need not take the rounding of the input into account: it costs nothing or, by
- * group, little. Such a scheme is a way to run a weight-only matrix. */
+/* Whether a method need not take the rounding of the input into account, because that costs nothing
+ * or, by group, little. Such a scheme only says how a weight-only matrix runs. */
 static inline int ptqi_activations_are_exact(int32_t activations)
 {
     return activations == PTQ_ACTIVATIONS_F32 || activations == PTQ_ACTIVATIONS_INT16_TOKEN ||

@@ -21,8 +21,7 @@ typedef struct ptq_layout ptq_layout;
 enum {
     PTQ_LAYOUT_ACTIVATIONS = 1, /* PTQ_ACTIVATIONS_... but FPTQ, f32 */
     PTQ_LAYOUT_ZEROS = 2,       /* PTQ_ZEROS_..., none */
-    PTQ_LAYOUT_SCALES =
-        3, /* PTQ_SCALES_PLAIN, the default, or _TWO_LEVEL (int8 but by group, int16) */
+    PTQ_LAYOUT_SCALES = 3,      /* PTQ_SCALES_PLAIN, the default, or _TWO_LEVEL (not by group) */
     PTQ_LAYOUT_SCALE_DTYPE = 4, /* PTQ_DTYPE_F32, the default, or _F16 (int8, int16) */
     PTQ_LAYOUT_ORDER = 5,       /* flag: columns have an order */
     PTQ_LAYOUT_INPUT_SCALE = 6, /* flag: the input is divided by a scale */

@@ -41,12 +41,12 @@ INLINE VI vi_dot(VI sum, VI codes, VI x)
 
 #define NR 64
 #define STREAM_MR 8
-#define STREAM_PASS 6, 6, 8 /* 12 integer and 12 f32 sums, or 16 integer sums */
+#define STREAM_HELD 6 /* 12 integer and 12 f32 sums; with more rows, 16 integer sums */
+#define STREAM_PASS STREAM_HELD, STREAM_HELD, STREAM_MR
 #define STREAM_ROWS4 84, 64, 80
 #define STREAM_ROWS8 108, 112, 128
 #define STREAM_ROWS_LEVELS 40, 48, 56
 #define STREAM_NV(rows) 2
-#define HELD_ROWS 6
 #define MANY_SUMS PTQI_MANY_SUMS
 /* 12 integer and 12 f32 sums stay in registers; with two-level scales, 16 integer sums. */
 #define TILE_MR 3

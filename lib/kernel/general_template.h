@@ -45,28 +45,20 @@ INLINE void general_group(const float *scales, const VI *dot, float x_scale, flo
     general_add(scales, number, out);
 }
 
-/* Adds the minima of groups first .. end - 1 to the sums of a row. */
-INLINE void general_minima(const struct ptqi_general *w, int64_t first, int64_t end,
-                           const int32_t *sums, const float *x_scales, float *out)
-{
-    for (int64_t g = first; g < end; g++) {
-        const float x_sum = (x_scales ? x_scales[g] : 1) * (float)sums[g];
-        VF factor[GENERAL_NV];
-        PTQI_UNROLL
-        for (int v = 0; v < GENERAL_NV; v++)
-            factor[v] = vf_set1(&x_sum);
-        general_add(w->minima + g * PTQI_GENERAL_NR, factor, out);
-    }
-}
-
-/* The same for rows of x. */
-INLINE void general_minima_of(const int rows, const struct ptqi_general *w, int64_t first,
-                              int64_t end, const int32_t *sums, int64_t ldsums,
-                              const float *x_scales, float *out)
+/* Adds the minima of groups first .. end - 1 to the sums of rows. */
+INLINE void general_minima(const int rows, const struct ptqi_general *w, int64_t first, int64_t end,
+                           const int32_t *sums, int64_t ldsums, const float *x_scales, float *out)
 {
     for (int m = 0; m < rows; m++)
-        general_minima(w, first, end, sums + m * ldsums, x_scales ? x_scales + m * ldsums : NULL,
-                       out + m * PTQI_GENERAL_NR);
+        for (int64_t g = first; g < end; g++) {
+            const int64_t at = m * ldsums + g;
+            const float x_sum = (x_scales ? x_scales[at] : 1) * (float)sums[at];
+            VF factor[GENERAL_NV];
+            PTQI_UNROLL
+            for (int v = 0; v < GENERAL_NV; v++)
+                factor[v] = vf_set1(&x_sum);
+            general_add(w->minima + g * PTQI_GENERAL_NR, factor, out + m * PTQI_GENERAL_NR);
+        }
 }
 
 INLINE void general_rows(const int rows, const struct ptqi_general *w, const int16_t *x,
@@ -92,10 +84,10 @@ INLINE void general_rows(const int rows, const struct ptqi_general *w, const int
             general_group(w->scales + g * PTQI_GENERAL_NR, dot[m],
                           x_scales ? x_scales[m * ldsums + g] : 1, out + m * PTQI_GENERAL_NR);
         if (w->minima && !w->minima_last)
-            general_minima_of(rows, w, g, g + 1, sums, ldsums, x_scales, out);
+            general_minima(rows, w, g, g + 1, sums, ldsums, x_scales, out);
     }
     if (w->minima && w->minima_last)
-        general_minima_of(rows, w, 0, w->groups, sums, ldsums, x_scales, out);
+        general_minima(rows, w, 0, w->groups, sums, ldsums, x_scales, out);
 }
 
 TARGET static void general(int rows, const struct ptqi_general *w, const int16_t *x, int64_t ldx,

@@ -2,12 +2,12 @@
  * Streams of int_template.h: a few rows of x times a panel, straight from the packed codes.
  *
  * A panel is multiplied span by span along K, and each span strip by strip, so that only the first
- * strip misses the L1 cache. A span is one group, whose sums are added to out; or, up to HELD_ROWS,
- * as many groups as SPAN_BYTES hold, and the f32 sums stay in registers, too. That is faster for
- * small groups.
+ * strip misses the L1 cache. A span is one group, whose sums are added to out; or, up to
+ * STREAM_HELD, as many groups as SPAN_BYTES hold, and the f32 sums stay in registers, too. That is
+ * faster for small groups.
  */
 #define SPAN_BYTES 8192
-#define IS_HELD(rows) ((rows) <= HELD_ROWS)
+#define IS_HELD(rows) ((rows) <= STREAM_HELD)
 
 /* Some groups of a panel, and their rows of x. */
 struct span {

@@ -12,7 +12,7 @@
  *   LEVEL_MR         rows of a tile with two-level scales, if different
  *   X_AHEAD          x_ahead, if it was measured
  *   HOLD_SUMS        1: a tile keeps its f32 sums in registers, besides the integer sums
- *   HELD_ROWS        a stream does likewise for up to this many rows
+ *   STREAM_HELD        a stream does likewise for up to this many rows
  *   MANY_SUMS        an attribute of the functions with sums, PTQI_MANY_SUMS where it was measured
  *   W8_OFFSET, SHIFT_ZEROS
  *   UNPACK_LEVELS    how tiles run with two-level scales: int_levels.h
@@ -49,8 +49,8 @@
 #ifndef HOLD_SUMS
 #define HOLD_SUMS 0
 #endif
-#ifndef HELD_ROWS
-#define HELD_ROWS 0
+#ifndef STREAM_HELD
+#define STREAM_HELD 0
 #endif
 #ifndef MANY_SUMS
 #define MANY_SUMS
@@ -70,7 +70,9 @@
 #endif
 /* The scales of a product: f32 for each group, or levels. */
 enum { PLAIN, LEVELS };
-#define ROWS_AT_ONCE 8 /* at least STREAM_MR, TILE_MR and LEVEL_MR */
+#define ROWS_AT_ONCE 8
+_Static_assert(STREAM_MR <= ROWS_AT_ONCE && TILE_MR <= ROWS_AT_ONCE && LEVEL_MR <= ROWS_AT_ONCE,
+               "arrays of sums have room");
 
 /* What a product reads of a strip of W. */
 struct weights {

@@ -119,7 +119,7 @@ struct ptqi_product {
     void (*unpack)(const struct ptqi_panel *panel, struct ptqi_chunk *chunk);
     ptqi_tile *tile; /* NULL: there are only streams */
     int stream_rows[3];
-    int pass_rows[3]; /* the most rows of a stream that is fast, if there are more; likewise */
+    int pass_rows[3]; /* more rows are divided into streams of at most so many; likewise */
 };
 
 /*

@@ -44,10 +44,10 @@ static void quantize_groups(const float *x, int64_t n, int64_t group, int8_t *q,
         const int64_t count = ptqi_min(n - i, group);
         *scales = ptqi_from_bits(magnitude(x + i, count)) / 127.0f;
         *sums = 0;
+        for (int64_t j = i; j < i + count; j++)
+            q[j] = 0;
         if (*scales > 0)
             quantize(x + i, *scales, count, count, q + i, sums);
-        for (int64_t j = i; j < i + count && !(*scales > 0); j++)
-            q[j] = 0;
     }
 }
 

@@ -12,7 +12,7 @@ static void pack_groups(const struct ptqi_packing *job, int64_t n)
     const struct ptq_qtensor *q = job->q;
     const int64_t nr = job->layout.rows, source = ptqi_source_row(job, n);
     for (int64_t g = 0; g < l->groups; g++) {
-        const int64_t at = (n / nr * l->groups + g) * nr + n % nr, of = g / l->split;
+        const int64_t at = ptqi_group_place(l, nr, n, g), of = g / l->split;
         l->scales[at] = q->scales[source * q->groups + of];
         if (l->minima)
             l->minima[at] = q->minima[source * q->groups + of];

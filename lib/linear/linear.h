@@ -124,8 +124,7 @@ struct ptq_linear {
      * minus zeros i16 [panels][k][nr], scales and minima [panels][groups][nr], group_end [groups].
      * Zeros only serve to unpack it. */
     int16_t *general_codes;
-    float *minima;   /* or NULL */
-    int minima_last; /* they are added after the scales of all groups */
+    float *minima; /* or NULL */
     int32_t *group_end;
 
     float *bias;      /* [n], or NULL */
@@ -156,6 +155,13 @@ static inline int ptqi_linear_is_integer(const struct ptq_linear *linear)
 static inline int ptqi_limbs(const struct ptq_linear *linear)
 {
     return linear->activations == PTQ_ACTIVATIONS_INT16_TOKEN ? 2 : 1;
+}
+
+/* Where the number of row n, group g, is in [panels][groups][nr]. */
+static inline int64_t ptqi_group_place(const struct ptq_linear *linear, int64_t nr, int64_t n,
+                                       int64_t g)
+{
+    return (n / nr * linear->groups + g) * nr + n % nr;
 }
 
 static inline int64_t ptqi_align(int64_t bytes)

@@ -63,7 +63,7 @@ static void pack_group(const struct ptqi_packing *job, int64_t n, int64_t g, con
     else
         memcpy(group + 4 * row, &scale, 4);
     if (l->minima)
-        l->minima[(n / nr * l->groups + g) * nr + row] = q->minima[source * q->groups + of];
+        l->minima[ptqi_group_place(l, nr, n, g)] = q->minima[source * q->groups + of];
     if (p->has_zeros)
         header[row] = (uint8_t)ptqi_qtensor_zero(q, source, of);
     const int64_t blocks = ptqi_min(p->blocks - g * p->group_blocks, p->group_blocks);

@@ -76,6 +76,13 @@ static int is_flag(int32_t x)
     return x == 0 || x == 1;
 }
 
+/* Whether these are panels whose product can be followed by that of the minima. */
+static int can_add_minima(const struct ptqi_packed *h)
+{
+    return h->form == PTQI_FORM_PANELS && !is_two_level(h) &&
+           ptqi_activations_add_minima_last(h->activations);
+}
+
 /* Whether the form suits the activations, and has only parts that it can have. */
 static int fits_activations(const struct ptqi_packed *h)
 {
@@ -87,9 +94,7 @@ static int fits_activations(const struct ptqi_packed *h)
     const int is_form = h->form == PTQI_FORM_GENERAL || h->form == PTQI_FORM_DENSE;
     return form && is_flag(h->has_minima) && is_flag(h->has_levels) &&
            h->has_minima + h->has_levels + h->has_zeros <= 1 && !(h->has_levels && !is_form) &&
-           !(h->has_minima && h->form == PTQI_FORM_WORDS) && !(h->has_minima && is_two_level(h)) &&
-           !(h->has_minima && h->form == PTQI_FORM_PANELS &&
-             !ptqi_activations_add_minima_last(h->activations)) &&
+           (!h->has_minima || is_form || can_add_minima(h)) &&
            !(h->has_levels && h->code_bits != 4) &&
            !(h->form == PTQI_FORM_DENSE && !h->has_minima && !h->has_levels) &&
            !(h->scale_bytes != 4 && h->form != PTQI_FORM_PANELS);
@@ -226,7 +231,6 @@ void ptqi_packed_bind(struct ptq_linear *l, const struct ptqi_packed *h, void *m
     l->groups = (h->k + h->group_size - 1) / h->group_size;
     l->split = h->split ? h->split : 1;
     l->by_group = h->activations == PTQ_ACTIVATIONS_INT8_GROUP;
-    l->minima_last = ptqi_activations_add_minima_last(h->activations);
     l->code_bits = h->code_bits;
     l->form = h->form;
     l->zero = h->zero;

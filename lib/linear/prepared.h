@@ -37,7 +37,7 @@ static inline int64_t ptqi_x_stride(const struct ptq_linear *linear)
     return ((ptqi_padded_k(linear) + 63) / 64 | 1) * 64;
 }
 
-/* Offset from a row's sums to the scales of its groups, and to the end of all numbers but these. */
+/* Offset from a row's sums to the scales of its groups, which come last, if it has any. */
 static inline int64_t ptqi_scales_offset(const struct ptq_linear *linear)
 {
     if (linear->form == PTQI_FORM_GENERAL)
@@ -49,6 +49,13 @@ static inline int64_t ptqi_scales_offset(const struct ptq_linear *linear)
 static inline int64_t ptqi_group_scales(const struct ptq_linear *linear)
 {
     return linear->by_group ? ptqi_scales_offset(linear) : 0;
+}
+
+/* The scales of a row's groups, given its sums; NULL if it has one scale. */
+static inline const float *ptqi_scales_after(const struct ptq_linear *linear, const int32_t *sums)
+{
+    return linear->by_group ? (const float *)(const void *)(sums + ptqi_scales_offset(linear))
+                            : NULL;
 }
 
 /* Row stride of the sums. */

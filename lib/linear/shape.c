@@ -44,9 +44,9 @@ struct ptqi_shape ptqi_shape_of(const struct ptq_qtensor *q)
 
 int ptqi_shape_is_plain(const struct ptqi_shape *s)
 {
-    const int minima = s->zeros == PTQ_ZEROS_MINIMA;
-    return !(minima && !ptqi_activations_add_minima_last(s->activations)) && !s->levels &&
-           !s->uneven && !ptqi_activations_have_zero(s->activations) &&
+    if (s->zeros == PTQ_ZEROS_MINIMA && !ptqi_activations_add_minima_last(s->activations))
+        return 0;
+    return !s->levels && !s->uneven && !ptqi_activations_have_zero(s->activations) &&
            ptqi_is_plain_group(s->group_size, s->k);
 }
 

@@ -9,6 +9,7 @@
  * f32 activations: a chunk is dequantized and the f32 kernel multiplies it, so the result equals
  * the f32 product with the dequantized weights to the last bit.
  */
+#include "activations.h"
 #include "base/half.h"
 #include "linear/call.h"
 
@@ -241,9 +242,9 @@ static void float_sums(const struct ptqi_task *t, int64_t m, int rows, int64_t g
     const struct ptq_linear *l = t->linear;
     for (int i = 0; i < rows; i++, out += SUMS_AT_ONCE) {
         const int32_t *sums = sums_at(t, m + i) + g;
-        const float *scales = (const float *)(const void *)(sums + ptqi_scales_offset(l));
+        const float *scales = ptqi_scales_after(l, sums);
         for (int64_t j = 0; j < count; j++)
-            out[j] = l->by_group ? scales[j] * (float)sums[j] : (float)sums[j];
+            out[j] = scales ? scales[j] * (float)sums[j] : (float)sums[j];
     }
 }
 
@@ -440,7 +441,6 @@ static void run_f32_panel(const struct ptqi_task *t, int64_t panel, int64_t m0, 
     const struct ptq_linear *l = t->linear;
     const struct ptqi_kernels *kernels = l->kernels;
     const int nr = kernels->f32_nr, mr = kernels->f32_mr;
-    const struct ptqi_words words = words_of(l, panel);
     float *weights = (float *)(void *)scratch, *sum = weights + F32_CHUNK * nr;
     const float *x =
         (const float *)(const void *)(t->prepared + t->layout->x) + (t->first + m0) * l->k;
@@ -448,6 +448,7 @@ static void run_f32_panel(const struct ptqi_task *t, int64_t panel, int64_t m0, 
         stream_words(t, panel, m0, rows, x, weights);
         return;
     }
+    const struct ptqi_words words = words_of(l, panel);
     for (int64_t k0 = 0; k0 < l->k; k0 += F32_CHUNK) {
         const int64_t k = ptqi_min(F32_CHUNK, l->k - k0);
         const float *w = f32_weights(l, &words, panel, k0, k, weights);
@@ -468,15 +469,14 @@ static void run_general_panel(const struct ptqi_task *t, int64_t panel, int64_t 
                                    .minima = l->minima ? l->minima + at : NULL,
                                    .group_end = l->group_end,
                                    .groups = l->groups,
-                                   .minima_last = l->minima_last};
+                                   .minima_last = ptqi_activations_add_minima_last(l->activations)};
     const int64_t stride = ptqi_x_stride(l);
     const char *x = t->prepared + t->layout->x + (t->first + m0) * stride;
     float sum[GENERAL_ROWS * PTQI_GENERAL_NR];
     (void)scratch;
     const int32_t *sums = sums_at(t, m0);
-    l->kernels->general(
-        (int)rows, &w, (const int16_t *)(const void *)x, stride / 2, sums, ptqi_sums_stride(l),
-        l->by_group ? (const float *)(const void *)(sums + ptqi_group_scales(l)) : NULL, sum);
+    l->kernels->general((int)rows, &w, (const int16_t *)(const void *)x, stride / 2, sums,
+                        ptqi_sums_stride(l), ptqi_scales_after(l, sums), sum);
     store_rows(t, sum, m0, rows, panel * PTQI_GENERAL_NR);
 }
 

@@ -26,11 +26,10 @@ static int64_t column(const struct ptq_linear *l, int64_t i)
     return l->order ? l->order[i] : i;
 }
 
-/* Where scales, minima and zeros of row n, group g are, in all forms but panels. */
+/* Where scales, minima and zeros of row n, group g are; in panels, only minima. */
 static int64_t place(const struct unpacking *u, int64_t n, int64_t g)
 {
-    const int64_t nr = u->layout.rows;
-    return (n / nr * u->l->groups + g) * nr + n % nr;
+    return ptqi_group_place(u->l, u->layout.rows, n, g);
 }
 
 /* Block b of a row's strip, as pack_panels.c wrote it. */
